@@ -1,0 +1,74 @@
+/** What the edges (HTTP, gRPC, CLI, embedding programs) may ask of a node. Composition: src/node.ts. */
+import type { PushedStream } from '../protocol/entry-columns.ts';
+import type { LabelSet } from '../protocol/label-set.ts';
+import type { LabelMatcher } from '../protocol/matcher.ts';
+import type { Refusal } from '../protocol/refusal.ts';
+import type { TimeRangeNs } from '../protocol/time-range.ts';
+import type { LogStream, QueryEvent, QueryRequest, QueryResult } from '../query/query-messages.ts';
+
+/** A decoded push body: streams in the order they were sent, columns shared between them. Borrowed until the push resolves. */
+export interface DecodedPush {
+  readonly streams: readonly PushedStream[];
+}
+
+export interface PushOutcome {
+  readonly acceptedLines: number;
+  /** Σ line bytes accepted. */
+  readonly acceptedBytes: number;
+  /** What was refused, if anything; the rest is stored (except where the code says nothing is, as Loki does). */
+  readonly refusal: Refusal | undefined;
+}
+
+export interface RunningQuery {
+  /** Events in order, with back-pressure: the actor is asked for more as they are taken. Ends after `done` or `failed`. */
+  readonly events: AsyncIterable<QueryEvent>;
+  cancel(): void;
+}
+
+export interface TailRequest {
+  readonly tenant: string;
+  readonly query: string;
+  readonly startNs: bigint;
+  readonly limit: number;
+  readonly delayMs: number;
+}
+
+export interface TailFrame {
+  /** Time-ordered; each element carries one entry. */
+  readonly streams: readonly LogStream[];
+  readonly dropped: readonly { readonly timeNs: bigint; readonly labels: readonly string[] }[];
+}
+
+export interface RunningTail {
+  /** Frames to send; ends when cancelled or failed. A slow reader loses entries, which the next frame names in `dropped`. */
+  readonly frames: AsyncIterable<TailFrame>;
+  cancel(): void;
+}
+
+export interface NodeServices {
+  push(tenant: string, push: DecodedPush): Promise<PushOutcome>;
+  /** Spawns a query actor. Parse errors and limits arrive as `failed`. */
+  query(request: QueryRequest): RunningQuery;
+  /** Spawns a query actor and gathers its whole answer. @throws RefusedError */
+  queryAll(request: QueryRequest, signal: AbortSignal): Promise<QueryResult>;
+  /** @throws RefusedError INVALID_QUERY before the first frame */
+  tail(request: TailRequest): RunningTail;
+  /** Sorted, distinct. Memory and store. */
+  labelNames(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly string[]>;
+  labelValues(
+    tenant: string,
+    name: string,
+    matchers: readonly LabelMatcher[],
+    range: TimeRangeNs,
+  ): Promise<readonly string[]>;
+  /** Union over the selectors (none = all streams). */
+  series(
+    tenant: string,
+    selectors: readonly (readonly LabelMatcher[])[],
+    range: TimeRangeNs,
+  ): Promise<readonly LabelSet[]>;
+  /** Flushes every stream's memory; resolves when it is stored. */
+  flush(): Promise<void>;
+  /** undefined when ready, else the reason. */
+  notReady(): string | undefined;
+}

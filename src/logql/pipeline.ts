@@ -1,0 +1,65 @@
+/** What the scan and the stages say to each other. The stages are in stages/, one a file; compilePipeline puts them together. */
+import type { LabelSet } from '../protocol/label-set.ts';
+
+/** What a metric query needs of the labels (Loki's label hints: they are observable, spec 15.2). A log query needs all. */
+export interface LabelHints {
+  /** 'all', 'none' (parsers do nothing and raise no error) or the names to extract. */
+  readonly extract: 'all' | 'none' | readonly string[];
+  /** Parser errors are kept as labels instead of failing the query (the query names `__error__`). */
+  readonly preserveError: boolean;
+}
+
+/**
+ * A literal test over raw lines that decides or narrows: a line without one of `anyOf` cannot survive the pipeline. `exact`: passing all
+ * tests IS the leading line filters, so process() may be told to skip them.
+ */
+export interface RequiredLiteral {
+  readonly anyOf: readonly Uint8Array[];
+}
+
+export interface Pipeline {
+  /** In order of rarity guess (longest first). Valid on the RAW line, before any stage. */
+  readonly requiredLiterals: readonly RequiredLiteral[];
+  /** True if there is no stage at all after what requiredLiterals fully decide: a hit of the (single-alternative) literals is a kept line. */
+  readonly isDecidedByLiterals: boolean;
+  /** True if labels of an entry can differ from the stream's (parsers, label_format, drop, keep): else they are fixed per stream. */
+  readonly changesLabels: boolean;
+  /** True if the line can be rewritten (line_format, decolorize, unpack). */
+  readonly changesLine: boolean;
+  /** A mutable runner for the entries of one stream; cheap to make, kept for the scan of one chunk. */
+  forStream(labels: LabelSet): PipelineRun;
+}
+
+export interface PipelineRun {
+  /**
+   * Runs the stages over one line. False: dropped. After true the getters below describe the entry until the next call.
+   * `bytes` is borrowed; `metadata` is flat pairs or undefined; time is for templates only (`__timestamp__`).
+   */
+  process(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    timeNs: () => bigint,
+    metadata: readonly string[] | undefined,
+  ): boolean;
+  /** The line after the pipeline: [lineStart, lineEnd) of lineBytes (the same buffer when unchanged). */
+  readonly lineBytes: Buffer;
+  readonly lineStart: number;
+  readonly lineEnd: number;
+  /** Value of a label now ("" when missing): stream, metadata or parsed; `__error__` too. */
+  get(name: string): string;
+  readonly error: string;
+  /** Final labels as sorted flat pairs, with __error__ and __error_details__ when set. Allocates: call it per distinct key, not per line. */
+  finalLabels(): readonly string[];
+  /** Split by origin, for categorize-labels: stream labels, structured metadata, parsed. */
+  categorized(): {
+    readonly stream: readonly string[];
+    readonly metadata: readonly string[];
+    readonly parsed: readonly string[];
+  };
+  /**
+   * A key equal for two entries of this stream iff their finalLabels() are equal; "" while nothing differs from the stream's labels.
+   * Cheap: concatenates only what was added or deleted.
+   */
+  labelsKey(): string;
+}

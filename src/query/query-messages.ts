@@ -1,0 +1,89 @@
+/** The query actor's protocol: what a Node program sends and gets. See docs/query-actor.md. */
+import type { Refusal } from '../protocol/refusal.ts';
+
+export interface QueryRequest {
+  readonly tenant: string;
+  /** LogQL text. */
+  readonly query: string;
+  /** Log queries: [startNs, endNs). Metric queries: evaluation times startNs, startNs + stepNs, … ≤ endNs. Instant: startNs = endNs. */
+  readonly startNs: bigint;
+  readonly endNs: bigint;
+  readonly stepNs: bigint;
+  readonly isInstant: boolean;
+  /** Log queries: entries over all streams. */
+  readonly limit: number;
+  readonly direction: 'forward' | 'backward';
+  /** Log queries: after a kept entry skip those closer than this; 0 = keep all. */
+  readonly intervalNs: bigint;
+  /** Keep stream, structured metadata and parsed labels apart in log results. */
+  readonly categorizeLabels: boolean;
+  readonly limits: QueryLimits;
+}
+
+export interface QueryLimits {
+  readonly timeoutMs: number;
+  /** 0 = unlimited */
+  readonly bytesReadMax: number;
+  readonly seriesMax: number;
+}
+
+/** One log entry of an answer. */
+export interface LogEntry {
+  readonly timeNs: bigint;
+  readonly line: string;
+  /** Only with categorizeLabels: flat pairs. */
+  readonly metadata?: readonly string[];
+  readonly parsed?: readonly string[];
+}
+
+/** Entries with equal final labels (stream labels with categorizeLabels), in the requested direction. */
+export interface LogStream {
+  readonly labels: readonly string[];
+  readonly entries: readonly LogEntry[];
+}
+
+export interface MetricSeries {
+  /** Flat sorted pairs. */
+  readonly labels: readonly string[];
+  /** Evaluation times in ms. */
+  readonly timesMs: readonly number[];
+  readonly values: readonly number[];
+}
+
+export interface QueryStatistics {
+  readonly bytesProcessed: number;
+  readonly linesProcessed: number;
+  readonly entriesReturned: number;
+  readonly chunkRefs: number;
+  readonly chunksDownloaded: number;
+  readonly decompressedBytes: number;
+  readonly decompressedLines: number;
+  readonly compressedBytes: number;
+  readonly headBytes: number;
+  readonly headLines: number;
+  readonly duplicates: number;
+  readonly streamsInMemory: number;
+  readonly chunksInMemory: number;
+  readonly executionMs: number;
+}
+
+export type QueryResult =
+  | { readonly type: 'streams'; readonly streams: readonly LogStream[]; readonly statistics: QueryStatistics }
+  | { readonly type: 'matrix'; readonly series: readonly MetricSeries[]; readonly statistics: QueryStatistics }
+  | { readonly type: 'vector'; readonly series: readonly MetricSeries[]; readonly statistics: QueryStatistics }
+  | { readonly type: 'scalar'; readonly timeMs: number; readonly value: number; readonly statistics: QueryStatistics };
+
+/** To the query actor. */
+export type QueryCommand =
+  /** From whoever spawned it, after it took earlier results: `credits` more entry batches may be sent. */
+  | { readonly type: 'pull'; readonly credits: number }
+  /** Stop now; the answer is `failed` with CANCELLED, once. */
+  | { readonly type: 'cancel' };
+
+/** From the query actor to its reader. `entries` and `series` come only against credits; exactly one `done` or `failed` ends it. */
+export type QueryEvent =
+  | { readonly type: 'entries'; readonly streams: readonly LogStream[] }
+  | { readonly type: 'series'; readonly resultType: 'matrix' | 'vector'; readonly series: readonly MetricSeries[] }
+  | { readonly type: 'scalar'; readonly timeMs: number; readonly value: number }
+  | { readonly type: 'done'; readonly statistics: QueryStatistics }
+  | { readonly type: 'failed'; readonly refusal: Refusal };

@@ -1,0 +1,31 @@
+/** What a querier reads from: the actors' memory and the store. Memory is always asked before the store (a flush in between then shows twice, never not at all; the merge drops the second). */
+import type { SegmentSnapshot } from '../chunk/memory-format.ts';
+import type { LabelSet } from '../protocol/label-set.ts';
+import type { LabelMatcher } from '../protocol/matcher.ts';
+import type { TimeRangeNs } from '../protocol/time-range.ts';
+import type { IndexReader } from '../storage/index-reader.ts';
+
+export interface MemoryStream {
+  readonly labels: LabelSet;
+  /** Oldest first; only segments that overlap the range. */
+  readonly segments: readonly SegmentSnapshot[];
+}
+
+/** The unflushed part: the stream actors of this node (later: of all nodes). */
+export interface MemorySource {
+  /** Streams of the tenant that pass all matchers and hold entries in the range. Yields to the event loop every few ms. */
+  select(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly MemoryStream[]>;
+  /** Live entries for tail: called after each append of a matching stream until the returned cancel. */
+  subscribe(tenant: string, matchers: readonly LabelMatcher[], onAppend: (stream: MemoryStream) => void): () => void;
+}
+
+export interface StoredSource {
+  readonly index: IndexReader;
+  /** The chunk object; undefined if missing. The caller may transfer its buffer. */
+  fetch(key: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
+}
+
+export interface QuerySources {
+  readonly memory: MemorySource;
+  readonly stored: StoredSource;
+}

@@ -1,0 +1,29 @@
+import type { LabelMatcher } from '../protocol/matcher.ts';
+import type { TimeRangeNs } from '../protocol/time-range.ts';
+
+/** A stored chunk that may hold wanted entries: parsed from its key. */
+export interface ChunkRef {
+  readonly key: string;
+  readonly tenant: string;
+  readonly fingerprint: bigint;
+  /** Bounds of the chunk in ms, inclusive. */
+  readonly fromMs: number;
+  readonly throughMs: number;
+  readonly checksum: number;
+}
+
+/** Loki's read path over an IndexStore (storage format 4.4), for all schema periods. */
+export interface IndexReader {
+  /**
+   * Chunks that overlap the range and whose series pass the matchers that the index can decide. Matchers that match the empty string are
+   * NOT applied: the caller checks them against the labels inside the chunk. Distinct keys, any order.
+   */
+  chunkRefs(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly ChunkRef[]>;
+  labelNames(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly string[]>;
+  labelValues(
+    tenant: string,
+    name: string,
+    matchers: readonly LabelMatcher[],
+    range: TimeRangeNs,
+  ): Promise<readonly string[]>;
+}

@@ -1,0 +1,32 @@
+/** One index entry as Loki lays it out (storage format, section 4): a row, a place in it, a value. */
+export interface IndexEntry {
+  readonly table: string;
+  readonly hashValue: string;
+  readonly rangeValue: string;
+  /** A label value is kept byte for byte (lone surrogates for invalid UTF-8, see protocol/label-text.ts). */
+  readonly value: string;
+}
+
+/** One row's part to read: all places whose range value starts with `rangePrefix`, from `rangeStart` on. */
+export interface IndexLookup {
+  readonly table: string;
+  readonly hashValue: string;
+  readonly rangePrefix?: string;
+  /** Inclusive lower bound of the range value. */
+  readonly rangeStart?: string;
+}
+
+export interface IndexCell {
+  readonly rangeValue: string;
+  readonly value: string;
+}
+
+/** Where index rows last: wide rows ordered by key, as in Bigtable. Writing an entry again replaces its value. */
+export interface IndexStore {
+  /** Resolves once all entries are durable. Atomic per call where the store can, idempotent everywhere. */
+  write(entries: readonly IndexEntry[]): Promise<void>;
+  delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void>;
+  /** Cells in order of range value, in batches; never blocks the event loop over 5 ms a batch. */
+  read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]>;
+  close(): Promise<void>;
+}
