@@ -1,0 +1,39 @@
+/** Runs mocha over test/{unit,integration,chaos} (or only the folders named) and ends with `N passed, N failed, N skipped`. */
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import Mocha from 'mocha';
+
+const ROOT = path.join(import.meta.dirname, '..');
+const folders = process.argv.length > 2 ? process.argv.slice(2) : ['unit', 'integration', 'chaos'];
+
+const files = folders.flatMap((folder) => {
+  const from = path.join(ROOT, 'test', folder);
+  if (!existsSync(from)) return [];
+  if (from.endsWith('.test.ts')) return [from];
+  return readdirSync(from, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .sort()
+    .map((name) => path.join(from, name));
+});
+
+const mocha = new Mocha({ forbidOnly: true, timeout: 5000, reporter: process.env['CI'] ? 'dot' : 'spec' });
+for (const file of files) mocha.addFile(file);
+await mocha.loadFilesAsync();
+
+const counts = { passed: 0, failed: 0, skipped: 0 };
+const runner = mocha.run((failures) => {
+  // A test file that failed to load, or no test at all, must not look like success.
+  const code = failures > 0 || counts.passed === 0 ? 1 : 0;
+  console.log(`${counts.passed} passed, ${Math.max(counts.failed, failures)} failed, ${counts.skipped} skipped`);
+  process.exit(code);
+});
+runner.on('pass', () => {
+  counts.passed += 1;
+});
+runner.on('fail', () => {
+  counts.failed += 1;
+});
+runner.on('pending', (test) => {
+  counts.skipped += 1;
+  console.log(`skipped: ${test.fullTitle()}`);
+});

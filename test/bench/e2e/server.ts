@@ -1,0 +1,70 @@
+/** A ringlog node as a process of its own, so that its CPU and memory can be told from the load generator's. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import net from 'node:net';
+import path from 'node:path';
+import { request } from 'undici';
+
+const ROOT = path.join(import.meta.dirname, '../../..');
+
+const freePort = async (): Promise<number> => {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+};
+
+export interface RunningServer {
+  readonly url: string;
+  readonly pid: number;
+  /** SIGTERM and wait; rejects unless the node exits with 0. */
+  stop(): Promise<void>;
+}
+
+const waitReady = async (url: string, child: ChildProcess): Promise<void> => {
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    if (child.exitCode !== null) throw new Error(`the node ended with ${child.exitCode} before it was ready`);
+    try {
+      const answer = await request(`${url}/ready`);
+      await answer.body.dump();
+      if (answer.statusCode === 200) return;
+    } catch {
+      // not listening yet
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('the node was not ready after 10 s');
+};
+
+/** Starts `ringlog serve` on loopback; `configFile` is optional YAML. */
+export const startServer = async (dataDir: string, configFile?: string): Promise<RunningServer> => {
+  const port = await freePort();
+  const grpcPort = await freePort();
+  const flags = [
+    'serve',
+    '--http-listen',
+    `127.0.0.1:${port}`,
+    '--grpc-listen',
+    `127.0.0.1:${grpcPort}`,
+    '--data-dir',
+    dataDir,
+  ];
+  if (configFile) flags.push('--config', configFile);
+  const child = spawn(process.execPath, [path.join(ROOT, 'bin/ringlog.js'), ...flags], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const url = `http://127.0.0.1:${port}`;
+  await waitReady(url, child);
+  return {
+    url,
+    pid: child.pid as number,
+    async stop() {
+      const exited = once(child, 'exit');
+      child.kill('SIGTERM');
+      const [code] = await exited;
+      if (code !== 0) throw new Error(`the node ended with ${code}`);
+    },
+  };
+};
