@@ -1,0 +1,83 @@
+import type { IndexCell, IndexEntry, IndexLookup, IndexStore } from '../../../src/storage/index-store.ts';
+
+const BATCH_CELLS = 256;
+
+interface Row {
+  readonly cells: Map<string, string>;
+  /** Range values in byte order; undefined after a change. */
+  order: readonly string[] | undefined;
+}
+
+/** An index store for tests: rows in nested maps, sorted when they are read. */
+export class MemoryIndexStore implements IndexStore {
+  readonly tables = new Map<string, Map<string, Row>>();
+  /** Every lookup that was read, oldest first. */
+  readonly lookups: IndexLookup[] = [];
+  /** Awaited before each operation: throw to refuse it, wait to delay it. */
+  before: ((operation: 'write' | 'delete' | 'read') => void | Promise<void>) | undefined;
+
+  async write(entries: readonly IndexEntry[]): Promise<void> {
+    await this.before?.('write');
+    for (const { table, hashValue, rangeValue, value } of entries) {
+      const row = this.#row(table, hashValue);
+      row.cells.set(rangeValue, value);
+      row.order = undefined;
+    }
+  }
+
+  async delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
+    await this.before?.('delete');
+    for (const { table, hashValue, rangeValue } of entries) {
+      const row = this.tables.get(table)?.get(hashValue);
+      row?.cells.delete(rangeValue);
+      if (row) row.order = undefined;
+    }
+  }
+
+  async *read({
+    table,
+    hashValue,
+    rangePrefix = '',
+    rangeStart = '',
+  }: IndexLookup): AsyncIterable<readonly IndexCell[]> {
+    this.lookups.push({ table, hashValue, rangePrefix, rangeStart });
+    await this.before?.('read');
+    const row = this.tables.get(table)?.get(hashValue);
+    if (!row) return;
+    row.order ??= [...row.cells.keys()].sort(compareBytes);
+    const wanted = row.order.filter(
+      (rangeValue) => rangeValue.startsWith(rangePrefix) && compareBytes(rangeValue, rangeStart) >= 0,
+    );
+    for (let first = 0; first < wanted.length; first += BATCH_CELLS) {
+      const batch = wanted.slice(first, first + BATCH_CELLS);
+      yield batch.map((rangeValue) => ({ rangeValue, value: row.cells.get(rangeValue) ?? '' }));
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  /** Everything stored, in no order: for assertions. */
+  entries(): IndexEntry[] {
+    const found: IndexEntry[] = [];
+    for (const [table, rows] of this.tables) {
+      for (const [hashValue, row] of rows) {
+        for (const [rangeValue, value] of row.cells) found.push({ table, hashValue, rangeValue, value });
+      }
+    }
+    return found;
+  }
+
+  #row(table: string, hashValue: string): Row {
+    const rows = this.tables.get(table) ?? new Map<string, Row>();
+    this.tables.set(table, rows);
+    const row = rows.get(hashValue) ?? { cells: new Map<string, string>(), order: undefined };
+    rows.set(hashValue, row);
+    return row;
+  }
+}
+
+/** Order of the UTF-8 bytes, which is code point order (UTF-16 order differs above U+D7FF). */
+const compareBytes = (a: string, b: string): number => {
+  if (a === b) return 0;
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+};
