@@ -1,0 +1,46 @@
+import type { Clock } from '../protocol/clock.ts';
+import { RefusedError } from '../protocol/refusal.ts';
+
+/**
+ * One question, one typed answer, one deadline. Stands in for nact's `query`, whose random reply ids can clash so that one asker gets
+ * the other's answer; and a message to a stopped actor vanishes, which only a deadline notices.
+ * @throws RefusedError DEADLINE_EXCEEDED
+ */
+export const ask = async <Answer>(
+  clock: Clock,
+  timeoutMs: number,
+  send: (reply: (answer: Answer) => void) => void,
+): Promise<Answer> => {
+  const [answer] = await gather<Answer>(clock, timeoutMs, 1, send);
+  return answer as Answer;
+};
+
+/**
+ * Several questions, their answers in order of arrival. `send` hands `reply` to `count` actors; each answers once.
+ * Answers after the deadline are ignored.
+ * @throws RefusedError DEADLINE_EXCEEDED if one is missing
+ */
+export const gather = <Answer>(
+  clock: Clock,
+  timeoutMs: number,
+  count: number,
+  send: (reply: (answer: Answer) => void) => void,
+): Promise<readonly Answer[]> =>
+  new Promise((resolve, reject) => {
+    const answers: Answer[] = [];
+    if (count === 0) {
+      resolve(answers);
+      return;
+    }
+    const cancelDeadline = clock.after(timeoutMs, () => {
+      const text = `${count - answers.length} of ${count} answers did not come within ${timeoutMs} ms`;
+      reject(new RefusedError({ code: 'DEADLINE_EXCEEDED', text }));
+    });
+    send((answer) => {
+      if (answers.length === count) return;
+      answers.push(answer);
+      if (answers.length < count) return;
+      cancelDeadline();
+      resolve(answers);
+    });
+  });

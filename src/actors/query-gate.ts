@@ -1,0 +1,56 @@
+import { RefusedError } from '../protocol/refusal.ts';
+
+export interface QueryGateOptions {
+  /** Queries of one tenant that run at a time. */
+  readonly runningMax: number;
+  /** Queries of one tenant that wait for their turn; one more is refused. */
+  readonly waitingMax: number;
+}
+
+interface TenantQueries {
+  running: number;
+  readonly waiting: Set<() => void>;
+}
+
+/** Whose turn it is to query: per tenant a bound on what runs and on what waits. The queue's deadline is the query's own. */
+export class QueryGate {
+  readonly #options: QueryGateOptions;
+  readonly #tenants: Map<string, TenantQueries> = new Map();
+
+  constructor(options: QueryGateOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Calls `admitted` when it is this query's turn, maybe at once. Returns how to leave, running or still waiting; call it once.
+   * @throws RefusedError OVERLOADED when too many wait
+   */
+  enter(tenant: string, admitted: () => void): () => void {
+    const queries = this.#tenants.get(tenant) ?? { running: 0, waiting: new Set() };
+    this.#tenants.set(tenant, queries);
+    if (queries.running < this.#options.runningMax) {
+      queries.running += 1;
+      admitted();
+      return () => this.#leave(tenant, queries);
+    }
+    if (queries.waiting.size >= this.#options.waitingMax) {
+      throw new RefusedError({ code: 'OVERLOADED', text: 'too many outstanding requests', retryAfterMs: 1000 });
+    }
+    const turn = () => admitted();
+    queries.waiting.add(turn);
+    return () => {
+      if (!queries.waiting.delete(turn)) this.#leave(tenant, queries);
+    };
+  }
+
+  #leave(tenant: string, queries: TenantQueries): void {
+    queries.running -= 1;
+    for (const turn of queries.waiting) {
+      if (queries.running >= this.#options.runningMax) return;
+      queries.waiting.delete(turn);
+      queries.running += 1;
+      turn();
+    }
+    if (queries.running === 0 && queries.waiting.size === 0) this.#tenants.delete(tenant);
+  }
+}
