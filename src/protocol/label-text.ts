@@ -1,0 +1,192 @@
+/** Label-set text: `{app="web", env="dev"}` ↔ LabelSet. */
+import { bytesOfText, textOfBytes } from './byte-text.ts';
+import { fingerprintOf } from './fingerprint.ts';
+import { quoteGo } from './go-quote.ts';
+import { LabelLexer, type Token } from './label-lexer.ts';
+import type { LabelSet } from './label-set.ts';
+import { RefusedError } from './refusal.ts';
+
+/** Longer text is refused before it is looked at: the label limits allow a small part of this (chosen; Loki stops at 16 MiB). */
+const LABEL_TEXT_BYTES_MAX = 1024 * 1024;
+
+/** Names come again in every stream; one copy of each is kept. */
+const NAMES_MAX = 4096;
+const names = new Map<string, string>();
+
+/**
+ * Reads label-set text as it was pushed. A name twice is not refused here: validation does, with its own text.
+ * @throws RefusedError BAD_REQUEST with Loki's text, TOO_LARGE
+ */
+export const parseLabelText = (bytes: Uint8Array): LabelSet => {
+  if (bytes.length > LABEL_TEXT_BYTES_MAX) {
+    const text = `stream labels size ${bytes.length} exceeds limit of ${LABEL_TEXT_BYTES_MAX}`;
+    throw new RefusedError({ code: 'TOO_LARGE', text });
+  }
+  return labelSetOf(new LabelParser(bytes).parse());
+};
+
+/** @param pairs name1, value1, … in any order; those with an empty value are dropped */
+export const labelSetOf = (pairs: readonly string[]): LabelSet => {
+  const sorted = sortedPairs(pairs);
+  return { pairs: sorted, canonical: canonicalText(sorted), fingerprint: fingerprintOf(sorted) };
+};
+
+/** `{name1="value1", name2="value2"}` of pairs in the order given. The text is flat: it shares nothing with its parts. */
+export const canonicalText = (pairs: readonly string[]): string => {
+  const parts: string[] = [];
+  for (let index = 0; index < pairs.length; index += 2) {
+    parts.push(index === 0 ? '{' : ', ', pairs[index]!, '=', quoteGo(pairs[index + 1]!));
+  }
+  parts.push(pairs.length === 0 ? '{}' : '}');
+  return parts.join('');
+};
+
+const sortedPairs = (pairs: readonly string[]): readonly string[] => {
+  const order: number[] = [];
+  for (let index = 0; index < pairs.length; index += 2) if (pairs[index + 1] !== '') order.push(index);
+  order.sort((left, right) => compareBytes(pairs[left]!, pairs[right]!));
+  return order.flatMap((index) => [interned(pairs[index]!), pairs[index + 1]!]);
+};
+
+const ASCII = /^[\0-\x7f]*$/;
+
+/** Order of the UTF-8 bytes. UTF-16 units have the same order but for what lies beyond U+D7FF. */
+export const compareBytes = (left: string, right: string): number => {
+  if (ASCII.test(left) && ASCII.test(right)) return left < right ? -1 : left > right ? 1 : 0;
+  return Buffer.compare(bytesOfText(left), bytesOfText(right));
+};
+
+const interned = (name: string): string => {
+  const known = names.get(name);
+  if (known !== undefined) return known;
+  if (names.size < NAMES_MAX && name.length <= 64) names.set(name, name);
+  return name;
+};
+
+const IN_LABEL_SET = ' in label set';
+
+/** `[metric name] [ "{" [ name = string { "," name = string } [ "," ] ] "}" ]`, with PromQL's errors. */
+class LabelParser {
+  readonly #bytes: Uint8Array;
+  readonly #lexer: LabelLexer;
+  readonly #pairs: string[] = [];
+  #token: Token;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#lexer = new LabelLexer(bytes);
+    this.#token = this.#lexer.next();
+  }
+
+  parse(): readonly string[] {
+    if (this.#isType('identifier')) {
+      this.#pairs.push('__name__', textOfBytes(this.#bytes, this.#token.start, this.#token.end));
+      this.#advance();
+    }
+    if (this.#is('{')) this.#labels();
+    if (!this.#isType('end')) this.#refuse();
+    return this.#pairs;
+  }
+
+  #labels(): void {
+    this.#advance();
+    while (!this.#is('}')) {
+      this.#label();
+      if (this.#is(',')) this.#advance();
+      else if (!this.#is('}')) this.#refuse(`${IN_LABEL_SET}, expected "," or "}"`);
+    }
+    this.#advance();
+  }
+
+  #label(): void {
+    if (!this.#isType('identifier')) this.#refuse(`${IN_LABEL_SET}, expected identifier or "}"`);
+    this.#pairs.push(textOfBytes(this.#bytes, this.#token.start, this.#token.end));
+    this.#advance();
+    if (!this.#is('=')) this.#refuse(`${IN_LABEL_SET}, expected "="`);
+    this.#advance();
+    if (!this.#isType('string')) this.#refuse(`${IN_LABEL_SET}, expected string`);
+    this.#pairs.push(unquoted(this.#bytes, this.#token.start, this.#token.end));
+    this.#advance();
+  }
+
+  #advance(): void {
+    this.#token = this.#lexer.next();
+  }
+
+  #isType(type: Token['type']): boolean {
+    return this.#token.type === type;
+  }
+
+  #is(punctuation: string): boolean {
+    return this.#token.type === 'punctuation' && this.#bytes[this.#token.start] === punctuation.charCodeAt(0);
+  }
+
+  #refuse(context = ''): never {
+    const { type, start, text } = this.#token;
+    const reason = type === 'error' ? text : `unexpected ${this.#described()}${context}`;
+    throw new RefusedError({
+      code: 'BAD_REQUEST',
+      text: `couldn't parse labels: ${positionOf(this.#bytes, start)}: parse error: ${reason}`,
+    });
+  }
+
+  /** The token as PromQL's errors name it. */
+  #described(): string {
+    const { type, start, end } = this.#token;
+    if (type === 'end') return 'end of input';
+    const text = textOfBytes(this.#bytes, start, end);
+    if (type === 'operator') return `<op:${text}>`;
+    if (type === 'punctuation') return quoteGo(text);
+    if (type === 'identifier') return `identifier ${quoteGo(text)}`;
+    const runes = [...text];
+    return runes.length > 10 ? `${type} ${quoteGo(runes.slice(0, 10).join(''))}...` : `${type} ${quoteGo(text)}`;
+  }
+}
+
+/** `line:column`, both from 1; columns are bytes. */
+const positionOf = (bytes: Uint8Array, at: number): string => {
+  let line = 1;
+  let lineStart = 0;
+  for (let index = 0; index < at; index += 1) {
+    if (bytes[index] !== 0x0a) continue;
+    line += 1;
+    lineStart = index + 1;
+  }
+  return `${line}:${at - lineStart + 1}`;
+};
+
+const ESCAPE_BYTES = new Map([...'abfnrtv'].map((letter, index) => [letter, [7, 8, 12, 10, 13, 9, 11][index]!]));
+
+/** The value of a string token. `\x` and octal escapes are bytes, as in Go, so the value need not be UTF-8. */
+const unquoted = (bytes: Uint8Array, start: number, end: number): string => {
+  const isRaw = bytes[start] === 0x60;
+  if (isRaw || !bytes.subarray(start, end).includes(0x5c)) return textOfBytes(bytes, start + 1, end - 1);
+  const value = Buffer.allocUnsafe(end - start);
+  let used = 0;
+  let at = start + 1;
+  while (at < end - 1) {
+    if (bytes[at] === 0x5c) {
+      const escaped = escapedBytes(bytes, at);
+      value.set(escaped.value, used);
+      used += escaped.value.length;
+      at += escaped.size;
+    } else {
+      value[used] = bytes[at]!;
+      used += 1;
+      at += 1;
+    }
+  }
+  return textOfBytes(value, 0, used);
+};
+
+/** The escape sequence at `at`, which the lexer has checked: its size and what it stands for. */
+const escapedBytes = (bytes: Uint8Array, at: number): { size: number; value: Uint8Array } => {
+  const kind = String.fromCharCode(bytes[at + 1]!);
+  const digits = (start: number, count: number, base: number): number =>
+    Number.parseInt(textOfBytes(bytes, start, start + count), base);
+  if (kind >= '0' && kind <= '7') return { size: 4, value: Buffer.of(digits(at + 1, 3, 8)) };
+  if (kind === 'x') return { size: 4, value: Buffer.of(digits(at + 2, 2, 16)) };
+  if (kind !== 'u' && kind !== 'U') return { size: 2, value: Buffer.of(ESCAPE_BYTES.get(kind) ?? bytes[at + 1]!) };
+  const count = kind === 'u' ? 4 : 8;
+  return { size: 2 + count, value: Buffer.from(String.fromCodePoint(digits(at + 2, count, 16))) };
+};
