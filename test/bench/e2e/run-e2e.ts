@@ -1,0 +1,274 @@
+/**
+ * End to end, whole processes: a node of its own, pushes over HTTP, queries over what it flushed. Prints markdown tables.
+ *
+ *   npm run bench -- e2e [ingest] [query] [mixed] [--mb 450]
+ *
+ * CPU is that of the node's process (all threads), so the load generator does not count. Beside each figure stands the bare work of the
+ * same lines or blocks, measured in the same run: on a noisy machine only the ratio holds.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { DEFAULT_GZIP_LEVEL } from '../../../src/chunk/gzip-level.ts';
+import { corpusStreams } from '../../support/corpus.ts';
+import { buildLoad, type Load } from '../../support/load.ts';
+import { bareGzip, bareInflate, storedBlocks } from './bare.ts';
+import { ask, post, type SendResult, sendAll } from './client.ts';
+import { cpuSeconds, peakRssMiB, rssMiB } from './process-meter.ts';
+import { type RunningServer, startServer } from './server.ts';
+
+const SPAN_MS = 50 * 60_000;
+const HEADER_RULE = (columns: number): string => `|${' --- |'.repeat(columns)}`;
+
+interface Options {
+  readonly megabytes: number;
+}
+
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+const fixed = (value: number, digits = 2): string => value.toFixed(digits);
+
+const makeLoad = (streams: number, streamsPerPush: number, megabytes: number): Load =>
+  buildLoad({
+    streams: corpusStreams(streams),
+    connections: 8,
+    batchBytes: 262_144,
+    totalBytes: megabytes * 1e6,
+    streamsPerPush,
+    startMs: Date.now() - SPAN_MS,
+    spanMs: SPAN_MS,
+  });
+
+const withServer = async <T>(work: (server: RunningServer, dataDir: string) => Promise<T>): Promise<T> => {
+  const dataDir = mkdtempSync(path.join(os.tmpdir(), 'ringlog-bench-'));
+  const server = await startServer(dataDir, path.join(import.meta.dirname, 'bench-config.yaml'));
+  try {
+    return await work(server, dataDir);
+  } finally {
+    await server.stop().catch(() => undefined);
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+};
+
+interface IngestResult {
+  readonly cpuPerGb: number;
+  readonly flushCpuPerGb: number;
+  readonly sent: SendResult;
+  readonly mbPerSecond: number;
+  readonly peakMiB: number;
+  readonly loopP99Ms: number;
+}
+
+const loopP99Ms = async (url: string): Promise<number> => {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const line = text.split('\n').find((candidate) => candidate.startsWith('ringlog_event_loop_stall_p99_seconds'));
+  return line ? Number(line.split(' ')[1]) * 1000 : Number.NaN;
+};
+
+const ingest = (load: Load): Promise<IngestResult> =>
+  withServer(async (server) => {
+    const before = cpuSeconds(server.pid);
+    const sent = await sendAll(server.url, load);
+    const after = cpuSeconds(server.pid);
+    const peakMiB = peakRssMiB(server.pid);
+    const stall = await loopP99Ms(server.url);
+    await post(`${server.url}/flush`);
+    const flushed = cpuSeconds(server.pid);
+    const gb = load.lineBytes / 1e9;
+    return {
+      cpuPerGb: (after - before) / gb,
+      flushCpuPerGb: (flushed - before) / gb,
+      sent,
+      mbPerSecond: load.lineBytes / 1e6 / sent.wallSeconds,
+      peakMiB,
+      loopP99Ms: stall,
+    };
+  });
+
+const benchIngest = async ({ megabytes }: Options): Promise<void> => {
+  const level = DEFAULT_GZIP_LEVEL;
+  const streams = corpusStreams(100);
+  const bare = [bareGzip(streams, level)];
+  const six = bareGzip(streams, 6);
+  console.log(
+    `\n### Ingest: HTTP, snappy protobuf, 8 connections, 256 KB of lines a push, ${megabytes} MB, gzip level ${level}\n`,
+  );
+  console.log(
+    '| streams (a push) | CPU-s/GB | with flush | × bare gzip | MB/s | peak RSS MiB | loop stall p99 ms | push p50 / p99 ms | retries |',
+  );
+  console.log(HEADER_RULE(9));
+  const shapes = [
+    [100, 12],
+    [5000, 12],
+    [5000, 600],
+  ] as const;
+  for (const [count, perPush] of shapes) {
+    const load = makeLoad(count, perPush, megabytes);
+    const result = await ingest(load);
+    bare.push(bareGzip(streams, level));
+    const ratio = result.flushCpuPerGb / median(bare.map((one) => one.cpuPerGb));
+    console.log(
+      `| ${count} (${perPush}) | ${fixed(result.cpuPerGb)} | ${fixed(result.flushCpuPerGb)} | ${fixed(ratio)} | ${fixed(result.mbPerSecond, 0)} | ` +
+        `${fixed(result.peakMiB, 0)} | ${fixed(result.loopP99Ms)} | ${fixed(result.sent.p50Ms, 1)} / ${fixed(result.sent.p99Ms, 1)} | ${result.sent.retries} |`,
+    );
+  }
+  const own = bare[0] as (typeof bare)[number];
+  console.log(
+    `\nbare gzipSync level ${level}: ${fixed(median(bare.map((one) => one.cpuPerGb)))} CPU-s/GB, ratio ${fixed(own.ratio)}; ` +
+      `level 6: ${fixed(six.cpuPerGb)} CPU-s/GB, ratio ${fixed(six.ratio)}: chunk bytes are ${fixed(six.ratio / own.ratio)} × level 6`,
+  );
+};
+
+interface QueryCase {
+  readonly name: string;
+  readonly query: string;
+  /** Which streams the selector takes. */
+  readonly passes: (labels: ReadonlyMap<string, string>) => boolean;
+  readonly bar: string;
+}
+
+const everything = (): boolean => true;
+const system =
+  (name: string) =>
+  (labels: ReadonlyMap<string, string>): boolean =>
+    labels.get('system') === name;
+
+const QUERIES: readonly QueryCase[] = [
+  { name: 'needle that is nowhere', query: '{app=~".+"} |= "no such needle"', passes: everything, bar: '1.6' },
+  { name: 'needle, few lines', query: '{app=~".+"} |= "took 301 ms"', passes: everything, bar: '1.6' },
+  { name: 'count by app', query: 'sum by (app) (count_over_time({app=~".+"}[1m]))', passes: everything, bar: '1.8' },
+  {
+    name: 'json, status >= 500',
+    query: 'sum by (app) (count_over_time({system="json"} | json | status >= 500 [1m]))',
+    passes: system('json'),
+    bar: '3.5',
+  },
+  {
+    name: 'logfmt by level',
+    query: 'sum by (level) (count_over_time({system="logfmt"} | logfmt [1m]))',
+    passes: system('logfmt'),
+    bar: '3.5',
+  },
+  {
+    name: 'regex with a literal',
+    query: 'sum by (app) (count_over_time({app=~".+"} |~ "slow query .*user=1[0-9]+" [1m]))',
+    passes: everything,
+    bar: '2.5',
+  },
+  {
+    name: 'regex without',
+    query: 'sum by (app) (count_over_time({app=~".+"} |~ "[0-9]{3}[a-z]{2}[0-9]+" [1m]))',
+    passes: everything,
+    bar: '12',
+  },
+];
+
+const wallMs = async (work: () => Promise<unknown>): Promise<number> => {
+  const times: number[] = [];
+  for (let run = 0; run < 9; run += 1) {
+    const begin = performance.now();
+    await work();
+    times.push(performance.now() - begin);
+  }
+  return median(times);
+};
+
+const get = async (url: string): Promise<void> => {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
+  await answer.arrayBuffer();
+};
+
+/** Runs each query over flushed data on a freshly started node; bare inflate of the same blocks before and after each. */
+const benchQuery = async ({ megabytes }: Options): Promise<void> => {
+  const dataDir = mkdtempSync(path.join(os.tmpdir(), 'ringlog-bench-'));
+  const config = path.join(import.meta.dirname, 'bench-config.yaml');
+  try {
+    const load = makeLoad(100, 12, megabytes);
+    const writer = await startServer(dataDir, config);
+    await sendAll(writer.url, load);
+    await writer.stop();
+    const server = await startServer(dataDir, config);
+    const range = { startMs: Date.now() - SPAN_MS - 10 * 60_000, endMs: Date.now() };
+    console.log(`\n### Queries over ${megabytes} MB of flushed lines in 100 streams, cold node\n`);
+    console.log('| query | CPU-s/GB | bare inflate | × inflate | bar | wall ms | result |');
+    console.log(HEADER_RULE(7));
+    for (const { name, query, passes, bar } of QUERIES) {
+      const stored = storedBlocks(path.join(dataDir, 'chunks'), passes);
+      const bare: number[] = [bareInflate(stored)];
+      const used: number[] = [];
+      let size = 0;
+      const walls: number[] = [];
+      for (let run = 0; run < 3; run += 1) {
+        const before = cpuSeconds(server.pid);
+        const begin = performance.now();
+        size = (await ask(server.url, query, range)).result.length;
+        walls.push(performance.now() - begin);
+        used.push((cpuSeconds(server.pid) - before) / (stored.lineBytes / 1e9));
+        bare.push(bareInflate(stored));
+      }
+      console.log(
+        `| ${name}: \`${query.replaceAll('|', '\\|')}\` | ${fixed(median(used))} | ${fixed(median(bare))} | ` +
+          `${fixed(median(used) / median(bare))} | ${bar} | ${fixed(median(walls), 0)} | ${size} |`,
+      );
+    }
+    const times = `start=${range.startMs}000000&end=${range.endMs}000000`;
+    const last = await wallMs(() => ask(server.url, '{app="json-1"}', { ...range, limit: 1000 }));
+    const labels = await wallMs(() => get(`${server.url}/loki/api/v1/labels?${times}`));
+    const series = await wallMs(() => get(`${server.url}/loki/api/v1/series?${times}`));
+    console.log(
+      `\nwall, median of 9: last 1,000 lines of one app ${fixed(last, 1)} ms (bar 50), labels ${fixed(labels, 1)} ms (10), `,
+    );
+    console.log(`series of 100 streams ${fixed(series, 1)} ms (20); RSS ${fixed(rssMiB(server.pid), 0)} MiB`);
+    await server.stop();
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+};
+
+/** Push rate alone, then while queries scan without pause. */
+const benchMixed = async ({ megabytes }: Options): Promise<void> => {
+  const load = makeLoad(100, 12, megabytes);
+  const half = (from: number, to: number): Load => ({
+    ...load,
+    lineBytes: load.lineBytes * (to - from),
+    bodies: load.bodies.map((bodies) => bodies.slice(Math.floor(bodies.length * from), Math.floor(bodies.length * to))),
+  });
+  await withServer(async (server) => {
+    const alone = half(0, 0.5);
+    const first = await sendAll(server.url, alone);
+    const second = half(0.5, 1);
+    let isDone = false;
+    let queries = 0;
+    const scanning = (async () => {
+      while (!isDone) {
+        await ask(server.url, 'sum by (app) (count_over_time({app=~".+"} |~ "[0-9]{3}[a-z]{2}[0-9]+" [1m]))', {
+          startMs: Date.now() - SPAN_MS - 600_000,
+          endMs: Date.now(),
+        });
+        queries += 1;
+      }
+    })();
+    const during = await sendAll(server.url, second);
+    isDone = true;
+    await scanning;
+    const rateAlone = alone.lineBytes / 1e6 / first.wallSeconds;
+    const rateDuring = second.lineBytes / 1e6 / during.wallSeconds;
+    console.log('\n### Pushes while a query scans\n');
+    console.log('| | MB/s | push p50 / p99 ms | loop stall p99 ms |');
+    console.log(HEADER_RULE(4));
+    console.log(`| alone | ${fixed(rateAlone, 0)} | ${fixed(first.p50Ms, 1)} / ${fixed(first.p99Ms, 1)} | |`);
+    console.log(
+      `| while scanning (${queries} queries) | ${fixed(rateDuring, 0)} | ${fixed(during.p50Ms, 1)} / ${fixed(during.p99Ms, 1)} | ` +
+        `${fixed(await loopP99Ms(server.url))} |`,
+    );
+    console.log(`\npushes keep ${fixed((100 * rateDuring) / rateAlone, 0)} % of their rate (bar: 80 %)`);
+  });
+};
+
+export const runEndToEnd = async (parts: readonly string[], options: Options): Promise<void> => {
+  const wants = (part: string): boolean => parts.length === 0 || parts.includes(part);
+  if (wants('ingest')) await benchIngest(options);
+  if (wants('query')) await benchQuery(options);
+  if (wants('mixed')) await benchMixed(options);
+};

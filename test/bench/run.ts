@@ -1,0 +1,30 @@
+/**
+ * Benchmarks.   npm run bench [-- micro [name …]] [-- e2e [ingest|query|mixed …] [--mb N]]
+ * Without arguments: all of them.
+ */
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { run } from 'mitata';
+import { runEndToEnd } from './e2e/run-e2e.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { mb: { type: 'string', default: '450' } },
+});
+const [kind, ...names] = positionals;
+
+if (kind === undefined || kind === 'micro') {
+  const files = readdirSync(import.meta.dirname, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.bench.ts'))
+    .filter((name) => names.length === 0 || names.some((part) => name.includes(part)))
+    .sort();
+  for (const file of files) {
+    const module: { registerBenches(): void | Promise<void> } = await import(path.join(import.meta.dirname, file));
+    await module.registerBenches();
+  }
+  await run();
+}
+if (kind === undefined || kind === 'e2e') {
+  await runEndToEnd(names, { megabytes: Number(values.mb) });
+}
