@@ -1,0 +1,286 @@
+import type { EntryColumns, EntryRange } from '../protocol/entry-columns.ts';
+import { HeadBlock, type LastEntry } from './head-block.ts';
+import { areBytesEqual, lineLengthAt, lineStartAt } from './line-bounds.ts';
+import type { BlockData, HeadSnapshot, SegmentId, SegmentSnapshot } from './memory-format.ts';
+import { SymbolTable } from './symbol-table.ts';
+import { timeWordsOf } from './time-words.ts';
+
+export interface SegmentLimits {
+  /** Line bytes after which the head becomes a block (`chunk_block_size`). */
+  readonly blockSize: number;
+  /** Compressed bytes of a full segment (`chunk_target_size`); 0 = BLOCKS_PER_CHUNK blocks. */
+  readonly targetSize: number;
+}
+
+export interface SegmentAppend {
+  /** The first entry that was not looked at: `end` of the range, or the one that starts the next segment. */
+  readonly next: number;
+  readonly accepted: number;
+  readonly duplicates: number;
+  /** Σ line lengths of the accepted. */
+  readonly acceptedBytes: number;
+  /** True if entry `next` does not fit any more: flush this segment (`full`) and go on with a new one. */
+  readonly isFull: boolean;
+}
+
+/** A head on its way to become a block. Compress it, then call `headCut` with the same number (or `cutFailed`). */
+export interface HeadCut {
+  readonly number: number;
+  readonly head: HeadSnapshot;
+}
+
+interface Cut extends HeadCut {
+  readonly memoryBytes: number;
+  isTaken: boolean;
+  block: BlockData | undefined;
+}
+
+/** What Loki puts into a chunk when no target size is set. */
+const BLOCKS_PER_CHUNK = 10;
+/** Guess for heads on their way before this segment has seen a block: log text under gzip is rather smaller. */
+const COMPRESSION_GUESS = 1 / 6;
+const NO_SYMBOLS = new SymbolTable();
+const FIRST_CAPACITY_MAX = 4096;
+
+/**
+ * The unflushed part of a stream that will be one chunk. Mutable, owned by the stream's state; no clock, no I/O. The caller decides by
+ * age and idleness from `minTime`, `maxTime` and its own clock.
+ *
+ *   append ─► open head ──full or cutHead()──► cuts being compressed ──headCut()──► blocks, in append order
+ */
+export class Segment {
+  readonly id: SegmentId;
+  readonly #limits: SegmentLimits;
+  readonly #blocks: BlockData[] = [];
+  #cuts: Cut[] = [];
+  #head: HeadBlock | undefined = undefined;
+  #symbols: SymbolTable | undefined = undefined;
+  #last: LastEntry | undefined;
+  #nextNumber = 0;
+  #compressionRatio = COMPRESSION_GUESS;
+  #isOverlapping = false;
+  #sealedMin: bigint | undefined = undefined;
+  #sealedMax: bigint | undefined = undefined;
+  count = 0;
+  /** Σ line lengths, everything included. */
+  lineBytes = 0;
+  /** Σ bytes of finished blocks. */
+  compressedBytes = 0;
+
+  /** `last`: the `lastEntry` of the stream's previous segment. */
+  constructor(id: SegmentId, limits: SegmentLimits, last?: LastEntry) {
+    this.id = id;
+    this.#limits = limits;
+    this.#last = last;
+  }
+
+  get isEmpty(): boolean {
+    return this.count === 0;
+  }
+
+  /** Everything is in blocks: it can be encoded as a chunk. */
+  get isAllCut(): boolean {
+    return this.#cuts.length === 0 && this.#head === undefined;
+  }
+
+  /** Blocks overlap in time (late entries): they must be rebuilt before they make a valid chunk. */
+  get isOverlapping(): boolean {
+    return this.#isOverlapping;
+  }
+
+  get headLineBytes(): number {
+    return this.#head?.lineBytes ?? 0;
+  }
+
+  /** Heads that wait for or undergo compression. */
+  get cutsInFlight(): number {
+    return this.#cuts.length;
+  }
+
+  /** Finished blocks, oldest first. */
+  get blocks(): readonly BlockData[] {
+    return this.#blocks;
+  }
+
+  get symbols(): readonly string[] {
+    return this.#symbols?.texts ?? NO_SYMBOLS.texts;
+  }
+
+  /** Bounds in ns; undefined while empty. */
+  get minTime(): bigint | undefined {
+    const head = this.#head?.minTime;
+    if (head === undefined || this.#sealedMin === undefined) return head ?? this.#sealedMin;
+    return head < this.#sealedMin ? head : this.#sealedMin;
+  }
+
+  get maxTime(): bigint | undefined {
+    const head = this.#head?.maxTime;
+    if (head === undefined || this.#sealedMax === undefined) return head ?? this.#sealedMax;
+    return head > this.#sealedMax ? head : this.#sealedMax;
+  }
+
+  /** Bytes held outside the JavaScript heap. */
+  get memoryBytes(): number {
+    const cuts = this.#cuts.reduce((sum, cut) => sum + cut.memoryBytes, 0);
+    return this.compressedBytes + cuts + (this.#head?.memoryBytes ?? 0);
+  }
+
+  /** The entry taken last, for the stream's next segment. */
+  get lastEntry(): LastEntry | undefined {
+    return this.#head?.lastEntry() ?? this.#last;
+  }
+
+  /**
+   * Appends entries of the range from its first on, until its end or until the segment is full. A head that gets full on the way becomes a
+   * cut (see `nextCut`) and the rest goes into a new head. An empty segment takes at least one entry, however long.
+   */
+  append(range: EntryRange): SegmentAppend {
+    const { columns, end } = range;
+    if (columns.metadata) this.#symbols ??= new SymbolTable();
+    const countBefore = this.count;
+    const bytesBefore = this.lineBytes;
+    let next = this.#skipRepeated(range);
+    let duplicates = next - range.first;
+    let isFull = false;
+    while (next < end && !isFull) {
+      const plan = this.#plan(columns, next, end);
+      isFull = plan.isFull;
+      if (plan.end === next) break;
+      duplicates += this.#appendToHead(columns, next, plan.end, plan.lineBytes);
+      next = plan.end;
+    }
+    const accepted = this.count - countBefore;
+    return { next, accepted, duplicates, acceptedBytes: this.lineBytes - bytesBefore, isFull };
+  }
+
+  /** A full head that waits for compression, oldest first. */
+  nextCut(): HeadCut | undefined {
+    const cut = this.#cuts.find((one) => !one.isTaken);
+    if (cut) cut.isTaken = true;
+    return cut;
+  }
+
+  /** Like nextCut, but closes the open head if no full one waits: for a flush, or to save memory by a smaller block. */
+  cutHead(): HeadCut | undefined {
+    if (!this.#cuts.some((cut) => !cut.isTaken)) this.#closeHead();
+    return this.nextCut();
+  }
+
+  /** The block made of a head that was handed out. Blocks may come in any order; they are installed in append order. */
+  headCut(number: number, block: BlockData): void {
+    const done = this.#cuts.find((cut) => cut.number === number);
+    if (!done) throw new Error(`no cut ${number} in flight`);
+    done.block = block;
+    this.#compressionRatio = block.bytes.length / Math.max(1, done.head.lineBytes);
+    while (this.#cuts[0]?.block) {
+      const { block: next } = this.#cuts.shift()!;
+      const previous = this.#blocks.at(-1);
+      if (next!.count === 0) continue;
+      if (previous && next!.minTime < previous.maxTime) this.#isOverlapping = true;
+      this.#blocks.push(next!);
+      this.compressedBytes += next!.bytes.length;
+    }
+  }
+
+  /** The compression of this head failed: it is handed out again. */
+  cutFailed(number: number): void {
+    const failed = this.#cuts.find((cut) => cut.number === number);
+    if (failed) failed.isTaken = false;
+  }
+
+  /** The whole segment as queries see it: no copy of data, stable whatever is appended later. */
+  snapshot(): SegmentSnapshot {
+    const heads = this.#cuts.map((cut) => cut.head);
+    if (this.#head && this.#head.count > 0) heads.push(this.#head.snapshot());
+    return { id: this.id, blocks: [...this.#blocks], heads, symbols: this.symbols };
+  }
+
+  /** How many entries from `first` on go into the open head in one go. */
+  #plan(columns: EntryColumns, first: number, end: number): { end: number; lineBytes: number; isFull: boolean } {
+    const { bytes, lineOffsets } = columns;
+    const headBytes = this.headLineBytes;
+    const untilCut = this.#limits.blockSize - headBytes;
+    const untilFull = this.#roomLeft() - headBytes;
+    let lineBytes = 0;
+    for (let index = first; index < end; index += 1) {
+      const length = lineLengthAt(bytes, lineOffsets[index]!);
+      if (lineBytes + length >= untilFull && (index > first || this.count > 0)) {
+        return { end: index, lineBytes, isFull: true };
+      }
+      lineBytes += length;
+      if (lineBytes >= untilCut) return { end: index + 1, lineBytes, isFull: false };
+    }
+    return { end, lineBytes, isFull: false };
+  }
+
+  /** Bytes until full, not counting the open head. */
+  #roomLeft(): number {
+    if (this.#limits.targetSize === 0) {
+      return this.#blocks.length + this.#cuts.length >= BLOCKS_PER_CHUNK ? 0 : Number.POSITIVE_INFINITY;
+    }
+    const inFlight = this.#cuts.reduce(
+      (sum, { head, block }) => sum + (block?.bytes.length ?? head.lineBytes * this.#compressionRatio),
+      0,
+    );
+    return this.#limits.targetSize - this.compressedBytes - inFlight;
+  }
+
+  /** Gives the number of duplicates. */
+  #appendToHead(columns: EntryColumns, first: number, end: number, lineBytes: number): number {
+    const { bytes, lineOffsets, metadata } = columns;
+    this.#head ??= newHead(end - first, bytes, lineOffsets, first, end);
+    const run = { bytes, lineOffsets, timeWords: timeWordsOf(columns), metadata, first, end, lineBytes };
+    const counts = this.#head.append(run, this.#symbols ?? NO_SYMBOLS);
+    this.count += counts.accepted;
+    this.lineBytes += counts.acceptedBytes;
+    if (this.#head.lineBytes >= this.#limits.blockSize) this.#closeHead();
+    return counts.duplicates;
+  }
+
+  /** The first entry of the range that does not repeat the stream's last one; inside a head the head itself sees to that. */
+  #skipRepeated({ columns, first, end }: EntryRange): number {
+    const last = this.#last;
+    if (this.#head || !last) return first;
+    const words = timeWordsOf(columns);
+    let next = first;
+    while (next < end && words[2 * next] === last.timeLow && words[2 * next + 1] === last.timeHigh) {
+      const offset = columns.lineOffsets[next]!;
+      const { bytes } = columns;
+      const { length } = last.line;
+      if (lineLengthAt(bytes, offset) !== length) break;
+      if (!areBytesEqual(bytes, lineStartAt(bytes, offset), last.line, 0, length)) break;
+      next += 1;
+    }
+    return next;
+  }
+
+  #closeHead(): void {
+    const closed = this.#head;
+    if (!closed || closed.count === 0) return;
+    this.#sealedMin = this.minTime;
+    this.#sealedMax = this.maxTime;
+    this.#last = closed.lastEntry();
+    this.#cuts.push({
+      number: this.#nextNumber,
+      head: closed.snapshot(),
+      memoryBytes: closed.memoryBytes,
+      isTaken: false,
+      block: undefined,
+    });
+    this.#nextNumber += 1;
+    this.#head = undefined;
+  }
+}
+
+/** Room for what comes now, so that a stream that gets one short line holds little more than it. */
+const newHead = (
+  entries: number,
+  bytes: Uint8Array,
+  lineOffsets: Uint32Array,
+  first: number,
+  end: number,
+): HeadBlock => {
+  const last = lineOffsets[end - 1]!;
+  const size = lineStartAt(bytes, last) + lineLengthAt(bytes, last) - lineOffsets[first]!;
+  return new HeadBlock(Math.min(entries, FIRST_CAPACITY_MAX), size);
+};
