@@ -1,0 +1,70 @@
+/** What the edges need beside the node itself; src/serve.ts builds it from the configuration. */
+import type { IncomingHttpHeaders } from 'node:http';
+import type { DecodedPush } from '../actors/node-services.ts';
+import type { EdgeMetrics } from './metrics.ts';
+
+/** A tenant's limits that are checked before a query is run (names as in Loki's limits_config). 0 = unlimited. */
+export interface EdgeLimits {
+  readonly maxEntriesLimitPerQuery: number;
+  readonly maxQueryLengthNs: bigint;
+  readonly maxQueryLookbackNs: bigint;
+  readonly maxQueryRangeNs: bigint;
+  readonly maxStreamsMatchersPerQuery: number;
+  readonly requiredLabels: readonly string[];
+  readonly minimumLabelsNumber: number;
+  readonly maxConcurrentTailRequests: number;
+  readonly queryTimeoutMs: number;
+  readonly maxQueryBytesRead: number;
+  readonly maxQuerySeries: number;
+}
+
+/** A push body with what decides how it is read. */
+export interface PushBody {
+  readonly bytes: Buffer;
+  readonly contentType: string | undefined;
+  readonly contentEncoding: string | undefined;
+  /** `/api/prom/push`: JSON of the old shape. */
+  readonly isLegacy: boolean;
+}
+
+export interface EdgeLogger {
+  debug(fields: object, text: string): void;
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+  error(fields: object, text: string): void;
+}
+
+export interface LogLevelSwitch {
+  get(): string;
+  set(level: string): void;
+}
+
+export interface EdgeOptions {
+  /** @throws RefusedError NO_TENANT, BAD_REQUEST */
+  readonly tenantOf: (header: string | undefined) => string;
+  readonly limitsOf: (tenant: string) => EdgeLimits;
+  /** @throws RefusedError; nothing of the push is stored then */
+  readonly decodePush: (body: PushBody, tenant: string) => Promise<DecodedPush> | DecodedPush;
+  /** The bare protobuf message, as gRPC carries it. */
+  readonly decodePushMessage: (bytes: Buffer, tenant: string) => Promise<DecodedPush> | DecodedPush;
+  readonly metrics: EdgeMetrics;
+  readonly log: EdgeLogger;
+  readonly logLevel: LogLevelSwitch;
+  /** The effective configuration as YAML. */
+  readonly configText: () => string;
+  readonly nowMs: () => number;
+  /** Largest request body in bytes (max_recv_msg_size). */
+  readonly bodyBytesMax: number;
+  /** All request bodies in memory together. */
+  readonly bodyBytesInFlightMax: number;
+  /** A tail ends after this long. */
+  readonly tailMaxDurationMs: number;
+}
+
+export const tenantHeader = (headers: IncomingHttpHeaders): string | undefined => {
+  const header = headers['x-scope-orgid'];
+  return Array.isArray(header) ? header.join(',') : header;
+};
+
+export const nowNsOf = (options: Pick<EdgeOptions, 'nowMs'>): bigint =>
+  BigInt(Math.trunc(options.nowMs())) * 1_000_000n;

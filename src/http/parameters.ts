@@ -1,0 +1,173 @@
+/** Request parameters in Loki's grammar, with Loki's error texts (the API's section 3.1). Everything here throws RefusedError BAD_REQUEST. */
+import { parsePrometheusDuration } from '../logql/durations.ts';
+import { quoteGo as quoted } from '../protocol/go-quote.ts';
+import { RefusedError } from '../protocol/refusal.ts';
+
+const NS_PER_SECOND = 1_000_000_000n;
+const INT64_MAX = 2n ** 63n - 1n;
+const HOUR_NS = 3600n * NS_PER_SECOND;
+const DECIMAL_FLOAT = /^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/;
+const RFC3339 = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))$/;
+
+export const badRequest = (text: string): RefusedError => new RefusedError({ code: 'BAD_REQUEST', text });
+
+const parseRfc3339 = (text: string): bigint | undefined => {
+  const match = RFC3339.exec(text);
+  if (!match) return undefined;
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const [fraction = '', sign, zoneHours = '0', zoneMinutes = '0'] = match.slice(7);
+  const date = new Date(0);
+  date.setUTCFullYear(year, month - 1, day);
+  date.setUTCHours(hour, minute, second);
+  const isReal =
+    date.getUTCMonth() === month - 1 && date.getUTCDate() === day && hour < 24 && minute < 60 && second < 60;
+  if (!isReal || Number(zoneHours) > 24 || Number(zoneMinutes) > 59) return undefined;
+  const zoneSeconds = (Number(zoneHours) * 3600 + Number(zoneMinutes) * 60) * (sign === '-' ? -1 : 1);
+  const seconds = BigInt(date.getTime() / 1000 - zoneSeconds);
+  return seconds * NS_PER_SECOND + BigInt(fraction.slice(0, 9).padEnd(9, '0'));
+};
+
+/** Go's `strconv.ParseInt(text, 10, 64)`; the error is its text. */
+const parseInt64 = (text: string, caller: string): { readonly value?: bigint; readonly error: string } => {
+  if (!/^[+-]?[0-9]+$/.test(text)) return { error: `strconv.${caller}: parsing ${quoted(text)}: invalid syntax` };
+  const value = text.length > 40 ? INT64_MAX + 1n : BigInt(text.replace(/^\+/, ''));
+  if (value > INT64_MAX || value < -INT64_MAX - 1n) {
+    return { error: `strconv.${caller}: parsing ${quoted(text)}: value out of range` };
+  }
+  return { value, error: '' };
+};
+
+/** Float seconds with a point (rounded to ms), whole seconds of up to 10 characters, longer nanoseconds, RFC 3339. */
+export const parseTimestamp = (text: string): bigint => {
+  if (text.includes('.') && DECIMAL_FLOAT.test(text)) {
+    const seconds = Number(text);
+    const whole = Math.trunc(seconds);
+    if (Math.abs(whole) < 9e9) {
+      const fraction = Math.round((seconds - whole) * 1000) / 1000;
+      return BigInt(whole) * NS_PER_SECOND + BigInt(Math.trunc(fraction * 1e9));
+    }
+  }
+  const { value, error } = parseInt64(text, 'ParseInt');
+  if (value !== undefined) return text.length <= 10 ? value * NS_PER_SECOND : value;
+  const time = parseRfc3339(text);
+  if (time === undefined) throw badRequest(error);
+  return time;
+};
+
+const namedTimestamp = (form: URLSearchParams, name: string, absent: bigint): bigint => {
+  const text = form.get(name) ?? '';
+  if (text === '') return absent;
+  try {
+    return parseTimestamp(text);
+  } catch (error) {
+    throw badRequest(`could not parse '${name}' parameter: ${(error as Error).message}`);
+  }
+};
+
+export interface TimeBounds {
+  readonly startNs: bigint;
+  readonly endNs: bigint;
+}
+
+/** start, end and since with their defaults: end = now, start = min(end, now) − since, since = 1h. */
+export const parseBounds = (form: URLSearchParams, nowNs: bigint): TimeBounds => {
+  let sinceNs = HOUR_NS;
+  const since = form.get('since') ?? '';
+  if (since !== '') {
+    const parsed = parsePrometheusDuration(since);
+    if ('error' in parsed) throw badRequest(`could not parse 'since' parameter: ${parsed.error}`);
+    sinceNs = parsed.ns;
+  }
+  const endNs = namedTimestamp(form, 'end', nowNs);
+  const startNs = namedTimestamp(form, 'start', (endNs < nowNs ? endNs : nowNs) - sinceNs);
+  return { startNs, endNs };
+};
+
+/** Float seconds or a Prometheus duration, in ns. NaN is 0, as in Go's conversion. */
+const parseSecondsOrDuration = (text: string): bigint => {
+  const refused = badRequest(`cannot parse ${quoted(text)} to a valid duration`);
+  if (DECIMAL_FLOAT.test(text) || /^[+-]?(inf|infinity|nan)$/i.test(text)) {
+    const ns = Number(text.replace(/^([+-]?)inf.*$/i, '$1Infinity')) * 1e9;
+    if (Math.abs(ns) > 2 ** 63) throw badRequest(`${refused.message}. It overflows int64`);
+    return Number.isNaN(ns) ? 0n : BigInt(Math.trunc(ns));
+  }
+  const parsed = parsePrometheusDuration(text);
+  if ('error' in parsed) throw refused;
+  return parsed.ns;
+};
+
+/** `limit`, 100 when absent. */
+export const parseLimit = (form: URLSearchParams, absent = 100): number => {
+  const text = form.get('limit') ?? '';
+  if (text === '') return absent;
+  const { value, error } = parseInt64(text, 'Atoi');
+  if (value === undefined) throw badRequest(error);
+  if (value <= 0n) throw badRequest('limit must be a positive value');
+  return Number(value > 0xff_ff_ff_ffn ? 0xff_ff_ff_ffn : value);
+};
+
+export const parseDirection = (form: URLSearchParams): 'forward' | 'backward' => {
+  const text = form.get('direction') ?? '';
+  const direction = text === '' ? 'backward' : text.toLowerCase();
+  if (direction !== 'forward' && direction !== 'backward') throw badRequest(`invalid direction '${text}'`);
+  return direction;
+};
+
+/** Whole seconds of tail's `delay_for`. */
+export const parseDelaySeconds = (form: URLSearchParams): number => {
+  const text = form.get('delay_for') ?? '';
+  if (text === '') return 0;
+  const { value, error } = parseInt64(text, 'Atoi');
+  if (value === undefined) throw badRequest(error);
+  if (value > 5n) throw badRequest("delay_for can't be greater than 5");
+  return Math.max(0, Number(value));
+};
+
+export interface RangeParameters extends TimeBounds {
+  readonly query: string;
+  readonly limit: number;
+  readonly direction: 'forward' | 'backward';
+  readonly stepNs: bigint;
+  readonly intervalNs: bigint;
+}
+
+const parseStep = (form: URLSearchParams, { startNs, endNs }: TimeBounds): bigint => {
+  const text = form.get('step') ?? '';
+  if (text !== '') return parseSecondsOrDuration(text);
+  const seconds = (endNs - startNs) / NS_PER_SECOND / 250n;
+  return (seconds > 1n ? seconds : 1n) * NS_PER_SECOND;
+};
+
+/** The parameters of query_range, checked in Loki's order. */
+export const parseRangeParameters = (form: URLSearchParams, nowNs: bigint): RangeParameters => {
+  const bounds = parseBounds(form, nowNs);
+  if (bounds.endNs < bounds.startNs) throw badRequest('end timestamp must not be before or equal to start time');
+  const limit = parseLimit(form);
+  const direction = parseDirection(form);
+  const stepNs = parseStep(form, bounds);
+  if (stepNs <= 0n) {
+    throw badRequest('zero or negative query resolution step widths are not accepted. Try a positive integer');
+  }
+  if ((bounds.endNs - bounds.startNs) / stepNs > 11_000n) {
+    throw badRequest(
+      'exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter',
+    );
+  }
+  const interval = form.get('interval') ?? '';
+  const intervalNs = interval === '' ? 0n : parseSecondsOrDuration(interval);
+  if (intervalNs < 0n) throw badRequest('interval must be >= 0');
+  return { ...bounds, query: form.get('query') ?? '', limit, direction, stepNs, intervalNs };
+};
+
+/** `time`, now when absent. Its error has no prefix. */
+export const parseInstantTime = (form: URLSearchParams, nowNs: bigint): bigint => {
+  const text = form.get('time') ?? '';
+  return text === '' ? nowNs : parseTimestamp(text);
+};

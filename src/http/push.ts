@@ -1,0 +1,43 @@
+import type { NodeServices } from '../actors/node-services.ts';
+import { tenantHeader } from './edge-options.ts';
+import type { EdgeState } from './form.ts';
+import { pushStatusOf } from './refusal-status.ts';
+import { readBody } from './request-body.ts';
+import type { Exchange, Handler } from './routes.ts';
+
+/** `POST /loki/api/v1/push` and the legacy path. The body's bytes live until the push is settled: streams borrow them. */
+export class PushHandlers {
+  readonly #services: NodeServices;
+  readonly #state: EdgeState;
+
+  constructor(services: NodeServices, state: EdgeState) {
+    this.#services = services;
+    this.#state = state;
+  }
+
+  readonly push: Handler = (exchange) => this.#push(exchange, false);
+
+  readonly legacyPush: Handler = (exchange) => this.#push(exchange, true);
+
+  async #push({ request, reply }: Exchange, isLegacy: boolean): Promise<void> {
+    const { options, bodies } = this.#state;
+    const tenant = options.tenantOf(tenantHeader(request.headers));
+    const body = await readBody(request, options.bodyBytesMax, bodies);
+    try {
+      const decoded = await options.decodePush(
+        {
+          bytes: body.bytes,
+          contentType: request.headers['content-type'],
+          contentEncoding: request.headers['content-encoding'],
+          isLegacy,
+        },
+        tenant,
+      );
+      const { refusal } = await this.#services.push(tenant, decoded);
+      if (refusal) await reply.refuse(pushStatusOf(refusal), refusal, '\n');
+      else await reply.empty(204);
+    } finally {
+      body.release();
+    }
+  }
+}

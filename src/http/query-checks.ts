@@ -1,0 +1,132 @@
+/** Limits that are decided from the query's text and range alone, before anything is read (the API's section 3.2). */
+import type { Expr, LogExpr, LogRange } from '../logql/ast.ts';
+import { formatGoDuration, formatPrometheusDuration } from '../logql/durations.ts';
+import { RefusedError } from '../protocol/refusal.ts';
+import type { EdgeLimits } from './edge-options.ts';
+import type { TimeBounds } from './parameters.ts';
+
+const refuse = (text: string): never => {
+  throw new RefusedError({ code: 'INVALID_QUERY', text });
+};
+
+interface Selection {
+  readonly logs: readonly LogExpr[];
+  readonly ranges: readonly LogRange[];
+}
+
+/** The selectors and ranges a query reads. */
+const selectionOf = (expr: Expr): Selection => {
+  const logs: LogExpr[] = [];
+  const ranges: LogRange[] = [];
+  const waiting: Expr[] = [expr];
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    switch (next.kind) {
+      case 'log':
+        logs.push(next);
+        break;
+      case 'rangeAggregation':
+        ranges.push(next.range);
+        logs.push(next.range.log);
+        break;
+      case 'vectorAggregation':
+      case 'labelReplace':
+        waiting.push(next.inner);
+        break;
+      case 'binary':
+        waiting.push(next.left, next.right);
+        break;
+      case 'literal':
+      case 'vector':
+        break;
+    }
+  }
+  return { logs, ranges };
+};
+
+const checkMatchers = ({ logs }: Selection, limits: EdgeLimits): void => {
+  for (const { matchers } of logs) {
+    if (limits.maxStreamsMatchersPerQuery > 0 && matchers.length > limits.maxStreamsMatchersPerQuery) {
+      refuse(
+        `max streams matchers per query exceeded, matchers-count > limit (${matchers.length} > ${limits.maxStreamsMatchersPerQuery})`,
+      );
+    }
+  }
+};
+
+const checkRequiredLabels = ({ logs }: Selection, limits: EdgeLimits): void => {
+  for (const { matchers } of logs) {
+    const present = matchers.map(({ name }) => name);
+    const missing = limits.requiredLabels.filter((name) => !present.includes(name));
+    if (missing.length > 0) {
+      refuse(
+        `stream selector is missing required matchers [${missing.join(', ')}], labels present in the query were [${present.join(', ')}]`,
+      );
+    }
+    if (present.length < limits.minimumLabelsNumber) {
+      refuse(
+        `stream selector has less label matchers than required: (present: [${present.join(', ')}], number_present: ${present.length}, required_number_label_matchers: ${limits.minimumLabelsNumber})`,
+      );
+    }
+  }
+};
+
+/** A metric query reads range + offset more than it shows; the 1 ns is Loki's way to make its start inclusive. */
+const lengthOf = ({ ranges }: Selection, { startNs, endNs }: TimeBounds): bigint => {
+  let length = endNs - startNs;
+  for (const { rangeNs, offsetNs } of ranges) {
+    const read = endNs - startNs + rangeNs + offsetNs + 1n;
+    if (read > length) length = read;
+  }
+  return length;
+};
+
+/** @throws RefusedError INVALID_QUERY */
+export const checkQueryLength = (lengthNs: bigint, limits: EdgeLimits): void => {
+  if (limits.maxQueryLengthNs <= 0n || lengthNs <= limits.maxQueryLengthNs) return;
+  const limit = formatPrometheusDuration(limits.maxQueryLengthNs);
+  refuse(`the query time range exceeds the limit (query length: ${formatGoDuration(lengthNs)}, limit: ${limit})`);
+};
+
+const checkRanges = ({ ranges }: Selection, limits: EdgeLimits): void => {
+  const limit = limits.maxQueryRangeNs;
+  for (const { rangeNs } of ranges) {
+    if (limit <= 0n || rangeNs <= limit) continue;
+    refuse(
+      `[interval] value exceeds limit: [${formatPrometheusDuration(rangeNs)}] > [${formatPrometheusDuration(limit)}]`,
+    );
+  }
+};
+
+export interface CheckedQuery extends TimeBounds {
+  readonly limit: number;
+  readonly isInstant: boolean;
+}
+
+/** @throws RefusedError INVALID_QUERY with Loki's text */
+export const checkQueryLimits = (expr: Expr, query: CheckedQuery, limits: EdgeLimits): void => {
+  const selection = selectionOf(expr);
+  const entriesMax = limits.maxEntriesLimitPerQuery;
+  if (expr.kind === 'log' && entriesMax > 0 && query.limit > entriesMax) {
+    refuse(
+      `max entries limit per query exceeded, limit > max_entries_limit_per_query (${query.limit} > ${entriesMax})`,
+    );
+  }
+  if (!query.isInstant) {
+    checkRequiredLabels(selection, limits);
+    checkQueryLength(lengthOf(selection, query), limits);
+  }
+  checkMatchers(selection, limits);
+  checkRanges(selection, limits);
+};
+
+/** max_query_lookback: the start moves up silently; undefined when nothing of the range is left. */
+export const withinLookback = <Bounds extends TimeBounds>(
+  bounds: Bounds,
+  limits: EdgeLimits,
+  nowNs: bigint,
+): Bounds | undefined => {
+  if (limits.maxQueryLookbackNs <= 0n) return bounds;
+  const oldestNs = nowNs - limits.maxQueryLookbackNs;
+  if (bounds.endNs < oldestNs) return undefined;
+  return bounds.startNs < oldestNs ? { ...bounds, startNs: oldestNs } : bounds;
+};

@@ -1,0 +1,98 @@
+import type { NodeServices } from '../actors/node-services.ts';
+import type { Expr } from '../logql/ast.ts';
+import { parseExpr } from '../logql/parser.ts';
+import { RefusedError } from '../protocol/refusal.ts';
+import type { QueryRequest, QueryResult, QueryStatistics } from '../query/query-messages.ts';
+import { answerPieces } from './answer-json.ts';
+import { type EdgeLimits, nowNsOf, tenantHeader } from './edge-options.ts';
+import { type EdgeState, encodingFlagsOf, readForm } from './form.ts';
+import { parseDirection, parseInstantTime, parseLimit, parseRangeParameters } from './parameters.ts';
+import { checkQueryLimits, withinLookback } from './query-checks.ts';
+import type { Exchange, Handler } from './routes.ts';
+
+const NO_STATISTICS: QueryStatistics = {
+  bytesProcessed: 0,
+  linesProcessed: 0,
+  entriesReturned: 0,
+  chunkRefs: 0,
+  chunksDownloaded: 0,
+  decompressedBytes: 0,
+  decompressedLines: 0,
+  compressedBytes: 0,
+  headBytes: 0,
+  headLines: 0,
+  duplicates: 0,
+  streamsInMemory: 0,
+  chunksInMemory: 0,
+  executionMs: 0,
+};
+
+const emptyResult = (expr: Expr, isInstant: boolean): QueryResult => {
+  if (expr.kind === 'log') return { type: 'streams', streams: [], statistics: NO_STATISTICS };
+  return { type: isInstant ? 'vector' : 'matrix', series: [], statistics: NO_STATISTICS };
+};
+
+type QueryText = Omit<QueryRequest, 'tenant' | 'limits' | 'categorizeLabels'>;
+
+const limitsFor = (limits: EdgeLimits): QueryRequest['limits'] => ({
+  timeoutMs: limits.queryTimeoutMs,
+  bytesReadMax: limits.maxQueryBytesRead,
+  seriesMax: limits.maxQuerySeries,
+});
+
+/** `/loki/api/v1/query_range` and `/query`: parameters → a query actor → JSON. */
+export class QueryHandlers {
+  readonly #services: NodeServices;
+  readonly #state: EdgeState;
+
+  constructor(services: NodeServices, state: EdgeState) {
+    this.#services = services;
+    this.#state = state;
+  }
+
+  readonly range: Handler = async (exchange) => {
+    const { options } = this.#state;
+    const tenant = options.tenantOf(tenantHeader(exchange.request.headers));
+    const form = await readForm(exchange, this.#state.bodies);
+    const parameters = parseRangeParameters(form, nowNsOf(options));
+    await this.#answer(exchange, tenant, { ...parameters, isInstant: false });
+  };
+
+  readonly instant: Handler = async (exchange) => {
+    const { options } = this.#state;
+    const tenant = options.tenantOf(tenantHeader(exchange.request.headers));
+    const form = await readForm(exchange, this.#state.bodies);
+    const timeNs = parseInstantTime(form, nowNsOf(options));
+    await this.#answer(exchange, tenant, {
+      query: form.get('query') ?? '',
+      startNs: timeNs,
+      endNs: timeNs,
+      stepNs: 0n,
+      isInstant: true,
+      limit: parseLimit(form),
+      direction: parseDirection(form),
+      intervalNs: 0n,
+    });
+  };
+
+  async #answer(exchange: Exchange, tenant: string, text: QueryText): Promise<void> {
+    const { options } = this.#state;
+    const limits = options.limitsOf(tenant);
+    const expr = parseExpr(text.query);
+    if (text.isInstant && expr.kind === 'log') {
+      throw new RefusedError({
+        code: 'INVALID_QUERY',
+        text: 'log queries are not supported as an instant query type, please change your query to a range query type',
+      });
+    }
+    const within = withinLookback(text, limits, nowNsOf(options));
+    checkQueryLimits(expr, within ?? text, limits);
+    const flags = encodingFlagsOf(exchange.request.headers['x-loki-response-encoding-flags']);
+    const request = { ...(within ?? text), tenant, categorizeLabels: flags.includes('categorize-labels') };
+    const result = within
+      ? await this.#services.queryAll({ ...request, limits: limitsFor(limits) }, exchange.signal)
+      : emptyResult(expr, text.isInstant);
+    options.metrics.countQuery(expr.kind, text.isInstant, result.statistics);
+    await exchange.reply.jsonPieces(answerPieces(result, flags));
+  }
+}

@@ -1,0 +1,142 @@
+/** A node without a store, for what the edge decides alone. */
+import type { NodeServices, PushOutcome, TailFrame, TailRequest } from '../../../src/actors/node-services.ts';
+import type { EdgeLimits, EdgeOptions } from '../../../src/http/edge-options.ts';
+import { EdgeMetrics } from '../../../src/http/metrics.ts';
+import type { HttpServerOptions } from '../../../src/http/server.ts';
+import { type Refusal, RefusedError } from '../../../src/protocol/refusal.ts';
+import type { QueryRequest, QueryResult, QueryStatistics } from '../../../src/query/query-messages.ts';
+
+export const NO_STATISTICS: QueryStatistics = {
+  bytesProcessed: 0,
+  linesProcessed: 0,
+  entriesReturned: 0,
+  chunkRefs: 0,
+  chunksDownloaded: 0,
+  decompressedBytes: 0,
+  decompressedLines: 0,
+  compressedBytes: 0,
+  headBytes: 0,
+  headLines: 0,
+  duplicates: 0,
+  streamsInMemory: 0,
+  chunksInMemory: 0,
+  executionMs: 0,
+};
+
+export class StubServices implements NodeServices {
+  readonly queries: QueryRequest[] = [];
+  readonly tails: TailRequest[] = [];
+  readonly pushes: string[] = [];
+  flushes = 0;
+  tailsCancelled = 0;
+  outcome: PushOutcome = { acceptedLines: 1, acceptedBytes: 1, refusal: undefined };
+  reason: string | undefined;
+  frames: AsyncIterable<TailFrame> = (async function* () {})();
+  answer: (request: QueryRequest, signal: AbortSignal) => Promise<QueryResult> = async () => ({
+    type: 'streams',
+    streams: [],
+    statistics: NO_STATISTICS,
+  });
+  series: NodeServices['series'] = async () => [];
+  labels: readonly string[] = [];
+
+  async push(tenant: string): Promise<PushOutcome> {
+    this.pushes.push(tenant);
+    return this.outcome;
+  }
+
+  query(): never {
+    throw new Error('the edge asks for whole answers');
+  }
+
+  queryAll(request: QueryRequest, signal: AbortSignal): Promise<QueryResult> {
+    this.queries.push(request);
+    return this.answer(request, signal);
+  }
+
+  tail(request: TailRequest) {
+    this.tails.push(request);
+    return {
+      frames: this.frames,
+      cancel: () => {
+        this.tailsCancelled += 1;
+      },
+    };
+  }
+
+  async labelNames(): Promise<readonly string[]> {
+    return this.labels;
+  }
+
+  async labelValues(): Promise<readonly string[]> {
+    return this.labels;
+  }
+
+  async flush(): Promise<void> {
+    this.flushes += 1;
+  }
+
+  notReady(): string | undefined {
+    return this.reason;
+  }
+}
+
+export const LIMITS: EdgeLimits = {
+  maxEntriesLimitPerQuery: 5000,
+  maxQueryLengthNs: 0n,
+  maxQueryLookbackNs: 0n,
+  maxQueryRangeNs: 0n,
+  maxStreamsMatchersPerQuery: 1000,
+  requiredLabels: [],
+  minimumLabelsNumber: 0,
+  maxConcurrentTailRequests: 2,
+  queryTimeoutMs: 60_000,
+  maxQueryBytesRead: 0,
+  maxQuerySeries: 500,
+};
+
+export const refused = (refusal: Refusal): RefusedError => new RefusedError(refusal);
+
+export interface Logged {
+  readonly level: string;
+  readonly text: string;
+}
+
+export const stubOptions = (overrides: Partial<HttpServerOptions> = {}, logged: Logged[] = []): HttpServerOptions => {
+  const at = (level: string) => (_fields: object, text: string) => logged.push({ level, text });
+  let level = 'info';
+  const options: EdgeOptions = {
+    tenantOf: (header) => {
+      if (!header) throw refused({ code: 'NO_TENANT', text: 'no org id' });
+      return header;
+    },
+    limitsOf: () => LIMITS,
+    decodePush: ({ bytes }) => {
+      if (bytes.length === 0) throw refused({ code: 'BAD_REQUEST', text: 'snappy: corrupt input' });
+      return { streams: [] };
+    },
+    decodePushMessage: () => ({ streams: [] }),
+    metrics: new EdgeMetrics('test'),
+    log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
+    logLevel: {
+      get: () => level,
+      set: (next) => {
+        level = next;
+      },
+    },
+    configText: () => 'auth_enabled: true\n',
+    nowMs: () => Date.now(),
+    bodyBytesMax: 1024 * 1024,
+    bodyBytesInFlightMax: 4 * 1024 * 1024,
+    tailMaxDurationMs: 60_000,
+  };
+  return {
+    ...options,
+    host: '127.0.0.1',
+    port: 0,
+    requestTimeoutMs: 30_000,
+    connectionsMax: 1000,
+    drainMs: 500,
+    ...overrides,
+  };
+};
