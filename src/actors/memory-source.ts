@@ -1,0 +1,108 @@
+import type { SegmentSnapshot } from '../chunk/memory-format.ts';
+import { Segment } from '../chunk/segment.ts';
+import { compileLabelMatcher } from '../logql/matcher.ts';
+import type { Clock } from '../protocol/clock.ts';
+import type { EntryRange } from '../protocol/entry-columns.ts';
+import type { LabelSet } from '../protocol/label-set.ts';
+import type { LabelMatcher } from '../protocol/matcher.ts';
+import type { TimeRangeNs } from '../protocol/time-range.ts';
+import type { MemorySource, MemoryStream } from '../query/query-source.ts';
+import { forEachInSlices } from './cooperative.ts';
+import { type CompiledMatcher, passesAll } from './label-index.ts';
+import type { StreamCell } from './stream-cell.ts';
+import type { StreamDirectory } from './stream-directory.ts';
+import type { TailSubscription } from './tenant-streams.ts';
+
+/** Bound of a slice of work on the event loop; the budget for anything is 10 ms. */
+const SLICE_MS = 4;
+
+/** Tails get what was appended as a segment of its own, which is no part of any chunk. */
+const TAIL_SEGMENT = { nodeId: 'tail', incarnation: 0, counter: 0 };
+const TAIL_LIMITS = { blockSize: Number.POSITIVE_INFINITY, targetSize: Number.POSITIVE_INFINITY };
+
+const compiled = (matchers: readonly LabelMatcher[]): readonly CompiledMatcher[] =>
+  matchers.map((matcher) => ({ matcher, test: compileLabelMatcher(matcher) }));
+
+const overlaps = (segment: Segment, { startNs, endNs }: TimeRangeNs): boolean => {
+  const { minTime, maxTime } = segment;
+  return minTime !== undefined && maxTime !== undefined && minTime <= endNs && maxTime >= startNs;
+};
+
+/**
+ * What this node's streams hold and the store does not have yet, read straight from the cells: a snapshot costs no copy and needs no
+ * message, since handlers are synchronous and leave a cell consistent.
+ */
+export class StreamMemory implements MemorySource {
+  readonly #directory: StreamDirectory;
+  readonly #clock: Clock;
+
+  constructor(directory: StreamDirectory, clock: Clock) {
+    this.#directory = directory;
+    this.#clock = clock;
+  }
+
+  /** @throws RefusedError INVALID_QUERY for a regex that does not parse */
+  async select(
+    tenant: string,
+    matchers: readonly LabelMatcher[],
+    range: TimeRangeNs,
+  ): Promise<readonly MemoryStream[]> {
+    const streams: MemoryStream[] = [];
+    await this.#visit(tenant, matchers, (cell) => {
+      const segments = snapshotsOf(cell, range);
+      if (segments.length > 0) streams.push({ labels: cell.labels, segments });
+    });
+    return streams;
+  }
+
+  /** Labels of the streams that hold entries in the range. */
+  async labelSets(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly LabelSet[]> {
+    const labelSets: LabelSet[] = [];
+    await this.#visit(tenant, matchers, (cell) => {
+      if (cell.segments.some(({ segment }) => overlaps(segment, range))) labelSets.push(cell.labels);
+    });
+    return labelSets;
+  }
+
+  /** @throws RefusedError INVALID_QUERY for a regex that does not parse */
+  subscribe(tenant: string, matchers: readonly LabelMatcher[], onAppend: (stream: MemoryStream) => void): () => void {
+    const subscription: TailSubscription = { matchers: compiled(matchers), onAppend };
+    const streams = this.#directory.tenant(tenant);
+    streams.subscriptions.add(subscription);
+    for (const cell of streams.index.candidates(subscription.matchers) ?? streams.cells.values()) {
+      if (passesAll(cell.labels, subscription.matchers)) cell.tails = [...(cell.tails ?? []), subscription];
+    }
+    return () => {
+      if (!streams.subscriptions.delete(subscription)) return;
+      for (const cell of streams.cells.values()) {
+        if (!cell.tails?.includes(subscription)) continue;
+        const others = cell.tails.filter((one) => one !== subscription);
+        cell.tails = others.length > 0 ? others : undefined;
+      }
+    };
+  }
+
+  async #visit(tenant: string, matchers: readonly LabelMatcher[], visit: (cell: StreamCell) => void): Promise<void> {
+    const tests = compiled(matchers);
+    const streams = this.#directory.findTenant(tenant);
+    if (!streams) return;
+    const cells = streams.index.candidates(tests) ?? streams.cells.values();
+    await forEachInSlices(this.#clock, SLICE_MS, cells, (cell) => {
+      if (passesAll(cell.labels, tests)) visit(cell);
+    });
+  }
+}
+
+const snapshotsOf = (cell: StreamCell, range: TimeRangeNs): SegmentSnapshot[] => {
+  const segments: SegmentSnapshot[] = [];
+  for (const { segment } of cell.segments) if (overlaps(segment, range)) segments.push(segment.snapshot());
+  return segments;
+};
+
+/** Shows the tails of a stream what was just accepted. */
+export const showToTails = (cell: StreamCell, ranges: readonly EntryRange[]): void => {
+  const segment = new Segment(TAIL_SEGMENT, TAIL_LIMITS);
+  for (const range of ranges) segment.append(range);
+  const stream = { labels: cell.labels, segments: [segment.snapshot()] };
+  for (const { onAppend } of cell.tails ?? []) onAppend(stream);
+};

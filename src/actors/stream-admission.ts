@@ -1,0 +1,166 @@
+/**
+ * Which entries a stream takes: its rate first, then the out-of-order window, as Loki does. Pure. The common case, all of them, costs
+ * one pass over the lengths and one over the times.
+ */
+import { lineLengthAt } from '../chunk/line-bounds.ts';
+import { splitByWindow } from '../chunk/time-window.ts';
+import type { EntryRange } from '../protocol/entry-columns.ts';
+import { goTimeString, rfc3339Seconds } from './go-time-text.ts';
+
+export interface StreamLimits {
+  /** Line bytes a second and stream; 0 = no limit. */
+  readonly rateBytes: number;
+  readonly rateBurstBytes: number;
+  /** How far behind the stream's newest entry one may be (`max_chunk_age` / 2). */
+  readonly windowNs: bigint;
+}
+
+/** Bytes left of a stream's rate. */
+export interface RateState {
+  rateBytes: number;
+  rateAtMs: number;
+}
+
+export interface Admission {
+  /** Runs to append, in order. */
+  readonly accepted: readonly EntryRange[];
+  /** The stream's newest time with them. */
+  readonly newest: bigint | undefined;
+  readonly refused: readonly RefusedEntry[];
+}
+
+export interface RefusedEntry {
+  readonly timeNs: bigint;
+  readonly lineBytes: number;
+  /** The oldest time that would have been taken then; undefined if the rate refused it. */
+  readonly oldestNs: bigint | undefined;
+}
+
+/** Entries that one text lists (Loki's `max_returned_stream_errors`). */
+const LISTED_MAX = 10;
+
+export const admit = (
+  rate: RateState,
+  newest: bigint | undefined,
+  ranges: readonly EntryRange[],
+  limits: StreamLimits,
+  nowMs: number,
+): Admission => {
+  const refused: RefusedEntry[] = [];
+  const withinRate = admitByRate(rate, ranges, limits, nowMs, refused);
+  const accepted: EntryRange[] = [];
+  let newestSoFar = newest;
+  for (const range of withinRate) {
+    const split = splitByWindow(range, newestSoFar, limits.windowNs);
+    for (const run of split.accepted) accepted.push(run);
+    if (split.tooFarBehind.length > 0) refuseLate(range, split.tooFarBehind, newestSoFar, limits.windowNs, refused);
+    newestSoFar = split.newest;
+  }
+  return { accepted, newest: newestSoFar, refused };
+};
+
+const lengthOf = ({ columns }: EntryRange, index: number): number =>
+  lineLengthAt(columns.bytes, columns.lineOffsets[index] as number);
+
+const lineBytesOf = (range: EntryRange): number => {
+  let bytes = 0;
+  for (let index = range.first; index < range.end; index += 1) bytes += lengthOf(range, index);
+  return bytes;
+};
+
+/** The runs that the stream's token bucket allows; entries beyond it are refused one by one, so a smaller one may still pass. */
+const admitByRate = (
+  rate: RateState,
+  ranges: readonly EntryRange[],
+  { rateBytes, rateBurstBytes }: StreamLimits,
+  nowMs: number,
+  refused: RefusedEntry[],
+): readonly EntryRange[] => {
+  if (rateBytes === 0) return ranges;
+  const earned = Math.max(0, ((nowMs - rate.rateAtMs) / 1000) * rateBytes);
+  const left = rate.rateBytes < 0 ? rateBurstBytes : Math.min(rateBurstBytes, rate.rateBytes + earned);
+  rate.rateAtMs = nowMs;
+  rate.rateBytes = left;
+  const wanted = ranges.reduce((bytes, range) => bytes + lineBytesOf(range), 0);
+  if (wanted <= left) {
+    rate.rateBytes = left - wanted;
+    return ranges;
+  }
+  return ranges.flatMap((range) => takeWhatFits(rate, range, refused));
+};
+
+const takeWhatFits = (rate: RateState, range: EntryRange, refused: RefusedEntry[]): EntryRange[] => {
+  const { columns, first, end } = range;
+  const runs: EntryRange[] = [];
+  let runStart = first;
+  for (let index = first; index < end; index += 1) {
+    const lineBytes = lengthOf(range, index);
+    if (lineBytes <= rate.rateBytes) {
+      rate.rateBytes -= lineBytes;
+      continue;
+    }
+    refused.push({ timeNs: columns.times[index] as bigint, lineBytes, oldestNs: undefined });
+    if (index > runStart) runs.push({ columns, first: runStart, end: index });
+    runStart = index + 1;
+  }
+  if (end > runStart) runs.push({ columns, first: runStart, end });
+  return runs;
+};
+
+/** Finds out, for entries that came too late, what would have been in time then: the window moves with each newer entry. */
+const refuseLate = (
+  range: EntryRange,
+  late: readonly number[],
+  newestBefore: bigint | undefined,
+  windowNs: bigint,
+  refused: RefusedEntry[],
+): void => {
+  const { times } = range.columns;
+  let newest = newestBefore ?? (times[range.first] as bigint);
+  let index = range.first;
+  for (const lateIndex of late) {
+    for (; index < lateIndex; index += 1) {
+      const time = times[index] as bigint;
+      if (time > newest) newest = time;
+    }
+    const timeNs = times[lateIndex] as bigint;
+    refused.push({ timeNs, lineBytes: lengthOf(range, lateIndex), oldestNs: newest - windowNs });
+  }
+};
+
+/** `1KB`, `1.5MB`: one digit after the point at most, as Loki prints sizes. */
+export const sizeText = (bytes: number): string => {
+  for (const [unit, unitBytes] of [
+    ['TB', 1024 ** 4],
+    ['GB', 1024 ** 3],
+    ['MB', 1024 ** 2],
+    ['KB', 1024],
+  ] as const) {
+    if (bytes >= unitBytes) return `${(bytes / unitBytes).toFixed(1).replace(/\.0$/, '')}${unit}`;
+  }
+  return `${bytes}B`;
+};
+
+/** Loki 3.7's text for entries a stream refused: at most ten of them, in the order of the push, and how many in all. */
+export const refusedEntriesText = (
+  tenant: string,
+  stream: string,
+  refused: readonly RefusedEntry[],
+  total: number,
+  rateBytes: number,
+): string => {
+  const lines = refused.slice(0, LISTED_MAX).map((entry) => {
+    const reason =
+      entry.oldestNs === undefined ? rateReason(stream, entry, rateBytes) : lateReason(entry, entry.oldestNs);
+    return `entry with timestamp ${goTimeString(entry.timeNs)} ignored, reason: '${reason}',\n`;
+  });
+  return `${lines.join('')}user '${tenant}', total ignored: ${refused.length} out of ${total} for stream: ${stream}`;
+};
+
+const rateReason = (stream: string, { lineBytes }: RefusedEntry, rateBytes: number): string =>
+  `Per stream rate limit exceeded (limit: ${sizeText(rateBytes)}/sec) while attempting to ingest for stream '${stream}' totaling ` +
+  `${sizeText(lineBytes)}, consider splitting a stream via additional labels or contact your Loki administrator to see if the ` +
+  'limit can be increased';
+
+const lateReason = ({ timeNs }: RefusedEntry, oldestNs: bigint): string =>
+  `entry too far behind, entry timestamp is: ${rfc3339Seconds(timeNs)}, oldest acceptable timestamp is: ${rfc3339Seconds(oldestNs)}`;

@@ -1,0 +1,89 @@
+import type { Ref } from 'nact';
+import type { LastEntry } from '../chunk/head-block.ts';
+import type { Segment } from '../chunk/segment.ts';
+import type { LabelSet } from '../protocol/label-set.ts';
+import type { Bucketed } from './size-buckets.ts';
+import type { StreamMessage } from './stream-state.ts';
+import type { TailSubscription, TenantStreams } from './tenant-streams.ts';
+
+/**
+ * Why a segment takes no more entries: it reached its size; nothing came for long; it spans too much time; somebody asked;
+ * memory ran short.
+ */
+export type FlushReason = 'full' | 'idle' | 'old' | 'asked' | 'memory';
+
+/** A segment and how far it is on its way to the store: open → sealed (heads are being cut) → flushing → stored and dropped. */
+export interface HeldSegment {
+  readonly segment: Segment;
+  /** Chunk format: of the schema period its first entry is in. All its blocks have it. */
+  readonly version: 3 | 4;
+  /** undefined while open. */
+  sealedFor: FlushReason | undefined;
+  /** The flusher has it. */
+  isFlushing: boolean;
+  /** Memory of heads handed to the cut workers. */
+  cuttingBytes: number;
+}
+
+/** Told when everything that was unflushed at the time of asking is stored. */
+interface FlushWaiter {
+  /** Counter of the newest segment then. */
+  readonly through: number;
+  readonly reply: (answer: undefined) => void;
+}
+
+/**
+ * All that is known of one stream, owned by the node's cell table (StreamDirectory); its actor holds a reference, is the only one to
+ * change what is below the line, and is reset to it after a crash. One object, no closures, no Map: there may be 100,000.
+ */
+export class StreamCell implements Bucketed {
+  readonly tenant: TenantStreams;
+  readonly labels: LabelSet;
+  ref: Ref<StreamMessage> | undefined = undefined;
+  /** Messages sent and not yet handled: an actor may stop only when there is none, as the mailbox goes with it. */
+  messagesInFlight = 0;
+  /** No actor any more: look it up again. */
+  isClosed = false;
+  /** Live readers of this stream. */
+  tails: TailSubscription[] | undefined = undefined;
+  /** It is under way to give up its head early. */
+  isCutAsked = false;
+  bucketBytes = 0;
+  bucketPrevious: Bucketed | undefined = undefined;
+  bucketNext: Bucketed | undefined = undefined;
+  // ———
+  /** Oldest first; only the last may be open. */
+  segments: HeldSegment[] = [];
+  /** The entry taken last, once its segment is stored and gone: what equals it is a duplicate. */
+  last: LastEntry | undefined = undefined;
+  /** Highest time accepted, ns. */
+  newest: bigint | undefined = undefined;
+  lastAppendMs: number;
+  /** Token bucket of the per-stream rate limit: bytes left at rateAtMs; negative = never used. */
+  rateBytes = -1;
+  rateAtMs = 0;
+  flushWaiters: FlushWaiter[] | undefined = undefined;
+
+  constructor(tenant: TenantStreams, labels: LabelSet, nowMs: number) {
+    this.tenant = tenant;
+    this.labels = labels;
+    this.lastAppendMs = nowMs;
+  }
+
+  get open(): HeldSegment | undefined {
+    const last = this.segments.at(-1);
+    return last?.sealedFor === undefined ? last : undefined;
+  }
+
+  /** Memory of the open head: what an early cut would give back. */
+  get openHeadBytes(): number {
+    const held = this.open;
+    return held ? held.segment.memoryBytes - held.segment.compressedBytes - held.cuttingBytes : 0;
+  }
+
+  get unflushedBytes(): number {
+    let bytes = 0;
+    for (const { segment } of this.segments) bytes += segment.memoryBytes;
+    return bytes;
+  }
+}

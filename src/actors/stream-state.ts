@@ -1,0 +1,280 @@
+/**
+ * What a stream does with a message: (cell, message) → changed cell and effects. No clock, no I/O, no chance. The cell is changed in
+ * place: it is this stream's alone (see stream-cell.ts).
+ *
+ *   segment:  open ──full, idle, old, asked, memory──▶ sealed ──all heads cut──▶ flushing ──stored──▶ dropped
+ *
+ * Segments reach the store in order. Memory answers queries for a segment until it is stored, index rows and all.
+ */
+import type { BlockData, SegmentId } from '../chunk/memory-format.ts';
+import { type HeadCut, Segment, type SegmentLimits } from '../chunk/segment.ts';
+import type { EntryRange } from '../protocol/entry-columns.ts';
+import { type Admission, admit, refusedEntriesText, type StreamLimits } from './stream-admission.ts';
+import type { FlushReason, HeldSegment, StreamCell } from './stream-cell.ts';
+
+/** What one push got from one stream. */
+export interface AppendOutcome {
+  /** Duplicates included: they are stored already. */
+  readonly acceptedLines: number;
+  readonly acceptedBytes: number;
+  readonly refusal: AppendRefusal | undefined;
+}
+
+export interface AppendRefusal {
+  readonly code: 'INVALID_ENTRIES' | 'RATE_LIMITED' | 'INTERNAL';
+  readonly text: string;
+  readonly lines: number;
+  readonly bytes: number;
+}
+
+export type StreamMessage =
+  /** From the distributor, one per stream and push. Answered once. */
+  | {
+      readonly type: 'append';
+      readonly ranges: readonly EntryRange[];
+      readonly limits: StreamLimits;
+      readonly nowMs: number;
+      readonly reply: (outcome: AppendOutcome) => void;
+    }
+  /** From the cutter: a head became a block, or could not. */
+  | { readonly type: 'cut-done'; readonly held: HeldSegment; readonly cut: HeadCut; readonly block: BlockData }
+  | { readonly type: 'cut-failed'; readonly held: HeldSegment; readonly cut: HeadCut }
+  /** From the memory budget: give up the head now, into a smaller block. */
+  | { readonly type: 'cut-early' }
+  /** From the sweep: look whether the open segment is idle or old. */
+  | { readonly type: 'check'; readonly rules: FlushRules; readonly nowMs: number }
+  /** Store what is unflushed. `reply`, if given, is called when all of it is stored. */
+  | { readonly type: 'flush'; readonly reason: FlushReason; readonly reply?: (answer: undefined) => void }
+  /** From the flusher: object and index rows last. */
+  | { readonly type: 'stored'; readonly held: HeldSegment }
+  /** From the directory: stop if nothing is held and nothing is coming. */
+  | { readonly type: 'passivate'; readonly rules: FlushRules; readonly nowMs: number };
+
+export type StreamEffect =
+  | { readonly type: 'reply'; readonly reply: (outcome: AppendOutcome) => void; readonly outcome: AppendOutcome }
+  | { readonly type: 'replied'; readonly reply: (answer: undefined) => void }
+  /** For tails: what was just accepted. */
+  | { readonly type: 'appended'; readonly ranges: readonly EntryRange[] }
+  | { readonly type: 'cut'; readonly held: HeldSegment; readonly cut: HeadCut }
+  /** It failed before: wait a little. */
+  | { readonly type: 'cut-again'; readonly held: HeldSegment; readonly cut: HeadCut }
+  | { readonly type: 'flush'; readonly held: HeldSegment }
+  | { readonly type: 'passivated' }
+  /** A defect: the batch is refused, the actor starts anew from its cell. Comes last, so that what was decided before is done. */
+  | { readonly type: 'crash'; readonly error: unknown };
+
+export interface FlushRules {
+  /** `chunk_idle_period` */
+  readonly idleMs: number;
+  /** `max_chunk_age` */
+  readonly ageNs: bigint;
+  /** How long an empty stream keeps its actor. */
+  readonly passivateMs: number;
+}
+
+/** What steps need to know of their node. */
+export interface StreamSurroundings {
+  readonly segmentLimits: SegmentLimits;
+  readonly nextSegmentId: () => SegmentId;
+  /** Format of a chunk that begins at this time. */
+  readonly chunkFormatAt: (timeNs: bigint) => 3 | 4;
+}
+
+export const stepStream = (
+  cell: StreamCell,
+  message: StreamMessage,
+  surroundings: StreamSurroundings,
+): readonly StreamEffect[] => {
+  switch (message.type) {
+    case 'append':
+      return append(cell, message, surroundings);
+    case 'cut-done':
+      message.held.cuttingBytes -= cutBytes(message.cut);
+      message.held.segment.headCut(message.cut.number, message.block);
+      return flushReady(cell);
+    case 'cut-failed':
+      return cutAgain(message.held, message.cut);
+    case 'cut-early':
+      return cutEarly(cell);
+    case 'check': {
+      const reason = flushDue(cell, message.rules, message.nowMs);
+      return reason ? seal(cell, reason) : [];
+    }
+    case 'flush':
+      return flush(cell, message);
+    case 'stored':
+      return stored(cell, message.held);
+    case 'passivate':
+      return isPassive(cell, message.rules, message.nowMs) ? [{ type: 'passivated' }] : [];
+  }
+};
+
+/** Memory of a head that is being cut: what it had while open. */
+export const cutBytes = ({ head }: HeadCut): number =>
+  head.memory.byteLength + (head.metadataRefs?.byteLength ?? 0) + (head.metadataEnds?.byteLength ?? 0);
+
+/** Whether the sweep should send `check`, and why the segment would be flushed. */
+export const flushDue = (cell: StreamCell, rules: FlushRules, nowMs: number): FlushReason | undefined => {
+  const segment = cell.open?.segment;
+  if (!segment || segment.isEmpty) return undefined;
+  if (nowMs - cell.lastAppendMs > rules.idleMs) return 'idle';
+  const { minTime, maxTime } = segment;
+  return minTime !== undefined && maxTime !== undefined && maxTime - minTime > rules.ageNs ? 'old' : undefined;
+};
+
+/** Nothing held, nothing appended for long, no message on its way but the one that asks. */
+export const isPassive = (cell: StreamCell, rules: FlushRules, nowMs: number): boolean =>
+  cell.messagesInFlight === 0 &&
+  nowMs - cell.lastAppendMs > rules.passivateMs &&
+  cell.segments.every(({ segment }) => segment.isEmpty);
+
+const append = (
+  cell: StreamCell,
+  { ranges, limits, nowMs, reply }: Extract<StreamMessage, { type: 'append' }>,
+  surroundings: StreamSurroundings,
+): readonly StreamEffect[] => {
+  const admission = admit(cell, cell.newest, ranges, limits, nowMs);
+  const effects: StreamEffect[] = [];
+  let acceptedLines = 0;
+  let acceptedBytes = 0;
+  try {
+    for (const range of admission.accepted) {
+      acceptedBytes += appendRange(cell, range, surroundings, effects);
+      acceptedLines += range.end - range.first;
+    }
+  } catch (error) {
+    return [...effects, { type: 'crash', error }];
+  }
+  cell.newest = admission.newest;
+  cell.lastAppendMs = nowMs;
+  effects.push(...flushReady(cell));
+  if (cell.tails && admission.accepted.length > 0) effects.push({ type: 'appended', ranges: admission.accepted });
+  const refusal = refusalOf(cell, admission, ranges, limits);
+  effects.push({ type: 'reply', reply, outcome: { acceptedLines, acceptedBytes, refusal } });
+  return effects;
+};
+
+/** Gives the line bytes newly stored. */
+const appendRange = (
+  cell: StreamCell,
+  range: EntryRange,
+  surroundings: StreamSurroundings,
+  effects: StreamEffect[],
+): number => {
+  let acceptedBytes = 0;
+  let rest = range;
+  while (rest.first < rest.end) {
+    const held = cell.open ?? openSegment(cell, rest, surroundings);
+    const appended = held.segment.append(rest);
+    acceptedBytes += appended.acceptedBytes;
+    takeCuts(held, effects);
+    if (appended.isFull) closeHeads(held, 'full', effects);
+    rest = { columns: range.columns, first: appended.next, end: range.end };
+  }
+  return acceptedBytes;
+};
+
+const openSegment = (
+  cell: StreamCell,
+  { columns, first }: EntryRange,
+  { segmentLimits, nextSegmentId, chunkFormatAt }: StreamSurroundings,
+): HeldSegment => {
+  const last = cell.segments.at(-1)?.segment.lastEntry ?? cell.last;
+  cell.last = undefined;
+  const segment = new Segment(nextSegmentId(), segmentLimits, last);
+  const version = chunkFormatAt(columns.times[first] as bigint);
+  const held = { segment, version, sealedFor: undefined, isFlushing: false, cuttingBytes: 0 };
+  cell.segments.push(held);
+  return held;
+};
+
+const takeCuts = (held: HeldSegment, effects: StreamEffect[]): void => {
+  for (let cut = held.segment.nextCut(); cut; cut = held.segment.nextCut()) pushCut(held, cut, effects);
+};
+
+const pushCut = (held: HeldSegment, cut: HeadCut, effects: StreamEffect[]): void => {
+  held.cuttingBytes += cutBytes(cut);
+  effects.push({ type: 'cut', held, cut });
+};
+
+const closeHeads = (held: HeldSegment, reason: FlushReason, effects: StreamEffect[]): void => {
+  held.sealedFor = reason;
+  for (let cut = held.segment.cutHead(); cut; cut = held.segment.cutHead()) pushCut(held, cut, effects);
+};
+
+const cutEarly = (cell: StreamCell): readonly StreamEffect[] => {
+  cell.isCutAsked = false;
+  const held = cell.open;
+  const cut = held?.segment.cutHead();
+  if (!held || !cut) return [];
+  const effects: StreamEffect[] = [];
+  pushCut(held, cut, effects);
+  return effects;
+};
+
+const cutAgain = (held: HeldSegment, failed: HeadCut): readonly StreamEffect[] => {
+  held.segment.cutFailed(failed.number);
+  const cut = held.segment.nextCut();
+  return cut ? [{ type: 'cut-again', held, cut }] : [];
+};
+
+const seal = (cell: StreamCell, reason: FlushReason): readonly StreamEffect[] => {
+  const effects: StreamEffect[] = [];
+  const held = cell.open;
+  if (held && !held.segment.isEmpty) closeHeads(held, reason, effects);
+  effects.push(...flushReady(cell));
+  return effects;
+};
+
+const flush = (
+  cell: StreamCell,
+  { reason, reply }: Extract<StreamMessage, { type: 'flush' }>,
+): readonly StreamEffect[] => {
+  const effects = seal(cell, reason);
+  if (!reply) return effects;
+  const through = cell.segments.findLast(({ sealedFor }) => sealedFor !== undefined)?.segment.id.counter;
+  if (through === undefined) return [...effects, { type: 'replied', reply }];
+  cell.flushWaiters ??= [];
+  cell.flushWaiters.push({ through, reply });
+  return effects;
+};
+
+/** Sealed segments whose heads are all cut go to the flusher; one that is not ready holds up those behind it. */
+const flushReady = (cell: StreamCell): StreamEffect[] => {
+  const effects: StreamEffect[] = [];
+  for (const held of cell.segments) {
+    if (held.isFlushing) continue;
+    if (held.sealedFor === undefined || !held.segment.isAllCut) break;
+    held.isFlushing = true;
+    effects.push({ type: 'flush', held });
+  }
+  return effects;
+};
+
+const stored = (cell: StreamCell, held: HeldSegment): readonly StreamEffect[] => {
+  cell.segments = cell.segments.filter((one) => one !== held);
+  if (cell.segments.length === 0) cell.last = held.segment.lastEntry;
+  const waiters = cell.flushWaiters;
+  if (!waiters) return [];
+  const oldest = cell.segments[0]?.segment.id.counter ?? Number.POSITIVE_INFINITY;
+  const waiting = waiters.filter(({ through }) => through >= oldest);
+  cell.flushWaiters = waiting.length > 0 ? waiting : undefined;
+  return waiters.filter(({ through }) => through < oldest).map(({ reply }) => ({ type: 'replied', reply }));
+};
+
+const refusalOf = (
+  cell: StreamCell,
+  { refused }: Admission,
+  ranges: readonly EntryRange[],
+  { rateBytes }: StreamLimits,
+): AppendRefusal | undefined => {
+  if (refused.length === 0) return undefined;
+  const total = ranges.reduce((count, { first, end }) => count + end - first, 0);
+  const isRate = refused.some(({ oldestNs }) => oldestNs === undefined);
+  return {
+    code: isRate ? 'RATE_LIMITED' : 'INVALID_ENTRIES',
+    text: refusedEntriesText(cell.tenant.name, cell.labels.canonical, refused, total, rateBytes),
+    lines: refused.length,
+    bytes: refused.reduce((bytes, { lineBytes }) => bytes + lineBytes, 0),
+  };
+};

@@ -1,0 +1,92 @@
+import { dispatch, type Ref, spawn, stop } from 'nact';
+import type { HeadCut } from '../chunk/segment.ts';
+import type { EntryRange } from '../protocol/entry-columns.ts';
+import type { HeldSegment, StreamCell } from './stream-cell.ts';
+import { type StreamEffect, type StreamMessage, type StreamSurroundings, stepStream } from './stream-state.ts';
+
+/** Where a stream's effects go. One object for all streams of a node. */
+export interface StreamDeps extends StreamSurroundings {
+  readonly cut: (cell: StreamCell, held: HeldSegment, cut: HeadCut) => void;
+  readonly cutAgain: (cell: StreamCell, held: HeldSegment, cut: HeadCut) => void;
+  readonly flush: (cell: StreamCell, held: HeldSegment) => void;
+  readonly appended: (cell: StreamCell, ranges: readonly EntryRange[]) => void;
+  /** After each message: its memory may have changed. */
+  readonly changed: (cell: StreamCell) => void;
+  /** The actor stops: forget the stream. */
+  readonly passivated: (cell: StreamCell) => void;
+  /** A handler threw: count and report it. */
+  readonly crashed: (cell: StreamCell, error: unknown) => void;
+}
+
+/** Sends a stream a message. Dispatching to a stopped actor is silent, so whoever waits for an answer has a deadline. */
+export const tell = (cell: StreamCell, message: StreamMessage): void => {
+  if (!cell.ref) return;
+  cell.messagesInFlight += 1;
+  dispatch(cell.ref, message);
+};
+
+const nothing = (): void => undefined;
+
+/**
+ * How stream actors are spawned. Handlers are synchronous, and the same functions for every stream: nothing is allocated per stream
+ * but nact's own actor. When one throws, the batch at hand is refused and the actor is reset to its cell, which holds everything
+ * that was accepted.
+ */
+export const streamSpawner = (deps: StreamDeps): ((parent: Ref<never>, name: string, cell: StreamCell) => void) => {
+  const handle = (cell: StreamCell, message: StreamMessage): StreamCell => {
+    cell.messagesInFlight -= 1;
+    try {
+      for (const effect of stepStream(cell, message, deps)) perform(cell, effect, deps);
+    } catch (error) {
+      deps.crashed(cell, error);
+      if (message.type === 'append') refuse(message);
+      throw error;
+    } finally {
+      deps.changed(cell);
+    }
+    return cell;
+  };
+  return (parent, name, cell) => {
+    cell.ref = spawn(parent, handle, name, { initialState: cell, afterStop: nothing, onCrash: resetToCell });
+  };
+};
+
+/** Without an `onCrash` nact stops the actor and prints; messages to it would then vanish. */
+const resetToCell = <Reset>(_message: unknown, _error: unknown, context: { readonly reset: Reset }): Reset =>
+  context.reset;
+
+const refuse = ({ ranges, reply }: Extract<StreamMessage, { type: 'append' }>): void => {
+  const lines = ranges.reduce((count, { first, end }) => count + end - first, 0);
+  const refusal = { code: 'INTERNAL', text: 'the stream failed to store the entries', lines, bytes: 0 } as const;
+  reply({ acceptedLines: 0, acceptedBytes: 0, refusal });
+};
+
+const perform = (cell: StreamCell, effect: StreamEffect, deps: StreamDeps): void => {
+  switch (effect.type) {
+    case 'reply':
+      effect.reply(effect.outcome);
+      return;
+    case 'replied':
+      effect.reply(undefined);
+      return;
+    case 'appended':
+      deps.appended(cell, effect.ranges);
+      return;
+    case 'cut':
+      deps.cut(cell, effect.held, effect.cut);
+      return;
+    case 'cut-again':
+      deps.cutAgain(cell, effect.held, effect.cut);
+      return;
+    case 'flush':
+      deps.flush(cell, effect.held);
+      return;
+    case 'passivated':
+      cell.isClosed = true;
+      deps.passivated(cell);
+      if (cell.ref) stop(cell.ref);
+      return;
+    case 'crash':
+      throw effect.error;
+  }
+};
