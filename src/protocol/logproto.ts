@@ -1,0 +1,137 @@
+/** Encoding of Loki's protobuf messages, for clients, tests and load generators. Numbers in the API specification, 1.3 and 6. */
+import { sizeOfUvarint } from './column-builder.ts';
+
+export interface PushedEntry {
+  /** Nanoseconds since the epoch. */
+  readonly timeNs: bigint;
+  readonly line: string | Uint8Array;
+  /** Structured metadata: name1, value1, … */
+  readonly metadata?: readonly string[];
+}
+
+export interface PushRequest {
+  readonly streams: readonly {
+    /** Label-set text: `{app="web"}`. */
+    readonly labels: string | Uint8Array;
+    readonly entries: readonly PushedEntry[];
+  }[];
+}
+
+const NS_PER_SECOND = 1_000_000_000n;
+
+/** logproto.PushRequest. A push over HTTP is this in a snappy block; over gRPC it is sent as it is. */
+export const encodePushRequest = ({ streams }: PushRequest): Buffer => {
+  const writer = new WireWriter();
+  for (const { labels, entries } of streams) {
+    writer.message(1, () => {
+      writer.bytes(1, labels);
+      for (const entry of entries) writer.message(2, () => writeEntry(writer, entry));
+    });
+  }
+  return writer.finish();
+};
+
+const writeEntry = (writer: WireWriter, { timeNs, line, metadata = [] }: PushedEntry): void => {
+  const remainder = timeNs % NS_PER_SECOND;
+  const nanos = remainder < 0n ? remainder + NS_PER_SECOND : remainder;
+  writer.message(1, () => {
+    writer.integer(1, (timeNs - nanos) / NS_PER_SECOND);
+    writer.integer(2, nanos);
+  });
+  writer.bytes(2, line);
+  for (let index = 0; index < metadata.length; index += 2) {
+    writer.message(3, () => {
+      writer.bytes(1, metadata[index] ?? '');
+      writer.bytes(2, metadata[index + 1] ?? '');
+    });
+  }
+};
+
+/**
+ * The `grpc-status-details-bin` of a refusal: google.rpc.Status with an httpgrpc.HTTPResponse in it.
+ * @param status HTTP status; Loki's gRPC status code is the same number
+ */
+export const encodeHttpGrpcStatus = (status: number, text: string): Buffer => {
+  const response = new WireWriter();
+  response.integer(1, BigInt(status));
+  response.bytes(3, text);
+  const writer = new WireWriter();
+  writer.integer(1, BigInt(status));
+  writer.bytes(2, text);
+  writer.message(3, () => {
+    writer.bytes(1, 'type.googleapis.com/httpgrpc.HTTPResponse');
+    writer.bytes(2, response.finish());
+  });
+  return writer.finish();
+};
+
+/** Appends protobuf fields to a buffer that grows by doubling. */
+export class WireWriter {
+  #buffer = Buffer.allocUnsafe(1024);
+  #used = 0;
+
+  /** What was written: a view that the next write may change. */
+  finish(): Buffer {
+    return this.#buffer.subarray(0, this.#used);
+  }
+
+  /** An int32, int64 or bool field. Zero is left out, as proto3 does. */
+  integer(field: number, value: bigint): void {
+    if (value === 0n) return;
+    this.#reserve(20);
+    this.#uvarint(field * 8);
+    let rest = BigInt.asUintN(64, value);
+    for (; rest >= 0x80n; rest >>= 7n) this.#byte(Number(rest & 0x7fn) | 0x80);
+    this.#byte(Number(rest));
+  }
+
+  /** A string or bytes field. */
+  bytes(field: number, value: string | Uint8Array): void {
+    const sizeMax = typeof value === 'string' ? value.length * 3 : value.length;
+    this.#reserve(sizeMax + 20);
+    this.#uvarint(field * 8 + 2);
+    if (typeof value !== 'string') {
+      this.#uvarint(value.length);
+      this.#buffer.set(value, this.#used);
+      this.#used += value.length;
+      return;
+    }
+    this.#uvarint(Buffer.byteLength(value));
+    this.#used += this.#buffer.write(value, this.#used, 'utf8');
+  }
+
+  /** A nested message that `write` fills. */
+  message(field: number, write: () => void): void {
+    this.#reserve(20);
+    this.#uvarint(field * 8 + 2);
+    const sizeAt = this.#used;
+    // Most messages are short: room for a size of one byte is kept, and the message moved when it needs more.
+    this.#used += 1;
+    write();
+    const size = this.#used - sizeAt - 1;
+    const sizeSize = sizeOfUvarint(size);
+    this.#reserve(sizeSize);
+    if (sizeSize > 1) this.#buffer.copyWithin(sizeAt + sizeSize, sizeAt + 1, this.#used);
+    this.#used = sizeAt;
+    this.#uvarint(size);
+    this.#used += size;
+  }
+
+  #uvarint(value: number): void {
+    let rest = value;
+    for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) this.#byte((rest % 0x80) | 0x80);
+    this.#byte(rest);
+  }
+
+  #byte(value: number): void {
+    this.#buffer[this.#used] = value;
+    this.#used += 1;
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#used + bytes <= this.#buffer.length) return;
+    const bigger = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#used + bytes));
+    this.#buffer.copy(bigger, 0, 0, this.#used);
+    this.#buffer = bigger;
+  }
+}
