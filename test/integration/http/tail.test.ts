@@ -1,0 +1,178 @@
+import { once } from 'node:events';
+import { expect } from 'chai';
+import { WebSocket } from 'ws';
+import type { TailFrame } from '../../../src/actors/node-services.ts';
+import { type RunningHttpServer, startHttpServer } from '../../../src/http/server.ts';
+import { refused, StubServices, stubOptions } from './stub-services.ts';
+
+const frame = (count: number, dropped: TailFrame['dropped'] = []): TailFrame => ({
+  streams: [
+    {
+      labels: ['app', 'x'],
+      entries: Array.from({ length: count }, (_, index) => ({ timeNs: BigInt(index), line: `line ${index}` })),
+    },
+  ],
+  dropped,
+});
+
+async function* framesOf(...frames: readonly TailFrame[]): AsyncGenerator<TailFrame> {
+  yield* frames;
+  await new Promise(() => undefined);
+}
+
+describe('tail', () => {
+  let services: StubServices;
+  let server: RunningHttpServer;
+  const open: WebSocket[] = [];
+
+  const start = async (...[overrides]: Parameters<typeof stubOptions>) => {
+    services = new StubServices();
+    services.frames = framesOf();
+    server = await startHttpServer(services, stubOptions(overrides));
+  };
+  const connect = (query: string, headers: Record<string, string> = {}): WebSocket => {
+    const socket = new WebSocket(`ws://${server.address}/loki/api/v1/tail?${query}`, {
+      headers: { 'x-scope-orgid': 'a', ...headers },
+    });
+    open.push(socket);
+    socket.on('error', () => undefined);
+    return socket;
+  };
+  const log = `query=${encodeURIComponent('{app="x"}')}`;
+  const closeOf = async (socket: WebSocket): Promise<readonly [number, string]> => {
+    const [code, reason] = (await once(socket, 'close')) as [number, Buffer];
+    return [code, String(reason)];
+  };
+  const refusalOf = async (socket: WebSocket): Promise<readonly [number | undefined, string]> => {
+    const [, response] = await once(socket, 'unexpected-response');
+    let text = '';
+    for await (const chunk of response) text += chunk;
+    return [response.statusCode, text];
+  };
+
+  beforeEach(() => start());
+  afterEach(async () => {
+    for (const socket of open.splice(0)) socket.terminate();
+    await server.close();
+  });
+
+  it('sends an element per entry, at most 100 a frame, and names what was dropped first', async () => {
+    services.frames = framesOf(frame(150, [{ timeNs: 7n, labels: ['app', 'y'] }]));
+    const socket = connect(`${log}&limit=5&start=3&delay_for=2`);
+    const frames: { streams: unknown[]; dropped_entries?: unknown }[] = [];
+    await new Promise<void>((resolve) =>
+      socket.on('message', (data) => {
+        if (frames.push(JSON.parse(String(data))) === 2) resolve();
+      }),
+    );
+    expect(frames.map(({ streams }) => streams.length)).to.deep.equal([100, 50]);
+    expect(frames[0]?.streams[0]).to.deep.equal({ stream: { app: 'x' }, values: [['0', 'line 0']] });
+    expect(frames[0]?.dropped_entries).to.deep.equal([{ timestamp: '7', labels: { app: 'y' } }]);
+    expect(frames[1]).not.to.have.property('dropped_entries');
+    expect(services.tails[0]).to.include({
+      tenant: 'a',
+      query: '{app="x"}',
+      limit: 5,
+      startNs: 3_000_000_000n,
+      delayMs: 2000,
+    });
+  });
+
+  it('gives each value a third element with categorize-labels', async () => {
+    services.frames = framesOf(frame(1));
+    const socket = connect(log, { 'x-loki-response-encoding-flags': 'categorize-labels' });
+    const [data] = await once(socket, 'message');
+    expect(JSON.parse(String(data))).to.deep.equal({
+      streams: [{ stream: { app: 'x' }, values: [['0', 'line 0', {}]] }],
+      encodingFlags: ['categorize-labels'],
+    });
+  });
+
+  it('pings every second', async () => {
+    const socket = connect(log);
+    await once(socket, 'ping');
+  });
+
+  it('stops the query when the client closes', async () => {
+    const socket = connect(log);
+    await once(socket, 'open');
+    socket.close(1000);
+    expect((await closeOf(socket))[0]).to.equal(1000);
+    while (services.tailsCancelled === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+
+  it('refuses before the upgrade what can be known then', async () => {
+    expect(await refusalOf(connect(`${log}&delay_for=6`))).to.deep.equal([400, "delay_for can't be greater than 5"]);
+    expect(await refusalOf(connect(log, { 'x-scope-orgid': 'a|b' }))).to.deep.equal([400, 'multiple org IDs present']);
+    expect(await refusalOf(connect('query={'))).to.deep.equal([
+      400,
+      'parse error at line 1, col 2: syntax error: unexpected $end, expecting IDENTIFIER or }',
+    ]);
+    expect((await refusalOf(connect(log, { 'x-scope-orgid': '' })))[0]).to.equal(401);
+  });
+
+  it('closes with 1011 and the text for a metric query', async () => {
+    const metric = `query=${encodeURIComponent('rate({app="x"}[1m])')}`;
+    expect(await closeOf(connect(metric))).to.deep.equal([1011, 'only log selector is supported']);
+  });
+
+  it('closes with 1011 beyond the tenant’s number of tails, and counts those that ended out', async () => {
+    const first = connect(log);
+    await once(first, 'open');
+    await once(connect(log), 'open');
+    expect(await closeOf(connect(log))).to.deep.equal([
+      1011,
+      'max concurrent tail requests limit exceeded, count > limit (3 > 2)',
+    ]);
+    first.close();
+    await closeOf(first);
+    const later = connect(log);
+    await once(later, 'ping');
+    expect(later.readyState).to.equal(WebSocket.OPEN);
+  });
+
+  it('closes with the words loki-canary knows at the end of its life', async () => {
+    await server.close();
+    await start({ tailMaxDurationMs: 30 });
+    expect(await closeOf(connect(log))).to.deep.equal([1011, 'reached tail max duration limit']);
+  });
+
+  it('closes with 1011 and the cut text when the query fails', async () => {
+    services.frames = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => Promise.reject(refused({ code: 'INTERNAL', text: 'ö'.repeat(200) })),
+      }),
+    };
+    const [code, reason] = await closeOf(connect(log));
+    expect([code, reason]).to.deep.equal([1011, 'ö'.repeat(61)]);
+  });
+
+  it('takes no more from the query than a slow client reads', async () => {
+    let taken = 0;
+    const line = 'x'.repeat(100_000);
+    services.frames = (async function* () {
+      for (;;) {
+        taken += 1;
+        yield { streams: [{ labels: ['a', 'b'], entries: [{ timeNs: 1n, line }] }], dropped: [] };
+      }
+    })();
+    const socket = connect(log);
+    await once(socket, 'open');
+    socket.pause();
+    let before = -1;
+    while (before !== taken) {
+      before = taken;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    expect(taken).to.be.lessThan(500);
+  });
+
+  it('says going away when the server closes', async () => {
+    const socket = connect(log);
+    await once(socket, 'open');
+    const closed = closeOf(socket);
+    await server.close();
+    expect((await closed)[0]).to.equal(1001);
+    await start();
+  });
+});
