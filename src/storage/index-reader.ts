@@ -27,3 +27,17 @@ export interface IndexReader {
     range: TimeRangeNs,
   ): Promise<readonly string[]>;
 }
+
+/** A stored series that has chunks in a range. */
+export interface StoredSeries {
+  /** Base64 of 43 characters: the hash of the labels. */
+  readonly seriesId: string;
+  /** Sorted flat pairs; undefined where the index does not hold them (schemas v9, v10): they stand in the series' chunks. */
+  readonly labels: readonly string[] | undefined;
+}
+
+/** Labels of stored series by the index alone, no chunk object opened. */
+export interface SeriesReader {
+  /** Distinct series that pass ALL matchers and have a chunk that overlaps the range, in any order. */
+  series(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly StoredSeries[]>;
+}

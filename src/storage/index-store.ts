@@ -28,5 +28,7 @@ export interface IndexStore {
   delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void>;
   /** Cells in order of range value, in batches; never blocks the event loop over 5 ms a batch. */
   read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]>;
+  /** Names of all tables that hold anything, if the store can tell cheaply: readers then skip days without a table. */
+  tables?(): Promise<readonly string[]>;
   close(): Promise<void>;
 }

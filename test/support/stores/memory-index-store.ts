@@ -1,3 +1,4 @@
+import { compareBytes } from '../../../src/protocol/label-text.ts';
 import type { IndexCell, IndexEntry, IndexLookup, IndexStore } from '../../../src/storage/index-store.ts';
 
 const BATCH_CELLS = 256;
@@ -10,7 +11,7 @@ interface Row {
 
 /** An index store for tests: rows in nested maps, sorted when they are read. */
 export class MemoryIndexStore implements IndexStore {
-  readonly tables = new Map<string, Map<string, Row>>();
+  readonly #rows = new Map<string, Map<string, Row>>();
   /** Every lookup that was read, oldest first. */
   readonly lookups: IndexLookup[] = [];
   /** Awaited before each operation: throw to refuse it, wait to delay it. */
@@ -28,7 +29,7 @@ export class MemoryIndexStore implements IndexStore {
   async delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
     await this.before?.('delete');
     for (const { table, hashValue, rangeValue } of entries) {
-      const row = this.tables.get(table)?.get(hashValue);
+      const row = this.#rows.get(table)?.get(hashValue);
       row?.cells.delete(rangeValue);
       if (row) row.order = undefined;
     }
@@ -42,7 +43,7 @@ export class MemoryIndexStore implements IndexStore {
   }: IndexLookup): AsyncIterable<readonly IndexCell[]> {
     this.lookups.push({ table, hashValue, rangePrefix, rangeStart });
     await this.before?.('read');
-    const row = this.tables.get(table)?.get(hashValue);
+    const row = this.#rows.get(table)?.get(hashValue);
     if (!row) return;
     row.order ??= [...row.cells.keys()].sort(compareBytes);
     const wanted = row.order.filter(
@@ -54,12 +55,16 @@ export class MemoryIndexStore implements IndexStore {
     }
   }
 
+  async tables(): Promise<readonly string[]> {
+    return [...this.#rows.keys()].sort();
+  }
+
   async close(): Promise<void> {}
 
   /** Everything stored, in no order: for assertions. */
   entries(): IndexEntry[] {
     const found: IndexEntry[] = [];
-    for (const [table, rows] of this.tables) {
+    for (const [table, rows] of this.#rows) {
       for (const [hashValue, row] of rows) {
         for (const [rangeValue, value] of row.cells) found.push({ table, hashValue, rangeValue, value });
       }
@@ -68,16 +73,10 @@ export class MemoryIndexStore implements IndexStore {
   }
 
   #row(table: string, hashValue: string): Row {
-    const rows = this.tables.get(table) ?? new Map<string, Row>();
-    this.tables.set(table, rows);
+    const rows = this.#rows.get(table) ?? new Map<string, Row>();
+    this.#rows.set(table, rows);
     const row = rows.get(hashValue) ?? { cells: new Map<string, string>(), order: undefined };
     rows.set(hashValue, row);
     return row;
   }
 }
-
-/** Order of the UTF-8 bytes, which is code point order (UTF-16 order differs above U+D7FF). */
-const compareBytes = (a: string, b: string): number => {
-  if (a === b) return 0;
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
-};

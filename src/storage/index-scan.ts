@@ -1,0 +1,39 @@
+import type { IndexCell, IndexLookup, IndexStore } from './index-store.ts';
+
+/** Chosen: hides the round trips of a remote store; an embedded one is as fast with one. */
+const LOOKUPS_IN_FLIGHT = 16;
+
+/**
+ * Reads many rows, some at a time, and shows every batch of cells to `visit`; true ends that lookup. The lookups are drawn from the
+ * iterable as they are needed. Rejects with the first error, after which nothing more is read.
+ */
+export const scanIndex = async <Lookup extends IndexLookup>(
+  store: IndexStore,
+  lookups: Iterable<Lookup>,
+  visit: (cells: readonly IndexCell[], lookup: Lookup) => boolean,
+): Promise<void> => {
+  await forEachInFlight(lookups, LOOKUPS_IN_FLIGHT, async (lookup) => {
+    for await (const cells of store.read(lookup)) if (visit(cells, lookup)) return;
+  });
+};
+
+/** Runs `work` for every item, at most `inFlightMax` at a time. Rejects with the first error, after which no work begins. */
+export const forEachInFlight = async <Item>(
+  items: Iterable<Item>,
+  inFlightMax: number,
+  work: (item: Item) => Promise<void>,
+): Promise<void> => {
+  const iterator = items[Symbol.iterator]();
+  let hasFailed = false;
+  const worker = async (): Promise<void> => {
+    for (let next = iterator.next(); !next.done && !hasFailed; next = iterator.next()) {
+      try {
+        await work(next.value);
+      } catch (error) {
+        hasFailed = true;
+        throw error;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: inFlightMax }, worker));
+};

@@ -1,0 +1,84 @@
+/**
+ * Wide rows in one ordered key space. A row is a run of keys with the same beginning, in order of the range value's bytes:
+ *
+ *   short  table 00 | size of hash value: u16 big-endian | hash value | range value      →  value
+ *   long   table 00 | FF FF | SHA-256 of the hash value: 32 bytes     | range value      →  size: u16 | hash value | value
+ *
+ * The size in front keeps one row's keys out of a row whose hash value merely begins alike. A hash value that would leave too little of
+ * the key for the range value is replaced by its SHA-256 and kept in the value, so that the row can still be told.
+ */
+import { createHash } from 'node:crypto';
+import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
+import { RefusedError } from '../protocol/refusal.ts';
+
+/** What LMDB takes with 4 KiB pages. */
+const KEY_SIZE_MAX = 1_978;
+
+/** Chosen: tenant and day are below 250 bytes, so only label names above 600 bytes become long rows; 1 KiB is left for range values. */
+const SHORT_ROW_SIZE_MAX = 900;
+
+const HASH_VALUE_SIZE_MAX = 0xfffe;
+
+export interface RowKey {
+  /** What all keys of the row begin with. */
+  readonly prefix: Buffer;
+  /** Set in front of every value of a long row; empty otherwise. */
+  readonly valuePrefix: Buffer;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** @throws RefusedError BAD_REQUEST if the table's name holds a zero byte or the hash value has 64 KiB or more */
+export const rowKey = (table: string, hashValue: string): RowKey => {
+  const tableBytes = bytesOfText(`${table}\0`);
+  const hashBytes = bytesOfText(hashValue);
+  if (table.includes('\0') || table === '' || hashBytes.length > HASH_VALUE_SIZE_MAX) {
+    throw new RefusedError({ code: 'BAD_REQUEST', text: 'index entry with a malformed table name or hash value' });
+  }
+  const size = Buffer.alloc(2);
+  size.writeUInt16BE(hashBytes.length);
+  if (tableBytes.length + 2 + hashBytes.length <= SHORT_ROW_SIZE_MAX) {
+    return { prefix: Buffer.concat([tableBytes, size, hashBytes]), valuePrefix: NOTHING };
+  }
+  const digest = createHash('sha256').update(hashBytes).digest();
+  const valuePrefix = Buffer.concat([size, hashBytes]);
+  return { prefix: Buffer.concat([tableBytes, Buffer.of(0xff, 0xff), digest]), valuePrefix };
+};
+
+/** @throws RefusedError BAD_REQUEST if the range value is too long for a key */
+export const cellKey = (row: RowKey, rangeValue: string): Buffer => {
+  const key = Buffer.concat([row.prefix, bytesOfText(rangeValue)]);
+  if (key.length > KEY_SIZE_MAX) {
+    const text = `index entry with a range value of ${key.length - row.prefix.length} bytes: the most is ${KEY_SIZE_MAX - row.prefix.length}`;
+    throw new RefusedError({ code: 'BAD_REQUEST', text });
+  }
+  return key;
+};
+
+export const cellValue = (row: RowKey, value: string): Buffer => {
+  const bytes = bytesOfText(value);
+  return row.valuePrefix.length === 0 ? bytes : Buffer.concat([row.valuePrefix, bytes]);
+};
+
+export const rangeValueOf = (row: RowKey, key: Buffer): string => textOfBytes(key.subarray(row.prefix.length));
+
+export const cellTextOf = (row: RowKey, bytes: Buffer): string => textOfBytes(bytes.subarray(row.valuePrefix.length));
+
+/** Keys [start, end) hold the row's range values with `rangePrefix`, from `rangeStart` on. */
+export const keyRange = (row: RowKey, rangePrefix: string, rangeStart: string): { start: Buffer; end: Buffer } => {
+  const first = Buffer.concat([row.prefix, bytesOfText(rangePrefix)]);
+  const from = rangeStart === '' ? first : Buffer.concat([row.prefix, bytesOfText(rangeStart)]);
+  return { start: Buffer.compare(from, first) > 0 ? from : first, end: afterPrefix(first) };
+};
+
+/** The least key greater than `key`. */
+export const keyAfter = (key: Buffer): Buffer => Buffer.concat([key, Buffer.of(0)]);
+
+/** The least bytes greater than everything that begins with `prefix`. A prefix begins with a table name, which is not all FF. */
+const afterPrefix = (prefix: Buffer): Buffer => {
+  let end = prefix.length;
+  while (end > 0 && prefix[end - 1] === 0xff) end--;
+  const after = Buffer.from(prefix.subarray(0, end));
+  if (end > 0) after.writeUInt8((after[end - 1] ?? 0) + 1, end - 1);
+  return after;
+};

@@ -1,0 +1,268 @@
+import { open, type RootDatabase } from 'lmdb';
+import type { Clock } from '../protocol/clock.ts';
+import { RefusedError } from '../protocol/refusal.ts';
+import type { IndexCell, IndexEntry, IndexLookup, IndexStore } from './index-store.ts';
+import {
+  cellKey,
+  cellTextOf,
+  cellValue,
+  keyAfter,
+  keyRange,
+  type RowKey,
+  rangeValueOf,
+  rowKey,
+} from './lmdb-index-key.ts';
+import { TurnBudget } from './turn-budget.ts';
+
+/** Measured: 512 cells take about 1 ms to read and decode. */
+const BATCH_CELLS = 512;
+
+/** Chosen: queueing this many takes 1 ms of the event loop (measured 0.5 µs an operation), and a commit 15 ms. */
+const COMMIT_OPERATIONS = 2_000;
+
+/** Chosen: about 40 MiB of keys and values. */
+const WAITING_OPERATIONS_MAX = 100_000;
+
+/** Chosen: a disk that needs longer for one commit is out of order. */
+const COMMIT_DEADLINE_MS = 30_000;
+
+/** No table's name begins with a zero byte. */
+const FORMAT_KEY = Buffer.from('\0format');
+const FORMAT = '1';
+
+export interface LmdbIndexStoreOptions {
+  /** Folder of the database; made if it is not there. Never on a network file system. */
+  readonly path: string;
+  readonly clock: Clock;
+}
+
+/** A put, or a removal if there is no value. */
+interface Operation {
+  readonly key: Buffer;
+  readonly value: Buffer | undefined;
+}
+
+interface WaitingWrite {
+  readonly operations: readonly Operation[];
+  readonly resolve: () => void;
+  readonly reject: (error: RefusedError) => void;
+}
+
+/**
+ * Index rows in LMDB. Each write is one transaction or part of one: writes that arrive while a commit runs go into the next together
+ * (group commit). A write resolves after fdatasync. Readers see what is committed and never wait for writers.
+ */
+export class LmdbIndexStore implements IndexStore {
+  readonly #database: RootDatabase<Buffer, Buffer>;
+  readonly #clock: Clock;
+  readonly #reads: TurnBudget;
+  readonly #waiting: WaitingWrite[] = [];
+  #waitingOperations = 0;
+  #draining: Promise<void> | undefined;
+  #isClosed = false;
+
+  private constructor(database: RootDatabase<Buffer, Buffer>, clock: Clock) {
+    this.#database = database;
+    this.#clock = clock;
+    this.#reads = new TurnBudget(clock);
+  }
+
+  /** @throws RefusedError STORAGE_UNAVAILABLE if the folder cannot be used or holds another format */
+  static async open({ path, clock }: LmdbIndexStoreOptions): Promise<LmdbIndexStore> {
+    let database: RootDatabase<Buffer, Buffer>;
+    try {
+      // With overlappingSync or eventTurnBatching a full disk ends in rejections nobody can catch and a close() that never resolves.
+      database = open({
+        path,
+        noSubdir: false,
+        encoding: 'binary',
+        keyEncoding: 'binary',
+        cache: false,
+        overlappingSync: false,
+        eventTurnBatching: false,
+      });
+    } catch (error) {
+      throw unavailable(`cannot open the index in ${path}`, error);
+    }
+    const store = new LmdbIndexStore(database, clock);
+    await store.#checkFormat(path);
+    return store;
+  }
+
+  async write(entries: readonly IndexEntry[]): Promise<void> {
+    const rows = new RowKeys();
+    await this.#enqueue(
+      entries.map(({ table, hashValue, rangeValue, value }) => {
+        const row = rows.of(table, hashValue);
+        return { key: cellKey(row, rangeValue), value: cellValue(row, value) };
+      }),
+    );
+  }
+
+  async delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
+    const rows = new RowKeys();
+    await this.#enqueue(
+      entries.map(({ table, hashValue, rangeValue }) => {
+        return { key: cellKey(rows.of(table, hashValue), rangeValue), value: undefined };
+      }),
+    );
+  }
+
+  async *read({
+    table,
+    hashValue,
+    rangePrefix = '',
+    rangeStart = '',
+  }: IndexLookup): AsyncIterable<readonly IndexCell[]> {
+    const row = rowKey(table, hashValue);
+    let { start, end } = keyRange(row, rangePrefix, rangeStart);
+    while (Buffer.compare(start, end) < 0) {
+      await this.#reads.turn();
+      const cells: IndexCell[] = [];
+      for (const { key, value } of this.#scan(start, end)) {
+        cells.push({ rangeValue: rangeValueOf(row, key), value: cellTextOf(row, value) });
+        if (cells.length === BATCH_CELLS) start = keyAfter(key);
+      }
+      if (cells.length > 0) yield cells;
+      if (cells.length < BATCH_CELLS) return;
+    }
+  }
+
+  async tables(): Promise<readonly string[]> {
+    const tables: string[] = [];
+    let start = Buffer.of(1);
+    for (;;) {
+      await this.#reads.turn();
+      const [first] = this.#guarded(() => [...this.#database.getKeys({ start, limit: 1 })]);
+      if (!first) return tables;
+      const table = first.subarray(0, first.indexOf(0));
+      tables.push(table.toString());
+      start = Buffer.concat([table, Buffer.of(1)]);
+    }
+  }
+
+  /** Waits for the writes that were accepted. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#draining;
+    await this.#withDeadline(this.#database.close());
+  }
+
+  async #checkFormat(path: string): Promise<void> {
+    const format = this.#database.get(FORMAT_KEY)?.toString();
+    if (format === FORMAT) return;
+    if (format === undefined && this.#database.getKeysCount({ limit: 1 }) === 0) {
+      await this.#enqueue([{ key: FORMAT_KEY, value: Buffer.from(FORMAT) }]);
+      return;
+    }
+    await this.close();
+    const found = format === undefined ? 'something else than an index' : `an index of format ${format}`;
+    throw unavailable(`${path} holds ${found}: this version reads format ${FORMAT}`, undefined);
+  }
+
+  /** At most BATCH_CELLS of [start, end), within this turn: no cursor outlives it. */
+  #scan(start: Buffer, end: Buffer): Iterable<{ key: Buffer; value: Buffer }> {
+    return this.#guarded(() => [...this.#database.getRange({ start, end, limit: BATCH_CELLS })]);
+  }
+
+  #guarded<T>(work: () => T): T {
+    if (this.#isClosed) throw unavailable('the index is closed', undefined);
+    try {
+      return work();
+    } catch (error) {
+      throw unavailable('cannot read the index', error);
+    }
+  }
+
+  async #enqueue(operations: readonly Operation[]): Promise<void> {
+    if (this.#isClosed) throw unavailable('the index is closed', undefined);
+    if (operations.length === 0) return;
+    if (this.#waitingOperations + operations.length > WAITING_OPERATIONS_MAX && this.#waiting.length > 0) {
+      throw new RefusedError({ code: 'OVERLOADED', text: 'too many index writes are waiting', retryAfterMs: 100 });
+    }
+    this.#waitingOperations += operations.length;
+    const written = new Promise<void>((resolve, reject) => {
+      this.#waiting.push({ operations, resolve, reject });
+    });
+    this.#draining ??= this.#drain();
+    await written;
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const writes = this.#nextWrites();
+      try {
+        await this.#withDeadline(this.#commit(writes.flatMap((write) => write.operations)));
+        for (const write of writes) write.resolve();
+      } catch (error) {
+        const refused = unavailable('cannot write the index', error);
+        for (const write of writes) write.reject(refused);
+      }
+    }
+    this.#draining = undefined;
+  }
+
+  /** Takes whole writes, at least one, up to about COMMIT_OPERATIONS. */
+  #nextWrites(): readonly WaitingWrite[] {
+    let operationCount = 0;
+    let end = 0;
+    while (end < this.#waiting.length && operationCount < COMMIT_OPERATIONS) {
+      operationCount += this.#waiting[end]?.operations.length ?? 0;
+      end++;
+    }
+    this.#waitingOperations -= operationCount;
+    return this.#waiting.splice(0, end);
+  }
+
+  async #commit(operations: readonly Operation[]): Promise<void> {
+    try {
+      await this.#database.batch(() => {
+        for (const { key, value } of operations) {
+          const done = value ? this.#database.put(key, value) : this.#database.remove(key);
+          // Fails together with the batch, which is awaited.
+          done.catch(ignore);
+        }
+      });
+    } catch (error) {
+      // "Commit failed": the cause comes as a promise that is rejected later.
+      const { commitError } = error as { commitError?: Promise<never> };
+      await (commitError ?? Promise.reject(error));
+    }
+  }
+
+  async #withDeadline<T>(work: Promise<T>): Promise<T> {
+    let cancel = ignore;
+    const late = new Promise<never>((_, reject) => {
+      cancel = this.#clock.after(COMMIT_DEADLINE_MS, () => reject(new Error(`no answer in ${COMMIT_DEADLINE_MS} ms`)));
+    });
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      cancel();
+    }
+  }
+}
+
+/** Neighbouring entries mostly share their row. */
+class RowKeys {
+  #table = '';
+  #hashValue = '';
+  #row: RowKey | undefined;
+
+  of(table: string, hashValue: string): RowKey {
+    if (!this.#row || table !== this.#table || hashValue !== this.#hashValue) {
+      this.#row = rowKey(table, hashValue);
+      this.#table = table;
+      this.#hashValue = hashValue;
+    }
+    return this.#row;
+  }
+}
+
+const ignore = (): void => {};
+
+const unavailable = (what: string, cause: unknown): RefusedError => {
+  const why = cause instanceof Error ? `: ${cause.message}` : '';
+  return new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: what + why }, { cause });
+};

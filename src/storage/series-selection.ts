@@ -1,0 +1,125 @@
+/** Matchers → series of one day, by rows of kinds 1 and 2 alone. */
+import {
+  labelRow,
+  parseRangeValue,
+  RANGE_TYPES,
+  seriesRow,
+  shardPrefixes,
+  shardPrefixOf,
+  valueHashOf,
+} from './index-row.ts';
+import { scanIndex } from './index-scan.ts';
+import type { IndexCell, IndexLookup, IndexStore } from './index-store.ts';
+import type { MatcherPlan } from './matcher-plan.ts';
+import type { DayBucket } from './schema-config.ts';
+
+/** Series ids of the bucket's day that pass every plan. A series is found on the days its chunks are on. */
+export const selectSeries = async (
+  store: IndexStore,
+  bucket: DayBucket,
+  tenant: string,
+  plans: readonly MatcherPlan[],
+): Promise<ReadonlySet<string>> => {
+  let selected: Set<string> | undefined;
+  for (const plan of plans) {
+    selected =
+      plan.effect === 'include'
+        ? await wantedSeries(store, bucket, tenant, plan, selected)
+        : await withoutWanted(store, bucket, tenant, plan, selected);
+    if (selected.size === 0) return selected;
+  }
+  return selected ?? (await allSeries(store, bucket, tenant));
+};
+
+/** Shows every cell of a label on a day: the value, and a series that has it. `series` limits what is read, not exactly. */
+export const scanLabel = async (
+  store: IndexStore,
+  { bucket, tenant, name, values, series }: LabelScan,
+  visit: (value: string, series: string) => void,
+): Promise<void> => {
+  const rows = shardsOf(bucket, series).map((shard) => labelRow(bucket, tenant, shard, name));
+  const lookups: IndexLookup[] = rows.flatMap((hashValue) => {
+    const row = { table: bucket.table, hashValue };
+    return values ? values.map((value) => ({ ...row, rangePrefix: `${valueHashOf(value)}\0` })) : [row];
+  });
+  await scanIndex(store, lookups, (cells) => {
+    for (const cell of cells) {
+      const found = seriesOfLabelCell(cell);
+      if (found !== undefined) visit(cell.value, found);
+    }
+    return false;
+  });
+};
+
+export interface LabelScan {
+  readonly bucket: DayBucket;
+  readonly tenant: string;
+  readonly name: string;
+  /** Only these values; undefined: all. */
+  readonly values: readonly string[] | undefined;
+  /** Only the shards these are in; undefined: all. */
+  readonly series: ReadonlySet<string> | undefined;
+}
+
+const wantedSeries = async (
+  store: IndexStore,
+  bucket: DayBucket,
+  tenant: string,
+  { name, values, isWanted }: MatcherPlan,
+  among: ReadonlySet<string> | undefined,
+): Promise<Set<string>> => {
+  const wanted = new Set<string>();
+  await scanLabel(store, { bucket, tenant, name, values, series: among }, (value, series) => {
+    if (isWanted(value) && (!among || among.has(series))) wanted.add(series);
+  });
+  return wanted;
+};
+
+const withoutWanted = async (
+  store: IndexStore,
+  bucket: DayBucket,
+  tenant: string,
+  { name, values, isWanted }: MatcherPlan,
+  among: Set<string> | undefined,
+): Promise<Set<string>> => {
+  const rest = among ?? (await allSeries(store, bucket, tenant));
+  await scanLabel(store, { bucket, tenant, name, values, series: rest }, (value, series) => {
+    if (isWanted(value)) rest.delete(series);
+  });
+  return rest;
+};
+
+const allSeries = async (store: IndexStore, bucket: DayBucket, tenant: string): Promise<Set<string>> => {
+  const all = new Set<string>();
+  const lookups = shardsOf(bucket, undefined).map((shard) => ({
+    table: bucket.table,
+    hashValue: seriesRow(bucket, tenant, shard),
+  }));
+  await scanIndex(store, lookups, (cells) => {
+    for (const { rangeValue } of cells) {
+      const { first, type } = parseRangeValue(rangeValue);
+      if (type === RANGE_TYPES.series) all.add(first);
+    }
+    return false;
+  });
+  return all;
+};
+
+/** Taken before anything is read: the caller may delete from `series` meanwhile. */
+const shardsOf = ({ period }: DayBucket, series: ReadonlySet<string> | undefined): string[] => {
+  const all = shardPrefixes(period);
+  if (!series || series.size >= all.length * 4) return all;
+  return [...new Set(Array.from(series, (id) => shardPrefixOf(period, id)))];
+};
+
+/** `sha(value) 00 series 00 00 '8' 00`, both of 43 characters. */
+const LABEL_RANGE_LENGTH = 43 + 1 + 43 + 4;
+
+/** The series of a kind 2 cell; undefined for range types that are not ours to know. */
+const seriesOfLabelCell = ({ rangeValue }: IndexCell): string | undefined => {
+  if (rangeValue.length === LABEL_RANGE_LENGTH && rangeValue.endsWith(`\0\0${RANGE_TYPES.labelValue}\0`)) {
+    return rangeValue.slice(44, 87);
+  }
+  const { second, type } = parseRangeValue(rangeValue);
+  return type === RANGE_TYPES.labelValue ? second : undefined;
+};

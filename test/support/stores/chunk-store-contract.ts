@@ -1,0 +1,148 @@
+import { expect } from 'chai';
+import type { ChunkStore } from '../../../src/storage/chunk-store.ts';
+import type { StoreHarness } from './store-harness.ts';
+
+const V11_KEY = 'tenant-a/85ad393dc21324c:187702fedd0:187702fedd0:7299a721';
+const V12_KEY = 'tenant-a/85ad393dc21324c/187702fedd0:187702fedd0:7299a721';
+
+/** Keys that are hard on file systems. */
+const HARD_KEYS = [
+  '../escape/1:2:3',
+  './here/1:2:3',
+  '.tmp/1:2:3',
+  'a//b',
+  '/leading',
+  'trailing/',
+  'percent%41/1:2:3',
+  'A/1:2:3',
+  "!-_.*'()/1:2:3",
+  'ünïcode/日本/1:2:3',
+  'nul\0/new\nline',
+  `${'t'.repeat(300)}/1:2:3`,
+  `${'ü'.repeat(300)}/1:2:3`,
+  `${'.'.repeat(500)}/1:2:3`,
+];
+
+/** What every chunk store must do. */
+export const chunkStoreContract = (make: () => Promise<StoreHarness<ChunkStore>>): void => {
+  describe('as a chunk store', () => {
+    let harness: StoreHarness<ChunkStore>;
+    let store: ChunkStore;
+
+    beforeEach(async () => {
+      harness = await make();
+      store = await harness.open();
+    });
+
+    afterEach(async () => {
+      await store.close();
+      await harness.remove();
+    });
+
+    it('returns what was put, under both forms of key', async () => {
+      await store.put(V11_KEY, Buffer.from('eleven'));
+      await store.put(V12_KEY, Buffer.from('twelve'));
+      expect(text(await store.get(V11_KEY))).to.equal('eleven');
+      expect(text(await store.get(V12_KEY))).to.equal('twelve');
+    });
+
+    it('knows no object that was not put', async () => {
+      await store.put(V12_KEY, Buffer.from('x'));
+      expect(await store.get(`${V12_KEY}0`)).to.equal(undefined);
+      expect(await store.get('tenant-a/85ad393dc21324c')).to.equal(undefined);
+      expect(await store.get(`${V12_KEY}/below`)).to.equal(undefined);
+    });
+
+    it('keeps every byte value, and objects of no and of many bytes', async () => {
+      const bytes = Uint8Array.from({ length: 3_000_000 }, (_, index) => (index * 31) >> 3);
+      await store.put('t/1/1:2:3', bytes);
+      await store.put('t/1/1:2:4', new Uint8Array(0));
+      expect(Buffer.compare((await store.get('t/1/1:2:3')) ?? Buffer.of(), bytes)).to.equal(0);
+      expect(await store.get('t/1/1:2:4')).to.have.length(0);
+    });
+
+    it('puts a part of a larger buffer, and no more', async () => {
+      await store.put(V12_KEY, Buffer.from('[inner]').subarray(1, 6));
+      expect(text(await store.get(V12_KEY))).to.equal('inner');
+    });
+
+    it('hands out a buffer of its own that may be transferred', async () => {
+      await store.put(V12_KEY, Buffer.from('mine'));
+      const bytes = await store.get(V12_KEY);
+      expect(bytes?.byteOffset).to.equal(0);
+      expect(bytes?.buffer.byteLength).to.equal(4);
+      structuredClone(bytes, { transfer: [bytes?.buffer as ArrayBuffer] });
+      expect(text(await store.get(V12_KEY))).to.equal('mine');
+    });
+
+    it('takes the same key again', async () => {
+      await store.put(V12_KEY, Buffer.from('again'));
+      await store.put(V12_KEY, Buffer.from('again'));
+      expect(text(await store.get(V12_KEY))).to.equal('again');
+      expect(await keys(store, '')).to.deep.equal([V12_KEY]);
+    });
+
+    it('takes the same and other keys at the same time', async () => {
+      const puts = Array.from({ length: 60 }, (_, index) =>
+        store.put(`t/${index % 7}/1:2:${index % 30}`, Buffer.from(`${index % 7}-${index % 30}`)),
+      );
+      await Promise.all(puts);
+      for (let index = 0; index < 60; index++) {
+        expect(text(await store.get(`t/${index % 7}/1:2:${index % 30}`))).to.equal(`${index % 7}-${index % 30}`);
+      }
+    });
+
+    it('deletes, and says whether there was anything', async () => {
+      await store.put(V12_KEY, Buffer.from('x'));
+      await store.put(`${V12_KEY}0`, Buffer.from('y'));
+      expect(await store.delete(V12_KEY)).to.equal(true);
+      expect(await store.delete(V12_KEY)).to.equal(false);
+      expect(await store.get(V12_KEY)).to.equal(undefined);
+      expect(text(await store.get(`${V12_KEY}0`))).to.equal('y');
+    });
+
+    it('takes a key again after all of its folder was deleted', async () => {
+      for (let round = 0; round < 3; round++) {
+        await store.put(V12_KEY, Buffer.from('x'));
+        expect(await store.delete(V12_KEY)).to.equal(true);
+      }
+      await store.put(V12_KEY, Buffer.from('last'));
+      expect(text(await store.get(V12_KEY))).to.equal('last');
+    });
+
+    it('lists the keys with a prefix, wherever it ends', async () => {
+      const all = ['a/1/1:2:3', 'a/1/1:2:4', 'a/12/1:2:3', 'a/1:1:2:5', 'ab/1/1:2:3'];
+      for (const key of all) await store.put(key, Buffer.from(key));
+      for (const prefix of ['', 'a', 'a/', 'a/1', 'a/1/', 'a/1/1:2', 'a/1/1:2:3', 'a/1:', 'ab/', 'b', 'a/1/1:2:3/']) {
+        const expected = all.filter((key) => key.startsWith(prefix)).sort();
+        expect(await keys(store, prefix), `prefix ${prefix}`).to.deep.equal(expected);
+      }
+    });
+
+    it('keeps any key apart from any other', async () => {
+      for (const key of HARD_KEYS) await store.put(key, Buffer.from(key));
+      for (const key of HARD_KEYS) expect(text(await store.get(key)), key).to.equal(key);
+      expect(await keys(store, '')).to.deep.equal([...HARD_KEYS].sort());
+      for (const key of HARD_KEYS) expect(await store.delete(key), key).to.equal(true);
+      expect(await keys(store, '')).to.deep.equal([]);
+    });
+
+    it('has everything when it is opened again', async () => {
+      await store.put(V11_KEY, Buffer.from('eleven'));
+      await store.put(V12_KEY, Buffer.from('twelve'));
+      await store.delete(V11_KEY);
+      await store.close();
+      store = await harness.open();
+      expect(await keys(store, '')).to.deep.equal([V12_KEY]);
+      expect(text(await store.get(V12_KEY))).to.equal('twelve');
+    });
+  });
+};
+
+const text = (bytes: Uint8Array | undefined): string | undefined => bytes && Buffer.from(bytes).toString();
+
+const keys = async (store: ChunkStore, prefix: string): Promise<string[]> => {
+  const found: string[] = [];
+  for await (const key of store.list(prefix)) found.push(key);
+  return found.sort();
+};

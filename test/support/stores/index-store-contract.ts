@@ -1,0 +1,223 @@
+import { expect } from 'chai';
+import type { IndexCell, IndexEntry, IndexLookup, IndexStore } from '../../../src/storage/index-store.ts';
+import type { StoreHarness } from './store-harness.ts';
+
+const TABLE = 'index_2779';
+
+const entry = (hashValue: string, rangeValue: string, value = '-', table = TABLE): IndexEntry => {
+  return { table, hashValue, rangeValue, value };
+};
+
+/** What every index store must do. */
+export const indexStoreContract = (make: () => Promise<StoreHarness<IndexStore>>): void => {
+  describe('as an index store', () => {
+    let harness: StoreHarness<IndexStore>;
+    let store: IndexStore;
+
+    beforeEach(async () => {
+      harness = await make();
+      store = await harness.open();
+    });
+
+    afterEach(async () => {
+      await store.close();
+      await harness.remove();
+    });
+
+    it('returns the cells of a row in order of their range values, whatever order they came in', async () => {
+      await store.write([entry('row', 'c'), entry('row', 'a'), entry('row', 'ab')]);
+      await store.write([entry('row', ''), entry('row', 'B')]);
+      expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal(['', 'B', 'a', 'ab', 'c']);
+    });
+
+    it('orders by bytes, not by UTF-16 units', async () => {
+      const places8 = ['\0', 'a\0', 'a\0\0', 'z', '\u00e9', '\uffee', '\u{1f600}'];
+      await store.write(places8.toReversed().map((place) => entry('row', place)));
+      expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal(places8);
+    });
+
+    it('replaces the value of an entry that is written again', async () => {
+      await store.write([entry('row', 'a', 'old')]);
+      await store.write([entry('row', 'a', 'new')]);
+      expect(await cells(store, { table: TABLE, hashValue: 'row' })).to.deep.equal([{ rangeValue: 'a', value: 'new' }]);
+    });
+
+    it('takes the last of equal entries in one write', async () => {
+      await store.write([entry('row', 'a', 'first'), entry('row', 'a', 'last')]);
+      expect(await cells(store, { table: TABLE, hashValue: 'row' })).to.deep.equal([
+        { rangeValue: 'a', value: 'last' },
+      ]);
+    });
+
+    it('keeps rows and tables apart whose names begin alike', async () => {
+      const rows = ['a', 'a:', 'a:b', 'a:b\0', 'a:b\0c', 'b'];
+      await store.write(rows.flatMap((row) => [entry(row, `in ${row}`), entry(row, 'x', row, 'index_277')]));
+      for (const row of rows) {
+        expect(await places(store, { table: TABLE, hashValue: row })).to.deep.equal([`in ${row}`]);
+        expect(await cells(store, { table: 'index_277', hashValue: row })).to.deep.equal([
+          { rangeValue: 'x', value: row },
+        ]);
+      }
+      expect(await places(store, { table: 'index_', hashValue: 'a' })).to.deep.equal([]);
+      expect(await places(store, { table: TABLE, hashValue: '' })).to.deep.equal([]);
+    });
+
+    it('reads the part of a row with a prefix', async () => {
+      await store.write(['', 'a', 'a\0', 'a\0x', 'a\x01', 'ab', 'b'].map((place) => entry('row', place)));
+      const read = (rangePrefix: string) => places(store, { table: TABLE, hashValue: 'row', rangePrefix });
+      expect(await read('a\0')).to.deep.equal(['a\0', 'a\0x']);
+      expect(await read('a')).to.deep.equal(['a', 'a\0', 'a\0x', 'a\x01', 'ab']);
+      expect(await read('c')).to.deep.equal([]);
+    });
+
+    it('reads the part of a row from a place on, which is included', async () => {
+      await store.write(['00000000', '00000010', '05265c00'].map((place) => entry('row', `${place}\0\0key\x003\0`)));
+      const read = (rangeStart: string) => places(store, { table: TABLE, hashValue: 'row', rangeStart });
+      expect(await read('00000000\0')).to.have.length(3);
+      expect(await read('00000010\0')).to.have.length(2);
+      expect(await read('00000010\0\0key\x003\0')).to.have.length(2);
+      expect(await read('00000011\0')).to.have.length(1);
+      expect(await read('05265c01\0')).to.have.length(0);
+    });
+
+    it('reads with a prefix and a start together', async () => {
+      await store.write(['a1', 'a2', 'a3', 'b1'].map((place) => entry('row', place)));
+      const read = (rangePrefix: string, rangeStart: string) =>
+        places(store, { table: TABLE, hashValue: 'row', rangePrefix, rangeStart });
+      expect(await read('a', 'a2')).to.deep.equal(['a2', 'a3']);
+      expect(await read('b', 'a2')).to.deep.equal(['b1']);
+      expect(await read('a', 'b')).to.deep.equal([]);
+    });
+
+    it('keeps values byte for byte: empty, with zero bytes, not UTF-8', async () => {
+      const values = ['', '\0', 'a\0b', '\udcff\udcfe', 'bad\udcff\udcfeutf8', '日本 \u{1f600}', 'v'.repeat(70_000)];
+      await store.write(values.map((value, index) => entry('row', `${index}`, value)));
+      const found = await cells(store, { table: TABLE, hashValue: 'row' });
+      expect(found.map((cell) => cell.value)).to.deep.equal(values);
+    });
+
+    it('keeps hash and range values byte for byte', async () => {
+      await store.write([entry('row\udcff', 'place\udcfe\0', 'x')]);
+      expect(await cells(store, { table: TABLE, hashValue: 'row\udcff' })).to.deep.equal([
+        { rangeValue: 'place\udcfe\0', value: 'x' },
+      ]);
+    });
+
+    it('takes the longest rows and places there can be', async () => {
+      const tenant = 't'.repeat(150);
+      const rows = [600, 700, 1_024, 4_000].map((size) => `03:${tenant}:d19458:logs:${'n'.repeat(size)}`);
+      const place = `05265c00\0\0${tenant}/d9acb2875e7735f5:18772be8020:18772c7a7e0:dc62ce11\x003\0`.padEnd(900, 'p');
+      await store.write(
+        rows.flatMap((row) => [entry(row, place, row.slice(0, 2_048)), entry(row, 'a', '\udc80'), entry(row, 'b', '')]),
+      );
+      for (const row of rows) {
+        expect(await cells(store, { table: TABLE, hashValue: row }), `${row.length}`).to.deep.equal([
+          { rangeValue: place, value: row.slice(0, 2_048) },
+          { rangeValue: 'a', value: '\udc80' },
+          { rangeValue: 'b', value: '' },
+        ]);
+        expect(await places(store, { table: TABLE, hashValue: row, rangeStart: 'b' })).to.deep.equal(['b']);
+        expect(await places(store, { table: TABLE, hashValue: `${row}n` })).to.deep.equal([]);
+      }
+    });
+
+    it('deletes entries, and nothing else', async () => {
+      await store.write([entry('row', 'a'), entry('row', 'ab'), entry('long'.repeat(400), 'a')]);
+      await store.delete([entry('row', 'a'), entry('row', 'missing'), entry('long'.repeat(400), 'a')]);
+      expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal(['ab']);
+      expect(await places(store, { table: TABLE, hashValue: 'long'.repeat(400) })).to.deep.equal([]);
+    });
+
+    it('takes writes of nothing', async () => {
+      await store.write([]);
+      await store.delete([]);
+      expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal([]);
+    });
+
+    it('takes many writes at the same time', async () => {
+      const writes = Array.from({ length: 200 }, (_, write) =>
+        store.write(Array.from({ length: 20 }, (_, place) => entry(`row${write % 10}`, key(write * 20 + place)))),
+      );
+      await Promise.all(writes);
+      let cellCount = 0;
+      for (let row = 0; row < 10; row++) {
+        const found = await places(store, { table: TABLE, hashValue: `row${row}` });
+        expect(found).to.deep.equal([...found].sort());
+        cellCount += found.length;
+      }
+      expect(cellCount).to.equal(4_000);
+    });
+
+    it('reads a long row in batches, each place once', async () => {
+      await store.write(Array.from({ length: 5_000 }, (_, place) => entry('row', key(place), `${place}`)));
+      let batchCount = 0;
+      const found: IndexCell[] = [];
+      for await (const batch of store.read({ table: TABLE, hashValue: 'row' })) {
+        batchCount += 1;
+        found.push(...batch);
+      }
+      expect(batchCount).to.be.greaterThan(4);
+      expect(found.map((cell) => cell.value)).to.deep.equal(Array.from({ length: 5_000 }, (_, place) => `${place}`));
+    });
+
+    it('lets a reader leave early, and another go on', async () => {
+      await store.write(Array.from({ length: 3_000 }, (_, place) => entry('row', key(place))));
+      for await (const batch of store.read({ table: TABLE, hashValue: 'row' })) {
+        expect(batch.length).to.be.greaterThan(0);
+        break;
+      }
+      expect(await places(store, { table: TABLE, hashValue: 'row' })).to.have.length(3_000);
+    });
+
+    it('shows a reader at least what was written before it began, while others write', async () => {
+      await store.write(Array.from({ length: 2_000 }, (_, place) => entry('row', key(place * 2))));
+      const writing = Promise.all(
+        Array.from({ length: 50 }, (_, place) => store.write([entry('row', key(place * 80 + 1))])),
+      );
+      const found = new Set(await places(store, { table: TABLE, hashValue: 'row' }));
+      await writing;
+      for (let place = 0; place < 2_000; place++) expect(found.has(key(place * 2)), `${place}`).to.equal(true);
+    });
+
+    it('names the tables that hold anything, if it can', async () => {
+      if (!store.tables) return;
+      expect(await store.tables()).to.deep.equal([]);
+      await store.write([
+        entry('r', 'a'),
+        entry('r', 'a', '-', 'a_1'),
+        entry('r', 'b', '-', 'a_1'),
+        entry('r', 'a', '-', 'a_12'),
+      ]);
+      expect([...(await store.tables())].sort()).to.deep.equal(['a_1', 'a_12', TABLE]);
+    });
+
+    it('has everything when it is opened again', async () => {
+      await store.write([entry('row', 'a', 'kept'), entry('row', 'b')]);
+      await store.delete([entry('row', 'b')]);
+      await store.close();
+      store = await harness.open();
+      expect(await cells(store, { table: TABLE, hashValue: 'row' })).to.deep.equal([
+        { rangeValue: 'a', value: 'kept' },
+      ]);
+    });
+
+    it('finishes the writes it took before it closes', async () => {
+      const writes = Array.from({ length: 30 }, (_, place) => store.write([entry('row', key(place))]));
+      await store.close();
+      await Promise.all(writes);
+      store = await harness.open();
+      expect(await places(store, { table: TABLE, hashValue: 'row' })).to.have.length(30);
+    });
+  });
+};
+
+const key = (place: number): string => place.toString().padStart(8, '0');
+
+const cells = async (store: IndexStore, lookup: IndexLookup): Promise<IndexCell[]> => {
+  const found: IndexCell[] = [];
+  for await (const batch of store.read(lookup)) found.push(...batch);
+  return found;
+};
+
+const places = async (store: IndexStore, lookup: IndexLookup): Promise<string[]> =>
+  (await cells(store, lookup)).map((cell) => cell.rangeValue);
