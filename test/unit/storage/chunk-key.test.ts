@@ -46,7 +46,8 @@ describe('chunk keys', () => {
     expect(formatChunkKey('v11', chunk)).to.equal('t/1:-1f:-1:ffffffff');
   });
 
-  it('read back as what they were made of', () => {
+  it('read back as what they were made of', function () {
+    this.timeout(10_000 + numRuns * 20);
     const identities = fc.record({
       tenant: fc.stringMatching(/^[A-Za-z0-9!_.*'()-]+$/),
       fingerprint: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),

@@ -27,7 +27,8 @@ describe('file paths of object keys', () => {
     expect(parts.map((part) => part.length)).to.deep.equal([240, 240, 24, 1]);
   });
 
-  it('lead back to their keys, stay inside, and are names a file system takes', () => {
+  it('lead back to their keys, stay inside, and are names a file system takes', function () {
+    this.timeout(10_000 + numRuns * 20);
     const keys = fc
       .oneof(
         fc.string({ unit: 'binary', minLength: 1, maxLength: 120 }),

@@ -1,0 +1,329 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { RE2JS } from 're2js';
+import { labelSetOf } from '../../../src/protocol/label-text.ts';
+import type { LabelMatcher } from '../../../src/protocol/matcher.ts';
+import { RefusedError } from '../../../src/protocol/refusal.ts';
+import type { TimeRangeNs } from '../../../src/protocol/time-range.ts';
+import { chunkKey } from '../../../src/storage/chunk-key.ts';
+import { chunkEntries, type IndexedChunk } from '../../../src/storage/index-row.ts';
+import { createSchemaConfig, type SchemaConfig } from '../../../src/storage/schema-config.ts';
+import { SchemaIndexReader } from '../../../src/storage/schema-index-reader.ts';
+import { recordedRows } from '../../support/stores/loki-fixtures.ts';
+import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
+
+/** A run is a store, some queries and a linear search: a tenth of what others do. */
+const numRuns = Math.ceil(Number(process.env['PROPERTY_RUNS'] ?? 2_000) / 10);
+
+const rangeMs = (startMs: number, endMs: number): TimeRangeNs => {
+  return { startNs: BigInt(startMs) * 1_000_000n, endNs: BigInt(endMs) * 1_000_000n };
+};
+const matcher = (name: string, op: LabelMatcher['op'], value: string): LabelMatcher => ({ name, op, value });
+
+const passesMatcher = (pairs: readonly string[], { name, op, value }: LabelMatcher): boolean => {
+  const index = pairs.findIndex((text, at) => at % 2 === 0 && text === name);
+  const actual = index < 0 ? '' : (pairs[index + 1] ?? '');
+  const isMatch = op.endsWith('~') ? RE2JS.compile(value, RE2JS.DOTALL).testExact(actual) : actual === value;
+  return isMatch !== op.startsWith('!');
+};
+
+const withoutMetricName = ({ labels }: IndexedChunk): string[] =>
+  labels.pairs.filter((_, index) => labels.pairs[index - (index % 2)] !== '__name__');
+
+const overlaps = (chunk: IndexedChunk, startMs: number, endMs: number): boolean =>
+  chunk.throughMs >= startMs && chunk.fromMs <= endMs;
+
+const keysOf = async (reader: SchemaIndexReader, matchers: LabelMatcher[], range: TimeRangeNs, tenant = 'tenant-a') =>
+  (await reader.chunkRefs(tenant, matchers, range)).map(({ key }) => key).sort();
+
+describe('the index reader on what Loki wrote', () => {
+  for (const dump of [
+    'v9-bigtable.json',
+    'v10-bigtable.json',
+    'v11-bigtable.json',
+    'v12-bigtable.json',
+    'period-change.json',
+  ]) {
+    describe(dump, () => {
+      const { schema, chunks, entries } = recordedRows(dump);
+      const [startMs, endMs] = [Date.UTC(2023, 3, 1), Date.UTC(2023, 3, 30)];
+      const always = rangeMs(startMs, endMs);
+      const store = new MemoryIndexStore();
+      const reader = new SchemaIndexReader(store, schema);
+      before(() => store.write(entries));
+
+      const ofTenant = (tenant: string): IndexedChunk[] => chunks.filter((chunk) => chunk.tenant === tenant);
+      const expectedKeys = (matchers: LabelMatcher[], from = startMs, through = endMs): string[] =>
+        ofTenant('tenant-a')
+          .filter((chunk) => overlaps(chunk, from, through))
+          .filter((chunk) => matchers.every((one) => passesMatcher(withoutMetricName(chunk), one)))
+          .map(({ key }) => key)
+          .sort();
+
+      it('finds every chunk by each of its labels, and no other', async () => {
+        for (const chunk of ofTenant('tenant-a')) {
+          const pairs = withoutMetricName(chunk);
+          for (let index = 0; index < pairs.length; index += 2) {
+            const matchers = [matcher(pairs[index] ?? '', '=', pairs[index + 1] ?? '')];
+            const keys = await keysOf(reader, matchers, always);
+            expect(keys).to.deep.equal(expectedKeys(matchers));
+            expect(keys).to.include(chunk.key);
+          }
+        }
+      });
+
+      it('finds all chunks without a matcher, and another tenant none of them', async () => {
+        expect(await keysOf(reader, [], always)).to.deep.equal(expectedKeys([]));
+        expect(await keysOf(reader, [], always, 'tenant-b')).to.deep.equal(ofTenant('tenant-b').map(({ key }) => key));
+        expect(await keysOf(reader, [], always, 'tenant')).to.deep.equal([]);
+      });
+
+      it('decides every kind of matcher', async () => {
+        for (const matchers of [
+          [matcher('app', '=~', '.+')],
+          [matcher('app', '=~', '.*o.*'), matcher('env', '!=', 'dev')],
+          [matcher('app', '!~', 'c.*')],
+          [matcher('codec', '=', '')],
+          [matcher('codec', '!=', ''), matcher('codec', '!~', 'lz4.*')],
+          [matcher('codec', '=~', 'gzip|snappy|zstd|')],
+          [matcher('missing', '=', 'x')],
+          [matcher('missing', '!=', 'x'), matcher('app', '=~', '(web|codecs|across)')],
+        ]) {
+          expect(await keysOf(reader, matchers, always), JSON.stringify(matchers)).to.deep.equal(
+            expectedKeys(matchers),
+          );
+        }
+      });
+
+      it('finds the chunks of any stretch of time, its ends included', async () => {
+        const edges = [
+          ...new Set(chunks.flatMap(({ fromMs, throughMs }) => [fromMs - 1, fromMs, throughMs, throughMs + 1])),
+        ];
+        for (const edge of edges) {
+          expect(await keysOf(reader, [], rangeMs(edge, edge))).to.deep.equal(expectedKeys([], edge, edge));
+          expect(await keysOf(reader, [], rangeMs(edge, endMs))).to.deep.equal(expectedKeys([], edge, endMs));
+        }
+      });
+
+      it('lists values of labels', async () => {
+        const valuesOf = new Map<string, Set<string>>();
+        for (const chunk of ofTenant('tenant-a')) {
+          const pairs = withoutMetricName(chunk);
+          for (let index = 0; index < pairs.length; index += 2) {
+            const name = pairs[index] ?? '';
+            valuesOf.set(name, (valuesOf.get(name) ?? new Set()).add(pairs[index + 1] ?? ''));
+          }
+        }
+        expect(valuesOf.has('app')).to.equal(true);
+        for (const [name, values] of valuesOf) {
+          expect(new Set(await reader.labelValues('tenant-a', name, [], always)), name).to.deep.equal(values);
+        }
+        expect(await reader.labelValues('tenant-a', 'missing', [], always)).to.deep.equal([]);
+      });
+
+      it('rebuilds the labels of series, but for v9 and v10', async () => {
+        const found = await reader.series('tenant-a', [matcher('app', '=~', '.+')], always);
+        const expected = new Set(ofTenant('tenant-a').map((chunk) => JSON.stringify(withoutMetricName(chunk))));
+        if (schema[0].schema === 'v9' || schema[0].schema === 'v10') {
+          expect(found).to.have.length(expected.size);
+          expect(new Set(found.map(({ labels }) => labels))).to.deep.equal(new Set([undefined]));
+          expect(await reader.labelNames('tenant-a', [], always)).to.deep.equal([]);
+          return;
+        }
+        expect(found.map(({ labels }) => JSON.stringify(labels)).sort()).to.deep.equal([...expected].sort());
+        const names = new Set(found.flatMap(({ labels }) => (labels ?? []).filter((_, at) => at % 2 === 0)));
+        expect([...(await reader.labelNames('tenant-a', [], always))].sort()).to.deep.equal([...names].sort());
+      });
+    });
+  }
+});
+
+describe('the index reader', () => {
+  const schema: SchemaConfig = createSchemaConfig([
+    { from: '2024-01-01', schema: 'v11', prefix: 'a_', periodHours: 168, rowShards: 4 },
+    { from: '2024-01-11', schema: 'v13', prefix: 'b_', periodHours: 24, rowShards: 16 },
+  ]);
+  const day = (number: number): number => Date.UTC(2024, 0, number);
+
+  const chunkOf = (pairs: readonly string[], fromMs: number, throughMs: number, tenant = 't'): IndexedChunk => {
+    const labels = labelSetOf(pairs);
+    const identity = { tenant, fingerprint: labels.fingerprint, fromMs, throughMs, checksum: fromMs % 1_000 };
+    return { tenant, labels, fromMs, throughMs, key: chunkKey(schema, identity) };
+  };
+
+  const readerOn = async (
+    chunks: readonly IndexedChunk[],
+  ): Promise<{ reader: SchemaIndexReader; store: MemoryIndexStore }> => {
+    const store = new MemoryIndexStore();
+    for (const chunk of chunks) await store.write(chunkEntries(schema, chunk));
+    return { reader: new SchemaIndexReader(store, schema), store };
+  };
+
+  it('finds what a linear search finds, whatever the labels, matchers and times', async function () {
+    this.timeout(10_000 + numRuns * 20);
+    const name = fc.constantFrom('app', 'env', 'pod');
+    const value = fc.constantFrom('a', 'b', 'ab', 'ä', '\udcff');
+    const times = fc.tuple(fc.integer({ min: day(8), max: day(13) }), fc.nat(2 * 86_400_000));
+    const streams = fc.uniqueArray(fc.uniqueArray(fc.tuple(name, value), { selector: ([key]) => key, minLength: 1 }), {
+      maxLength: 8,
+      selector: (pairs) => labelSetOf(pairs.flat()).canonical,
+    });
+    const matchers = fc.array(
+      fc.record({
+        name,
+        op: fc.constantFrom('=', '!=', '=~', '!~'),
+        value: fc.constantFrom('', 'a', 'b', 'a|b', 'a.*', '.*', '.+', 'a|', 'x', '(a|ab)'),
+      }),
+      { maxLength: 3 },
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        streams,
+        fc.array(times, { minLength: 8, maxLength: 8 }),
+        matchers,
+        times,
+        async (labels, at, all, query) => {
+          const chunks = labels.flatMap((pairs, index) => {
+            return [at[index], at[(index * 3 + 1) % 8]].flatMap((time) =>
+              time ? [chunkOf(pairs.flat(), time[0], time[0] + time[1])] : [],
+            );
+          });
+          const { reader } = await readerOn(chunks);
+          const [startMs, endMs] = [query[0], query[0] + query[1]];
+          const expected = chunks.filter(
+            (chunk) => overlaps(chunk, startMs, endMs) && all.every((one) => passesMatcher(chunk.labels.pairs, one)),
+          );
+          const range = rangeMs(startMs, endMs);
+          expect(await keysOf(reader, all, range, 't')).to.deep.equal(
+            [...new Set(expected.map(({ key }) => key))].sort(),
+          );
+          const series = await reader.series('t', all, range);
+          expect(series.map((one) => JSON.stringify(one.labels)).sort()).to.deep.equal(
+            [...new Set(expected.map((chunk) => JSON.stringify(chunk.labels.pairs)))].sort(),
+          );
+          const again = await reader.series('t', all, range);
+          expect(again, 'from the cache').to.have.deep.members([...series]);
+        },
+      ),
+      { numRuns },
+    );
+  });
+
+  it('rounds the start of a range down to ms and its end up', async () => {
+    const chunk = chunkOf(['app', 'a'], day(5) + 10, day(5) + 20);
+    const { reader } = await readerOn([chunk]);
+    const [fromNs, throughNs] = [BigInt(chunk.fromMs) * 1_000_000n, BigInt(chunk.throughMs) * 1_000_000n];
+    const found = async (startNs: bigint, endNs: bigint) =>
+      (await reader.chunkRefs('t', [], { startNs, endNs })).length;
+    expect(await found(throughNs + 999_999n, throughNs + 2_000_000n)).to.equal(1);
+    expect(await found(throughNs + 1_000_000n, throughNs + 2_000_000n)).to.equal(0);
+    expect(await found(fromNs - 2_000_000n, fromNs - 999_999n)).to.equal(1);
+    expect(await found(fromNs - 2_000_000n, fromNs - 1_000_000n)).to.equal(0);
+  });
+
+  it('says of a chunk what its key says', async () => {
+    const chunk = chunkOf(['app', 'a'], day(12) + 7, day(12) + 20);
+    const { reader } = await readerOn([chunk]);
+    const [ref] = await reader.chunkRefs('t', [], rangeMs(day(1), day(20)));
+    expect(ref).to.deep.equal({
+      key: chunk.key,
+      tenant: 't',
+      fingerprint: chunk.labels.fingerprint,
+      fromMs: chunk.fromMs,
+      throughMs: chunk.throughMs,
+      checksum: 7,
+    });
+  });
+
+  it('names a chunk once that is on many days and in two periods', async () => {
+    const chunk = chunkOf(['app', 'a'], day(8), day(14));
+    const { reader } = await readerOn([chunk]);
+    expect(await keysOf(reader, [], rangeMs(day(1), day(20)), 't')).to.deep.equal([chunk.key]);
+    for (const at of [8, 10, 11, 13]) {
+      expect(await keysOf(reader, [], rangeMs(day(at) + 5, day(at) + 6), 't')).to.deep.equal([chunk.key]);
+    }
+  });
+
+  it('asks only for tables that are there, over any range', async () => {
+    const { reader, store } = await readerOn([chunkOf(['app', 'a'], day(12), day(12) + 1)]);
+    store.lookups.length = 0;
+    const range = { startNs: -(2n ** 63n), endNs: 2n ** 63n - 1n };
+    expect(await reader.chunkRefs('t', [matcher('app', '=', 'a')], range)).to.have.length(1);
+    expect(store.lookups).to.have.length(16 + 1);
+  });
+
+  it('looks for a value by its hash, and for further labels only in the shards of what is left', async () => {
+    const chunks = Array.from({ length: 50 }, (_, index) =>
+      chunkOf(['app', `a${index}`, 'env', 'x'], day(12), day(12) + 1),
+    );
+    const { reader, store } = await readerOn(chunks);
+    store.lookups.length = 0;
+    const matchers = [matcher('env', '=~', 'x.*'), matcher('app', '=', 'a7')];
+    expect(await reader.chunkRefs('t', matchers, rangeMs(day(12), day(13)))).to.have.length(1);
+    const prefixes = store.lookups.filter(({ rangePrefix }) => rangePrefix !== '');
+    const wholeRows = store.lookups.filter(
+      ({ hashValue, rangePrefix }) => hashValue.endsWith(':env') && rangePrefix === '',
+    );
+    expect([prefixes.length, wholeRows.length]).to.deep.equal([16, 1]);
+  });
+
+  it('ignores cells of range types it does not know', async () => {
+    const chunk = chunkOf(['app', 'a'], day(12), day(12) + 1);
+    const { reader, store } = await readerOn([chunk]);
+    const foreign = store.entries().map((entry) => {
+      return { ...entry, rangeValue: `${entry.rangeValue.slice(0, -2)}1\0`, value: 'foreign' };
+    });
+    await store.write(foreign);
+    await store.write(foreign.map((entry) => ({ ...entry, rangeValue: 'free form' })));
+    const range = rangeMs(day(12), day(13));
+    expect(await keysOf(reader, [matcher('app', '!=', 'x')], range, 't')).to.deep.equal([chunk.key]);
+    expect(await reader.labelNames('t', [], range)).to.deep.equal(['app']);
+    expect(await reader.labelValues('t', 'app', [], range)).to.deep.equal(['a']);
+    expect((await reader.series('t', [], range)).map(({ labels }) => labels)).to.deep.equal([['app', 'a']]);
+  });
+
+  it('fails rather than leave out a chunk row that it cannot read', async () => {
+    const chunk = { ...chunkOf(['app', 'a'], day(12), day(12) + 1), key: 'no chunk key' };
+    const { reader } = await readerOn([chunk]);
+    const failure = await reader.chunkRefs('t', [], rangeMs(day(12), day(13))).catch((error: unknown) => error);
+    expect(failure).to.be.instanceOf(RefusedError).with.nested.property('refusal.code', 'INTERNAL');
+  });
+
+  it('passes on what the store refuses, and reads nothing more', async () => {
+    const { reader, store } = await readerOn([chunkOf(['app', 'a'], day(12), day(12) + 1)]);
+    store.lookups.length = 0;
+    const refused = new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'gone' });
+    store.before = () => {
+      throw refused;
+    };
+    const failure = await reader
+      .chunkRefs('t', [matcher('app', '=~', '.+')], rangeMs(day(1), day(20)))
+      .catch((error: unknown) => error);
+    expect(failure).to.equal(refused);
+    const lookupCount = store.lookups.length;
+    await new Promise(setImmediate);
+    expect(store.lookups).to.have.length(lookupCount);
+  });
+
+  it('limits names and values to the series that match', async () => {
+    const { reader } = await readerOn([
+      chunkOf(['app', 'a', 'pod', '1'], day(12), day(12) + 1),
+      chunkOf(['app', 'b', 'zone', 'z'], day(12), day(12) + 1),
+      chunkOf(['app', 'a', 'pod', '2'], day(12), day(12) + 1, 'other'),
+    ]);
+    const range = rangeMs(day(12), day(13));
+    const isA = [matcher('app', '=', 'a')];
+    expect([...(await reader.labelNames('t', isA, range))].sort()).to.deep.equal(['app', 'pod']);
+    expect(await reader.labelValues('t', 'pod', isA, range)).to.deep.equal(['1']);
+    expect(await reader.labelValues('t', 'zone', isA, range)).to.deep.equal([]);
+    expect([...(await reader.labelValues('t', 'app', [], range))].sort()).to.deep.equal(['a', 'b']);
+  });
+
+  it('gives no labels to a series whose rows are incomplete', async () => {
+    const chunk = chunkOf(['app', 'a', 'pod', '1'], day(12), day(12) + 1);
+    const { reader, store } = await readerOn([chunk]);
+    await store.delete(store.entries().filter(({ hashValue }) => hashValue.endsWith(':pod')));
+    const [series] = await reader.series('t', [], rangeMs(day(12), day(13)));
+    expect(series).to.have.property('labels', undefined);
+  });
+});
