@@ -51,7 +51,7 @@ export const isSelective = ({ op, value }: LabelMatcher): boolean => {
   }
 };
 
-const matchesEmpty = (pattern: string): boolean => {
-  if (/^[A-Za-z0-9_-]+$/.test(pattern)) return false;
-  return compileRegex(`^(?s:${pattern})$`).matcher('').find();
-};
+const matchesEmpty = (pattern: string): boolean => !PLAIN_WORD.test(pattern) && compileRegex(pattern).matches('');
+
+/** Needs no regex to see that it is not empty. */
+const PLAIN_WORD = /^[A-Za-z0-9_-]+$/;

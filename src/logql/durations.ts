@@ -1,5 +1,5 @@
 /** Durations and sizes as LogQL reads and writes them. Durations are nanoseconds. */
-import { quoteGo } from './quote.ts';
+import { quoteGo } from '../protocol/go-quote.ts';
 
 const MICROSECOND = 1_000n;
 const MILLISECOND = 1_000_000n;

@@ -1,5 +1,6 @@
 /** The values of string and number tokens, after Go's rules. */
-import { quoteGo } from './quote.ts';
+import { textOfBytes } from '../protocol/byte-text.ts';
+import { quoteGo } from '../protocol/go-quote.ts';
 
 const ESCAPES: ReadonlyMap<string, string> = new Map([
   ['a', '\u0007'],
@@ -15,14 +16,14 @@ const ESCAPES: ReadonlyMap<string, string> = new Map([
 
 /**
  * The text between double quotes with its escapes resolved. The lexer has checked their form; undefined if one names no character
- * (`\400`, `\ud800`). `\xHH` and `\ooo` are bytes: those that do not form UTF-8 become lone surrogates (see LabelSet).
+ * (`\400`, `\ud800`). `\xHH` and `\ooo` are bytes: those that do not form UTF-8 become lone surrogates (see byte-text.ts).
  */
 export const unescapeString = (body: string): string | undefined => {
   if (!body.includes('\\')) return body;
   let text = '';
   let bytes: number[] = [];
   const flush = () => {
-    if (bytes.length > 0) text += decodeBytes(bytes);
+    if (bytes.length > 0) text += textOfBytes(Uint8Array.from(bytes));
     bytes = [];
   };
   for (let at = 0; at < body.length; ) {
@@ -58,37 +59,6 @@ const characterAt = (body: string, at: number): { character: string | undefined;
   const code = Number.parseInt(body.slice(at + 2, at + 2 + digits), 16);
   const isCharacter = code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
   return { character: isCharacter ? String.fromCodePoint(code) : undefined, length: 2 + digits };
-};
-
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-const decodeBytes = (bytes: readonly number[]): string => {
-  try {
-    return strictUtf8.decode(Uint8Array.from(bytes));
-  } catch {
-    return decodePartly(bytes);
-  }
-};
-
-const decodePartly = (bytes: readonly number[]): string => {
-  let text = '';
-  for (let at = 0; at < bytes.length; ) {
-    const character = wellFormedAt(bytes, at);
-    text += character?.text ?? String.fromCharCode(0xdc00 + (bytes[at] ?? 0));
-    at += character?.length ?? 1;
-  }
-  return text;
-};
-
-const wellFormedAt = (bytes: readonly number[], at: number): { text: string; length: number } | undefined => {
-  for (let length = 1; length <= 4 && at + length <= bytes.length; length++) {
-    try {
-      return { text: strictUtf8.decode(Uint8Array.from(bytes.slice(at, at + length))), length };
-    } catch {
-      // not a character of this length
-    }
-  }
-  return undefined;
 };
 
 export type ParsedFloat = { readonly value: number } | { readonly value: number; readonly error: string };

@@ -1,4 +1,6 @@
 /** Tree → text on one line, as Loki prints its own trees but without its losses: `parse(print(q))` is `q`. */
+
+import { quoteGo } from '../protocol/go-quote.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type {
   BinaryExpr,
@@ -19,7 +21,6 @@ import type {
 } from './ast.ts';
 import { formatGoDuration, formatPrometheusDuration } from './durations.ts';
 import { formatFloat, formatPlainFloat } from './literals.ts';
-import { quoteGo } from './quote.ts';
 
 export const printExpr = (expr: Expr): string => {
   switch (expr.kind) {

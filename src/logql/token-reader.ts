@@ -4,8 +4,13 @@ import { Lexer } from './lexer.ts';
 import { parseError } from './syntax-error.ts';
 import type { Token } from './tokens.ts';
 
-/** Levels of parentheses, operators and filters in a tree. Chosen: recursion over it must fit any stack; queries of people stay below 50. */
+/**
+ * Levels of the tree: a chain of operators has as many as operators. Chosen: recursion over it must fit a default stack several times.
+ */
 const HEIGHT_MAX = 1000;
+
+/** Levels of the parser itself: parentheses, calls, what groups to the right. A level takes up to 1.5 KB of stack; people write below 20. */
+const NESTING_MAX = 250;
 
 export class TokenReader {
   /** Height of the tree made by the last parsing function that counts it (operators, parentheses, label filters). */
@@ -72,7 +77,7 @@ export class TokenReader {
   /** Runs `parse` one level deeper. */
   nested<T>(parse: () => T): T {
     this.nesting++;
-    if (this.nesting > HEIGHT_MAX) throw tooDeep();
+    if (this.nesting > NESTING_MAX) throw tooDeep();
     const result = parse();
     this.nesting--;
     return result;
@@ -85,4 +90,4 @@ export class TokenReader {
   }
 }
 
-const tooDeep = (): RefusedError => parseError(`query nests too deeply (more than ${HEIGHT_MAX} levels)`);
+const tooDeep = (): RefusedError => parseError('query nests too deeply');
