@@ -5,6 +5,7 @@
  */
 import { decompressBlock } from './block-codec.ts';
 import type { BlockEncoding } from './block-encoding.ts';
+import { BlockCursor } from './block-reader.ts';
 import { crc32c } from './checksum.ts';
 import { type ChunkMetadata, decodeChunkMetadata, encodeChunkMetadata } from './chunk-metadata.ts';
 import { CorruptChunkError } from './corrupt-chunk-error.ts';
@@ -177,7 +178,12 @@ export class ChunkView {
   /** Plain content of a block (for encoding none a view). `prepareCodec(encoding)` must have resolved. @throws CorruptChunkError */
   inflateBlock(index: number): Buffer {
     const bytes = this.blockBytes(index);
-    return decompressBlock(bytes, this.encoding, { maxBytes: this.#blockBytesMax, isVerified: true });
+    const plain = decompressBlock(bytes, this.encoding, { maxBytes: this.#blockBytesMax, isVerified: true });
+    // No checksum but the object's covers the encoding byte; gzip bytes read as stored ones do not hold that many entries.
+    if (!this.#isVerified && entryCountOf(plain, this.hasMetadataSections) !== this.#meta(index).count) {
+      throw new CorruptChunkError(`block ${index} does not hold as many entries as its meta says`);
+    }
+    return plain;
   }
 
   #meta(index: number): BlockMeta {
@@ -186,6 +192,13 @@ export class ChunkView {
     return meta;
   }
 }
+
+const entryCountOf = (plain: Uint8Array, hasMetadataSections: boolean): number => {
+  const cursor = new BlockCursor(plain, hasMetadataSections);
+  let count = 0;
+  while (cursor.next()) count += 1;
+  return count;
+};
 
 const withoutName = (metric: readonly string[]): string[] => {
   const labels: string[] = [];

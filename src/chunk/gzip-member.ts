@@ -9,7 +9,7 @@
  */
 import zlib from 'node:zlib';
 import { CorruptChunkError } from './corrupt-chunk-error.ts';
-import { dropInflateState, inflateFlushed, isZlibSyncLoaded } from './zlib-sync-inflate.ts';
+import { FlushedInflater, isZlibSyncLoaded } from './zlib-sync-inflate.ts';
 
 const HEADER_SIZE = 10;
 const TRAILER_SIZE = 8;
@@ -23,6 +23,9 @@ const TAIL_SIZE = LAST_BLOCK.length + TRAILER_SIZE;
 
 /** Plain sizes up to which zlib-sync is at least as fast as node:zlib (test/bench/chunk/inflate.bench.ts). */
 export const ZLIB_SYNC_SIZE_MAX = 160 << 10;
+
+/** One for this thread. */
+const inflater = new FlushedInflater();
 
 /** Which engine reads our blocks of up to ZLIB_SYNC_SIZE_MAX plain bytes; all others are read by node:zlib. */
 export const inflateEngine = (): 'zlib-sync' | 'node:zlib' => (isZlibSyncLoaded() ? 'zlib-sync' : 'node:zlib');
@@ -73,9 +76,9 @@ const inflateOurs = (bytes: Buffer, size: number, isVerified: boolean): Buffer |
   if (bytes[XFL_OFFSET] !== OUR_XFL || end < HEADER_SIZE + FLUSH_TAIL.length) return undefined;
   if (bytes.compare(LAST_BLOCK, 0, LAST_BLOCK.length, end, end + LAST_BLOCK.length) !== 0) return undefined;
   if (bytes.compare(FLUSH_TAIL, 0, FLUSH_TAIL.length, end - FLUSH_TAIL.length, end) !== 0) return undefined;
-  const plain = inflateFlushed(bytes.subarray(HEADER_SIZE, end), size);
+  const plain = inflater.inflate(bytes.subarray(HEADER_SIZE, end), size);
   if (!plain || isVerified || hasTrailerChecksum(bytes, plain)) return plain;
-  dropInflateState();
+  inflater.drop();
   return undefined;
 };
 

@@ -139,14 +139,16 @@ export class Segment {
     if (columns.metadata) this.#symbols ??= new SymbolTable();
     const countBefore = this.count;
     const bytesBefore = this.lineBytes;
-    let next = this.#skipRepeated(range);
-    let duplicates = next - range.first;
+    let next = range.first;
+    let duplicates = 0;
     let isFull = false;
     while (next < end && !isFull) {
+      const repeated = this.#repeatedFrom(columns, next, end);
+      duplicates += repeated;
+      next += repeated;
       const plan = this.#plan(columns, next, end);
       isFull = plan.isFull;
-      if (plan.end === next) break;
-      duplicates += this.#appendToHead(columns, next, plan.end, plan.lineBytes);
+      if (plan.end > next) duplicates += this.#appendToHead(columns, next, plan.end, plan.lineBytes);
       next = plan.end;
     }
     const accepted = this.count - countBefore;
@@ -237,21 +239,21 @@ export class Segment {
     return counts.duplicates;
   }
 
-  /** The first entry of the range that does not repeat the stream's last one; inside a head the head itself sees to that. */
-  #skipRepeated({ columns, first, end }: EntryRange): number {
+  /** How many entries from `first` on repeat the stream's last one; inside a head the head itself sees to that. */
+  #repeatedFrom(columns: EntryColumns, first: number, end: number): number {
     const last = this.#last;
-    if (this.#head || !last) return first;
+    if (this.#head || !last) return 0;
     const words = timeWordsOf(columns);
+    const { bytes, lineOffsets } = columns;
+    const { length } = last.line;
     let next = first;
     while (next < end && words[2 * next] === last.timeLow && words[2 * next + 1] === last.timeHigh) {
-      const offset = columns.lineOffsets[next]!;
-      const { bytes } = columns;
-      const { length } = last.line;
+      const offset = lineOffsets[next]!;
       if (lineLengthAt(bytes, offset) !== length) break;
       if (!areBytesEqual(bytes, lineStartAt(bytes, offset), last.line, 0, length)) break;
       next += 1;
     }
-    return next;
+    return next - first;
   }
 
   #closeHead(): void {

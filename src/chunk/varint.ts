@@ -55,8 +55,19 @@ export const writeVarint64 = (bytes: Uint8Array, offset: number, low: number, hi
   return offset + 10;
 };
 
-const writeShortVarint64 = (bytes: Uint8Array, offset: number, zigLow: number, zigHigh: number): number =>
-  writeUvarint(bytes, offset, (zigHigh >>> 0) * 0x100000000 + (zigLow >>> 0));
+const writeShortVarint64 = (bytes: Uint8Array, offset: number, zigLow: number, zigHigh: number): number => {
+  let at = offset;
+  let low = zigLow;
+  let high = zigHigh;
+  while (high !== 0 || low >>> 7 !== 0) {
+    bytes[at] = (low & 127) | 128;
+    low = (low >>> 7) | (high << 25);
+    high >>>= 7;
+    at += 1;
+  }
+  bytes[at] = low;
+  return at + 1;
+};
 
 /** `(high << 32) | low` as a signed 64-bit bigint. */
 export const int64 = (low: number, high: number): bigint => (BigInt(high | 0) << 32n) | BigInt(low >>> 0);

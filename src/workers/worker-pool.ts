@@ -105,11 +105,7 @@ export class WorkerPool<Task, Result> {
   }
 
   #spawn(slot: Slot): Worker {
-    // Under tsx the sources run as they are (.ts); the built package has .js beside this file.
-    const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-    const worker = new Worker(new URL(`./${this.#options.entry}${extension}`, import.meta.url), {
-      workerData: this.#options.workerData,
-    });
+    const worker = new Worker(workerEntry(this.#options.entry), { workerData: this.#options.workerData });
     worker.unref();
     worker.on('message', (answer: WorkerAnswer) => this.#settle(slot, answer));
     worker.on('error', (error) => this.#replace(slot, error));
@@ -134,6 +130,18 @@ export class WorkerPool<Task, Result> {
     this.#dispatch();
   }
 }
+
+/**
+ * The built package has .js beside this file. Under tsx the sources run as they are, and since Node 20 a thread does not inherit the
+ * loader that `--import tsx` put into the main one: it registers its own first.
+ */
+const workerEntry = (entry: string): URL => {
+  if (!import.meta.url.endsWith('.ts')) return new URL(`./${entry}.js`, import.meta.url);
+  const source = new URL(`./${entry}.ts`, import.meta.url);
+  const loader = import.meta.resolve('tsx/esm/api');
+  const bootstrap = `import { register } from '${loader}'; register(); await import('${source}');`;
+  return new URL(`data:text/javascript,${encodeURIComponent(bootstrap)}`);
+};
 
 /** Worker threads to start on this machine for work that may use every core. */
 export const coreCount = (): number => Math.max(1, os.availableParallelism());

@@ -34,7 +34,10 @@ const blocksOf = (chunk: ChunkView): BlockData[] =>
     };
   });
 
-describe('chunk object', () => {
+describe('chunk object', function () {
+  // Thousands of readings of one chunk; seconds on a busy machine.
+  this.timeout(30_000);
+
   before(() => prepareCodec('zstd'));
 
   for (const fixture of chunkFixtures) {
