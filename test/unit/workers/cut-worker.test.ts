@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { prepareCodec } from '../../../src/chunk/block-codec.ts';
 import { decodeChunk, type EncodedChunk } from '../../../src/chunk/chunk-object.ts';
 import type { BlockData } from '../../../src/chunk/memory-format.ts';
 import { Segment } from '../../../src/chunk/segment.ts';
@@ -21,6 +22,7 @@ describe('cut worker', function () {
   // Threads start; slowly on a busy machine.
   this.timeout(20_000);
   const pool = new WorkerPool<CutWorkerTask, never>({ entry: 'cut-worker', size: 1, queueMax: 100 });
+  before(() => prepareCodec('zstd'));
   after(() => pool.close());
 
   for (const encoding of ['gzip', 'zstd', 'none'] as const) {
