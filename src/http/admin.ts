@@ -22,7 +22,7 @@ export class AdminHandlers {
   }
 
   readonly ready: Handler = ({ reply }) => {
-    const reason = this.#services.notReady();
+    const reason = this.#state.options.stopReason() ?? this.#services.notReady();
     return reason === undefined ? reply.text(200, 'ready\n') : reply.text(503, `${reason}\n`);
   };
 

@@ -1,22 +1,24 @@
 /** What the edges need beside the node itself; src/serve.ts builds it from the configuration. */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { DecodedPush } from '../actors/node-services.ts';
+import type { Limits } from '../protocol/limits.ts';
 import type { EdgeMetrics } from './metrics.ts';
 
-/** A tenant's limits that are checked before a query is run (names as in Loki's limits_config). 0 = unlimited. */
-export interface EdgeLimits {
-  readonly maxEntriesLimitPerQuery: number;
-  readonly maxQueryLengthNs: bigint;
-  readonly maxQueryLookbackNs: bigint;
-  readonly maxQueryRangeNs: bigint;
-  readonly maxStreamsMatchersPerQuery: number;
-  readonly requiredLabels: readonly string[];
-  readonly minimumLabelsNumber: number;
-  readonly maxConcurrentTailRequests: number;
-  readonly queryTimeoutMs: number;
-  readonly maxQueryBytesRead: number;
-  readonly maxQuerySeries: number;
-}
+/** A tenant's limits that are checked before a query is run. 0 = unlimited. */
+export type EdgeLimits = Pick<
+  Limits,
+  | 'maxEntriesLimitPerQuery'
+  | 'maxQueryLengthMs'
+  | 'maxQueryLookbackMs'
+  | 'maxQueryRangeMs'
+  | 'maxStreamsMatchersPerQuery'
+  | 'requiredLabels'
+  | 'minimumLabelsNumber'
+  | 'maxConcurrentTailRequests'
+  | 'queryTimeoutMs'
+  | 'maxQueryBytesRead'
+  | 'maxQuerySeries'
+>;
 
 /** A push body with what decides how it is read. */
 export interface PushBody {
@@ -52,6 +54,8 @@ export interface EdgeOptions {
   readonly logLevel: LogLevelSwitch;
   /** The effective configuration as YAML. */
   readonly configText: () => string;
+  /** Why the node takes no more requests, once it stops. */
+  readonly stopReason: () => string | undefined;
   readonly nowMs: () => number;
   /** Largest request body in bytes (max_recv_msg_size). */
   readonly bodyBytesMax: number;

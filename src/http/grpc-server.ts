@@ -15,7 +15,10 @@ import { HEALTH_PATH, healthService, NOT_SERVING, PUSH_PATH, SERVING } from './g
 import { ByteBudget } from './request-body.ts';
 
 export interface GrpcServerOptions
-  extends Pick<EdgeOptions, 'tenantOf' | 'decodePushMessage' | 'metrics' | 'log' | 'bodyBytesInFlightMax'> {
+  extends Pick<
+    EdgeOptions,
+    'tenantOf' | 'decodePushMessage' | 'metrics' | 'log' | 'stopReason' | 'bodyBytesInFlightMax'
+  > {
   readonly host: string;
   /** 0 = any free port. */
   readonly port: number;
@@ -93,13 +96,13 @@ const pushHandler = (services: NodeServices, options: GrpcServerOptions) => {
 };
 
 const healthHandler =
-  (services: NodeServices) =>
+  (services: NodeServices, { stopReason }: GrpcServerOptions) =>
   (call: Call, callback: Callback): void => {
     if (!HEALTH_SERVICES.has(healthService(call.request))) {
       callback(plainError(status.NOT_FOUND, 'unknown service'));
       return;
     }
-    callback(null, services.notReady() === undefined ? SERVING : NOT_SERVING);
+    callback(null, (stopReason() ?? services.notReady()) === undefined ? SERVING : NOT_SERVING);
   };
 
 const bind = (server: Server, host: string, port: number): Promise<number> =>
@@ -120,7 +123,7 @@ export const startGrpcServer = async (
     'grpc.max_concurrent_streams': 1000,
   });
   server.addService({ push: unary(PUSH_PATH) }, { push: pushHandler(services, options) as UntypedHandleCall });
-  server.addService({ check: unary(HEALTH_PATH) }, { check: healthHandler(services) as UntypedHandleCall });
+  server.addService({ check: unary(HEALTH_PATH) }, { check: healthHandler(services, options) as UntypedHandleCall });
   const port = await bind(server, options.host, options.port);
   return {
     address: `${options.host}:${port}`,

@@ -5,6 +5,10 @@ import { RefusedError } from '../protocol/refusal.ts';
 import type { EdgeLimits } from './edge-options.ts';
 import type { TimeBounds } from './parameters.ts';
 
+const NS_PER_MS = 1_000_000n;
+
+const nsOf = (ms: number): bigint => BigInt(ms) * NS_PER_MS;
+
 const refuse = (text: string): never => {
   throw new RefusedError({ code: 'INVALID_QUERY', text });
 };
@@ -82,13 +86,14 @@ const lengthOf = ({ ranges }: Selection, { startNs, endNs }: TimeBounds): bigint
 
 /** @throws RefusedError INVALID_QUERY */
 export const checkQueryLength = (lengthNs: bigint, limits: EdgeLimits): void => {
-  if (limits.maxQueryLengthNs <= 0n || lengthNs <= limits.maxQueryLengthNs) return;
-  const limit = formatPrometheusDuration(limits.maxQueryLengthNs);
+  const limitNs = nsOf(limits.maxQueryLengthMs);
+  if (limitNs <= 0n || lengthNs <= limitNs) return;
+  const limit = formatPrometheusDuration(limitNs);
   refuse(`the query time range exceeds the limit (query length: ${formatGoDuration(lengthNs)}, limit: ${limit})`);
 };
 
 const checkRanges = ({ ranges }: Selection, limits: EdgeLimits): void => {
-  const limit = limits.maxQueryRangeNs;
+  const limit = nsOf(limits.maxQueryRangeMs);
   for (const { rangeNs } of ranges) {
     if (limit <= 0n || rangeNs <= limit) continue;
     refuse(
@@ -125,8 +130,8 @@ export const withinLookback = <Bounds extends TimeBounds>(
   limits: EdgeLimits,
   nowNs: bigint,
 ): Bounds | undefined => {
-  if (limits.maxQueryLookbackNs <= 0n) return bounds;
-  const oldestNs = nowNs - limits.maxQueryLookbackNs;
+  if (limits.maxQueryLookbackMs <= 0) return bounds;
+  const oldestNs = nowNs - nsOf(limits.maxQueryLookbackMs);
   if (bounds.endNs < oldestNs) return undefined;
   return bounds.startNs < oldestNs ? { ...bounds, startNs: oldestNs } : bounds;
 };

@@ -462,7 +462,7 @@ describe('the HTTP server', () => {
   it('checks limits of the tenant before the query is run', async () => {
     await server.close();
     await start({
-      limitsOf: () => ({ ...LIMITS, maxEntriesLimitPerQuery: 10, maxQueryLengthNs: 7_200_000_000_000n }),
+      limitsOf: () => ({ ...LIMITS, maxEntriesLimitPerQuery: 10, maxQueryLengthMs: 7_200_000 }),
     });
     const log = encodeURIComponent('{a="b"}');
     const tooMany = await ask(`/loki/api/v1/query_range?query=${log}&limit=11`);

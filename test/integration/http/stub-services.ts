@@ -3,6 +3,7 @@ import type { NodeServices, PushOutcome, TailFrame, TailRequest } from '../../..
 import type { EdgeLimits, EdgeOptions } from '../../../src/http/edge-options.ts';
 import { EdgeMetrics } from '../../../src/http/metrics.ts';
 import type { HttpServerOptions } from '../../../src/http/server.ts';
+import { DEFAULT_LIMITS } from '../../../src/protocol/limits.ts';
 import { type Refusal, RefusedError } from '../../../src/protocol/refusal.ts';
 import type { QueryRequest, QueryResult, QueryStatistics } from '../../../src/query/query-messages.ts';
 
@@ -81,19 +82,7 @@ export class StubServices implements NodeServices {
   }
 }
 
-export const LIMITS: EdgeLimits = {
-  maxEntriesLimitPerQuery: 5000,
-  maxQueryLengthNs: 0n,
-  maxQueryLookbackNs: 0n,
-  maxQueryRangeNs: 0n,
-  maxStreamsMatchersPerQuery: 1000,
-  requiredLabels: [],
-  minimumLabelsNumber: 0,
-  maxConcurrentTailRequests: 2,
-  queryTimeoutMs: 60_000,
-  maxQueryBytesRead: 0,
-  maxQuerySeries: 500,
-};
+export const LIMITS: EdgeLimits = { ...DEFAULT_LIMITS, maxConcurrentTailRequests: 2, maxQueryLengthMs: 0 };
 
 export const refused = (refusal: Refusal): RefusedError => new RefusedError(refusal);
 
@@ -125,6 +114,7 @@ export const stubOptions = (overrides: Partial<HttpServerOptions> = {}, logged: 
       },
     },
     configText: () => 'auth_enabled: true\n',
+    stopReason: () => undefined,
     nowMs: () => Date.now(),
     bodyBytesMax: 1024 * 1024,
     bodyBytesInFlightMax: 4 * 1024 * 1024,
