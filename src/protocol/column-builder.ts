@@ -67,7 +67,8 @@ export class ColumnBuilder {
   /** Structured metadata of the entry that will be added next: flat pairs. */
   addMetadata(pairs: readonly string[]): void {
     this.#metadata ??= new Map();
-    if (this.#metadata.size === ENTRIES_WITH_METADATA_MAX) throw tooMany('entries with structured metadata');
+    if (this.#metadata.size === ENTRIES_WITH_METADATA_MAX)
+      throw tooMany('entries with structured metadata in one push');
     this.#metadata.set(this.#count, pairs);
   }
 
@@ -96,7 +97,7 @@ export class ColumnBuilder {
   }
 
   #grow(lineOffset: number): void {
-    if (this.#count >= ENTRIES_MAX) throw tooMany('entries');
+    if (this.#count >= ENTRIES_MAX) throw tooMany('entries in one push');
     // As many as the rest of the bytes would hold of such entries.
     const guess = Math.ceil((this.#count * this.#bytes.length * 1.1) / (lineOffset + 1));
     this.#capacity = Math.max(this.#capacity * 2, Math.min(guess, this.#capacity * 16));
@@ -110,7 +111,7 @@ export class ColumnBuilder {
 }
 
 export const tooMany = (what: string): RefusedError =>
-  new RefusedError({ code: 'TOO_LARGE', text: `too many ${what} in one push` });
+  new RefusedError({ code: 'TOO_LARGE', text: `too many ${what}` });
 
 /** Writes the minimal uvarint of `size` so that it ends before `end`; @returns where it starts. There must be room. */
 export const writeSizeBefore = (bytes: Uint8Array, end: number, size: number): number => {

@@ -85,7 +85,7 @@ export class PushDecoder {
   }
 
   #closeStream(): void {
-    if (this.#streams.length === STREAMS_MAX) throw tooMany('streams');
+    if (this.#streams.length === STREAMS_MAX) throw tooMany('streams in one push');
     this.#streams.push({ labelText: this.#labelText, first: this.#first, end: this.#columns.count });
     this.#streamEnd = 0;
   }

@@ -7,7 +7,7 @@ import { quoteGo } from '../../../src/protocol/go-quote.ts';
 import { canonicalText, labelSetOf, parseLabelText } from '../../../src/protocol/label-text.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { isPrintable } from '../../../src/protocol/unicode-printable.ts';
-import { propertyRuns } from './property-runs.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from './property-runs.ts';
 
 interface FingerprintCase {
   readonly name: string;
@@ -159,7 +159,7 @@ describe('label-set text', () => {
       expect(Buffer.from(wellFormed(textOfBytes(mixed))).toString()).to.equal(wellFormed(textOfBytes(mixed)));
     });
     fc.assert(property, { numRuns: propertyRuns(4) });
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 
   it('parse(canonical(labels)) is labels', () => {
     const name = fc.stringMatching(/^[a-zA-Z_][a-zA-Z0-9_]{0,8}$/);
@@ -172,7 +172,7 @@ describe('label-set text', () => {
       expect(parse(set.canonical)).to.deep.equal(set);
     });
     fc.assert(property, { numRuns: propertyRuns(4) });
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 
   it('any bytes give labels or a refusal', () => {
     const noise = fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes));
@@ -181,5 +181,5 @@ describe('label-set text', () => {
       refusalOf(() => parseLabelText(bytes));
     });
     fc.assert(property, { numRuns: propertyRuns(4) });
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });

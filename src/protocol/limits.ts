@@ -1,0 +1,205 @@
+/** Limits per tenant, named as in Loki's limits_config (the API specification, section 7), with the defaults of Loki 3.7. */
+import { z } from 'zod';
+import {
+  anything,
+  count,
+  duration,
+  flag,
+  type LimitKind,
+  megabytes,
+  oneOf,
+  size,
+  text,
+  texts,
+} from './limit-values.ts';
+
+interface LimitField<T> extends LimitKind<T> {
+  /** Loki's name. */
+  readonly name: string;
+  readonly initial: T;
+}
+
+const field = <T>(name: string, limitKind: LimitKind<T>, initial: T): LimitField<T> => ({
+  ...limitKind,
+  name,
+  initial,
+});
+
+const MIB = 1024 ** 2;
+const HOUR_MS = 3_600_000;
+
+const SERVICE_LABELS = [
+  ...['service', 'app', 'application', 'app_name', 'name', 'app_kubernetes_io_name', 'container', 'container_name'],
+  ...['k8s_container_name', 'component', 'workload', 'job', 'k8s_job_name'],
+];
+
+const LEVEL_FIELDS = [
+  ...['level', 'LEVEL', 'Level', 'log.level', 'severity', 'SEVERITY', 'Severity', 'SeverityText'],
+  ...['lvl', 'LVL', 'Lvl', 'severity_text', 'Severity_Text', 'SEVERITY_TEXT'],
+];
+
+/** Our name → Loki's. Names end in their unit: Bytes, Ms; other numbers are counts. 0 = no limit, where Loki says so. */
+const PUSH_FIELDS = {
+  ingestionRateStrategy: field('ingestion_rate_strategy', oneOf(['global', 'local']), 'global'),
+  ingestionRateBytes: field('ingestion_rate_mb', megabytes(), 4 * MIB),
+  ingestionBurstBytes: field('ingestion_burst_size_mb', megabytes(), 6 * MIB),
+  maxLabelNameBytes: field('max_label_name_length', count(), 1024),
+  maxLabelValueBytes: field('max_label_value_length', count(), 2048),
+  maxLabelNamesPerSeries: field('max_label_names_per_series', count(), 15),
+  rejectOldSamples: field('reject_old_samples', flag(), true),
+  rejectOldSamplesMaxAgeMs: field('reject_old_samples_max_age', duration(), 168 * HOUR_MS),
+  creationGracePeriodMs: field('creation_grace_period', duration(), HOUR_MS / 6),
+  maxLineBytes: field('max_line_size', size(), 256 * 1024),
+  maxLineSizeTruncate: field('max_line_size_truncate', flag(), false),
+  maxLineSizeTruncateIdentifier: field('max_line_size_truncate_identifier', text(), ''),
+  incrementDuplicateTimestamp: field('increment_duplicate_timestamp', flag(), false),
+  allowStructuredMetadata: field('allow_structured_metadata', flag(), true),
+  maxStructuredMetadataBytes: field('max_structured_metadata_size', size(), 64 * 1024),
+  maxStructuredMetadataEntriesCount: field('max_structured_metadata_entries_count', count(), 128),
+  maxStreamsPerUser: field('max_streams_per_user', count(), 0),
+  maxGlobalStreamsPerUser: field('max_global_streams_per_user', count(), 5000),
+  unorderedWrites: field('unordered_writes', flag(), true),
+  perStreamRateLimitBytes: field('per_stream_rate_limit', size(), 3 * MIB),
+  perStreamRateLimitBurstBytes: field('per_stream_rate_limit_burst', size(), 15 * MIB),
+};
+
+const QUERY_FIELDS = {
+  maxChunksPerQuery: field('max_chunks_per_query', count(), 2_000_000),
+  maxQuerySeries: field('max_query_series', count(), 500),
+  maxQueryLookbackMs: field('max_query_lookback', duration(), 0),
+  maxQueryLengthMs: field('max_query_length', duration(), 721 * HOUR_MS),
+  maxQueryRangeMs: field('max_query_range', duration(), 0),
+  maxQueryParallelism: field('max_query_parallelism', count(), 32),
+  cardinalityLimit: field('cardinality_limit', count(), 100_000),
+  maxStreamsMatchersPerQuery: field('max_streams_matchers_per_query', count(), 1000),
+  maxConcurrentTailRequests: field('max_concurrent_tail_requests', count(), 10),
+  maxEntriesLimitPerQuery: field('max_entries_limit_per_query', count(), 5000),
+  queryTimeoutMs: field('query_timeout', duration(), HOUR_MS / 60),
+  maxQueryBytesRead: field('max_query_bytes_read', size(), 0),
+  maxQuerierBytesRead: field('max_querier_bytes_read', size(), 150 * 1024 ** 3),
+  requiredLabels: field('required_labels', texts(), []),
+  minimumLabelsNumber: field('minimum_labels_number', count(), 0),
+};
+
+/** Known, so that a configuration of Loki can be used, but without an effect yet. */
+const UNUSED_FIELDS = {
+  discoverServiceName: field('discover_service_name', texts(), SERVICE_LABELS),
+  discoverLogLevels: field('discover_log_levels', flag(), true),
+  logLevelFields: field('log_level_fields', texts(), LEVEL_FIELDS),
+  logLevelFromJsonMaxDepth: field('log_level_from_json_max_depth', count(), 2),
+  otlpConfig: field('otlp_config', anything(), {}),
+  shardStreams: field('shard_streams', anything(), {}),
+  enforcedLabels: field('enforced_labels', texts(), []),
+  blockIngestionUntil: field('block_ingestion_until', anything(), 0),
+  blockIngestionStatusCode: field('block_ingestion_status_code', count(), 260),
+  blockedQueries: field('blocked_queries', anything(), []),
+  tsdbMaxQueryParallelism: field('tsdb_max_query_parallelism', count(), 128),
+  maxCacheFreshnessPerQueryMs: field('max_cache_freshness_per_query', duration(), HOUR_MS / 6),
+  splitQueriesByIntervalMs: field('split_queries_by_interval', duration(), HOUR_MS),
+  splitInstantMetricQueriesByIntervalMs: field('split_instant_metric_queries_by_interval', duration(), HOUR_MS),
+  queryReadyIndexNumDays: field('query_ready_index_num_days', count(), 0),
+  volumeEnabled: field('volume_enabled', flag(), true),
+  volumeMaxSeries: field('volume_max_series', count(), 1000),
+  retentionPeriodMs: field('retention_period', duration(), 0),
+  retentionStream: field('retention_stream', anything(), []),
+  deletionMode: field('deletion_mode', oneOf(['disabled', 'filter-only', 'filter-and-delete']), 'filter-and-delete'),
+  metricAggregationEnabled: field('metric_aggregation_enabled', flag(), false),
+  patternPersistenceEnabled: field('pattern_persistence_enabled', flag(), false),
+  enableMultiVariantQueries: field('enable_multi_variant_queries', flag(), false),
+  shardAggregations: field('shard_aggregations', texts(), []),
+  rulerMaxRulesPerRuleGroup: field('ruler_max_rules_per_rule_group', count(), 0),
+  rulerMaxRuleGroupsPerTenant: field('ruler_max_rule_groups_per_tenant', count(), 0),
+};
+
+const FIELDS = { ...PUSH_FIELDS, ...QUERY_FIELDS, ...UNUSED_FIELDS };
+
+type Fields = typeof FIELDS;
+
+/** What a tenant may do: plain values, the same object for every look. */
+export type Limits = {
+  readonly [Name in keyof Fields]: Fields[Name] extends LimitField<infer Value> ? Value : never;
+};
+
+const fieldList: readonly (readonly [string, LimitField<unknown>])[] = Object.entries(FIELDS) as never;
+
+const limitsSchema = z.strictObject(
+  Object.fromEntries(fieldList.map(([, { name, schema }]) => [name, schema.optional()])),
+);
+
+export const DEFAULT_LIMITS: Limits = Object.fromEntries(
+  fieldList.map(([name, { initial }]) => [name, initial]),
+) as Limits;
+
+/** Everything that is wrong with the limits in a configuration, a line each: key, value, what is allowed. */
+export class LimitsError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.name = 'LimitsError';
+    this.problems = problems;
+  }
+}
+
+export class TenantLimits {
+  readonly #defaults: Limits;
+  readonly #byTenant: ReadonlyMap<string, Limits>;
+
+  constructor(defaults: Limits, byTenant: ReadonlyMap<string, Limits>) {
+    this.#defaults = defaults;
+    this.#byTenant = byTenant;
+  }
+
+  limitsFor(tenant: string): Limits {
+    return this.#byTenant.get(tenant) ?? this.#defaults;
+  }
+
+  /** The effective values under Loki's names: for all tenants, and in full for each that has overrides. */
+  effective(): { limits_config: Record<string, unknown>; overrides: Record<string, Record<string, unknown>> } {
+    const overrides = [...this.#byTenant].map(([tenant, limits]) => [tenant, printLimits(limits)] as const);
+    return { limits_config: printLimits(this.#defaults), overrides: Object.fromEntries(overrides) };
+  }
+}
+
+/** Limits under Loki's names, values as Loki prints them (`256KB`, `1w`). */
+export const printLimits = (limits: Limits): Record<string, unknown> => {
+  const values = limits as Readonly<Record<string, unknown>>;
+  return Object.fromEntries(fieldList.map(([ours, { name, print }]) => [name, print(values[ours])]));
+};
+
+/**
+ * Reads the limits of a configuration.
+ * @param config what stands under `limits`; undefined or null = nothing
+ * @param overrides tenant → limits that differ from `config`
+ * @throws LimitsError that names every unknown key and bad value
+ */
+export const readLimits = (config: unknown, overrides: unknown = undefined): TenantLimits => {
+  const problems: string[] = [];
+  const defaults = readOver(DEFAULT_LIMITS, config ?? {}, 'limits', problems);
+  const byTenant = new Map<string, Limits>();
+  if (typeof (overrides ?? {}) !== 'object' || Array.isArray(overrides)) {
+    problems.push(`overrides: ${JSON.stringify(overrides)} is not allowed, want tenants with their limits`);
+  } else {
+    for (const [tenant, own] of Object.entries(overrides ?? {})) {
+      byTenant.set(tenant, readOver(defaults, own ?? {}, `overrides.${tenant}`, problems));
+    }
+  }
+  if (problems.length > 0) throw new LimitsError(problems);
+  return new TenantLimits(defaults, byTenant);
+};
+
+const readOver = (base: Limits, config: unknown, path: string, problems: string[]): Limits => {
+  const parsed = limitsSchema.safeParse(config);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) {
+      const key = [path, ...issue.path].join('.');
+      if (issue.code === 'unrecognized_keys')
+        problems.push(...issue.keys.map((name) => `${key}.${name}: no such limit`));
+      else problems.push(`${key}: ${issue.message}`);
+    }
+    return base;
+  }
+  const given = Object.entries(parsed.data).filter(([, value]) => value !== undefined);
+  const oursOf = new Map(fieldList.map(([ours, { name }]) => [name, ours]));
+  return { ...base, ...Object.fromEntries(given.map(([name, value]) => [oursOf.get(name), value])) };
+};

@@ -1,0 +1,309 @@
+/** What a tenant's limits allow of a pushed stream, in Loki's order and with the texts of 3.7 (the API specification, 1.7 and 1.8). */
+import { bytesOfText } from './byte-text.ts';
+import { writeSizeBefore } from './column-builder.ts';
+import { type Discard, type DiscardReason, StreamDiscards } from './discards.ts';
+import type { EntryColumns, EntryRange, PushedStream } from './entry-columns.ts';
+import type { LabelSet } from './label-set.ts';
+import type { Limits } from './limits.ts';
+import { metadataBytes, storedMetadata } from './structured-metadata.ts';
+import { rfc3339Text, secondsOf } from './time-text.ts';
+
+/** What may be stored of a stream: entries [first, end) of the same columns. */
+export interface ValidatedStream extends EntryRange {
+  readonly labels: LabelSet;
+  /** Σ line bytes of the accepted entries. */
+  readonly lineBytes: number;
+  /** Σ bytes of names and values of their structured metadata, as sent. */
+  readonly metadataBytes: number;
+  readonly discards: readonly Discard[];
+  /** Lines cut to max_line_size, and the bytes cut off. */
+  readonly cutLines: number;
+  readonly cutBytes: number;
+}
+
+/**
+ * Checks labels and entries. The columns of the range are changed in place: refused entries are closed up (their bytes stay between
+ * the lines, as the columns allow), long lines cut, metadata brought into the form it is stored in. Call it once for a range.
+ * @param labels of `stream.labelText`
+ */
+export const validateStream = (
+  stream: PushedStream,
+  labels: LabelSet,
+  limits: Limits,
+  nowMs: number,
+): ValidatedStream => {
+  const { columns, first, end } = stream;
+  const cut = limits.maxLineSizeTruncate ? cutLines(stream, limits) : { cutLines: 0, cutBytes: 0 };
+  const refused = first === end ? undefined : labelRefusal(labels, limits);
+  if (refused) {
+    const discard: Discard = { ...refused, errors: 1, lines: end - first, bytes: lineBytesOf(stream) };
+    return { columns, first, end: first, labels, lineBytes: 0, metadataBytes: 0, discards: [discard], ...cut };
+  }
+  const accepted = new EntryValidation(columns, labels, limits, nowMs).run(first, end);
+  if (limits.incrementDuplicateTimestamp) incrementDuplicates(columns, first, accepted.end);
+  return { columns, first, labels, ...accepted, ...cut };
+};
+
+/** Σ line bytes of a range. */
+export const lineBytesOf = ({ columns, first, end }: EntryRange): number => {
+  let bytes = 0;
+  for (let index = first; index < end; index += 1) bytes += lineSizeAt(columns.bytes, columns.lineOffsets[index]!);
+  return bytes;
+};
+
+const labelRefusal = (labels: LabelSet, limits: Limits): { reason: DiscardReason; text: string } | undefined => {
+  const { pairs, canonical } = labels;
+  if (pairs.length === 0) {
+    return { reason: 'missing_labels', text: 'error at least one label pair is required per stream' };
+  }
+  const count = pairs.length / 2 - (hasName(pairs, 'service_name') ? 1 : 0);
+  const countMax = limits.maxLabelNamesPerSeries;
+  if (count > countMax) {
+    const text = `entry for stream '${canonical}' has ${count} label names; limit ${countMax}`;
+    return { reason: 'max_label_names_per_series', text };
+  }
+  for (let index = 0; index < pairs.length; index += 2) {
+    const name = pairs[index]!;
+    if (isLonger(name, limits.maxLabelNameBytes)) {
+      return { reason: 'label_name_too_long', text: `stream '${canonical}' has label name too long: '${name}'` };
+    }
+    const value = pairs[index + 1]!;
+    if (isLonger(value, limits.maxLabelValueBytes)) {
+      return { reason: 'label_value_too_long', text: `stream '${canonical}' has label value too long: '${value}'` };
+    }
+    if (index > 0 && pairs[index - 2] === name) {
+      return { reason: 'duplicate_label_names', text: `stream '${canonical}' has duplicate label name: '${name}'` };
+    }
+  }
+  return undefined;
+};
+
+const hasName = (pairs: readonly string[], name: string): boolean =>
+  pairs.some((text, index) => index % 2 === 0 && text === name);
+
+const isLonger = (text: string, bytesMax: number): boolean =>
+  text.length * 3 > bytesMax && bytesOfText(text).length > bytesMax;
+
+/** Times allowed, ends included, as words. */
+interface TimeBounds {
+  readonly limits: Limits;
+  readonly nowMs: number;
+  readonly lowestHigh: number;
+  readonly lowestLow: number;
+  readonly highestHigh: number;
+  readonly highestLow: number;
+}
+
+const INT64_MIN = -(2n ** 63n);
+const INT64_MAX = 2n ** 63n - 1n;
+
+/** The streams of a push share them. */
+let lastBounds: TimeBounds | undefined;
+
+const timeBounds = (limits: Limits, nowMs: number): TimeBounds => {
+  if (lastBounds?.limits === limits && lastBounds.nowMs === nowMs) return lastBounds;
+  const lowest = limits.rejectOldSamples ? oldestNs(limits, nowMs) : INT64_MIN;
+  const highest = clamped(BigInt(Math.trunc(nowMs + limits.creationGracePeriodMs)) * 1_000_000n);
+  lastBounds = {
+    limits,
+    nowMs,
+    lowestHigh: Number(lowest >> 32n),
+    lowestLow: Number(lowest & 0xffffffffn),
+    highestHigh: Number(highest >> 32n),
+    highestLow: Number(highest & 0xffffffffn),
+  };
+  return lastBounds;
+};
+
+const oldestNs = (limits: Limits, nowMs: number): bigint =>
+  clamped(BigInt(Math.trunc(nowMs - limits.rejectOldSamplesMaxAgeMs)) * 1_000_000n);
+
+const clamped = (ns: bigint): bigint => (ns < INT64_MIN ? INT64_MIN : ns > INT64_MAX ? INT64_MAX : ns);
+
+/** The pass over the entries of one stream. */
+class EntryValidation {
+  readonly #columns: EntryColumns;
+  readonly #labels: LabelSet;
+  readonly #limits: Limits;
+  readonly #bounds: TimeBounds;
+  readonly #words: Uint32Array;
+  readonly #metadata: Map<number, readonly string[]> | undefined;
+  #discards: StreamDiscards | undefined;
+
+  constructor(columns: EntryColumns, labels: LabelSet, limits: Limits, nowMs: number) {
+    this.#columns = columns;
+    this.#labels = labels;
+    this.#limits = limits;
+    this.#bounds = timeBounds(limits, nowMs);
+    this.#words = wordsOf(columns);
+    this.#metadata = columns.metadata as Map<number, readonly string[]> | undefined;
+  }
+
+  run(first: number, end: number): Pick<ValidatedStream, 'end' | 'lineBytes' | 'metadataBytes' | 'discards'> {
+    const { bytes, lineOffsets } = this.#columns;
+    const lineBytesMax = this.#limits.maxLineBytes === 0 ? Number.POSITIVE_INFINITY : this.#limits.maxLineBytes;
+    const hasMetadata = (this.#metadata?.size ?? 0) > 0;
+    let kept = first;
+    let lineBytes = 0;
+    let allMetadataBytes = 0;
+    for (let index = first; index < end; index += 1) {
+      const lineSize = lineSizeAt(bytes, lineOffsets[index]!);
+      if (!this.#isInTime(index, lineSize)) continue;
+      if (lineSize > lineBytesMax) {
+        this.#refuse('line_too_long', lineSize, lineSize, () => this.#tooLongText(lineSize));
+        this.#metadata?.delete(index);
+        continue;
+      }
+      if (hasMetadata) {
+        const size = this.#acceptMetadata(index, kept, lineSize);
+        if (size < 0) continue;
+        allMetadataBytes += size;
+      }
+      if (kept < index) this.#move(index, kept);
+      kept += 1;
+      lineBytes += lineSize;
+    }
+    return { end: kept, lineBytes, metadataBytes: allMetadataBytes, discards: this.#discards?.list() ?? [] };
+  }
+
+  #isInTime(index: number, lineSize: number): boolean {
+    const low = this.#words[index * 2]!;
+    const high = this.#words[index * 2 + 1]! | 0;
+    const { lowestHigh, lowestLow, highestHigh, highestLow } = this.#bounds;
+    if (high < lowestHigh || (high === lowestHigh && low < lowestLow)) {
+      const text = (time: string) => {
+        const oldest = rfc3339Text(secondsOf(oldestNs(this.#limits, this.#bounds.nowMs)));
+        return `has timestamp too old: ${time}, oldest acceptable timestamp is: ${oldest}`;
+      };
+      this.#refuseTime('greater_than_max_sample_age', index, lineSize, text);
+      return false;
+    }
+    if (high > highestHigh || (high === highestHigh && low > highestLow)) {
+      this.#refuseTime('too_far_in_future', index, lineSize, (time) => `has timestamp too new: ${time}`);
+      return false;
+    }
+    return true;
+  }
+
+  #refuseTime(reason: DiscardReason, index: number, lineSize: number, text: (time: string) => string): void {
+    const timeNs = this.#columns.times[index]!;
+    const seconds = secondsOf(timeNs);
+    // The earliest time stands for a missing timestamp, which is the year 1 in Loki.
+    const shown = () => (timeNs === INT64_MIN ? '0001-01-01T00:00:00Z' : rfc3339Text(seconds));
+    const stream = this.#labels.canonical;
+    this.#refuse(reason, seconds, lineSize, () => `entry for stream '${stream}' ${text(shown())}`);
+    this.#metadata?.delete(index);
+  }
+
+  #tooLongText(lineSize: number): string {
+    const max = this.#limits.maxLineBytes;
+    const stream = this.#labels.canonical;
+    return `max entry size '${max}' bytes exceeded for stream '${stream}' while adding an entry with length '${lineSize}' bytes`;
+  }
+
+  /** @returns the bytes of the entry's metadata, moved to entry `target`; −1 if it refuses the entry */
+  #acceptMetadata(index: number, target: number, lineSize: number): number {
+    const pairs = this.#metadata?.get(index);
+    if (pairs === undefined) return 0;
+    this.#metadata?.delete(index);
+    const size = metadataBytes(pairs);
+    if (this.#isMetadataRefused(pairs.length / 2, size, lineSize)) return -1;
+    const stored = storedMetadata(pairs);
+    if (stored !== undefined) this.#metadata?.set(target, stored);
+    return size;
+  }
+
+  #isMetadataRefused(count: number, size: number, lineSize: number): boolean {
+    const { allowStructuredMetadata, maxStructuredMetadataBytes, maxStructuredMetadataEntriesCount } = this.#limits;
+    const stream = `stream '${this.#labels.canonical}'`;
+    const help = (limit: string, verb: string) =>
+      `Please see \`limits_config.${limit}\` or contact your Loki administrator to ${verb} it`;
+    if (!allowStructuredMetadata) {
+      const text = () =>
+        `${stream} includes structured metadata, but this feature is disallowed. ${help('allow_structured_metadata', 'enable')}`;
+      this.#refuse('disallowed_structured_metadata', 0, lineSize, text);
+      return true;
+    }
+    if (maxStructuredMetadataBytes > 0 && size > maxStructuredMetadataBytes) {
+      const text = () =>
+        `${stream} has structured metadata too large: '${size}' bytes, limit: '${maxStructuredMetadataBytes}' bytes. ${help('max_structured_metadata_size', 'increase')}`;
+      this.#refuse('structured_metadata_too_large', size, lineSize, text);
+      return true;
+    }
+    if (maxStructuredMetadataEntriesCount > 0 && count > maxStructuredMetadataEntriesCount) {
+      const text = () =>
+        `${stream} has too many structured metadata labels: '${count}', limit: '${maxStructuredMetadataEntriesCount}'. ${help('max_structured_metadata_entries_count', 'increase')}`;
+      this.#refuse('structured_metadata_too_many', count, lineSize, text);
+      return true;
+    }
+    return false;
+  }
+
+  #refuse(reason: DiscardReason, variant: number, lineSize: number, text: () => string): void {
+    this.#discards ??= new StreamDiscards();
+    this.#discards.add(reason, variant, lineSize, text);
+  }
+
+  #move(from: number, to: number): void {
+    this.#columns.lineOffsets[to] = this.#columns.lineOffsets[from]!;
+    this.#words[to * 2] = this.#words[from * 2]!;
+    this.#words[to * 2 + 1] = this.#words[from * 2 + 1]!;
+  }
+}
+
+const wordsOf = ({ times }: EntryColumns): Uint32Array =>
+  new Uint32Array(times.buffer, times.byteOffset, times.length * 2);
+
+/** The uvarint at `at`: a decoder has checked that it is minimal and in bounds. */
+const lineSizeAt = (bytes: Uint8Array, at: number): number => {
+  let byte = bytes[at]!;
+  if (byte < 0x80) return byte;
+  let size = byte & 0x7f;
+  for (let index = 1, factor = 128; ; index += 1, factor *= 128) {
+    byte = bytes[at + index]!;
+    size += (byte & 0x7f) * factor;
+    if (byte < 0x80) return size;
+  }
+};
+
+const lineStartAt = (bytes: Uint8Array, at: number): number => {
+  let start = at;
+  while (bytes[start]! >= 0x80) start += 1;
+  return start + 1;
+};
+
+/** Cuts long lines in place: the shorter length is written so that it ends where the line begins. */
+const cutLines = ({ columns, first, end }: EntryRange, limits: Limits): { cutLines: number; cutBytes: number } => {
+  const { bytes, lineOffsets } = columns;
+  const bytesMax = limits.maxLineBytes;
+  const identifier = Buffer.from(limits.maxLineSizeTruncateIdentifier);
+  let lines = 0;
+  let cutBytes = 0;
+  for (let index = first; index < end && bytesMax > 0; index += 1) {
+    const offset = lineOffsets[index]!;
+    const size = lineSizeAt(bytes, offset);
+    if (size <= bytesMax) continue;
+    const start = lineStartAt(bytes, offset);
+    lineOffsets[index] = writeSizeBefore(bytes, start, bytesMax);
+    if (identifier.length < bytesMax) bytes.set(identifier, start + bytesMax - identifier.length);
+    lines += 1;
+    cutBytes += size - bytesMax;
+  }
+  return { cutLines: lines, cutBytes };
+};
+
+/** Entries of equal time and different lines, one after another, move apart by 1 ns (increment_duplicate_timestamp). */
+const incrementDuplicates = ({ bytes, lineOffsets, times }: EntryColumns, first: number, end: number): void => {
+  const lineAt = (index: number): Uint8Array => {
+    const start = lineStartAt(bytes, lineOffsets[index]!);
+    return bytes.subarray(start, start + lineSizeAt(bytes, lineOffsets[index]!));
+  };
+  // The time that the run of duplicates came with; its entries have moved on from there.
+  let runTime = times[first];
+  for (let index = first + 1; index < end; index += 1) {
+    const previous = times[index - 1]!;
+    const isDuplicate = times[index] === previous || times[index] === runTime;
+    if (isDuplicate && Buffer.compare(lineAt(index), lineAt(index - 1)) !== 0) times[index] = previous + 1n;
+    else runTime = times[index];
+  }
+};

@@ -1,0 +1,31 @@
+import { RefusedError } from './refusal.ts';
+import { badRequest } from './wire.ts';
+
+/** The tenant of everybody when authentication is off. */
+const TENANT_WITHOUT_AUTH = 'fake';
+
+const TENANT_BYTES_MAX = 150;
+const UNSUPPORTED = /[^a-zA-Z0-9!\-_.*'()]/u;
+
+/**
+ * The tenant of a request, from `X-Scope-OrgID` (HTTP) or `x-scope-orgid` (gRPC). Several tenants (`a|b`) are refused.
+ * @throws RefusedError NO_TENANT, BAD_REQUEST with Loki's texts
+ */
+export const resolveTenant = (header: string | undefined, authEnabled: boolean): string => {
+  if (!authEnabled) return TENANT_WITHOUT_AUTH;
+  const tenants = new Set((header ?? '').split('|').filter((tenant) => tenant !== ''));
+  for (const tenant of tenants) checkTenant(tenant);
+  const [tenant] = tenants;
+  if (tenant === undefined) throw new RefusedError({ code: 'NO_TENANT', text: 'no org id' });
+  if (tenants.size > 1) throw badRequest('multiple org IDs present');
+  return tenant;
+};
+
+const checkTenant = (tenant: string): void => {
+  const unsupported = UNSUPPORTED.exec(tenant)?.[0];
+  if (unsupported !== undefined) {
+    throw badRequest(`tenant ID '${tenant}' contains unsupported character '${unsupported}'`);
+  }
+  if (tenant.length > TENANT_BYTES_MAX) throw badRequest(`tenant ID is too long: max ${TENANT_BYTES_MAX} characters`);
+  if (tenant === '.' || tenant === '..') throw badRequest("tenant ID is '.' or '..'");
+};
