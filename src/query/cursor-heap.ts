@@ -1,0 +1,87 @@
+import type { StreamCursor } from './stream-cursor.ts';
+
+/** Cursors looked at for reading ahead. */
+const LOOKED_AT_MAX = 64;
+
+/** Cursors by the time of their next entry: the one that comes first in the query's direction is on top. */
+export class CursorHeap {
+  readonly #isForward: boolean;
+  readonly #cursors: StreamCursor[] = [];
+
+  constructor(isForward: boolean) {
+    this.#isForward = isForward;
+  }
+
+  get size(): number {
+    return this.#cursors.length;
+  }
+
+  get top(): StreamCursor | undefined {
+    return this.#cursors[0];
+  }
+
+  push(cursor: StreamCursor): void {
+    this.#cursors.push(cursor);
+    let at = this.#cursors.length - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!this.#isBefore(this.#cursors[at]!, this.#cursors[parent]!)) break;
+      this.#swap(at, parent);
+      at = parent;
+    }
+  }
+
+  /** After the top's time changed, which only ever moves it back; or its end. */
+  settleTop(): void {
+    const top = this.#cursors[0];
+    if (!top) return;
+    if (top.isAtEnd) {
+      const last = this.#cursors.pop()!;
+      if (this.#cursors.length > 0) this.#cursors[0] = last;
+    }
+    this.#sink(0);
+  }
+
+  /** The first few cursors in line that have to be read on, nearest first. */
+  waiting(count: number): StreamCursor[] {
+    const found: StreamCursor[] = [];
+    const frontier = this.#cursors.length > 0 ? [0] : [];
+    for (let looked = 0; looked < LOOKED_AT_MAX && frontier.length > 0 && found.length < count; looked += 1) {
+      let nearest = 0;
+      for (let index = 1; index < frontier.length; index += 1) {
+        if (this.#isBefore(this.#cursors[frontier[index]!]!, this.#cursors[frontier[nearest]!]!)) nearest = index;
+      }
+      const [at = 0] = frontier.splice(nearest, 1);
+      const cursor = this.#cursors[at]!;
+      if (cursor.isWaiting) found.push(cursor);
+      for (const child of [2 * at + 1, 2 * at + 2]) if (child < this.#cursors.length) frontier.push(child);
+    }
+    return found;
+  }
+
+  #sink(from: number): void {
+    let at = from;
+    for (;;) {
+      let first = at;
+      for (const child of [2 * at + 1, 2 * at + 2]) {
+        if (child < this.#cursors.length && this.#isBefore(this.#cursors[child]!, this.#cursors[first]!)) first = child;
+      }
+      if (first === at) return;
+      this.#swap(at, first);
+      at = first;
+    }
+  }
+
+  #isBefore(a: StreamCursor, b: StreamCursor): boolean {
+    if (a.timeNs !== b.timeNs) return a.timeNs < b.timeNs === this.#isForward;
+    // What may still bring an entry of this time is read before one at hand is given out: ties have a fixed order.
+    if (a.isReady !== b.isReady) return !a.isReady;
+    return a.index < b.index === this.#isForward;
+  }
+
+  #swap(a: number, b: number): void {
+    const cursor = this.#cursors[a]!;
+    this.#cursors[a] = this.#cursors[b]!;
+    this.#cursors[b] = cursor;
+  }
+}

@@ -1,0 +1,100 @@
+import type { MetricExpr, RangeAggregation, VectorAggregation } from '../logql/ast.ts';
+import { extractionGrouping, labelHints } from '../logql/hints.ts';
+import { combine, seriesOf } from './binary/binary-operation.ts';
+import { replaceLabels } from './label-replace.ts';
+import { evaluateLeaf, type LeafPlan } from './metric-leaf.ts';
+import type { QueryContext } from './query-context.ts';
+import { isAdditive } from './range/range-functions.ts';
+import { groupOf } from './scan/group-spec.ts';
+import type { GroupSpec } from './scan/scan-messages.ts';
+import { constantSeries, type Evaluated, type StepSeries } from './step-series.ts';
+import type { StepGrid } from './step-windows.ts';
+import { Turns } from './turns.ts';
+import { aggregateSeries } from './vector/vector-aggregation.ts';
+
+/** Evaluates metric expressions at the steps of a grid: leaves by the scan workers, everything above them here. */
+export class Evaluator {
+  readonly #context: QueryContext;
+  readonly #grid: StepGrid;
+  readonly #turns: Turns;
+
+  constructor(context: QueryContext, grid: StepGrid) {
+    this.#context = context;
+    this.#grid = grid;
+    this.#turns = new Turns(context.deps.clock);
+  }
+
+  /** @throws RefusedError */
+  async evaluate(expr: MetricExpr): Promise<Evaluated> {
+    const { count } = this.#grid;
+    switch (expr.kind) {
+      case 'literal':
+        return { kind: 'scalar', value: expr.value };
+      case 'vector':
+        return series([constantSeries(expr.value, count)]);
+      case 'rangeAggregation':
+        return series(await this.#leaf(planLeaf(expr, undefined)));
+      case 'vectorAggregation': {
+        const inner = await this.#inner(expr);
+        return series(aggregateSeries(expr, inner, count));
+      }
+      case 'labelReplace': {
+        const inner = await this.evaluate(expr.inner);
+        return series(replaceLabels(expr, seriesOf(inner, count)));
+      }
+      case 'binary': {
+        const left = await this.evaluate(expr.left);
+        const right = await this.evaluate(expr.right);
+        await this.#turns.breathe();
+        return combine(expr, left, right, count);
+      }
+    }
+  }
+
+  async #inner(outer: VectorAggregation): Promise<readonly StepSeries[]> {
+    if (outer.inner.kind === 'rangeAggregation') return await this.#leaf(planLeaf(outer.inner, outer));
+    const inner = await this.evaluate(outer.inner);
+    await this.#turns.breathe();
+    return seriesOf(inner, this.#grid.count);
+  }
+
+  #leaf(plan: LeafPlan): Promise<readonly StepSeries[]> {
+    return evaluateLeaf(this.#context, plan, this.#grid, this.#turns);
+  }
+}
+
+const series = (all: readonly StepSeries[]): Evaluated => ({ kind: 'series', series: all });
+
+/** What a scan may leave out: labels nobody asks for, and under a `sum` the series it would only add up. */
+const planLeaf = (expr: RangeAggregation, outer: VectorAggregation | undefined): LeafPlan => ({
+  expr,
+  group: groupSpec(expr, outer),
+  hints: labelHints(expr, outer),
+});
+
+const groupSpec = (expr: RangeAggregation, outer: VectorAggregation | undefined): GroupSpec => {
+  if (expr.op === 'absent_over_time') return { kind: 'by', names: [] };
+  const grouping = isAdditive(expr) || expr.grouping ? extractionGrouping(expr, outer) : undefined;
+  const group = grouping ? groupOf(grouping) : ({ kind: 'all', names: [] } as const);
+  const { unwrap } = expr.range;
+  // The unwrapped label is the sample's value; only a `by` that names it keeps it.
+  if (!unwrap || group.kind === 'by') return group;
+  return { kind: 'without', names: [...group.names, unwrap.name] };
+};
+
+/** Every range aggregation of an expression, left to right, with the vector aggregation directly around it. */
+export const leavesOf = (expr: MetricExpr, outer?: VectorAggregation): LeafPlan[] => {
+  switch (expr.kind) {
+    case 'literal':
+    case 'vector':
+      return [];
+    case 'rangeAggregation':
+      return [planLeaf(expr, outer)];
+    case 'vectorAggregation':
+      return leavesOf(expr.inner, expr);
+    case 'labelReplace':
+      return leavesOf(expr.inner);
+    case 'binary':
+      return [...leavesOf(expr.left), ...leavesOf(expr.right)];
+  }
+};

@@ -1,0 +1,168 @@
+import type { LogExpr } from '../logql/ast.ts';
+import type { TimeRangeNs } from '../protocol/time-range.ts';
+import { ChunkCache } from './chunk-cache.ts';
+import { CursorHeap } from './cursor-heap.ts';
+import { gatherStreams } from './gather-streams.ts';
+import { BatchLines, LogAnswer } from './log-answer.ts';
+import { planSlices } from './plan-slices.ts';
+import type { QueryContext } from './query-context.ts';
+import type { QueryEvent } from './query-messages.ts';
+import type { LogResult, ScanPlan } from './scan/scan-messages.ts';
+import { compileScan } from './scan/scan-runner.ts';
+import { nextScanId } from './scan-id.ts';
+import { type ReadQuota, StreamCursor } from './stream-cursor.ts';
+import { Turns } from './turns.ts';
+
+/** One event holds at most about this much: what a reader that is slow makes us keep. An HTTP answer (5,000 entries) fits into one. */
+const EVENT_ENTRIES_MAX = 10_000;
+const EVENT_BYTES_MAX = 32 << 20;
+/** Chunks kept between two reads of them. */
+const CACHE_BYTES_MAX = 256 << 20;
+/** Line bytes at hand over all streams. */
+const BATCH_BYTES_TOTAL = 64 << 20;
+const BATCH_BYTES_MIN = 64 << 10;
+const BATCH_BYTES_MAX = 4 << 20;
+const BATCH_ENTRIES_MAX = 20_000;
+const READS_PER_WORKER = 2;
+
+/**
+ * Entries of a log query as events, in global order of time and in bounded memory: each stream is read only as far as its entries are next
+ * in line, so a limit stops it early.
+ */
+export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGenerator<QueryEvent> {
+  const { startNs, endNs } = context.request;
+  if (startNs >= endNs) return;
+  const plan = planOf(context, expr, { startNs, endNs: endNs - 1n });
+  const { changesLine } = compileScan(plan).pipeline;
+  const heap = await openCursors(context, plan);
+  const turns = new Turns(context.deps.clock);
+  const answer = new LogAnswer();
+  const selection = new Selection(context, changesLine);
+  const quota = quotaOf(context, heap.size);
+  for (let looked = 0; heap.top && !selection.isFull; looked += 1) {
+    const { top } = heap;
+    if (!top.isReady) {
+      await readOn(context, heap, top, quota);
+      top.adopt();
+    } else {
+      selection.offer(top, answer);
+      top.advance();
+      if (looked % 64 === 0) await turns.breathe();
+    }
+    heap.settleTop();
+    if (answer.count >= EVENT_ENTRIES_MAX || answer.lineBytes >= EVENT_BYTES_MAX) {
+      yield { type: 'entries', streams: answer.take() };
+      context.check();
+    }
+  }
+  if (answer.count > 0) yield { type: 'entries', streams: answer.take() };
+}
+
+const planOf = (context: QueryContext, { matchers, stages }: LogExpr, range: TimeRangeNs): ScanPlan => {
+  const { tenant, direction, categorizeLabels } = context.request;
+  return {
+    scanId: nextScanId(),
+    tenant,
+    matchers,
+    stages,
+    hints: { extract: 'all', preserveError: false },
+    ...range,
+    scan: { kind: 'log', direction, categorizeLabels },
+  };
+};
+
+const openCursors = async (context: QueryContext, plan: ScanPlan): Promise<CursorHeap> => {
+  const gathered = await context.orStop(gatherStreams(context.sources, plan.tenant, plan.matchers, plan));
+  context.chunkRefs += gathered.chunkRefs;
+  context.streamsInMemory += gathered.streamsInMemory;
+  context.chunksInMemory += gathered.chunksInMemory;
+  const isForward = context.request.direction === 'forward';
+  const heap = new CursorHeap(isForward);
+  const cache = new ChunkCache(CACHE_BYTES_MAX);
+  gathered.streams.forEach((stream, index) => {
+    const slices = planSlices(stream, plan, 1);
+    if (slices.length === 0) return;
+    heap.push(new StreamCursor(context, plan, isForward ? slices : slices.reverse(), cache, index));
+  });
+  return heap;
+};
+
+const quotaOf = ({ request }: QueryContext, streamCount: number): ReadQuota => ({
+  // With an interval entries are passed over after they were read: the limit says nothing about how many are needed.
+  entriesMax: request.intervalNs > 0n ? BATCH_ENTRIES_MAX : Math.min(request.limit, BATCH_ENTRIES_MAX),
+  bytesMax: Math.max(
+    BATCH_BYTES_MIN,
+    Math.min(BATCH_BYTES_MAX, Math.floor(BATCH_BYTES_TOTAL / Math.max(1, streamCount))),
+  ),
+});
+
+/** Waits for the first in line, and keeps the workers busy with those behind it. */
+const readOn = async (context: QueryContext, heap: CursorHeap, top: StreamCursor, quota: ReadQuota): Promise<void> => {
+  for (const cursor of heap.waiting(READS_PER_WORKER * context.deps.scanPool.size)) {
+    // A failure shows when the cursor's turn comes, or never if it does not.
+    cursor.load(quota).catch(() => undefined);
+  }
+  await top.load(quota);
+};
+
+/** Which of the entries in line are part of the answer: up to the limit, at the asked interval, equal ones of a stream once. */
+class Selection {
+  readonly #context: QueryContext;
+  readonly #isForward: boolean;
+  readonly #intervalNs: bigint;
+  readonly #collapses: boolean;
+  readonly #lines = new WeakMap<LogResult, BatchLines>();
+  #lastKeptNs: bigint | undefined;
+  #tieTimeNs = 0n;
+  readonly #ties = new Set<string>();
+  #kept = 0;
+
+  constructor(context: QueryContext, collapses: boolean) {
+    this.#context = context;
+    this.#isForward = context.request.direction === 'forward';
+    this.#intervalNs = context.request.intervalNs;
+    this.#collapses = collapses;
+  }
+
+  get isFull(): boolean {
+    return this.#kept >= this.#context.request.limit;
+  }
+
+  /** The entry the cursor stands at. */
+  offer(cursor: StreamCursor, answer: LogAnswer): void {
+    const batch = cursor.batch!;
+    if (this.#isTooClose(cursor.timeNs)) return;
+    const line = this.#linesOf(batch).at(cursor.place);
+    if (this.#collapses && this.#isRepeated(cursor, line)) return;
+    this.#lastKeptNs = cursor.timeNs;
+    this.#kept += 1;
+    this.#context.entriesReturned += 1;
+    answer.add(batch, cursor.place, line);
+  }
+
+  #isTooClose(timeNs: bigint): boolean {
+    if (this.#intervalNs <= 0n || this.#lastKeptNs === undefined) return false;
+    const distance = this.#isForward ? timeNs - this.#lastKeptNs : this.#lastKeptNs - timeNs;
+    return distance < this.#intervalNs;
+  }
+
+  /** Where stages rewrite lines, entries of one stream, time and new line are one entry. */
+  #isRepeated(cursor: StreamCursor, line: string): boolean {
+    if (cursor.timeNs !== this.#tieTimeNs) {
+      this.#ties.clear();
+      this.#tieTimeNs = cursor.timeNs;
+    }
+    const key = `${cursor.index}:${line}`;
+    if (this.#ties.has(key)) return true;
+    this.#ties.add(key);
+    return false;
+  }
+
+  #linesOf(batch: LogResult): BatchLines {
+    const known = this.#lines.get(batch);
+    if (known) return known;
+    const made = new BatchLines(batch);
+    this.#lines.set(batch, made);
+    return made;
+  }
+}

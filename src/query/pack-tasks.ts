@@ -1,0 +1,46 @@
+import type { PlannedSlice } from './plan-slices.ts';
+
+/** Memory scanned by one task: about 10 ms of inflating. */
+const MEMORY_BYTES_MAX = 4 << 20;
+const SLICES_MAX = 256;
+const CHUNKS_MAX = 4;
+
+/** Chunks a task gets: few where there are few, so that all workers have work; more where there are many, so that messages are few. */
+export const chunksPerTask = (chunkCount: number, workers: number): number =>
+  Math.max(1, Math.min(CHUNKS_MAX, Math.floor(chunkCount / (8 * workers))));
+
+/** Slices put together into tasks of a few chunks or a few MB of memory. */
+export const packTasks = (slices: readonly PlannedSlice[], chunksMax: number): PlannedSlice[][] => {
+  const tasks: PlannedSlice[][] = [];
+  let task: PlannedSlice[] = [];
+  let chunks = 0;
+  let bytes = 0;
+  for (const slice of slices) {
+    const ownBytes = memoryBytes(slice);
+    const isFull =
+      chunks + slice.refs.length > chunksMax || bytes + ownBytes > MEMORY_BYTES_MAX || task.length >= SLICES_MAX;
+    if (task.length > 0 && isFull) {
+      tasks.push(task);
+      task = [];
+      chunks = 0;
+      bytes = 0;
+    }
+    task.push(slice);
+    chunks += slice.refs.length;
+    bytes += ownBytes;
+  }
+  if (task.length > 0) tasks.push(task);
+  return tasks;
+};
+
+/** Compressed and open bytes of the slice's memory. */
+const memoryBytes = ({ memory }: PlannedSlice): number => {
+  let bytes = 0;
+  for (const { segments } of memory) {
+    for (const { blocks, heads } of segments) {
+      for (const block of blocks) bytes += block.bytes.length;
+      for (const head of heads) bytes += head.byteCount / 8;
+    }
+  }
+  return bytes;
+};

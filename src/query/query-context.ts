@@ -1,0 +1,131 @@
+import type { Clock } from '../protocol/clock.ts';
+import { type Refusal, RefusedError } from '../protocol/refusal.ts';
+import type { WorkerPool } from '../workers/worker-pool.ts';
+import type { QueryRequest, QueryStatistics } from './query-messages.ts';
+import type { QuerySources } from './query-source.ts';
+import { addCounts, noCounts, type ScanCounts, type ScanResult, type ScanTask } from './scan/scan-messages.ts';
+import { ibytesText } from './size-text.ts';
+
+/** Worker threads that run `scan-worker`. */
+export type ScanPool = Pick<WorkerPool<ScanTask, ScanResult>, 'run' | 'size'>;
+
+export interface QueryDeps {
+  readonly scanPool: ScanPool;
+  readonly clock: Clock;
+}
+
+const DEADLINE: Refusal = {
+  code: 'DEADLINE_EXCEEDED',
+  text:
+    'request timed out, decrease the duration of the request or add more label matchers ' +
+    '(prefer exact match over regex match) to reduce the amount of data processed',
+};
+
+const CANCELLED: Refusal = { code: 'CANCELLED', text: 'the request was cancelled by the client' };
+
+/** What the parts of one running query share: where to read, when to stop, what was read so far. */
+export class QueryContext {
+  readonly request: QueryRequest;
+  readonly sources: QuerySources;
+  readonly deps: QueryDeps;
+  readonly counts: ScanCounts = noCounts();
+  chunkRefs = 0;
+  chunksDownloaded = 0;
+  streamsInMemory = 0;
+  chunksInMemory = 0;
+  entriesReturned = 0;
+  readonly #startedMs: number;
+  readonly #stop = new AbortController();
+  readonly #stopped: Promise<never>;
+  #refusal: Refusal | undefined;
+  readonly #cancelDeadline: () => void;
+  readonly #outer: AbortSignal;
+  readonly #onAbort = (): void => this.#end(CANCELLED);
+
+  constructor(request: QueryRequest, sources: QuerySources, deps: QueryDeps, signal: AbortSignal) {
+    this.request = request;
+    this.sources = sources;
+    this.deps = deps;
+    this.#startedMs = deps.clock.monotonicMs();
+    this.#outer = signal;
+    this.#stopped = new Promise((_, reject) => {
+      const refuse = () => reject(new RefusedError(this.#refusal ?? CANCELLED));
+      this.#stop.signal.addEventListener('abort', refuse, { once: true });
+    });
+    // Awaited only where something is waited for; a query that is stopped between two waits must not crash the process.
+    this.#stopped.catch(() => undefined);
+    this.#cancelDeadline = deps.clock.after(request.limits.timeoutMs, () => this.#end(DEADLINE));
+    if (signal.aborted) this.#onAbort();
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  /** @throws RefusedError once the query is cancelled or past its deadline */
+  check(): void {
+    if (this.#refusal) throw new RefusedError(this.#refusal);
+  }
+
+  /** `work`, or the refusal as soon as the query is stopped: nobody waits for what nobody wants. */
+  async orStop<T>(work: Promise<T>): Promise<T> {
+    this.check();
+    try {
+      return await Promise.race([work, this.#stopped]);
+    } catch (error) {
+      work.catch(() => undefined);
+      // A task that was taken off the queue reports that; the reason is ours to tell.
+      this.check();
+      throw error;
+    }
+  }
+
+  async runTask(task: ScanTask): Promise<ScanResult> {
+    const chunks = task.kind === 'metric' ? task.slices.flatMap((slice) => slice.chunks) : task.slice.chunks;
+    const buffers = chunks.map((chunk) => chunk.bytes.buffer);
+    const result = await this.orStop(this.deps.scanPool.run(task, buffers, this.signal));
+    addCounts(this.counts, result.counts);
+    this.#checkBytes();
+    return result;
+  }
+
+  statistics(): QueryStatistics {
+    const { counts } = this;
+    return {
+      ...counts,
+      bytesProcessed: counts.decompressedBytes + counts.headBytes,
+      linesProcessed: counts.decompressedLines + counts.headLines,
+      entriesReturned: this.entriesReturned,
+      chunkRefs: this.chunkRefs,
+      chunksDownloaded: this.chunksDownloaded,
+      streamsInMemory: this.streamsInMemory,
+      chunksInMemory: this.chunksInMemory,
+      executionMs: this.deps.clock.monotonicMs() - this.#startedMs,
+    };
+  }
+
+  /** Stops what still runs and lets go of timers. Call it however the query ends. */
+  close(): void {
+    this.#cancelDeadline();
+    this.#outer.removeEventListener('abort', this.#onAbort);
+    this.#end(CANCELLED);
+  }
+
+  #end(refusal: Refusal): void {
+    this.#refusal ??= refusal;
+    this.#stop.abort();
+  }
+
+  #checkBytes(): void {
+    const { bytesReadMax } = this.request.limits;
+    const bytes = this.counts.decompressedBytes + this.counts.headBytes;
+    if (bytesReadMax <= 0 || bytes <= bytesReadMax) return;
+    throw new RefusedError({
+      code: 'INVALID_QUERY',
+      text:
+        `the query would read too many bytes (query: ${ibytesText(bytes)}, limit: ${ibytesText(bytesReadMax)}); ` +
+        'consider adding more specific stream selectors or reduce the time range of the query',
+    });
+  }
+}

@@ -1,0 +1,3 @@
+import type { CountFunction } from './range-function.ts';
+
+export const bytesOverTime: CountFunction = { kind: 'bytes', of: (bytes) => bytes };

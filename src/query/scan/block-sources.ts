@@ -1,0 +1,185 @@
+import { decompressBlock } from '../../chunk/block-codec.ts';
+import { crc32c } from '../../chunk/checksum.ts';
+import type { ChunkView } from '../../chunk/chunk-object.ts';
+import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
+import type { BlockData, HeadSnapshot, SegmentSnapshot } from '../../chunk/memory-format.ts';
+import type { TimeRangeNs } from '../../protocol/time-range.ts';
+import type { BlockColumns } from './block-columns.ts';
+import type { BlockSource } from './merge-blocks.ts';
+import type { ScanCounts } from './scan-messages.ts';
+import { unreadableChunk } from './unreadable-chunk.ts';
+
+/** Plain bytes a block may have; ours have 256 KiB and a line more. */
+const BLOCK_BYTES_MAX = 64 << 20;
+
+/** Where compressed bytes lie: in memory or in a chunk. */
+interface StoredBlock {
+  readonly count: number;
+  readonly minTime: bigint;
+  readonly maxTime: bigint;
+  readonly size: number;
+  readonly hasMetadataSections: boolean;
+  symbols(): readonly string[];
+  /** CRC-32C of the compressed bytes. */
+  checksum(): number;
+  /** @throws CorruptChunkError if the checksum is wrong */
+  inflate(): Buffer;
+}
+
+/** A compressed block, in memory or in a chunk. */
+export class CompressedBlock implements BlockSource {
+  readonly source: number;
+  readonly minTime: number;
+  readonly maxTime: number;
+  readonly block: StoredBlock;
+
+  constructor(block: StoredBlock, source: number, baseNs: bigint) {
+    this.block = block;
+    this.source = source;
+    this.minTime = Number(block.minTime - baseNs);
+    this.maxTime = Number(block.maxTime - baseNs);
+  }
+
+  bytes(counts: ScanCounts): Buffer {
+    const plain = this.block.inflate();
+    counts.compressedBytes += this.block.size;
+    counts.decompressedBytes += plain.length;
+    counts.decompressedLines += this.block.count;
+    return plain;
+  }
+
+  read(entries: BlockColumns, bytes: Buffer, baseNs: bigint): void {
+    const { hasMetadataSections } = this.block;
+    entries.readInflated(bytes, hasMetadataSections, hasMetadataSections ? this.block.symbols() : [], baseNs);
+  }
+
+  /** True if the two hold the same entries: a block that is flushed and still in memory has the same bytes in both. */
+  isSameAs(other: CompressedBlock): boolean {
+    const a = this.block;
+    const b = other.block;
+    if (a.count !== b.count || a.size !== b.size || a.minTime !== b.minTime || a.maxTime !== b.maxTime) return false;
+    if (a.hasMetadataSections !== b.hasMetadataSections || a.checksum() !== b.checksum()) return false;
+    return !a.hasMetadataSections || isPrefix(a.symbols(), b.symbols());
+  }
+}
+
+/** Symbol tables only grow: the shorter one then means the same by each number. */
+const isPrefix = (a: readonly string[], b: readonly string[]): boolean => {
+  const length = Math.min(a.length, b.length);
+  for (let index = 0; index < length; index += 1) if (a[index] !== b[index]) return false;
+  return true;
+};
+
+const memoryBlock = (block: BlockData, symbols: readonly string[]): StoredBlock => {
+  const { bytes, encoding, checksum, count, minTime, maxTime, hasMetadataSections } = block;
+  return {
+    count,
+    minTime,
+    maxTime,
+    size: bytes.length,
+    hasMetadataSections,
+    symbols: () => symbols,
+    checksum: () => checksum,
+    inflate: () => {
+      if (crc32c(bytes) !== checksum) throw new CorruptChunkError('a block in memory has a wrong checksum');
+      return decompressBlock(bytes, encoding, { maxBytes: BLOCK_BYTES_MAX, isVerified: true });
+    },
+  };
+};
+
+/** A chunk by its key, for the error that names it. */
+export interface OpenChunk {
+  readonly key: string;
+  readonly view: ChunkView;
+}
+
+const chunkBlock = ({ key, view }: OpenChunk, index: number): StoredBlock => {
+  const naming = <T>(read: () => T): T => {
+    try {
+      return read();
+    } catch (cause) {
+      throw cause instanceof CorruptChunkError ? unreadableChunk(key, cause.message, cause) : cause;
+    }
+  };
+  return {
+    ...view.blocks[index]!,
+    hasMetadataSections: view.hasMetadataSections,
+    symbols: () => naming(() => view.symbols()),
+    checksum: () => naming(() => crc32c(view.blockBytes(index))),
+    inflate: () => naming(() => view.inflateBlock(index)),
+  };
+};
+
+/** The open columns of a segment. */
+export class HeadBlock implements BlockSource {
+  readonly source: number;
+  readonly minTime: number;
+  readonly maxTime: number;
+  readonly #head: HeadSnapshot;
+  readonly #symbols: readonly string[];
+
+  constructor(head: HeadSnapshot, symbols: readonly string[], source: number, baseNs: bigint) {
+    this.#head = head;
+    this.#symbols = symbols;
+    this.source = source;
+    this.minTime = Number(head.minTime - baseNs);
+    this.maxTime = Number(head.maxTime - baseNs);
+  }
+
+  bytes(counts: ScanCounts): Buffer {
+    const { memory, capacity, byteCount, count, lineBytes } = this.#head;
+    counts.headBytes += lineBytes;
+    counts.headLines += count;
+    return Buffer.from(memory, 12 * capacity, byteCount);
+  }
+
+  read(entries: BlockColumns, _bytes: Buffer, baseNs: bigint, counts: ScanCounts): void {
+    counts.duplicates += entries.readHead(this.#head, this.#symbols, baseNs);
+  }
+}
+
+/** The blocks and heads of a segment that may hold entries in the range. */
+export const segmentBlocks = (
+  segment: SegmentSnapshot,
+  source: number,
+  range: TimeRangeNs,
+  baseNs: bigint,
+): BlockSource[] => [
+  ...segment.blocks
+    .filter((block) => isWanted(block, range))
+    .map((block) => new CompressedBlock(memoryBlock(block, segment.symbols), source, baseNs)),
+  ...segment.heads
+    .filter((head) => isWanted(head, range))
+    .map((head) => new HeadBlock(head, segment.symbols, source, baseNs)),
+];
+
+/** The blocks of a chunk that may hold entries in the range. */
+export const chunkBlocks = (chunk: OpenChunk, source: number, range: TimeRangeNs, baseNs: bigint): BlockSource[] => {
+  const blocks: BlockSource[] = [];
+  for (let index = 0; index < chunk.view.blocks.length; index += 1) {
+    if (!isWanted(chunk.view.blocks[index]!, range)) continue;
+    blocks.push(new CompressedBlock(chunkBlock(chunk, index), source, baseNs));
+  }
+  return blocks;
+};
+
+const isWanted = (
+  { count, minTime, maxTime }: { readonly count: number; readonly minTime: bigint; readonly maxTime: bigint },
+  { startNs, endNs }: TimeRangeNs,
+): boolean => count > 0 && minTime <= endNs && maxTime >= startNs;
+
+/** Without blocks that came twice, from memory and from the store; `counts.duplicates` gets their entries. */
+export const withoutCopies = (blocks: readonly BlockSource[], counts: ScanCounts): BlockSource[] => {
+  const seen = new Map<number, CompressedBlock[]>();
+  return blocks.filter((block) => {
+    if (!(block instanceof CompressedBlock)) return true;
+    const alike = seen.get(block.minTime);
+    if (alike?.some((one) => one.source !== block.source && one.isSameAs(block))) {
+      counts.duplicates += block.block.count;
+      return false;
+    }
+    if (alike) alike.push(block);
+    else seen.set(block.minTime, [block]);
+    return true;
+  });
+};

@@ -1,0 +1,176 @@
+import type { RequiredLiteral } from '../../logql/pipeline.ts';
+import { BlockColumns } from './block-columns.ts';
+import { DistinctEntries } from './distinct-entries.ts';
+import { LiteralHits, mayHit } from './literal-hits.ts';
+import type { ScanCounts } from './scan-messages.ts';
+
+/** A block or head of one stream that a scan may have to read. Times are relative to the merge's base. */
+export interface BlockSource {
+  /** Which segment or chunk it is of: lower ones are older. */
+  readonly source: number;
+  readonly minTime: number;
+  readonly maxTime: number;
+  /** The bytes lines lie in, inflated and checked. Counted as read. @throws CorruptChunkError */
+  bytes(counts: ScanCounts): Buffer;
+  /** Fills the columns over what `bytes` gave. */
+  read(entries: BlockColumns, bytes: Buffer, baseNs: bigint, counts: ScanCounts): void;
+}
+
+export interface EntryVisitor {
+  /** Entries [first, end) of a block: wanted ones, in time order after those visited before, no duplicates. Borrowed. */
+  visit(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void;
+}
+
+interface OpenBlock {
+  readonly source: BlockSource;
+  readonly entries: BlockColumns;
+  readonly hits: LiteralHits;
+  /** Next entry, and the end of those wanted. */
+  position: number;
+  end: number;
+}
+
+/**
+ * Blocks in time order, those that overlap in time together. Blocks of one source that only share a border time stay apart (they are in
+ * order and hold no duplicates of each other); of two sources they go together, since an entry may be in both.
+ */
+export const groupBlocks = (blocks: readonly BlockSource[]): BlockSource[][] => {
+  const sorted = [...blocks].sort((a, b) => a.minTime - b.minTime || a.source - b.source);
+  const shared = sharedBorders(sorted);
+  const groups: BlockSource[][] = [];
+  let until = Number.NEGATIVE_INFINITY;
+  for (const block of sorted) {
+    const last = groups.at(-1);
+    const isTogether = block.minTime < until || (block.minTime === until && shared.has(until));
+    if (last && isTogether) last.push(block);
+    else groups.push([block]);
+    until = Math.max(until, block.maxTime);
+  }
+  return groups;
+};
+
+/** Border times at which more than one source has a block. */
+const sharedBorders = (blocks: readonly BlockSource[]): Set<number> => {
+  const owners = new Map<number, number>();
+  const shared = new Set<number>();
+  for (const { source, minTime, maxTime } of blocks) {
+    for (const time of [minTime, maxTime]) {
+      const owner = owners.get(time);
+      if (owner === undefined) owners.set(time, source);
+      else if (owner !== source) shared.add(time);
+    }
+  }
+  return shared;
+};
+
+/** Opens blocks, and walks groups of them as one sorted list of distinct entries. Columns are reused. */
+export class BlockMerge {
+  readonly counts: ScanCounts;
+  readonly #literals: readonly RequiredLiteral[];
+  readonly #baseNs: bigint;
+  readonly #free: BlockColumns[] = [];
+  readonly #seen = new DistinctEntries();
+  #startTime = 0;
+  #endTime = 0;
+
+  constructor(literals: readonly RequiredLiteral[], baseNs: bigint, counts: ScanCounts) {
+    this.#literals = literals;
+    this.#baseNs = baseNs;
+    this.counts = counts;
+  }
+
+  /** Entries wanted from here on, both ends included. */
+  setRange(startTime: number, endTime: number): void {
+    this.#startTime = startTime;
+    this.#endTime = endTime;
+  }
+
+  visitGroup(group: readonly BlockSource[], visitor: EntryVisitor): void {
+    if (group.length > 1) {
+      this.#visitMerged(group, visitor);
+      return;
+    }
+    const block = this.#open(group[0]!);
+    if (!block) return;
+    visitor.visit(block.entries, block.hits, block.position, block.end);
+    this.#free.push(block.entries);
+  }
+
+  /** undefined if no wanted entry can be in it. */
+  #open(source: BlockSource): OpenBlock | undefined {
+    const bytes = source.bytes(this.counts);
+    if (!mayHit(bytes, this.#literals)) return undefined;
+    const entries = this.#free.pop() ?? new BlockColumns();
+    source.read(entries, bytes, this.#baseNs, this.counts);
+    const position = source.minTime >= this.#startTime ? 0 : entries.lowerBound(this.#startTime);
+    const end = source.maxTime <= this.#endTime ? entries.count : entries.upperBound(this.#endTime, position);
+    return { source, entries, hits: new LiteralHits(entries, this.#literals[0]), position, end };
+  }
+
+  /** A block is opened when the merge reaches it and let go when it is used up: few are open at a time. */
+  #visitMerged(group: readonly BlockSource[], visitor: EntryVisitor): void {
+    const open: OpenBlock[] = [];
+    let next = 0;
+    for (;;) {
+      const reached = open.length > 0 ? earliest(open) : (group[next]?.minTime ?? 0);
+      while (next < group.length && group[next]!.minTime <= reached) {
+        const block = this.#open(group[next]!);
+        next += 1;
+        if (block && block.position < block.end) open.push(block);
+      }
+      if (open.length === 0) {
+        if (next === group.length) return;
+        continue;
+      }
+      this.#step(open, next < group.length ? group[next]!.minTime : Number.POSITIVE_INFINITY, visitor);
+      this.#closeUsed(open);
+    }
+  }
+
+  /** Visits the entries of the earliest block up to where another block comes in, or those of one time that several blocks have. */
+  #step(open: readonly OpenBlock[], nextTime: number, visitor: EntryVisitor): void {
+    const time = earliest(open);
+    const atTime = open.filter((block) => block.entries.times[block.position] === time);
+    const [only] = atTime;
+    if (atTime.length > 1 || !only) {
+      this.#visitTies(atTime, time, visitor);
+      return;
+    }
+    let until = nextTime;
+    for (const other of open) {
+      if (other !== only) until = Math.min(until, other.entries.times[other.position]!);
+    }
+    const end =
+      until > only.source.maxTime ? only.end : Math.min(only.end, only.entries.lowerBound(until, only.position));
+    visitor.visit(only.entries, only.hits, only.position, end);
+    only.position = end;
+  }
+
+  #visitTies(blocks: readonly OpenBlock[], time: number, visitor: EntryVisitor): void {
+    this.#seen.clear();
+    for (const block of [...blocks].sort((a, b) => a.source.source - b.source.source)) {
+      while (block.position < block.end && block.entries.times[block.position] === time) {
+        const index = block.position;
+        block.position += 1;
+        if (this.#seen.add(block.entries, index)) visitor.visit(block.entries, block.hits, index, index + 1);
+        else this.counts.duplicates += 1;
+      }
+    }
+    this.#seen.clear();
+  }
+
+  #closeUsed(open: OpenBlock[]): void {
+    for (let index = open.length - 1; index >= 0; index -= 1) {
+      const block = open[index]!;
+      if (block.position < block.end) continue;
+      this.#free.push(block.entries);
+      open.splice(index, 1);
+    }
+  }
+}
+
+const earliest = (open: readonly OpenBlock[]): number => {
+  let time = Number.POSITIVE_INFINITY;
+  for (const { entries, position } of open) time = Math.min(time, entries.times[position]!);
+  return time;
+};

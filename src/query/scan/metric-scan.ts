@@ -1,0 +1,143 @@
+import type { Pipeline, PipelineRun } from '../../logql/pipeline.ts';
+import type { LabelSet } from '../../protocol/label-set.ts';
+import { RefusedError } from '../../protocol/refusal.ts';
+import { StepWindows } from '../step-windows.ts';
+import type { BlockColumns } from './block-columns.ts';
+import { EntrySeries } from './entry-series.ts';
+import type { LiteralHits } from './literal-hits.ts';
+import type { EntryVisitor } from './merge-blocks.ts';
+import type { MetricResult, MetricScan, ScanCounts, ScanPlan } from './scan-messages.ts';
+import { PARTIAL_CELLS_MAX, SeriesTable } from './series-table.ts';
+import type { UnwrappedValue } from './unwrapped-value.ts';
+import { ValueColumns } from './value-columns.ts';
+
+/** Counts, adds up or collects the entries of a range aggregation: one task's part, by series and step. */
+export class MetricScanner implements EntryVisitor {
+  readonly #scan: MetricScan;
+  readonly #pipeline: Pipeline;
+  readonly #unwrap: UnwrappedValue | undefined;
+  readonly #windows: StepWindows;
+  readonly #table: SeriesTable;
+  readonly #series: EntrySeries;
+  readonly #values = new ValueColumns();
+  /** Every line with the literal counts as it is: no stage has to run. */
+  readonly #isPlain: boolean;
+  readonly #needsLength: boolean;
+  #run: PipelineRun | undefined;
+  #entries: BlockColumns | undefined;
+  #index = 0;
+  readonly #timeNs = (): bigint => this.#entries!.timesNs[this.#index]!;
+  #errorLabels: readonly string[] | undefined;
+
+  /** For entries with times (ns relative to the plan's start) within [firstTime, lastTime]. */
+  constructor(
+    plan: ScanPlan,
+    scan: MetricScan,
+    compiled: { readonly pipeline: Pipeline; readonly unwrap: UnwrappedValue | undefined },
+    times: { readonly first: number; readonly last: number },
+  ) {
+    this.#scan = scan;
+    this.#pipeline = compiled.pipeline;
+    this.#unwrap = compiled.unwrap;
+    this.#windows = new StepWindows(scan.grid, scan.rangeNs, scan.offsetNs, plan.startNs);
+    this.#windows.locate(times.first);
+    const firstStep = this.#windows.first;
+    this.#windows.locate(times.last);
+    const lastStep = this.#windows.last;
+    this.#needsLength = scan.measure === 'bytes';
+    this.#table = new SeriesTable(firstStep, scan.measure === 'values' ? firstStep - 1 : lastStep, this.#needsLength);
+    this.#series = new EntrySeries(this.#table, scan.group);
+    this.#isPlain = this.#pipeline.isDecidedByLiterals && this.#pipeline.requiredLiterals.length <= 1 && !this.#unwrap;
+  }
+
+  /** True once an entry failed the query: the rest need not be read. */
+  get isFailed(): boolean {
+    return this.#errorLabels !== undefined;
+  }
+
+  startStream(labels: LabelSet): void {
+    this.#series.startStream(labels.pairs);
+    this.#run = this.#pipeline.forStream(labels);
+  }
+
+  visit(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void {
+    if (this.isFailed) return;
+    if (this.#isPlain && !entries.hasMetadata) this.#visitPlain(entries, hits, first, end);
+    else this.#visitStages(entries, hits, first, end);
+    if (this.#table.cells > PARTIAL_CELLS_MAX) throw tooManySeries();
+  }
+
+  result(counts: ScanCounts): MetricResult {
+    const isValues = this.#scan.measure === 'values';
+    return {
+      kind: 'metric',
+      series: isValues ? [] : this.#table.partials(),
+      values: isValues ? this.#values.take(this.#table.labels) : undefined,
+      errorLabels: this.#errorLabels,
+      counts,
+    };
+  }
+
+  #visitPlain(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void {
+    const series = this.#series.ofStream();
+    const windows = this.#windows;
+    const isEvery = this.#pipeline.requiredLiterals.length === 0;
+    for (let index = hits.next(first); index < end; ) {
+      windows.locate(entries.times[index]!);
+      const beyond =
+        isEvery && !this.#needsLength ? Math.min(end, entries.upperBound(windows.validUntil, index)) : index + 1;
+      if (windows.first <= windows.last) {
+        const size = this.#needsLength ? entries.lineEnds[index]! - entries.lineStarts[index]! : 0;
+        this.#table.add(series, windows, beyond - index, size);
+      }
+      index = hits.next(beyond);
+    }
+  }
+
+  #visitStages(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void {
+    const run = this.#run!;
+    const windows = this.#windows;
+    const { changesLabels } = this.#pipeline;
+    this.#entries = entries;
+    for (let index = hits.next(first); index < end; index = hits.next(index + 1)) {
+      windows.locate(entries.times[index]!);
+      if (windows.first > windows.last) continue;
+      this.#index = index;
+      const metadata = entries.metadataOf(index);
+      const isKept = run.process(
+        entries.bytes,
+        entries.lineStarts[index]!,
+        entries.lineEnds[index]!,
+        this.#timeNs,
+        metadata,
+      );
+      if (!isKept) continue;
+      if (this.#unwrap) {
+        this.#collect(entries, index, run);
+        continue;
+      }
+      if (run.error !== '' && !run.isErrorPreserved) {
+        this.#errorLabels = run.finalLabels();
+        return;
+      }
+      const series = changesLabels || metadata || run.error !== '' ? this.#series.of(run) : this.#series.ofStream();
+      this.#table.add(series, windows, 1, this.#needsLength ? run.lineEnd - run.lineStart : 0);
+    }
+  }
+
+  #collect(entries: BlockColumns, index: number, run: PipelineRun): void {
+    const unwrap = this.#unwrap!;
+    if (!unwrap.take(run)) return;
+    if (unwrap.error !== '' && !(run.isErrorPreserved && unwrap.error === run.error)) {
+      this.#errorLabels = unwrap.finalLabels(run);
+      return;
+    }
+    this.#values.push(this.#series.of(run), entries.times[index]!, unwrap.value);
+  }
+}
+
+const tooManySeries = (): RefusedError =>
+  new RefusedError({
+    code: 'INVALID_QUERY',
+    text: 'the query makes too many series and steps; consider aggregating, a longer step or a shorter time range',
+  });

@@ -1,0 +1,64 @@
+import { type ChunkView, decodeChunk } from '../../chunk/chunk-object.ts';
+import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
+import type { LabelSet } from '../../protocol/label-set.ts';
+import { labelSetOf } from '../../protocol/label-text.ts';
+import { chunkBlocks, segmentBlocks, withoutCopies } from './block-sources.ts';
+import { type BlockSource, groupBlocks } from './merge-blocks.ts';
+import type { ChunkBytes, ScanCounts, ScanPlan, StreamSlice } from './scan-messages.ts';
+import { unreadableChunk } from './unreadable-chunk.ts';
+
+/** Everything a slice has of one stream. */
+export interface OpenStream {
+  readonly labels: LabelSet;
+  /** In time order; blocks that overlap together. */
+  readonly groups: readonly (readonly BlockSource[])[];
+}
+
+/**
+ * The blocks of a slice, by stream: chunks of one fingerprint may still have different labels. Streams that fail the matchers (an index
+ * need not decide all of them) are left out. `baseNs`: what the blocks' times are relative to.
+ * @throws RefusedError INTERNAL naming the chunk that cannot be read: an answer is never silently short
+ */
+export const openSlice = (
+  slice: StreamSlice,
+  plan: ScanPlan,
+  baseNs: bigint,
+  matches: (labels: LabelSet) => boolean,
+  counts: ScanCounts,
+): OpenStream[] => {
+  const streams = new Map<string, { labels: LabelSet; blocks: BlockSource[] }>();
+  const blocksOf = (labels: LabelSet): BlockSource[] => {
+    const known = streams.get(labels.canonical);
+    if (known) return known.blocks;
+    const made = { labels, blocks: [] };
+    streams.set(labels.canonical, made);
+    return made.blocks;
+  };
+  // Chunks were flushed before what is still in memory was written: they are the older sources.
+  let source = 0;
+  for (const chunk of slice.chunks) {
+    const { labels, view } = openChunk(chunk, plan);
+    blocksOf(labels).push(...chunkBlocks({ key: chunk.key, view }, source, slice, baseNs));
+    source += 1;
+  }
+  for (const { labels, segments } of slice.memory) {
+    for (const segment of segments) {
+      blocksOf(labels).push(...segmentBlocks(segment, source, slice, baseNs));
+      source += 1;
+    }
+  }
+  const wanted = [...streams.values()].filter(({ labels }) => matches(labels));
+  return wanted.map(({ labels, blocks }) => ({ labels, groups: groupBlocks(withoutCopies(blocks, counts)) }));
+};
+
+/** A log query may need one block of many: it checks those it reads. What reads everything checks the object as a whole. */
+const openChunk = ({ key, bytes, checksum }: ChunkBytes, plan: ScanPlan): { labels: LabelSet; view: ChunkView } => {
+  try {
+    const view = decodeChunk(bytes, plan.scan.kind === 'log' ? {} : { checksum });
+    if (view.tenant !== plan.tenant) throw new CorruptChunkError(`it belongs to the tenant ${view.tenant}`);
+    return { labels: { ...labelSetOf(view.labels), fingerprint: view.fingerprint }, view };
+  } catch (cause) {
+    if (!(cause instanceof CorruptChunkError)) throw cause;
+    throw unreadableChunk(key, cause.message, cause);
+  }
+};

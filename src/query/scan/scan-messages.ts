@@ -1,0 +1,178 @@
+/** What the query's thread and the scan workers say to each other. Plain data: it crosses threads. */
+import type { SegmentSnapshot } from '../../chunk/memory-format.ts';
+import type { Stage, Unwrap } from '../../logql/ast.ts';
+import type { LabelHints } from '../../logql/pipeline.ts';
+import type { LabelSet } from '../../protocol/label-set.ts';
+import type { LabelMatcher } from '../../protocol/matcher.ts';
+import type { StepGrid } from '../step-windows.ts';
+
+/** Which labels keep series apart: all final labels, those named, or all but those named. */
+export interface GroupSpec {
+  readonly kind: 'all' | 'by' | 'without';
+  readonly names: readonly string[];
+}
+
+/** What a range aggregation needs of each entry. */
+export type Measure = 'count' | 'bytes' | 'values';
+
+/** A range aggregation's part that runs over entries. */
+export interface MetricScan {
+  readonly kind: 'metric';
+  readonly grid: StepGrid;
+  readonly rangeNs: bigint;
+  readonly offsetNs: bigint;
+  readonly measure: Measure;
+  readonly unwrap: Unwrap | undefined;
+  readonly group: GroupSpec;
+}
+
+export interface LogScan {
+  readonly kind: 'log';
+  readonly direction: 'forward' | 'backward';
+  readonly categorizeLabels: boolean;
+}
+
+/** The same for all tasks of one scan; a worker compiles it once per `scanId`. */
+export interface ScanPlan {
+  /** Unique in this process. */
+  readonly scanId: string;
+  readonly tenant: string;
+  readonly matchers: readonly LabelMatcher[];
+  readonly stages: readonly Stage[];
+  readonly hints: LabelHints;
+  /** Entries wanted, both ends included. Also the base of relative times (its start). */
+  readonly startNs: bigint;
+  readonly endNs: bigint;
+  readonly scan: MetricScan | LogScan;
+}
+
+export interface ChunkBytes {
+  readonly key: string;
+  /** CRC-32C of the object, from its key. */
+  readonly checksum: number;
+  /** The whole object. Moved to the worker. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Unflushed segments of a stream. Chunks have their labels inside. */
+export interface MemoryPart {
+  readonly labels: LabelSet;
+  readonly segments: readonly SegmentSnapshot[];
+}
+
+/** A part of one stream's time with everything that holds entries of it: memory and chunks. */
+export interface StreamSlice {
+  /** Entries wanted of these sources, both ends included; within the plan's range. */
+  readonly startNs: bigint;
+  readonly endNs: bigint;
+  /** One part, but for fingerprints that several label sets share. */
+  readonly memory: readonly MemoryPart[];
+  readonly chunks: readonly ChunkBytes[];
+}
+
+/** Where a log scan of a slice goes on: so many groups of blocks are read, and of the next one so many kept entries were taken. */
+export interface ScanPosition {
+  readonly group: number;
+  readonly taken: number;
+}
+
+export interface MetricTask {
+  readonly kind: 'metric';
+  readonly plan: ScanPlan;
+  readonly slices: readonly StreamSlice[];
+}
+
+export interface LogTask {
+  readonly kind: 'log';
+  readonly plan: ScanPlan;
+  readonly slice: StreamSlice;
+  readonly position: ScanPosition;
+  /** Stop when so many entries or line bytes are kept. */
+  readonly entriesMax: number;
+  readonly bytesMax: number;
+}
+
+export type ScanTask = MetricTask | LogTask;
+
+export interface ScanCounts {
+  decompressedBytes: number;
+  decompressedLines: number;
+  compressedBytes: number;
+  headBytes: number;
+  headLines: number;
+  duplicates: number;
+}
+
+/** One series' part of an answer, for steps [firstStep, firstStep + counts.length). */
+export interface PartialSeries {
+  readonly labels: readonly string[];
+  readonly firstStep: number;
+  /** Entries in each step's window. */
+  readonly counts: Float64Array;
+  /** Σ line bytes; only for measure bytes. */
+  readonly sums: Float64Array | undefined;
+}
+
+/** Unwrapped values in time order; series[i] is an index into `labels`. */
+export interface PartialValues {
+  readonly labels: readonly (readonly string[])[];
+  readonly series: Uint32Array;
+  /** ns relative to the plan's start. */
+  readonly times: Float64Array;
+  readonly values: Float64Array;
+}
+
+export interface MetricResult {
+  readonly kind: 'metric';
+  readonly series: readonly PartialSeries[];
+  readonly values: PartialValues | undefined;
+  /** Final labels of an entry with `__error__` inside a window: it fails the query. */
+  readonly errorLabels: readonly string[] | undefined;
+  readonly counts: ScanCounts;
+}
+
+/** A label set of an answer's entries. With categorizeLabels `labels` are the stream's alone. */
+export interface EntryLabels {
+  readonly labels: readonly string[];
+  readonly metadata: readonly string[] | undefined;
+  readonly parsed: readonly string[] | undefined;
+}
+
+export interface LogResult {
+  readonly kind: 'log';
+  /** In the query's direction. */
+  readonly times: BigInt64Array;
+  /** End of each line in `bytes`. */
+  readonly lineEnds: Uint32Array;
+  readonly bytes: Uint8Array;
+  readonly labelSets: readonly EntryLabels[];
+  /** Per entry, an index into `labelSets`. */
+  readonly labelIndexes: Uint32Array;
+  /** undefined when the slice is read to its end. */
+  readonly next: ScanPosition | undefined;
+  /** Bound of what is not read yet: nothing newer (backward) or older (forward) is left. */
+  readonly nextBoundNs: bigint;
+  /** The chunks, moved back while there is more to read. */
+  readonly chunks: readonly ChunkBytes[];
+  readonly counts: ScanCounts;
+}
+
+export type ScanResult = MetricResult | LogResult;
+
+export const noCounts = (): ScanCounts => ({
+  decompressedBytes: 0,
+  decompressedLines: 0,
+  compressedBytes: 0,
+  headBytes: 0,
+  headLines: 0,
+  duplicates: 0,
+});
+
+export const addCounts = (total: ScanCounts, more: ScanCounts): void => {
+  total.decompressedBytes += more.decompressedBytes;
+  total.decompressedLines += more.decompressedLines;
+  total.compressedBytes += more.compressedBytes;
+  total.headBytes += more.headBytes;
+  total.headLines += more.headLines;
+  total.duplicates += more.duplicates;
+};

@@ -1,0 +1,68 @@
+import { prepareCodec } from '../../chunk/block-codec.ts';
+import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
+import { compilePipeline } from '../../logql/compile-pipeline.ts';
+import { compileLabelMatcher } from '../../logql/matcher.ts';
+import type { LabelSet } from '../../protocol/label-set.ts';
+import type { LabelMatcher } from '../../protocol/matcher.ts';
+import { RefusedError } from '../../protocol/refusal.ts';
+import type { Handled } from '../../workers/worker-main.ts';
+import { valueOfLabel } from '../step-series.ts';
+import type { LogResult, ScanPlan, ScanTask } from './scan-messages.ts';
+import { type CompiledScan, runLogTask, runMetricTask } from './scan-tasks.ts';
+import { UnwrappedValue } from './unwrapped-value.ts';
+
+/** Plans kept compiled: those of the queries that run at the same time. */
+const COMPILED_MAX = 32;
+
+/** Runs scan tasks, one at a time: the inside of a scan worker. */
+export class ScanRunner {
+  readonly #compiled = new Map<string, CompiledScan>();
+  /** Chunks written with zstd may come at any time; starting it takes 14 ms once. */
+  readonly #codecs = prepareCodec('zstd');
+
+  /** @throws RefusedError */
+  async run(task: ScanTask): Promise<Handled> {
+    await this.#codecs;
+    try {
+      const compiled = this.#compile(task.plan);
+      if (task.kind === 'metric') return { result: runMetricTask(task, compiled) };
+      const result = runLogTask(task, compiled);
+      return { result, transfer: buffersOf(result) };
+    } catch (cause) {
+      if (!(cause instanceof CorruptChunkError)) throw cause;
+      throw new RefusedError({ code: 'INTERNAL', text: `a block cannot be read: ${cause.message}` }, { cause });
+    }
+  }
+
+  #compile(plan: ScanPlan): CompiledScan {
+    const known = this.#compiled.get(plan.scanId);
+    if (known) return known;
+    const compiled = compileScan(plan);
+    this.#compiled.set(plan.scanId, compiled);
+    const [oldest] = this.#compiled.keys();
+    if (this.#compiled.size > COMPILED_MAX && oldest !== undefined) this.#compiled.delete(oldest);
+    return compiled;
+  }
+}
+
+/** @throws RefusedError INVALID_QUERY with Loki's text for a stage that cannot be built */
+export const compileScan = ({ matchers, stages, hints, scan }: ScanPlan): CompiledScan => ({
+  pipeline: compilePipeline(stages, { hints }),
+  unwrap: scan.kind === 'metric' && scan.unwrap ? new UnwrappedValue(scan.unwrap) : undefined,
+  matches: compileMatchers(matchers),
+});
+
+/** All matchers on a label set; a missing label is "". */
+export const compileMatchers = (matchers: readonly LabelMatcher[]): ((labels: LabelSet) => boolean) => {
+  const tests = matchers.map((matcher) => ({ name: matcher.name, matches: compileLabelMatcher(matcher) }));
+  return ({ pairs }) => tests.every(({ name, matches }) => matches(valueOfLabel(pairs, name)));
+};
+
+/** What is moved back: the answer's columns and the chunks, each buffer once. */
+const buffersOf = ({ times, lineEnds, bytes, labelIndexes, chunks }: LogResult): ArrayBuffer[] => [
+  ...new Set(
+    [times, lineEnds, bytes, labelIndexes, ...chunks.map((chunk) => chunk.bytes)].map(
+      (column) => column.buffer as ArrayBuffer,
+    ),
+  ),
+];

@@ -1,0 +1,5 @@
+import { RefusedError } from '../../protocol/refusal.ts';
+
+/** A chunk that cannot be read fails the query: an answer is never silently short. */
+export const unreadableChunk = (key: string, why: string, cause?: unknown): RefusedError =>
+  new RefusedError({ code: 'INTERNAL', text: `chunk ${key} cannot be read: ${why}` }, { cause });

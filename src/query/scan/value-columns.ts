@@ -1,0 +1,48 @@
+import type { PartialValues } from './scan-messages.ts';
+
+/** Values kept by one task before the query is refused: 20 bytes each. */
+const VALUES_MAX = 16 << 20;
+
+import { RefusedError } from '../../protocol/refusal.ts';
+
+/** Unwrapped values as growing columns. */
+export class ValueColumns {
+  #series = new Uint32Array(1024);
+  #times = new Float64Array(1024);
+  #values = new Float64Array(1024);
+  #count = 0;
+
+  push(series: number, time: number, value: number): void {
+    if (this.#count === this.#times.length) this.#grow();
+    this.#series[this.#count] = series;
+    this.#times[this.#count] = time;
+    this.#values[this.#count] = value;
+    this.#count += 1;
+  }
+
+  take(labels: readonly (readonly string[])[]): PartialValues {
+    return {
+      labels,
+      series: this.#series.slice(0, this.#count),
+      times: this.#times.slice(0, this.#count),
+      values: this.#values.slice(0, this.#count),
+    };
+  }
+
+  #grow(): void {
+    if (this.#count >= VALUES_MAX) {
+      const text = 'the query collects too many values; consider a shorter time range or a more specific selector';
+      throw new RefusedError({ code: 'INVALID_QUERY', text });
+    }
+    const capacity = 2 * this.#count;
+    const series = new Uint32Array(capacity);
+    series.set(this.#series);
+    const times = new Float64Array(capacity);
+    times.set(this.#times);
+    const values = new Float64Array(capacity);
+    values.set(this.#values);
+    this.#series = series;
+    this.#times = times;
+    this.#values = values;
+  }
+}

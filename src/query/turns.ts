@@ -1,0 +1,23 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from '../protocol/clock.ts';
+
+/** Work in one go on the event loop, ms. */
+const SLICE_MS = 4;
+
+/** Gives everybody else a turn every few milliseconds of a long calculation. */
+export class Turns {
+  readonly #clock: Clock;
+  #sliceEndMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#sliceEndMs = clock.monotonicMs() + SLICE_MS;
+  }
+
+  /** Call it between pieces of well under a millisecond. */
+  async breathe(): Promise<void> {
+    if (this.#clock.monotonicMs() < this.#sliceEndMs) return;
+    await nextTurn();
+    this.#sliceEndMs = this.#clock.monotonicMs() + SLICE_MS;
+  }
+}
