@@ -21,6 +21,28 @@ export interface Load {
   readonly bodies: readonly (readonly Buffer[])[];
   readonly lineBytes: number;
   readonly lines: number;
+  /** The same lines as bare text, up to SAMPLE_SIZE: blocks of 256 KiB of one stream each, newlines between, for the bare work. */
+  readonly sample: readonly Buffer[];
+}
+
+const BLOCK_SIZE = 262_144;
+const SAMPLE_SIZE = 64_000_000;
+
+/** Gathers a stream's lines into blocks as a node would cut them. */
+class BlockSample {
+  readonly blocks: Buffer[] = [];
+  readonly #open = new Map<object, { lines: string[]; size: number }>();
+
+  add(stream: object, line: string): void {
+    if (this.blocks.length * BLOCK_SIZE >= SAMPLE_SIZE) return;
+    const open = this.#open.get(stream) ?? { lines: [], size: 0 };
+    this.#open.set(stream, open);
+    open.lines.push(line);
+    open.size += line.length;
+    if (open.size < BLOCK_SIZE) return;
+    this.blocks.push(Buffer.from(open.lines.join('\n')));
+    this.#open.delete(stream);
+  }
 }
 
 const labelText = (labels: Readonly<Record<string, string>>): string =>
@@ -37,6 +59,7 @@ export const buildLoad = (options: LoadOptions): Load => {
   const rounds = Math.ceil(options.totalBytes / (options.batchBytes * options.connections));
   const roundMs = options.spanMs / rounds;
   const bodies: Buffer[][] = [];
+  const sample = new BlockSample();
   let lineBytes = 0;
   let lines = 0;
   for (let connection = 0; connection < options.connections; connection += 1) {
@@ -47,23 +70,25 @@ export const buildLoad = (options: LoadOptions): Load => {
       const streams = [];
       for (let slot = 0; slot < perPush; slot += 1) {
         const source = own[(round * perPush + slot) % own.length] as (typeof own)[number];
-        const texts: string[] = [];
+        // The entry's time is the one in its text, in whole ms, as an agent that parses timestamps sends it.
+        const entries: { timeNs: bigint; line: string }[] = [];
+        const roundStartMs = options.startMs + round * roundMs;
+        const perEntryMs = (roundMs * perPush * 130) / options.batchBytes;
         let bytes = 0;
         while (bytes < options.batchBytes / perPush) {
-          const line = source.lines.next(options.startMs + round * roundMs);
-          texts.push(line);
+          const timeMs = Math.floor(roundStartMs + Math.min(roundMs, entries.length * perEntryMs));
+          const line = source.lines.next(timeMs);
+          entries.push({ timeNs: BigInt(timeMs) * 1_000_000n, line });
+          sample.add(source, line);
           bytes += line.length;
         }
-        const stepNs = (roundMs * 1e6) / texts.length;
-        const startNs = BigInt(Math.floor((options.startMs + round * roundMs) * 1e3)) * 1000n;
-        const entries = texts.map((line, index) => ({ timeNs: startNs + BigInt(Math.floor(stepNs * index)), line }));
         streams.push({ labels: source.labels, entries });
         lineBytes += bytes;
-        lines += texts.length;
+        lines += entries.length;
       }
       sent.push(snappy.compressSync(encodePushRequest({ streams })) as Buffer);
     }
     bodies.push(sent);
   }
-  return { bodies, lineBytes, lines };
+  return { bodies, lineBytes, lines, sample: sample.blocks };
 };

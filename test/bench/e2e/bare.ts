@@ -3,9 +3,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import zlib from 'node:zlib';
 import { decodeChunk } from '../../../src/chunk/chunk-object.ts';
-import { type CorpusStream, LineSource } from '../../support/corpus.ts';
-
-const BLOCK_BYTES = 262_144;
 
 const cpuSecondsOf = (work: () => void): number => {
   const before = process.cpuUsage();
@@ -14,41 +11,20 @@ const cpuSecondsOf = (work: () => void): number => {
   return (used.user + used.system) / 1e6;
 };
 
-/** Blocks of 256 KiB, one system a block, as many as `sampleBytes` hold. */
-const sampleBlocks = (
-  streams: readonly CorpusStream[],
-  sampleBytes: number,
-): { blocks: Buffer[]; lineBytes: number } => {
-  const blocks: Buffer[] = [];
-  let lineBytes = 0;
-  for (let index = 0; lineBytes < sampleBytes; index += 1) {
-    const stream = streams[index % streams.length] as CorpusStream;
-    const source = new LineSource(stream.system, index + 1);
-    const lines: string[] = [];
-    let bytes = 0;
-    for (let n = 0; bytes < BLOCK_BYTES; n += 1) {
-      const line = source.next(1_700_000_000_000 + n * 7);
-      lines.push(line);
-      bytes += line.length;
-    }
-    blocks.push(Buffer.from(lines.join('\n')));
-    lineBytes += bytes;
-  }
-  return { blocks, lineBytes };
-};
-
 export interface BareGzip {
+  /** CPU-seconds per GB of line bytes. */
   readonly cpuPerGb: number;
   readonly ratio: number;
 }
 
-export const bareGzip = (streams: readonly CorpusStream[], level: number, sampleBytes = 64e6): BareGzip => {
-  const { blocks, lineBytes } = sampleBlocks(streams, sampleBytes);
+/** gzipSync over bare blocks of lines. */
+export const bareGzip = (blocks: readonly Buffer[], level: number): BareGzip => {
   let compressed = 0;
   const seconds = cpuSecondsOf(() => {
     for (const block of blocks) compressed += zlib.gzipSync(block, { level }).length;
   });
-  return { cpuPerGb: seconds / (lineBytes / 1e9), ratio: lineBytes / compressed };
+  const size = blocks.reduce((sum, block) => sum + block.length, 0);
+  return { cpuPerGb: seconds / (size / 1e9), ratio: size / compressed };
 };
 
 export interface StoredBlocks {
