@@ -1,70 +1,6 @@
 /** Values of the configuration as people write them: sizes, durations, addresses. Each names itself when it is refused. */
 import { z } from 'zod';
-
-const KIB = 1024;
-
-/** Powers of 1024, as Loki reads them. */
-const SIZE_UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  b: 1,
-  k: KIB,
-  kb: KIB,
-  kib: KIB,
-  m: KIB ** 2,
-  mb: KIB ** 2,
-  mib: KIB ** 2,
-  g: KIB ** 3,
-  gb: KIB ** 3,
-  gib: KIB ** 3,
-};
-
-const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-};
-
-/** Bytes of `262144`, `256KB`, `1.5MB`; undefined if it is no size. */
-export const parseSizeBytes = (input: unknown): number | undefined => {
-  if (typeof input === 'number') return Number.isSafeInteger(input) && input >= 0 ? input : undefined;
-  if (typeof input !== 'string') return undefined;
-  const match = /^([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)$/i.exec(input.trim());
-  const unit = SIZE_UNITS[match?.[2]?.toLowerCase() ?? '?'];
-  if (!match || unit === undefined) return undefined;
-  const bytes = Math.round(Number(match[1]) * unit);
-  return Number.isSafeInteger(bytes) ? bytes : undefined;
-};
-
-/** Milliseconds of `30m`, `1h30m`, `500ms`, `0`; undefined if it is no duration. */
-export const parseDurationMs = (input: unknown): number | undefined => {
-  if (input === 0 || input === '0') return 0;
-  if (typeof input !== 'string' || !/^([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+$/.test(input)) return undefined;
-  let totalMs = 0;
-  for (const [, digits, unit] of input.matchAll(/([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)/g)) {
-    totalMs += Number(digits) * (DURATION_UNITS_MS[unit ?? ''] ?? 0);
-  }
-  return Number.isSafeInteger(Math.round(totalMs)) ? Math.round(totalMs) : undefined;
-};
-
-export const formatDurationMs = (ms: number): string => {
-  if (ms === 0) return '0s';
-  let text = '';
-  let rest = ms;
-  for (const [unit, unitMs] of [
-    ['h', 3_600_000],
-    ['m', 60_000],
-    ['s', 1_000],
-    ['ms', 1],
-  ] as const) {
-    const count = Math.floor(rest / unitMs);
-    if (count > 0) text += `${count}${unit}`;
-    rest -= count * unitMs;
-  }
-  return text;
-};
+import { parseDuration, parseSize } from './protocol/limit-values.ts';
 
 /** How a number of bytes or milliseconds is bounded; texts are for the refusal. */
 interface Bounds {
@@ -88,9 +24,9 @@ const bounded = (
   });
 };
 
-export const size = (bounds: Bounds) => bounded(parseSizeBytes, 'a size (bytes, or a number with KB, MB, GB)', bounds);
+export const size = (bounds: Bounds) => bounded(parseSize, 'a size (bytes, or a number with KB, MB, GB)', bounds);
 
-export const duration = (bounds: Bounds) => bounded(parseDurationMs, 'a duration (such as 500ms, 30s, 1h30m)', bounds);
+export const duration = (bounds: Bounds) => bounded(parseDuration, 'a duration (such as 500ms, 30s, 1h30m)', bounds);
 
 /** A whole number; numbers in the environment come as text. */
 export const wholeNumber = (min: number, max: number): z.ZodType<number, unknown> =>

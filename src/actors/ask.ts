@@ -16,7 +16,7 @@ export const ask = async <Answer>(
 };
 
 /**
- * Several questions, their answers in order of arrival. `send` hands `reply` to `count` actors; each answers once.
+ * Several questions, their answers in order of arrival. `send` hands `reply` to `count` actors, in its own time; each answers once.
  * Answers after the deadline are ignored.
  * @throws RefusedError DEADLINE_EXCEEDED if one is missing
  */
@@ -24,7 +24,7 @@ export const gather = <Answer>(
   clock: Clock,
   timeoutMs: number,
   count: number,
-  send: (reply: (answer: Answer) => void) => void,
+  send: (reply: (answer: Answer) => void) => void | Promise<void>,
 ): Promise<readonly Answer[]> =>
   new Promise((resolve, reject) => {
     const answers: Answer[] = [];
@@ -36,11 +36,16 @@ export const gather = <Answer>(
       const text = `${count - answers.length} of ${count} answers did not come within ${timeoutMs} ms`;
       reject(new RefusedError({ code: 'DEADLINE_EXCEEDED', text }));
     });
-    send((answer) => {
+    const fail = (error: unknown) => {
+      cancelDeadline();
+      reject(error);
+    };
+    const reply = (answer: Answer) => {
       if (answers.length === count) return;
       answers.push(answer);
       if (answers.length < count) return;
       cancelDeadline();
       resolve(answers);
-    });
+    };
+    send(reply)?.catch(fail);
   });

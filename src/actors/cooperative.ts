@@ -4,6 +4,32 @@ import type { Clock } from '../protocol/clock.ts';
 /** Items between two looks at the clock. */
 const ITEMS_PER_LOOK = 32;
 
+/** Tells when work on the event loop has gone on for long enough: then `await turn()`. */
+export class Slices {
+  readonly #clock: Clock;
+  readonly #sliceMs: number;
+  #endMs: number;
+  #count = 0;
+
+  constructor(clock: Clock, sliceMs: number) {
+    this.#clock = clock;
+    this.#sliceMs = sliceMs;
+    this.#endMs = clock.monotonicMs() + sliceMs;
+  }
+
+  /** Call it once an item. */
+  isOver(): boolean {
+    this.#count += 1;
+    return this.#count % ITEMS_PER_LOOK === 0 && this.#clock.monotonicMs() >= this.#endMs;
+  }
+
+  /** Lets everybody else have a turn and begins the next slice. */
+  async turn(): Promise<void> {
+    await nextTurn();
+    this.#endMs = this.#clock.monotonicMs() + this.#sliceMs;
+  }
+}
+
 /**
  * Goes over many things without holding up the event loop: work of at most about `sliceMs`, then a turn for everybody else. The
  * iterable may change meanwhile if its iterator stands that, as those of Map and Set do.
@@ -14,13 +40,9 @@ export const forEachInSlices = async <Item>(
   items: Iterable<Item>,
   visit: (item: Item) => void,
 ): Promise<void> => {
-  let sliceEndMs = clock.monotonicMs() + sliceMs;
-  let count = 0;
+  const slices = new Slices(clock, sliceMs);
   for (const item of items) {
     visit(item);
-    count += 1;
-    if (count % ITEMS_PER_LOOK !== 0 || clock.monotonicMs() < sliceEndMs) continue;
-    await nextTurn();
-    sliceEndMs = clock.monotonicMs() + sliceMs;
+    if (slices.isOver()) await slices.turn();
   }
 };

@@ -31,6 +31,8 @@ export interface TailRequest {
   readonly startNs: bigint;
   readonly limit: number;
   readonly delayMs: number;
+  /** Keep stream, structured metadata and parsed labels apart. Default: one set of labels. */
+  readonly categorizeLabels?: boolean;
 }
 
 export interface TailFrame {

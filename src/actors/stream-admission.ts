@@ -5,7 +5,8 @@
 import { lineLengthAt } from '../chunk/line-bounds.ts';
 import { splitByWindow } from '../chunk/time-window.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
-import { goTimeString, rfc3339Seconds } from './go-time-text.ts';
+import { sizeText } from '../protocol/limit-values.ts';
+import { goTimeText, rfc3339Text, secondsOf } from '../protocol/time-text.ts';
 
 export interface StreamLimits {
   /** Line bytes a second and stream; 0 = no limit. */
@@ -13,6 +14,8 @@ export interface StreamLimits {
   readonly rateBurstBytes: number;
   /** How far behind the stream's newest entry one may be (`max_chunk_age` / 2). */
   readonly windowNs: bigint;
+  /** `unordered_writes: false`: there is no window, and the texts say so. */
+  readonly isOrdered: boolean;
 }
 
 /** Bytes left of a stream's rate. */
@@ -128,33 +131,24 @@ const refuseLate = (
   }
 };
 
-/** `1KB`, `1.5MB`: one digit after the point at most, as Loki prints sizes. */
-export const sizeText = (bytes: number): string => {
-  for (const [unit, unitBytes] of [
-    ['TB', 1024 ** 4],
-    ['GB', 1024 ** 3],
-    ['MB', 1024 ** 2],
-    ['KB', 1024],
-  ] as const) {
-    if (bytes >= unitBytes) return `${(bytes / unitBytes).toFixed(1).replace(/\.0$/, '')}${unit}`;
-  }
-  return `${bytes}B`;
-};
-
 /** Loki 3.7's text for entries a stream refused: at most ten of them, in the order of the push, and how many in all. */
 export const refusedEntriesText = (
   tenant: string,
   stream: string,
   refused: readonly RefusedEntry[],
   total: number,
-  rateBytes: number,
+  limits: StreamLimits,
 ): string => {
   const lines = refused.slice(0, LISTED_MAX).map((entry) => {
-    const reason =
-      entry.oldestNs === undefined ? rateReason(stream, entry, rateBytes) : lateReason(entry, entry.oldestNs);
-    return `entry with timestamp ${goTimeString(entry.timeNs)} ignored, reason: '${reason}',\n`;
+    const reason = reasonOf(stream, entry, limits);
+    return `entry with timestamp ${goTimeText(entry.timeNs)} ignored, reason: '${reason}',\n`;
   });
   return `${lines.join('')}user '${tenant}', total ignored: ${refused.length} out of ${total} for stream: ${stream}`;
+};
+
+const reasonOf = (stream: string, entry: RefusedEntry, { rateBytes, isOrdered }: StreamLimits): string => {
+  if (entry.oldestNs === undefined) return rateReason(stream, entry, rateBytes);
+  return isOrdered ? 'entry out of order' : lateReason(entry, entry.oldestNs);
 };
 
 const rateReason = (stream: string, { lineBytes }: RefusedEntry, rateBytes: number): string =>
@@ -163,4 +157,4 @@ const rateReason = (stream: string, { lineBytes }: RefusedEntry, rateBytes: numb
   'limit can be increased';
 
 const lateReason = ({ timeNs }: RefusedEntry, oldestNs: bigint): string =>
-  `entry too far behind, entry timestamp is: ${rfc3339Seconds(timeNs)}, oldest acceptable timestamp is: ${rfc3339Seconds(oldestNs)}`;
+  `entry too far behind, entry timestamp is: ${rfc3339Text(secondsOf(timeNs))}, oldest acceptable timestamp is: ${rfc3339Text(secondsOf(oldestNs))}`;

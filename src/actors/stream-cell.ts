@@ -48,6 +48,9 @@ export class StreamCell implements Bucketed {
   tails: TailSubscription[] | undefined = undefined;
   /** It is under way to give up its head early. */
   isCutAsked = false;
+  /** What the memory guard counted of it last. */
+  countedBytes = 0;
+  countedOpenBytes = 0;
   bucketBytes = 0;
   bucketPrevious: Bucketed | undefined = undefined;
   bucketNext: Bucketed | undefined = undefined;

@@ -21,7 +21,7 @@ export interface AppendOutcome {
 }
 
 export interface AppendRefusal {
-  readonly code: 'INVALID_ENTRIES' | 'RATE_LIMITED' | 'INTERNAL';
+  readonly code: 'INVALID_ENTRIES' | 'RATE_LIMITED' | 'STREAM_LIMIT' | 'INTERNAL';
   readonly text: string;
   readonly lines: number;
   readonly bytes: number;
@@ -266,14 +266,14 @@ const refusalOf = (
   cell: StreamCell,
   { refused }: Admission,
   ranges: readonly EntryRange[],
-  { rateBytes }: StreamLimits,
+  limits: StreamLimits,
 ): AppendRefusal | undefined => {
   if (refused.length === 0) return undefined;
   const total = ranges.reduce((count, { first, end }) => count + end - first, 0);
   const isRate = refused.some(({ oldestNs }) => oldestNs === undefined);
   return {
     code: isRate ? 'RATE_LIMITED' : 'INVALID_ENTRIES',
-    text: refusedEntriesText(cell.tenant.name, cell.labels.canonical, refused, total, rateBytes),
+    text: refusedEntriesText(cell.tenant.name, cell.labels.canonical, refused, total, limits),
     lines: refused.length,
     bytes: refused.reduce((bytes, { lineBytes }) => bytes + lineBytes, 0),
   };

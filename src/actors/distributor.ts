@@ -1,0 +1,268 @@
+import type { Clock } from '../protocol/clock.ts';
+import { type Discard, refusalOf } from '../protocol/discards.ts';
+import type { EntryRange, PushedStream } from '../protocol/entry-columns.ts';
+import type { LabelSet } from '../protocol/label-set.ts';
+import { parseLabelText } from '../protocol/label-text.ts';
+import type { Limits, TenantLimits } from '../protocol/limits.ts';
+import { lineBytesOf, validateStream } from '../protocol/push-validation.ts';
+import type { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
+import { type Refusal, RefusedError } from '../protocol/refusal.ts';
+import type { AppendBudget } from './append-budget.ts';
+import { gather } from './ask.ts';
+import { Slices } from './cooperative.ts';
+import { LabelCache } from './label-cache.ts';
+import type { MemoryGuard } from './memory-guard.ts';
+import type { DecodedPush, PushOutcome } from './node-services.ts';
+import { joinRefusals } from './push-refusals.ts';
+import type { StreamLimits } from './stream-admission.ts';
+import type { StreamCell } from './stream-cell.ts';
+import type { StreamDirectory } from './stream-directory.ts';
+import type { AppendOutcome, StreamMessage } from './stream-state.ts';
+import type { TenantStreams } from './tenant-streams.ts';
+
+export interface DistributorDeps {
+  readonly clock: Clock;
+  readonly directory: StreamDirectory;
+  readonly limits: TenantLimits;
+  readonly rateLimiter: IngestionRateLimiter;
+  readonly budget: AppendBudget;
+  readonly guard: MemoryGuard;
+  readonly tell: (cell: StreamCell, message: StreamMessage) => void;
+  readonly labelCacheBytes: number;
+  /** `max_chunk_age` */
+  readonly chunkAgeMs: number;
+}
+
+/** Label text seen before. */
+interface KnownStream {
+  readonly labels: LabelSet;
+  /** Its cell, until that closes. */
+  cell: StreamCell | undefined;
+}
+
+interface StreamEntries {
+  readonly known: KnownStream;
+  readonly range: EntryRange;
+}
+
+/** A push as far as it may be stored. */
+interface CheckedPush {
+  readonly streams: StreamEntries[];
+  readonly discards: Discard[];
+  lines: number;
+  /** Line bytes and metadata bytes: what the rate counts. */
+  bytes: number;
+}
+
+/** Work on one push before others have a turn: one push may open thousands of streams. */
+const SLICE_MS = 3;
+/** Streams answer in microseconds; one that has not by then has lost its message. */
+const ANSWER_TIMEOUT_MS = 30_000;
+const RETRY_AFTER_MS = 1000;
+const NS_PER_MS = 1_000_000n;
+
+/**
+ * The way in: labels are resolved, entries checked, the tenant's rate asked, then each stream gets its entries in one message. What is
+ * refused as a whole is refused before anything is stored.
+ */
+export class Distributor {
+  readonly #deps: DistributorDeps;
+  readonly #known: LabelCache<KnownStream>;
+  readonly #streamLimits = new WeakMap<Limits, StreamLimits>();
+  #inFlight = 0;
+  #isStopped = false;
+  #drained: (() => void) | undefined;
+
+  constructor(deps: DistributorDeps) {
+    this.#deps = deps;
+    this.#known = new LabelCache(deps.labelCacheBytes);
+  }
+
+  /** Never throws for what is refused: the outcome says it. */
+  async push(tenant: string, push: DecodedPush): Promise<PushOutcome> {
+    this.#inFlight += 1;
+    try {
+      return await this.#admitted(tenant, push);
+    } catch (error) {
+      if (error instanceof RefusedError) return nothingStored(error.refusal);
+      throw error;
+    } finally {
+      this.#inFlight -= 1;
+      if (this.#inFlight === 0) this.#drained?.();
+    }
+  }
+
+  /** Takes no more pushes; resolves when those in flight are done. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    if (this.#inFlight === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#drained = resolve;
+    });
+  }
+
+  async #admitted(tenant: string, push: DecodedPush): Promise<PushOutcome> {
+    const { budget, guard } = this.#deps;
+    if (this.#isStopped) return nothingStored(overloaded('Application is stopping'));
+    const [first] = push.streams;
+    if (!first) {
+      return nothingStored({ code: 'EMPTY_PUSH', text: 'error at least one valid stream is required for ingestion' });
+    }
+    if (guard.isFull) return nothingStored(overloaded('too much is waiting to be stored, try again later'));
+    const bytes = first.columns.bytes.length;
+    await budget.acquire(bytes);
+    try {
+      return await this.#store(tenant, push);
+    } finally {
+      budget.release(bytes);
+    }
+  }
+
+  async #store(tenant: string, push: DecodedPush): Promise<PushOutcome> {
+    const { limits: tenantLimits, rateLimiter, clock } = this.#deps;
+    const limits = tenantLimits.limitsFor(tenant);
+    const slices = new Slices(clock, SLICE_MS);
+    const known = await this.#resolveLabels(tenant, push.streams, slices);
+    const checked = await this.#check(push.streams, known, limits, slices);
+    const overRate = checked.lines > 0 ? rateLimiter.take(tenant, checked.lines, checked.bytes, limits) : undefined;
+    if (overRate) return nothingStored(overRate);
+    const outcomes = await this.#append(tenant, checked.streams, limits, slices);
+    const refusals = outcomes.flatMap(({ refusal }) => refusal ?? []);
+    return {
+      acceptedLines: outcomes.reduce((lines, outcome) => lines + outcome.acceptedLines, 0),
+      acceptedBytes: outcomes.reduce((bytes, outcome) => bytes + outcome.acceptedBytes, 0),
+      refusal: joinRefusals(refusals, refusalOf(checked.discards)),
+    };
+  }
+
+  /** undefined for streams without entries: their labels are not even looked at. @throws RefusedError BAD_REQUEST for the whole push */
+  async #resolveLabels(
+    tenant: string,
+    streams: readonly PushedStream[],
+    slices: Slices,
+  ): Promise<readonly (KnownStream | undefined)[]> {
+    const resolved: (KnownStream | undefined)[] = [];
+    for (const { labelText, first, end } of streams) {
+      resolved.push(first < end ? this.#knownStream(tenant, labelText) : undefined);
+      if (slices.isOver()) await slices.turn();
+    }
+    return resolved;
+  }
+
+  #knownStream(tenant: string, labelText: Uint8Array): KnownStream {
+    const { buffer, byteOffset, length } = labelText;
+    const key = Buffer.from(buffer, byteOffset, length).toString('latin1');
+    const known = this.#known.get(tenant, key);
+    if (known) return known;
+    const fresh = { labels: parseLabelText(labelText), cell: undefined };
+    this.#known.set(tenant, key, fresh);
+    return fresh;
+  }
+
+  async #check(
+    streams: readonly PushedStream[],
+    knownStreams: readonly (KnownStream | undefined)[],
+    limits: Limits,
+    slices: Slices,
+  ): Promise<CheckedPush> {
+    const nowMs = this.#deps.clock.nowMs();
+    const checked: CheckedPush = { streams: [], discards: [], lines: 0, bytes: 0 };
+    for (const [index, stream] of streams.entries()) {
+      const known = knownStreams[index];
+      if (!known) continue;
+      const validated = validateStream(stream, known.labels, limits, nowMs);
+      for (const discard of validated.discards) checked.discards.push(discard);
+      if (slices.isOver()) await slices.turn();
+      if (validated.first === validated.end) continue;
+      checked.lines += validated.end - validated.first;
+      checked.bytes += validated.lineBytes + validated.metadataBytes;
+      checked.streams.push({ known, range: validated });
+    }
+    return checked;
+  }
+
+  /** One message per stream, however many times the push names it. */
+  async #append(
+    tenant: string,
+    streams: readonly StreamEntries[],
+    limits: Limits,
+    slices: Slices,
+  ): Promise<readonly AppendOutcome[]> {
+    const { clock, tell } = this.#deps;
+    const grouped = groupByStream(streams);
+    const streamLimits = this.#limitsOf(limits);
+    return await gather<AppendOutcome>(clock, ANSWER_TIMEOUT_MS, grouped.size, async (reply) => {
+      for (const { known, ranges } of grouped.values()) {
+        // Found and told in one go: an empty stream may give up its actor whenever others have a turn.
+        const cell = this.#cellOf(tenant, known, limits);
+        if (cell) tell(cell, { type: 'append', ranges, limits: streamLimits, nowMs: clock.nowMs(), reply });
+        else reply(overStreamLimit(tenant, known.labels.canonical, ranges));
+        if (slices.isOver()) await slices.turn();
+      }
+    });
+  }
+
+  /** undefined if the tenant may not have one more. */
+  #cellOf(tenantName: string, known: KnownStream, limits: Limits): StreamCell | undefined {
+    if (known.cell && !known.cell.isClosed) return known.cell;
+    const { directory } = this.#deps;
+    const tenant = directory.tenant(tenantName);
+    known.cell = tenant.cells.get(known.labels.canonical) ?? this.#open(tenant, known.labels, limits);
+    return known.cell;
+  }
+
+  #open(tenant: TenantStreams, labels: LabelSet, limits: Limits): StreamCell | undefined {
+    const { maxGlobalStreamsPerUser, maxStreamsPerUser } = limits;
+    for (const max of [maxGlobalStreamsPerUser, maxStreamsPerUser]) {
+      if (max > 0 && tenant.cells.size >= max) return undefined;
+    }
+    return this.#deps.directory.open(tenant, labels);
+  }
+
+  #limitsOf(limits: Limits): StreamLimits {
+    const known = this.#streamLimits.get(limits);
+    if (known) return known;
+    const streamLimits = {
+      rateBytes: limits.perStreamRateLimitBytes,
+      rateBurstBytes: limits.perStreamRateLimitBurstBytes,
+      windowNs: limits.unorderedWrites ? (BigInt(this.#deps.chunkAgeMs) * NS_PER_MS) / 2n : 0n,
+      isOrdered: !limits.unorderedWrites,
+    };
+    this.#streamLimits.set(limits, streamLimits);
+    return streamLimits;
+  }
+}
+
+interface GroupedEntries {
+  readonly known: KnownStream;
+  readonly ranges: EntryRange[];
+}
+
+/** Different texts may name one stream. */
+const groupByStream = (streams: readonly StreamEntries[]): ReadonlyMap<string, GroupedEntries> => {
+  const grouped = new Map<string, GroupedEntries>();
+  for (const { known, range } of streams) {
+    const group = grouped.get(known.labels.canonical);
+    if (group) group.ranges.push(range);
+    else grouped.set(known.labels.canonical, { known, ranges: [range] });
+  }
+  return grouped;
+};
+
+const overStreamLimit = (tenant: string, stream: string, ranges: readonly EntryRange[]): AppendOutcome => ({
+  acceptedLines: 0,
+  acceptedBytes: 0,
+  refusal: {
+    code: 'STREAM_LIMIT',
+    text:
+      `maximum active stream limit exceeded when trying to create stream ${stream}, reduce the number of active streams ` +
+      '(reduce labels or reduce label values), or contact your Loki administrator to see if the limit can be increased, ' +
+      `user: '${tenant}'`,
+    lines: ranges.reduce((lines, { first, end }) => lines + end - first, 0),
+    bytes: ranges.reduce((bytes, range) => bytes + lineBytesOf(range), 0),
+  },
+});
+
+const overloaded = (text: string): Refusal => ({ code: 'OVERLOADED', text, retryAfterMs: RETRY_AFTER_MS });
+
+const nothingStored = (refusal: Refusal): PushOutcome => ({ acceptedLines: 0, acceptedBytes: 0, refusal });

@@ -1,0 +1,336 @@
+import { type Ref, start, stop } from 'nact';
+import type { BlockEncoding } from '../chunk/block-encoding.ts';
+import type { EncodedChunk } from '../chunk/chunk-object.ts';
+import type { BlockData } from '../chunk/memory-format.ts';
+import type { Clock } from '../protocol/clock.ts';
+import type { TenantLimits } from '../protocol/limits.ts';
+import { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
+import type { QueryCommand, QueryRequest, QueryResult } from '../query/query-messages.ts';
+import type { MemoryStream, QuerySources } from '../query/query-source.ts';
+import type { ChunkStore } from '../storage/chunk-store.ts';
+import type { IndexReader, SeriesReader } from '../storage/index-reader.ts';
+import type { IndexStore } from '../storage/index-store.ts';
+import { chunkFormatOf, periodAt, type SchemaConfig } from '../storage/schema-config.ts';
+import type { ChunkTask, CutTask } from '../workers/cut-worker.ts';
+import { AppendBudget, type AppendBudgetOptions } from './append-budget.ts';
+import { gather } from './ask.ts';
+import { forEachInSlices } from './cooperative.ts';
+import { Cutter } from './cutter.ts';
+import { Distributor } from './distributor.ts';
+import { Flusher, type FlusherFigures } from './flusher.ts';
+import { HeadBudget } from './head-budget.ts';
+import { LabelQueries } from './label-queries.ts';
+import { MemoryGuard } from './memory-guard.ts';
+import { StreamMemory, showToTails } from './memory-source.ts';
+import type { NodeServices, RunningQuery } from './node-services.ts';
+import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
+import { QueryGate, type QueryGateOptions } from './query-gate.ts';
+import { readAll, readEvents } from './query-reading.ts';
+import { streamSpawner, tell } from './stream.ts';
+import type { StreamCell } from './stream-cell.ts';
+import { StreamDirectory } from './stream-directory.ts';
+import type { FlushRules, StreamSurroundings } from './stream-state.ts';
+import { Sweeper } from './sweeper.ts';
+import { startTail } from './tail.ts';
+
+/** Evaluates over given sources; see ExecuteQuery. */
+export type ExecuteOver = (
+  request: QueryRequest,
+  sources: QuerySources,
+  signal: AbortSignal,
+) => ReturnType<QuerierDeps['execute']>;
+
+export interface LocalNodeOptions {
+  readonly nodeId: string;
+  readonly blockSize: number;
+  readonly targetSize: number;
+  readonly encoding: BlockEncoding;
+  readonly level: number;
+  readonly rules: FlushRules;
+  readonly flushCheckMs: number;
+  readonly flushConcurrencyMax: number;
+  readonly flushTimeoutMs: number;
+  readonly flushBackOff: { readonly firstMs: number; readonly lastMs: number };
+  readonly headBytesMax: number;
+  readonly unflushedBytesMax: number;
+  readonly append: AppendBudgetOptions;
+  readonly labelCacheBytes: number;
+  readonly cutConcurrencyMax: number;
+  readonly gate: QueryGateOptions;
+  readonly schema: SchemaConfig;
+  readonly limits: TenantLimits;
+}
+
+export interface LocalNodeDeps {
+  readonly clock: Clock;
+  readonly chance: () => number;
+  readonly chunks: ChunkStore;
+  readonly index: IndexStore;
+  readonly reader: IndexReader & SeriesReader;
+  /** Both in worker threads. */
+  readonly cut: (task: CutTask) => Promise<BlockData>;
+  readonly encode: (task: ChunkTask) => Promise<EncodedChunk>;
+  readonly execute: ExecuteOver;
+  readonly report: (problem: string, error: unknown) => void;
+}
+
+export interface NodeFigures {
+  readonly streams: number;
+  readonly streamsCreated: number;
+  readonly streamCrashes: number;
+  readonly headBytes: number;
+  readonly unflushedBytes: number;
+  readonly appendBytesInFlight: number;
+  readonly pushesWaiting: number;
+  readonly cutsPending: number;
+  readonly flush: FlusherFigures;
+}
+
+/** A slice of telling all streams something: each costs a turn of the loop again when it is handled. */
+const TELL_SLICE_MS = 1;
+
+/** The actors of one node and what connects them. Knows ports only; src/node.ts brings the drivers. */
+export class LocalNode {
+  readonly #deps: LocalNodeDeps;
+  readonly #options: LocalNodeOptions;
+  readonly #system: Ref<never>;
+  readonly #directory: StreamDirectory;
+  readonly #memory: StreamMemory;
+  readonly #budget: AppendBudget;
+  readonly #heads: HeadBudget;
+  readonly #guard: MemoryGuard;
+  readonly #cutter: Cutter;
+  readonly #flusher: Flusher;
+  readonly #sweeper: Sweeper;
+  readonly #distributor: Distributor;
+  readonly #querier: QuerierDeps;
+  readonly #sources: QuerySources;
+  readonly #labels: LabelQueries;
+  #crashes = 0;
+  #isStopping = false;
+
+  constructor(options: LocalNodeOptions, deps: LocalNodeDeps) {
+    const { clock, report } = deps;
+    this.#options = options;
+    this.#deps = deps;
+    this.#system = start() as Ref<never>;
+    this.#budget = new AppendBudget(clock, options.append);
+    this.#directory = new StreamDirectory({ system: this.#system, clock, spawnStream: this.#streamSpawner() });
+    this.#memory = new StreamMemory(this.#directory, clock);
+    this.#heads = new HeadBudget(options.headBytesMax, (cell) => tell(cell, { type: 'cut-early' }));
+    this.#guard = new MemoryGuard({ directory: this.#directory, tell, report, bytesMax: options.unflushedBytesMax });
+    this.#cutter = new Cutter({
+      clock,
+      run: deps.cut,
+      concurrencyMax: options.cutConcurrencyMax,
+      encoding: options.encoding,
+      level: options.level,
+      budget: this.#budget,
+      tell,
+      report,
+    });
+    this.#flusher = this.#newFlusher();
+    const { rules } = options;
+    this.#sweeper = new Sweeper({
+      clock,
+      directory: this.#directory,
+      rules,
+      periodMs: options.flushCheckMs,
+      tell,
+      report,
+    });
+    this.#distributor = new Distributor({
+      clock,
+      directory: this.#directory,
+      limits: options.limits,
+      rateLimiter: new IngestionRateLimiter(() => clock.monotonicMs()),
+      budget: this.#budget,
+      guard: this.#guard,
+      tell,
+      labelCacheBytes: options.labelCacheBytes,
+      chunkAgeMs: Number(rules.ageNs / 1_000_000n),
+    });
+    this.#sources = {
+      memory: this.#memory,
+      stored: { index: deps.reader, fetch: (key) => deps.chunks.get(key) },
+    };
+    this.#labels = new LabelQueries({ memory: this.#memory, stored: this.#sources.stored, series: deps.reader });
+    this.#querier = {
+      parent: this.#system,
+      clock,
+      gate: new QueryGate(options.gate),
+      execute: (request, signal) => deps.execute(request, this.#sources, signal),
+      report,
+    };
+  }
+
+  get figures(): NodeFigures {
+    return {
+      streams: this.#directory.size,
+      streamsCreated: this.#directory.created,
+      streamCrashes: this.#crashes,
+      headBytes: this.#heads.bytes,
+      unflushedBytes: this.#guard.bytes,
+      appendBytesInFlight: this.#budget.bytes,
+      pushesWaiting: this.#budget.waiting,
+      cutsPending: this.#cutter.pending,
+      flush: this.#flusher.figures,
+    };
+  }
+
+  readonly services: NodeServices = {
+    push: (tenant, push) => this.#distributor.push(tenant, push),
+    query: (request) => this.#query(request),
+    queryAll: (request, signal) => this.#queryAll(request, signal),
+    tail: (request) =>
+      startTail(
+        {
+          clock: this.#deps.clock,
+          memory: this.#memory,
+          queryAll: (query, signal) => this.#queryAll(query, signal),
+          queryStreams: (query, streams, signal) => this.#queryStreams(query, streams, signal),
+          queryTimeoutMs: this.#options.limits.limitsFor(request.tenant).queryTimeoutMs,
+        },
+        request,
+      ),
+    labelNames: (tenant, matchers, range) => this.#labels.names(tenant, matchers, range),
+    labelValues: (tenant, name, matchers, range) => this.#labels.values(tenant, name, matchers, range),
+    series: (tenant, selectors, range) => this.#labels.series(tenant, selectors, range),
+    flush: () => this.flush(this.#options.flushTimeoutMs),
+    notReady: () => (this.#isStopping ? 'Application is stopping' : undefined),
+  };
+
+  /** Spawns the actor of a query: see spawnQuery. */
+  spawnQuery(request: QueryRequest, reader: QueryReader): Ref<QueryCommand> {
+    return spawnQuery(this.#querier, request, reader);
+  }
+
+  /** Looks for idle, old and passive streams now instead of at the next period. */
+  async sweep(): Promise<void> {
+    await this.#sweeper.sweep();
+  }
+
+  /** Stores what is unflushed now. @throws RefusedError DEADLINE_EXCEEDED if that takes longer; it goes on all the same */
+  async flush(timeoutMs: number): Promise<void> {
+    const { clock } = this.#deps;
+    const cells: StreamCell[] = [];
+    await this.#directory.forEach((cell) => {
+      if (cell.segments.length > 0) cells.push(cell);
+    });
+    await gather<undefined>(clock, timeoutMs, cells.length, async (reply) => {
+      await forEachInSlices(clock, TELL_SLICE_MS, cells, (cell) =>
+        tell(cell, { type: 'flush', reason: 'asked', reply }),
+      );
+    });
+  }
+
+  /**
+   * Takes no more pushes, waits for those in flight, stores everything, stops the actors.
+   * @throws RefusedError DEADLINE_EXCEEDED if not all could be stored in time; the actors are stopped then too
+   */
+  async stop(deadlineMs: number): Promise<void> {
+    this.#isStopping = true;
+    try {
+      await this.#distributor.stop();
+      await this.flush(deadlineMs);
+    } finally {
+      this.#sweeper.stop();
+      stop(this.#system);
+    }
+  }
+
+  #streamSpawner(): ReturnType<typeof streamSpawner> {
+    return streamSpawner({
+      ...this.#surroundings(),
+      cut: (cell, held, cut) => this.#cutter.cut(cell, held, cut),
+      cutAgain: (cell, held, cut) => this.#cutter.cutAgain(cell, held, cut),
+      flush: (cell, held) => this.#flusher.flush(cell, held),
+      appended: showToTails,
+      changed: (cell) => {
+        this.#heads.update(cell);
+        this.#guard.update(cell);
+      },
+      passivated: (cell) => this.#directory.close(cell),
+      crashed: (cell, error) => {
+        this.#crashes += 1;
+        this.#deps.report(`the stream ${cell.labels.canonical} failed`, error);
+      },
+    });
+  }
+
+  #surroundings(): StreamSurroundings {
+    const { nodeId, blockSize, targetSize, schema } = this.#options;
+    const incarnation = this.#deps.clock.nowMs();
+    let counter = 0;
+    return {
+      segmentLimits: { blockSize, targetSize },
+      nextSegmentId: () => {
+        counter += 1;
+        return { nodeId, incarnation, counter };
+      },
+      chunkFormatAt: (timeNs) => chunkFormatOf(periodAt(schema, Number(timeNs / 1_000_000n))),
+    };
+  }
+
+  #newFlusher(): Flusher {
+    const { clock, chance, encode, chunks, index, report } = this.#deps;
+    const options = this.#options;
+    return new Flusher({
+      system: this.#system,
+      clock,
+      chance,
+      encode,
+      chunks,
+      index,
+      schema: options.schema,
+      encoding: options.encoding,
+      level: options.level,
+      blockSize: options.blockSize,
+      concurrencyMax: options.flushConcurrencyMax,
+      backOff: options.flushBackOff,
+      timeoutMs: options.flushTimeoutMs,
+      tell,
+      report,
+    });
+  }
+
+  #query(request: QueryRequest): RunningQuery {
+    return readEvents((reader) => this.spawnQuery(request, reader));
+  }
+
+  async #queryAll(request: QueryRequest, signal: AbortSignal): Promise<QueryResult> {
+    return await readAll(this.#query(request), signal);
+  }
+
+  /** For tails: the same engine over streams given to it, outside the tenant's turn. */
+  async #queryStreams(
+    request: QueryRequest,
+    streams: readonly MemoryStream[],
+    signal: AbortSignal,
+  ): Promise<QueryResult> {
+    const sources = sourcesOf(streams);
+    const querier = {
+      ...this.#querier,
+      gate: UNBOUNDED,
+      execute: (query: QueryRequest, stopped: AbortSignal) => this.#deps.execute(query, sources, stopped),
+    };
+    return await readAll(
+      readEvents((reader) => spawnQuery(querier, request, reader)),
+      signal,
+    );
+  }
+}
+
+const UNBOUNDED = new QueryGate({ runningMax: Number.POSITIVE_INFINITY, waitingMax: 0 });
+
+const sourcesOf = (streams: readonly MemoryStream[]): QuerySources => ({
+  memory: { select: async () => streams, subscribe: () => () => undefined },
+  stored: {
+    index: {
+      chunkRefs: async () => [],
+      labelNames: async () => [],
+      labelValues: async () => [],
+    },
+    fetch: async () => undefined,
+  },
+});

@@ -1,0 +1,29 @@
+import type { Refusal } from '../protocol/refusal.ts';
+import type { AppendRefusal } from './stream-state.ts';
+
+/**
+ * Which code stands for all refusals of a push: one that makes the client try again wins, since what was stored is known as a duplicate
+ * then, and what was not gets another chance. Loki reports the last stream's outcome only, and so loses the others without a word.
+ */
+const DOMINANCE: readonly AppendRefusal['code'][] = ['INTERNAL', 'RATE_LIMITED', 'STREAM_LIMIT', 'INVALID_ENTRIES'];
+
+/** Characters of the text; chosen: clients log it. */
+const TEXT_MAX = 64 * 1024;
+
+const RETRY_AFTER_MS = 1000;
+
+/**
+ * One refusal for all of a push, their texts joined; undefined if there is none. `invalid`: what was refused before it came to the
+ * streams.
+ */
+export const joinRefusals = (
+  ofStreams: readonly Pick<AppendRefusal, 'code' | 'text'>[],
+  invalid: Refusal | undefined,
+): Refusal | undefined => {
+  const code = DOMINANCE.find((candidate) => ofStreams.some((refusal) => refusal.code === candidate));
+  if (!code) return invalid;
+  const texts = new Set(ofStreams.map((refusal) => refusal.text));
+  if (invalid) texts.add(invalid.text);
+  const text = [...texts].join('; ').slice(0, TEXT_MAX);
+  return code === 'RATE_LIMITED' ? { code, text, retryAfterMs: RETRY_AFTER_MS } : { code, text };
+};

@@ -1,0 +1,68 @@
+import type { MemoryStream } from '../query/query-source.ts';
+import type { TailFrame } from './node-services.ts';
+
+interface Arrived {
+  readonly stream: MemoryStream;
+  readonly arrivedMs: number;
+  readonly bytes: number;
+}
+
+/** Entries that one frame may name as dropped (Loki's number). */
+const DROPPED_MAX = 1000;
+
+/**
+ * What was appended and not shown yet, of one tail. Bounded in bytes: when the reader is slow the newest are dropped, and named.
+ */
+export class TailBuffer {
+  readonly #bytesMax: number;
+  #arrived: Arrived[] = [];
+  #bytes = 0;
+  #dropped: TailFrame['dropped'][number][] = [];
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  add(stream: MemoryStream, arrivedMs: number): void {
+    const bytes = bytesOf(stream);
+    if (this.#bytes > 0 && this.#bytes + bytes > this.#bytesMax) {
+      this.#drop(stream);
+      return;
+    }
+    this.#bytes += bytes;
+    this.#arrived.push({ stream, arrivedMs, bytes });
+  }
+
+  /** Takes out what arrived until then. */
+  take(arrivedUntilMs: number): readonly MemoryStream[] {
+    const ripe = this.#arrived.findIndex(({ arrivedMs }) => arrivedMs > arrivedUntilMs);
+    const taken = this.#arrived.splice(0, ripe < 0 ? this.#arrived.length : ripe);
+    for (const { bytes } of taken) this.#bytes -= bytes;
+    return taken.map(({ stream }) => stream);
+  }
+
+  takeDropped(): TailFrame['dropped'] {
+    const dropped = this.#dropped;
+    this.#dropped = [];
+    return dropped;
+  }
+
+  #drop({ labels, segments }: MemoryStream): void {
+    for (const { memory, count } of segments.flatMap(({ heads }) => heads)) {
+      const times = new BigInt64Array(memory, 0, count);
+      for (const timeNs of times.subarray(0, DROPPED_MAX - this.#dropped.length)) {
+        this.#dropped.push({ timeNs, labels: labels.pairs });
+      }
+    }
+  }
+}
+
+const bytesOf = ({ segments }: MemoryStream): number => {
+  let bytes = 0;
+  for (const { heads } of segments) for (const { memory } of heads) bytes += memory.byteLength;
+  return bytes;
+};

@@ -1,0 +1,110 @@
+/**
+ * Every setting with its default and its bounds; how they are read stands in config.ts. Names are Loki's where Loki has the setting.
+ */
+import { z } from 'zod';
+import { BLOCK_ENCODINGS } from './chunk/block-encoding.ts';
+import { duration, flag, listenAddress, oneOf, size, text, wholeNumber } from './config-values.ts';
+
+const period = z.strictObject({
+  from: text('a day as YYYY-MM-DD', /^\d{4}-\d{2}-\d{2}$/),
+  schema: text('one of v9, v10, v11, v12, v13', /^v\d+$/),
+  store: text('the name of an index store', /^[a-z-]+$/).optional(),
+  object_store: text('the name of a chunk store', /^[a-z-]+$/).optional(),
+  index: z
+    .strictObject({
+      prefix: text('1 to 64 letters, digits or _ . -', /^[A-Za-z0-9_.-]{1,64}$/).prefault('index_'),
+      period: duration({ min: '0s', max: '10000d' }).prefault('168h'),
+    })
+    .prefault({}),
+  row_shards: wholeNumber(1, 1024).prefault(16),
+});
+
+const ingester = z.strictObject({
+  /** A block is cut when its lines reach this. */
+  chunk_block_size: size({ min: '1KB', max: '4MB' }).prefault('256KB'),
+  /** A chunk is full when its compressed blocks and open lines reach this. */
+  chunk_target_size: size({ min: '1KB', max: '64MB' }).prefault('1536KB'),
+  chunk_encoding: oneOf(BLOCK_ENCODINGS).prefault('gzip'),
+  /** Chosen by measurement: see docs/benchmarks.md. */
+  gzip_level: wholeNumber(1, 9).prefault(4),
+  chunk_idle_period: duration({ min: '1s', max: '365d' }).prefault('30m'),
+  max_chunk_age: duration({ min: '1s', max: '365d' }).prefault('2h'),
+  flush_check_period: duration({ min: '10ms', max: '365d' }).prefault('30s'),
+  /** Segments on their way to the store at a time. */
+  concurrent_flushes: wholeNumber(1, 1024).prefault(16),
+  flush_op_timeout: duration({ min: '1s', max: '24h' }).prefault('10m'),
+  flush_backoff_min: duration({ min: '1ms', max: '1h' }).prefault('500ms'),
+  flush_backoff_max: duration({ min: '1ms', max: '1h' }).prefault('30s'),
+  /** An empty stream gives up its actor after this long without an append. */
+  stream_idle_period: duration({ min: '1s', max: '365d' }).prefault('15m'),
+  /** Open columns of all streams; beyond it the largest are cut early into smaller blocks. */
+  head_memory_budget: size({ min: '1MB', max: '1024GB' }).prefault('128MB'),
+  /** Unflushed bytes of all streams; at three quarters chunks are flushed early, beyond it pushes are refused. */
+  unflushed_memory_max: size({ min: '1MB', max: '1024GB' }).prefault('1GB'),
+  /** Bytes of pushes and cuts in flight; beyond it pushes wait. */
+  append_budget: size({ min: '1MB', max: '64GB' }).prefault('64MB'),
+  append_waiting_max: wholeNumber(0, 1_000_000).prefault(1000),
+  append_wait_max: duration({ min: '1ms', max: '10m' }).prefault('5s'),
+  /** Parsed label sets that are kept for the next push. */
+  label_cache_size: size({ min: '64KB', max: '16GB' }).prefault('32MB'),
+  /** Threads that compress; 0 = one per core. */
+  cut_workers: wholeNumber(0, 256).prefault(0),
+});
+
+const querier = z.strictObject({
+  /** Queries of one tenant at a time. */
+  max_concurrent: wholeNumber(1, 10_000).prefault(8),
+  /** Queries of one tenant that may wait. */
+  max_outstanding_per_tenant: wholeNumber(0, 100_000).prefault(100),
+  /** Threads that scan; 0 = one per core. */
+  scan_workers: wholeNumber(0, 256).prefault(0),
+  /** Scan tasks that may wait for a thread. */
+  scan_queue_max: wholeNumber(1, 1_000_000).prefault(10_000),
+  tail_max_duration: duration({ min: '1s', max: '24h' }).prefault('1h'),
+});
+
+const server = z.strictObject({
+  /** The largest push, as it came and inflated. */
+  max_push_size: size({ min: '1KB', max: '1GB' }).prefault('100MB'),
+  /** gRPC messages to us. */
+  grpc_max_receive_size: size({ min: '1KB', max: '1GB' }).prefault('4MB'),
+  http_read_timeout: duration({ min: '1s', max: '24h' }).prefault('30s'),
+  graceful_shutdown_timeout: duration({ min: '0s', max: '24h' }).prefault('30s'),
+});
+
+export const configSchema = z.strictObject({
+  /** With it each request names its tenant (X-Scope-OrgID); without it there is one, `fake`. */
+  auth_enabled: flag().prefault(false),
+  http_listen: listenAddress().prefault('127.0.0.1:3100'),
+  grpc_listen: listenAddress().prefault('127.0.0.1:9095'),
+  data_dir: text('the name of a folder', /./).prefault('./ringlog-data'),
+  log_level: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent']).prefault('info'),
+  ingester: ingester.prefault({}),
+  querier: querier.prefault({}),
+  server: server.prefault({}),
+  schema_config: z.strictObject({ configs: z.array(period).min(1, 'want at least one period') }).prefault({
+    configs: [{ from: '2020-01-01', schema: 'v13' }],
+  }),
+  /** Checked by their own reader, protocol/limits.ts; `overrides` holds what differs, by tenant. */
+  limits: z.unknown().optional(),
+  overrides: z.unknown().optional(),
+});
+
+/** Settings as they run: sizes in bytes, durations in ms. */
+export type Settings = z.output<typeof configSchema>;
+
+/** Settings that are durations, wherever they stand: printed as such. */
+export const DURATION_KEYS: ReadonlySet<string> = new Set([
+  'period',
+  'chunk_idle_period',
+  'max_chunk_age',
+  'flush_check_period',
+  'flush_op_timeout',
+  'flush_backoff_min',
+  'flush_backoff_max',
+  'stream_idle_period',
+  'append_wait_max',
+  'tail_max_duration',
+  'http_read_timeout',
+  'graceful_shutdown_timeout',
+]);

@@ -1,0 +1,150 @@
+/** The composition root of a node: alone in opening stores and starting threads. */
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { Ref } from 'nact';
+import { LocalNode, type LocalNodeOptions, type NodeFigures } from './actors/local-node.ts';
+import type { NodeServices } from './actors/node-services.ts';
+import type { QueryReader } from './actors/querier.ts';
+import type { EncodedChunk } from './chunk/chunk-object.ts';
+import type { BlockData } from './chunk/memory-format.ts';
+import type { Config } from './config.ts';
+import type { Clock } from './protocol/clock.ts';
+import { queryEvents } from './query/execute-query.ts';
+import type { QueryCommand, QueryRequest } from './query/query-messages.ts';
+import type { ScanResult, ScanTask } from './query/scan/scan-messages.ts';
+import type { ChunkStore } from './storage/chunk-store.ts';
+import { FileChunkStore } from './storage/file-chunk-store.ts';
+import type { IndexStore } from './storage/index-store.ts';
+import { LmdbIndexStore } from './storage/lmdb-index-store.ts';
+import { SchemaIndexReader } from './storage/schema-index-reader.ts';
+import { systemClock } from './system-clock.ts';
+import type { CutWorkerTask } from './workers/cut-worker.ts';
+import { coreCount, WorkerPool } from './workers/worker-pool.ts';
+
+/** Where a node says what it does and what went wrong; pino's loggers fit. */
+export interface NodeLog {
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+  error(fields: object, text: string): void;
+}
+
+/** What may be put in place of the embedded parts: other stores, a clock that a test moves. Stores given are closed by the node. */
+export interface NodeDeps {
+  readonly log?: NodeLog;
+  readonly clock?: Clock;
+  readonly chunks?: ChunkStore;
+  readonly index?: IndexStore;
+  /** In [0, 1). */
+  readonly chance?: () => number;
+}
+
+export interface RinglogNode {
+  readonly services: NodeServices;
+  /**
+   * Spawns a query as an actor. `reader` gets its events; send it `pull` for more, `cancel` to stop it (see docs/query-actor.md).
+   */
+  spawnQuery(request: QueryRequest, reader: QueryReader): Ref<QueryCommand>;
+  figures(): NodeFigures;
+  /** Looks for idle and old streams now instead of at the next `flush_check_period`. */
+  sweep(): Promise<void>;
+  /**
+   * Takes no more pushes, stores everything that is unflushed, closes. Nothing acknowledged is lost if it resolves.
+   * @throws RefusedError DEADLINE_EXCEEDED if not all could be stored in time; closed all the same
+   */
+  stop(options?: { readonly deadlineMs?: number }): Promise<void>;
+}
+
+/** Cut tasks that may wait in the pool: the cutter gives it two per thread, the flusher one per flush. */
+const CUT_QUEUE_SPARE = 16;
+const CUTS_PER_WORKER = 2;
+
+/** @throws RefusedError STORAGE_UNAVAILABLE if the data folder cannot be used */
+export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<RinglogNode> => {
+  const { clock = systemClock, log, chance = Math.random } = deps;
+  const chunks = deps.chunks ?? (await FileChunkStore.open(await folderOf(config, 'chunks')));
+  const index = deps.index ?? (await LmdbIndexStore.open({ path: await folderOf(config, 'index'), clock }));
+  const pools = startPools(config);
+  const node = new LocalNode(optionsOf(config, pools.cut.size), {
+    clock,
+    chance,
+    chunks,
+    index,
+    reader: new SchemaIndexReader(index, config.schema),
+    cut: (task) => pools.cut.run(task) as Promise<BlockData>,
+    encode: (task) => pools.cut.run(task) as Promise<EncodedChunk>,
+    execute: (request, sources, signal) => queryEvents(request, sources, { scanPool: pools.scan, clock }, signal),
+    report: (problem, error) => log?.error({ err: error }, problem),
+  });
+  return {
+    services: node.services,
+    spawnQuery: (request, reader) => node.spawnQuery(request, reader),
+    figures: () => node.figures,
+    sweep: () => node.sweep(),
+    stop: async ({ deadlineMs = config.server.graceful_shutdown_timeout } = {}) => {
+      try {
+        await node.stop(deadlineMs);
+      } finally {
+        await Promise.all([pools.cut.close(), pools.scan.close()]);
+        await Promise.all([chunks.close(), index.close()]);
+      }
+    },
+  };
+};
+
+const folderOf = async ({ data_dir }: Config, name: string): Promise<string> => {
+  const folder = path.join(data_dir, name);
+  await mkdir(folder, { recursive: true });
+  return folder;
+};
+
+interface Pools {
+  readonly cut: WorkerPool<CutWorkerTask, unknown>;
+  readonly scan: WorkerPool<ScanTask, ScanResult>;
+}
+
+const startPools = ({ ingester, querier }: Config): Pools => {
+  const cutWorkers = ingester.cut_workers || coreCount();
+  const queueMax = CUTS_PER_WORKER * cutWorkers + ingester.concurrent_flushes + CUT_QUEUE_SPARE;
+  return {
+    cut: new WorkerPool({ entry: 'cut-worker', size: cutWorkers, queueMax }),
+    scan: new WorkerPool({
+      entry: 'scan-worker',
+      size: querier.scan_workers || coreCount(),
+      queueMax: querier.scan_queue_max,
+    }),
+  };
+};
+
+const NS_PER_MS = 1_000_000n;
+
+const optionsOf = ({ ingester, querier, schema, limits }: Config, cutWorkers: number): LocalNodeOptions => ({
+  nodeId: 'local',
+  blockSize: ingester.chunk_block_size,
+  targetSize: ingester.chunk_target_size,
+  encoding: ingester.chunk_encoding,
+  level: ingester.gzip_level,
+  rules: {
+    idleMs: ingester.chunk_idle_period,
+    ageNs: BigInt(ingester.max_chunk_age) * NS_PER_MS,
+    passivateMs: ingester.stream_idle_period,
+  },
+  flushCheckMs: ingester.flush_check_period,
+  flushConcurrencyMax: ingester.concurrent_flushes,
+  flushTimeoutMs: ingester.flush_op_timeout,
+  flushBackOff: { firstMs: ingester.flush_backoff_min, lastMs: ingester.flush_backoff_max },
+  headBytesMax: ingester.head_memory_budget,
+  unflushedBytesMax: ingester.unflushed_memory_max,
+  append: {
+    bytesMax: ingester.append_budget,
+    waitingMax: ingester.append_waiting_max,
+    waitMsMax: ingester.append_wait_max,
+    retryAfterMs: RETRY_AFTER_MS,
+  },
+  labelCacheBytes: ingester.label_cache_size,
+  cutConcurrencyMax: CUTS_PER_WORKER * cutWorkers,
+  gate: { runningMax: querier.max_concurrent, waitingMax: querier.max_outstanding_per_tenant },
+  schema,
+  limits,
+});
+
+const RETRY_AFTER_MS = 1000;

@@ -1,0 +1,103 @@
+import { type Config, type ConfigInput, loadConfig } from '../../src/config.ts';
+import { type NodeDeps, type RinglogNode, startNode } from '../../src/node.ts';
+import type { EntryRange } from '../../src/protocol/entry-columns.ts';
+import type { LogStream, QueryRequest } from '../../src/query/query-messages.ts';
+import { columnsOf, type TestEntry } from './entries.ts';
+import { MemoryChunkStore } from './stores/memory-chunk-store.ts';
+import { MemoryIndexStore } from './stores/memory-index-store.ts';
+
+export const T0_MS = Date.UTC(2024, 2, 10, 12);
+export const MS_NS = 1_000_000n;
+export const T0_NS = BigInt(T0_MS) * MS_NS;
+
+/** Entry at T0 + `ms`. */
+export const entryAt = (ms: number, line: string): TestEntry => ({ timeNs: T0_NS + BigInt(ms) * MS_NS, line });
+
+/** A push as it comes from a decoder: all streams over one set of columns. */
+export const pushOf = (streams: Readonly<Record<string, readonly TestEntry[]>>) => {
+  const columns = columnsOf(Object.values(streams).flat());
+  let first = 0;
+  return {
+    streams: Object.entries(streams).map(([labels, entries]): EntryRange & { labelText: Uint8Array } => {
+      const range = { columns, first, end: first + entries.length, labelText: Buffer.from(labels) };
+      first = range.end;
+      return range;
+    }),
+  };
+};
+
+/** Small enough that a test cuts blocks and fills chunks, and open to entries of any age. */
+export const testConfig = (settings: ConfigInput = {}): Config =>
+  loadConfig({
+    flags: {
+      log_level: 'silent',
+      ...settings,
+      ingester: {
+        chunk_block_size: 2048,
+        chunk_target_size: 4096,
+        flush_check_period: '1h',
+        flush_backoff_min: '1ms',
+        flush_backoff_max: '20ms',
+        cut_workers: 1,
+        ...(settings['ingester'] as object),
+      },
+      querier: { scan_workers: 1, ...(settings['querier'] as object) },
+      limits: {
+        reject_old_samples: false,
+        ingestion_rate_mb: 1000,
+        ingestion_burst_size_mb: 1000,
+        per_stream_rate_limit: '1GB',
+        per_stream_rate_limit_burst: '1GB',
+        max_global_streams_per_user: 0,
+        max_entries_limit_per_query: 0,
+        ...(settings['limits'] as object),
+      },
+    },
+  });
+
+export interface TestNode {
+  readonly node: RinglogNode;
+  readonly chunks: MemoryChunkStore;
+  readonly index: MemoryIndexStore;
+  /** What the node reported as wrong. */
+  readonly problems: string[];
+}
+
+/** A node over memory stores. The stores outlive it: give them to the next one to restart. */
+export const startTestNode = async (
+  settings: ConfigInput = {},
+  deps: NodeDeps & { chunks?: MemoryChunkStore; index?: MemoryIndexStore } = {},
+): Promise<TestNode> => {
+  const chunks = deps.chunks ?? new MemoryChunkStore();
+  const index = deps.index ?? new MemoryIndexStore();
+  const problems: string[] = [];
+  const log = {
+    info: () => undefined,
+    warn: (_fields: object, text: string) => problems.push(text),
+    error: (_fields: object, text: string) => problems.push(text),
+  };
+  const node = await startNode(testConfig(settings), { log, ...deps, chunks, index });
+  return { node, chunks, index, problems };
+};
+
+export const logRequest = (query: string, request: Partial<QueryRequest> = {}): QueryRequest => ({
+  tenant: 'tenant',
+  query,
+  startNs: T0_NS - 86_400_000n * MS_NS,
+  endNs: T0_NS + 86_400_000n * MS_NS,
+  stepNs: 0n,
+  isInstant: false,
+  limit: 1_000_000,
+  direction: 'forward',
+  intervalNs: 0n,
+  categorizeLabels: false,
+  limits: { timeoutMs: 20_000, bytesReadMax: 0, seriesMax: 0 },
+  ...request,
+});
+
+/** All lines a log query finds, stream by stream, in order. */
+export const linesOf = async (node: RinglogNode, query: string): Promise<readonly string[]> => {
+  const result = await node.services.queryAll(logRequest(query), new AbortController().signal);
+  if (result.type !== 'streams') throw new Error(`expected streams, got ${result.type}`);
+  return result.streams.flatMap(({ entries }: LogStream) => entries.map(({ line }) => line));
+};

@@ -1,0 +1,278 @@
+import { expect } from 'chai';
+import { StreamCell } from '../../../src/actors/stream-cell.ts';
+import {
+  type AppendOutcome,
+  flushDue,
+  isPassive,
+  type StreamEffect,
+  type StreamMessage,
+  stepStream,
+} from '../../../src/actors/stream-state.ts';
+import { TenantStreams } from '../../../src/actors/tenant-streams.ts';
+import { cutBlock } from '../../../src/chunk/cut-block.ts';
+import { labelsOf, rangeOf, type TestEntry } from '../../support/entries.ts';
+
+const MS_NS = 1_000_000n;
+const T0_MS = Date.UTC(2024, 2, 10);
+const T0_NS = BigInt(T0_MS) * MS_NS;
+const RULES = { idleMs: 1_800_000, ageNs: 7_200_000n * MS_NS, passivateMs: 900_000 };
+const LIMITS = { rateBytes: 0, rateBurstBytes: 0, windowNs: 3_600_000n * MS_NS, isOrdered: false };
+
+/** A stream with its surroundings; effects are kept, and cuts are made only when the test says so. */
+class TestStream {
+  readonly cell = new StreamCell(new TenantStreams('tenant'), labelsOf('{app="web"}'), T0_MS);
+  readonly outcomes: AppendOutcome[] = [];
+  readonly replies: string[] = [];
+  readonly pending: StreamEffect[] = [];
+  #counter = 0;
+  readonly #limits;
+
+  constructor(blockSize = 1000, targetSize = 1_000_000) {
+    this.#limits = { blockSize, targetSize };
+  }
+
+  send(message: StreamMessage): readonly string[] {
+    const effects = stepStream(this.cell, message, {
+      segmentLimits: this.#limits,
+      nextSegmentId: () => ({ nodeId: 'n1', incarnation: 1, counter: this.#counter++ }),
+      chunkFormatAt: () => 4,
+    });
+    for (const effect of effects) {
+      if (effect.type === 'reply') effect.reply(effect.outcome);
+      else if (effect.type === 'replied') effect.reply(undefined);
+      else this.pending.push(effect);
+    }
+    return effects.map(({ type }) => type);
+  }
+
+  append(entries: readonly TestEntry[], nowMs = T0_MS): AppendOutcome {
+    this.send({
+      type: 'append',
+      ranges: [rangeOf(entries)],
+      limits: LIMITS,
+      nowMs,
+      reply: (outcome) => this.outcomes.push(outcome),
+    });
+    return this.outcomes.at(-1)!;
+  }
+
+  flush(name: string): void {
+    this.send({ type: 'flush', reason: 'asked', reply: () => this.replies.push(name) });
+  }
+
+  /** Answers the oldest cut that is pending. */
+  finishCut(): readonly string[] {
+    const index = this.pending.findIndex(({ type }) => type === 'cut' || type === 'cut-again');
+    const [effect] = this.pending.splice(index, 1);
+    if (effect?.type !== 'cut' && effect?.type !== 'cut-again') throw new Error('no cut is pending');
+    const { held, cut } = effect;
+    const block = cutBlock(cut.head, { encoding: 'none', withMetadataSections: true });
+    return this.send({ type: 'cut-done', held, cut, block });
+  }
+
+  /** The segment that went to the flusher first. */
+  takeFlush() {
+    const index = this.pending.findIndex(({ type }) => type === 'flush');
+    const [effect] = this.pending.splice(index, 1);
+    if (effect?.type !== 'flush') throw new Error('no flush is pending');
+    return effect.held;
+  }
+
+  count(type: StreamEffect['type']): number {
+    return this.pending.filter((effect) => effect.type === type).length;
+  }
+}
+
+const entry = (ms: number, line = 'line'): TestEntry => ({ timeNs: T0_NS + BigInt(ms) * MS_NS, line });
+const long = (ms: number): TestEntry => entry(ms, `${ms} `.padEnd(400, 'x'));
+
+describe('stepStream', () => {
+  it('opens a segment at the first append and says what it stored', () => {
+    const stream = new TestStream();
+    expect(stream.append([entry(0, 'one'), entry(1, 'two')])).to.deep.equal({
+      acceptedLines: 2,
+      acceptedBytes: 6,
+      refusal: undefined,
+    });
+    expect(stream.cell.segments.map(({ segment }) => segment.count)).to.deep.equal([2]);
+  });
+
+  it('takes a repeated entry as accepted and stores it once', () => {
+    const stream = new TestStream();
+    stream.append([entry(0)]);
+    expect(stream.append([entry(0)])).to.deep.include({ acceptedLines: 1, acceptedBytes: 0 });
+    expect(stream.cell.segments[0]?.segment.count).to.equal(1);
+  });
+
+  it('knows a repeated entry also after its segment is stored and gone', () => {
+    const stream = new TestStream();
+    stream.append([entry(0)]);
+    stream.flush('asked');
+    stream.finishCut();
+    stream.send({ type: 'stored', held: stream.takeFlush() });
+    expect(stream.append([entry(0)]).acceptedBytes).to.equal(0);
+  });
+
+  it('cuts a block when the head reaches the block size', () => {
+    const stream = new TestStream(1000);
+    stream.append([long(0), long(1)]);
+    expect(stream.count('cut')).to.equal(0);
+    stream.append([long(2)]);
+    expect(stream.count('cut')).to.equal(1);
+    stream.finishCut();
+    expect(stream.cell.segments[0]?.segment.blocks.length).to.equal(1);
+  });
+
+  it('seals a full segment, flushes it once all its heads are cut, and goes on in a new one', () => {
+    const stream = new TestStream(1000, 2000);
+    stream.append(Array.from({ length: 40 }, (_, index) => long(index)));
+    const sealed = stream.cell.segments.filter(({ sealedFor }) => sealedFor === 'full');
+    expect(sealed.length).to.be.at.least(1);
+    expect(stream.cell.open).to.not.equal(undefined);
+    expect(stream.count('flush')).to.equal(0);
+    while (stream.count('cut') > 0) stream.finishCut();
+    expect(stream.count('flush')).to.equal(sealed.length);
+    expect(stream.cell.segments.reduce((sum, { segment }) => sum + segment.count, 0)).to.equal(40);
+  });
+
+  it('keeps a segment until it is stored', () => {
+    const stream = new TestStream();
+    stream.append([entry(0)]);
+    stream.flush('asked');
+    stream.finishCut();
+    const held = stream.takeFlush();
+    expect(stream.cell.segments).to.deep.equal([held]);
+    stream.send({ type: 'stored', held });
+    expect(stream.cell.segments).to.deep.equal([]);
+  });
+
+  it('hands segments to the flusher in order, also when a later one is ready first', () => {
+    const stream = new TestStream();
+    stream.append([entry(0)]);
+    stream.flush('first');
+    stream.append([entry(1)]);
+    stream.flush('second');
+    const [, second] = stream.pending.splice(0, 2).map((effect) => (effect.type === 'cut' ? effect : undefined));
+    const [first] = stream.cell.segments;
+    const block = cutBlock(second!.cut.head, { encoding: 'none', withMetadataSections: true });
+    stream.send({ type: 'cut-done', held: second!.held, cut: second!.cut, block });
+    expect(stream.count('flush'), 'the first is still being cut').to.equal(0);
+    expect(first?.isFlushing).to.equal(false);
+  });
+
+  it('answers a flush when all that was unflushed at the time is stored, and not before', () => {
+    const stream = new TestStream();
+    stream.append([entry(0)]);
+    stream.flush('first');
+    stream.append([entry(1)]);
+    stream.finishCut();
+    expect(stream.replies).to.deep.equal([]);
+    stream.send({ type: 'stored', held: stream.takeFlush() });
+    expect(stream.replies, 'what came later does not matter').to.deep.equal(['first']);
+  });
+
+  it('answers a flush at once when there is nothing to store', () => {
+    const stream = new TestStream();
+    stream.flush('empty');
+    expect(stream.replies).to.deep.equal(['empty']);
+  });
+
+  it('waits with the answer for a segment that was sealed before', () => {
+    const stream = new TestStream();
+    stream.append([entry(0)]);
+    stream.flush('first');
+    stream.flush('second');
+    stream.finishCut();
+    stream.send({ type: 'stored', held: stream.takeFlush() });
+    expect(stream.replies).to.deep.equal(['first', 'second']);
+  });
+
+  it('hands a head out again when its cut failed', () => {
+    const stream = new TestStream();
+    stream.append([entry(0)]);
+    stream.flush('asked');
+    const [effect] = stream.pending.splice(0, 1);
+    if (effect?.type !== 'cut') throw new Error('expected a cut');
+    expect(stream.send({ type: 'cut-failed', held: effect.held, cut: effect.cut })).to.deep.equal(['cut-again']);
+    expect(stream.finishCut()).to.deep.equal(['flush']);
+  });
+
+  it('gives up its head early when asked, and goes on in the same segment', () => {
+    const stream = new TestStream();
+    stream.append([entry(0)]);
+    expect(stream.cell.openHeadBytes).to.be.greaterThan(0);
+    expect(stream.send({ type: 'cut-early' })).to.deep.equal(['cut']);
+    expect(stream.cell.openHeadBytes).to.equal(0);
+    stream.append([entry(1)]);
+    expect(stream.cell.segments.length).to.equal(1);
+  });
+
+  it('refuses entries that are too far behind and stores the others', () => {
+    const stream = new TestStream();
+    stream.append([entry(7_200_000)]);
+    const outcome = stream.append([entry(0), entry(7_200_001)]);
+    expect(outcome).to.deep.include({ acceptedLines: 1, acceptedBytes: 4 });
+    expect(outcome.refusal).to.deep.include({ code: 'INVALID_ENTRIES', lines: 1, bytes: 4 });
+  });
+
+  it('does what was decided before a defect showed, then crashes', () => {
+    const stream = new TestStream(1000);
+    const good = rangeOf([long(0), long(1), long(2)]);
+    const bad = { columns: { ...good.columns, bytes: undefined as unknown as Uint8Array }, first: 0, end: 3 };
+    const effects = stream.send({
+      type: 'append',
+      ranges: [good, bad],
+      limits: LIMITS,
+      nowMs: T0_MS,
+      reply: () => undefined,
+    });
+    expect(effects).to.deep.equal(['cut', 'crash']);
+  });
+
+  describe('check', () => {
+    const check = (stream: TestStream, nowMs: number) => stream.send({ type: 'check', rules: RULES, nowMs });
+
+    it('leaves a segment alone that is neither idle nor old', () => {
+      const stream = new TestStream();
+      stream.append([entry(0)]);
+      expect(flushDue(stream.cell, RULES, T0_MS + RULES.idleMs)).to.equal(undefined);
+      expect(check(stream, T0_MS + RULES.idleMs)).to.deep.equal([]);
+    });
+
+    it('seals a segment that nothing was appended to for longer than the idle period', () => {
+      const stream = new TestStream();
+      stream.append([entry(0)]);
+      expect(check(stream, T0_MS + RULES.idleMs + 1)).to.deep.equal(['cut']);
+      expect(stream.cell.segments[0]?.sealedFor).to.equal('idle');
+    });
+
+    it('seals a segment that spans more time than its age allows', () => {
+      const stream = new TestStream();
+      stream.append([entry(0), entry(7_200_000)]);
+      expect(check(stream, T0_MS)).to.deep.equal([]);
+      stream.append([entry(7_200_001)]);
+      expect(check(stream, T0_MS)).to.deep.equal(['cut']);
+      expect(stream.cell.segments[0]?.sealedFor).to.equal('old');
+    });
+  });
+
+  describe('passivate', () => {
+    it('confirms when nothing is held, nothing came for long and no message is on its way', () => {
+      const stream = new TestStream();
+      const nowMs = T0_MS + RULES.passivateMs + 1;
+      expect(stream.send({ type: 'passivate', rules: RULES, nowMs })).to.deep.equal(['passivated']);
+    });
+
+    it('refuses while anything is unflushed, recent or on its way', () => {
+      const nowMs = T0_MS + RULES.passivateMs + 1;
+      const holding = new TestStream();
+      holding.append([entry(0)]);
+      expect(isPassive(holding.cell, RULES, nowMs)).to.equal(false);
+      const recent = new TestStream();
+      expect(isPassive(recent.cell, RULES, nowMs - 1)).to.equal(false);
+      const expecting = new TestStream();
+      expecting.cell.messagesInFlight = 1;
+      expect(isPassive(expecting.cell, RULES, nowMs)).to.equal(false);
+    });
+  });
+});

@@ -1,0 +1,109 @@
+import { expect } from 'chai';
+import { ConfigError, configYaml, loadConfig } from '../../src/config.ts';
+
+const fileOf = (text: string) => ({ name: 'ringlog.yaml', text });
+
+const problemsOf = (sources: Parameters<typeof loadConfig>[0]): readonly string[] => {
+  try {
+    loadConfig(sources);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+};
+
+describe('loadConfig', () => {
+  it("has Loki's defaults where Loki has the setting", () => {
+    const { ingester, schema, limits } = loadConfig({});
+    expect(ingester).to.deep.include({
+      chunk_block_size: 262_144,
+      chunk_target_size: 1_572_864,
+      chunk_idle_period: 1_800_000,
+      max_chunk_age: 7_200_000,
+      flush_check_period: 30_000,
+    });
+    expect(schema[0]).to.deep.include({ schema: 'v13', prefix: 'index_', periodHours: 168 });
+    expect(limits.limitsFor('anyone').maxGlobalStreamsPerUser).to.equal(5000);
+  });
+
+  it('takes flags over the environment over the file', () => {
+    const file = fileOf('http_listen: 127.0.0.1:1\nlog_level: warn\ningester:\n  chunk_idle_period: 1m\n');
+    const env = { RINGLOG_HTTP_LISTEN: '127.0.0.1:2', RINGLOG_LOG_LEVEL: 'error', RINGLOG_INGESTER_GZIP_LEVEL: '6' };
+    const config = loadConfig({ file, env, flags: { http_listen: '127.0.0.1:3' } });
+    expect(config.http_listen).to.equal('127.0.0.1:3');
+    expect(config.log_level).to.equal('error');
+    expect(config.ingester).to.deep.include({ chunk_idle_period: 60_000, gzip_level: 6 });
+  });
+
+  it('reads limits of all tenants and of each, under the names Loki gives them', () => {
+    const file = fileOf('limits:\n  max_line_size: 1KB\noverrides:\n  team-a:\n    max_line_size: 2KB\n');
+    const { limits } = loadConfig({ file, env: { RINGLOG_LIMITS_MAX_QUERY_SERIES: '7' } });
+    expect(limits.limitsFor('anyone').maxLineBytes).to.equal(1024);
+    expect(limits.limitsFor('team-a').maxLineBytes).to.equal(2048);
+    expect(limits.limitsFor('team-a').maxQuerySeries).to.equal(7);
+  });
+
+  it('names every problem: the key, the value and what is allowed', () => {
+    const text = [
+      'ingester:',
+      '  chunk_block_size: lots',
+      '  gzip_level: 12',
+      '  chunk_ilde_period: 3m',
+      'auth_enabled: perhaps',
+      'querier: 7',
+      'limits:',
+      '  max_line_size: wide',
+      'colour: blue',
+    ].join('\n');
+    expect(problemsOf({ file: fileOf(text) })).to.have.members([
+      'ingester.chunk_block_size: got "lots", want a size (bytes, or a number with KB, MB, GB) from 1KB to 4MB',
+      'ingester.gzip_level: got 12, want a whole number from 1 to 9',
+      'ingester.chunk_ilde_period: no such setting',
+      'auth_enabled: got "perhaps", want true or false',
+      'querier: got 7, want keys and values',
+      'limits.max_line_size: "wide" is not allowed, want a size: a number of bytes, or such as 256KB, 3MB',
+      'colour: no such setting',
+    ]);
+  });
+
+  it('names the period of the schema that is wrong', () => {
+    const text =
+      'schema_config:\n  configs:\n    - {from: 2024-01-01, schema: v13}\n    - {from: 2023-01-01, schema: v12}\n';
+    expect(problemsOf({ file: fileOf(text) }).join()).to.match(
+      /schema_config\.configs\[1\]\.from: 2023-01-01 is not after/,
+    );
+  });
+
+  it('refuses a variable that names no setting, and ignores what does not begin with RINGLOG_', () => {
+    expect(problemsOf({ env: { RINGLOG_HTTP_LISTN: 'x', HOME: '/root' } })).to.deep.equal([
+      'RINGLOG_HTTP_LISTN: no such setting',
+    ]);
+  });
+
+  it('refuses a file that is no YAML, naming it', () => {
+    expect(problemsOf({ file: fileOf('a: [1') })[0]).to.match(/^ringlog\.yaml: /);
+    expect(problemsOf({ file: fileOf('- 1') })).to.deep.equal(['ringlog.yaml: want keys and values, got [1]']);
+  });
+
+  it('takes an empty file', () => {
+    expect(problemsOf({ file: fileOf('# nothing\n') })).to.deep.equal([]);
+  });
+
+  it('refuses addresses that cannot be listened on', () => {
+    expect(problemsOf({ flags: { http_listen: '127.0.0.1:99999' } })).to.deep.equal([
+      'http_listen: got "127.0.0.1:99999", want an address as host:port, port 0 to 65535, or off',
+    ]);
+    expect(problemsOf({ flags: { http_listen: '[::1]:0', grpc_listen: 'off' } })).to.deep.equal([]);
+  });
+});
+
+describe('configYaml', () => {
+  it('prints a configuration that reads back as the same', () => {
+    const text = 'ingester: {max_chunk_age: 90m, chunk_target_size: 1MB}\noverrides: {team-a: {max_line_size: 2KB}}\n';
+    const config = loadConfig({ file: fileOf(text) });
+    const again = loadConfig({ file: fileOf(configYaml(config)) });
+    expect(again).to.deep.equal(config);
+    expect(configYaml(config)).to.match(/max_chunk_age: 1h30m/);
+  });
+});
