@@ -146,15 +146,32 @@ const sha256 = (bytes: Uint8Array): string => hash('sha256', bytes, 'base64').sl
 const rangeValue = (first: string, second: string, third: string, type: string): string =>
   `${first}\0${second}\0${third}\0${type}\0`;
 
-/** A range value taken apart; type is '' if it is none of this form. */
-export interface RangeParts {
-  readonly first: string;
-  readonly second: string;
-  readonly third: string;
-  readonly type: string;
-}
+/** The series of a cell of kind 1; undefined for other types, which may be there: they are not ours to know. */
+export const seriesOfCell = (text: string): string | undefined => partOf(text, RANGE_TYPES.series, 0);
 
-export const parseRangeValue = (text: string): RangeParts => {
-  const [first = '', second = '', third = '', type = ''] = text.split('\0');
-  return { first, second, third, type };
+/** The series of a cell of kind 2. */
+export const seriesOfLabelCell = (text: string): string | undefined =>
+  text.length === LABEL_RANGE_LENGTH && text.endsWith(LABEL_RANGE_END)
+    ? text.slice(HASH_LENGTH + 1, 2 * HASH_LENGTH + 1)
+    : partOf(text, RANGE_TYPES.labelValue, 1);
+
+/** The object key of a cell of kind 4. */
+export const chunkKeyOfCell = (text: string): string | undefined =>
+  text.startsWith(CHUNK_KEY_BEGIN, RELATIVE_TIME_LENGTH) && text.endsWith(CHUNK_RANGE_END)
+    ? text.slice(RELATIVE_TIME_LENGTH + CHUNK_KEY_BEGIN.length, -CHUNK_RANGE_END.length)
+    : partOf(text, RANGE_TYPES.chunk, 2);
+
+export const isLabelNamesCell = (text: string): boolean => partOf(text, RANGE_TYPES.labelNames, 0) !== undefined;
+
+// The usual shapes, told without taking the text apart: a query reads 100,000 of them.
+const HASH_LENGTH = 43;
+const RELATIVE_TIME_LENGTH = 8;
+const LABEL_RANGE_END = `\0\0${RANGE_TYPES.labelValue}\0`;
+const LABEL_RANGE_LENGTH = HASH_LENGTH + 1 + HASH_LENGTH + LABEL_RANGE_END.length;
+const CHUNK_KEY_BEGIN = '\0\0';
+const CHUNK_RANGE_END = `\0${RANGE_TYPES.chunk}\0`;
+
+const partOf = (text: string, type: string, index: number): string | undefined => {
+  const parts = text.split('\0');
+  return parts.length === 5 && parts[3] === type ? parts[index] : undefined;
 };

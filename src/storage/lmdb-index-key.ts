@@ -60,9 +60,16 @@ export const cellValue = (row: RowKey, value: string): Buffer => {
   return row.valuePrefix.length === 0 ? bytes : Buffer.concat([row.valuePrefix, bytes]);
 };
 
-export const rangeValueOf = (row: RowKey, key: Buffer): string => textOfBytes(key.subarray(row.prefix.length));
+/** @param key its bytes as latin1 text */
+export const rangeValueOf = (row: RowKey, key: string): string => textOfLatin1(key.slice(row.prefix.length));
 
-export const cellTextOf = (row: RowKey, bytes: Buffer): string => textOfBytes(bytes.subarray(row.valuePrefix.length));
+/** @param bytes as latin1 text */
+export const cellTextOf = (row: RowKey, bytes: string): string =>
+  textOfLatin1(row.valuePrefix.length === 0 ? bytes : bytes.slice(row.valuePrefix.length));
+
+const ASCII = /^[\0-\x7f]*$/;
+
+const textOfLatin1 = (bytes: string): string => (ASCII.test(bytes) ? bytes : textOfBytes(Buffer.from(bytes, 'latin1')));
 
 /** Keys [start, end) hold the row's range values with `rangePrefix`, from `rangeStart` on. */
 export const keyRange = (row: RowKey, rangePrefix: string, rangeStart: string): { start: Buffer; end: Buffer } => {

@@ -3,7 +3,7 @@ import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { parseChunkKey } from './chunk-key.ts';
 import type { ChunkRef, IndexReader, SeriesReader, StoredSeries } from './index-reader.ts';
-import { chunkRow, parseRangeValue, RANGE_TYPES, relativeTime } from './index-row.ts';
+import { chunkKeyOfCell, chunkRow, relativeTime } from './index-row.ts';
 import { forEachInFlight, scanIndex } from './index-scan.ts';
 import type { IndexCell, IndexStore } from './index-store.ts';
 import { plansOf } from './matcher-plan.ts';
@@ -153,11 +153,11 @@ function* chunkLookups(bucket: DayBucket, tenant: string, series: Iterable<strin
 
 /** @throws RefusedError INTERNAL for a cell of kind 4 that names no chunk: leaving it out would hide lines */
 const chunkRefOf = ({ rangeValue }: IndexCell, tenant: string, table: string): ChunkRef | undefined => {
-  const { third, type } = parseRangeValue(rangeValue);
-  if (type !== RANGE_TYPES.chunk) return undefined;
-  const ref = parseChunkKey(third);
+  const key = chunkKeyOfCell(rangeValue);
+  if (key === undefined) return undefined;
+  const ref = parseChunkKey(key);
   if (ref?.tenant === tenant) return ref;
-  throw new RefusedError({ code: 'INTERNAL', text: `${table} names a chunk that cannot be: ${JSON.stringify(third)}` });
+  throw new RefusedError({ code: 'INTERNAL', text: `${table} names a chunk that cannot be: ${JSON.stringify(key)}` });
 };
 
 /** Loki's rounding: start down, end up. */

@@ -3,7 +3,7 @@
  * A series id is a hash of its labels, so what was found once stays true.
  */
 import { BoundedMap } from './bounded-map.ts';
-import { hasLabelNames, parseRangeValue, RANGE_TYPES } from './index-row.ts';
+import { hasLabelNames, isLabelNamesCell } from './index-row.ts';
 import { scanIndex } from './index-scan.ts';
 import type { IndexStore } from './index-store.ts';
 import type { DayBucket } from './schema-config.ts';
@@ -42,11 +42,11 @@ export class SeriesLabels {
     }
     await scanIndex(this.#store, unknown, (cells, { hashValue }) => {
       for (const { rangeValue, value } of cells) {
-        if (parseRangeValue(rangeValue).type !== RANGE_TYPES.labelNames) continue;
+        if (!isLabelNamesCell(rangeValue)) continue;
         const names = this.#parsedNames(value);
         if (!names) continue;
         found.set(hashValue, names);
-        this.#names.set(hashValue, names);
+        this.#names.set(ownCopy(hashValue), names);
       }
       return false;
     });
@@ -77,7 +77,7 @@ export class SeriesLabels {
         // No label has an empty value: one stands for a cell that is missing.
         if (labels.includes('')) continue;
         found.set(id, labels);
-        this.#labels.set(id, labels);
+        this.#labels.set(ownCopy(id), labels);
       }
     }
     return found;
@@ -118,6 +118,9 @@ export class SeriesLabels {
     return names;
   }
 }
+
+/** A part of a longer text keeps all of it alive: what is kept for long must not be one. */
+const ownCopy = (seriesId: string): string => Buffer.from(seriesId, 'latin1').toString('latin1');
 
 const parsedJson = (text: string): unknown => {
   try {

@@ -1,15 +1,15 @@
 /** Matchers → series of one day, by rows of kinds 1 and 2 alone. */
 import {
   labelRow,
-  parseRangeValue,
-  RANGE_TYPES,
+  seriesOfCell,
+  seriesOfLabelCell,
   seriesRow,
   shardPrefixes,
   shardPrefixOf,
   valueHashOf,
 } from './index-row.ts';
 import { scanIndex } from './index-scan.ts';
-import type { IndexCell, IndexLookup, IndexStore } from './index-store.ts';
+import type { IndexLookup, IndexStore } from './index-store.ts';
 import type { MatcherPlan } from './matcher-plan.ts';
 import type { DayBucket } from './schema-config.ts';
 
@@ -44,7 +44,7 @@ export const scanLabel = async (
   });
   await scanIndex(store, lookups, (cells) => {
     for (const cell of cells) {
-      const found = seriesOfLabelCell(cell);
+      const found = seriesOfLabelCell(cell.rangeValue);
       if (found !== undefined) visit(cell.value, found);
     }
     return false;
@@ -97,8 +97,8 @@ const allSeries = async (store: IndexStore, bucket: DayBucket, tenant: string): 
   }));
   await scanIndex(store, lookups, (cells) => {
     for (const { rangeValue } of cells) {
-      const { first, type } = parseRangeValue(rangeValue);
-      if (type === RANGE_TYPES.series) all.add(first);
+      const series = seriesOfCell(rangeValue);
+      if (series !== undefined) all.add(series);
     }
     return false;
   });
@@ -110,16 +110,4 @@ const shardsOf = ({ period }: DayBucket, series: ReadonlySet<string> | undefined
   const all = shardPrefixes(period);
   if (!series || series.size >= all.length * 4) return all;
   return [...new Set(Array.from(series, (id) => shardPrefixOf(period, id)))];
-};
-
-/** `sha(value) 00 series 00 00 '8' 00`, both of 43 characters. */
-const LABEL_RANGE_LENGTH = 43 + 1 + 43 + 4;
-
-/** The series of a kind 2 cell; undefined for range types that are not ours to know. */
-const seriesOfLabelCell = ({ rangeValue }: IndexCell): string | undefined => {
-  if (rangeValue.length === LABEL_RANGE_LENGTH && rangeValue.endsWith(`\0\0${RANGE_TYPES.labelValue}\0`)) {
-    return rangeValue.slice(44, 87);
-  }
-  const { second, type } = parseRangeValue(rangeValue);
-  return type === RANGE_TYPES.labelValue ? second : undefined;
 };
