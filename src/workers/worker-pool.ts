@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import os from 'node:os';
 import { type Transferable, Worker } from 'node:worker_threads';
 import { RefusedError } from '../protocol/refusal.ts';
@@ -17,12 +18,16 @@ interface Waiting {
   readonly transfer: readonly Transferable[];
   readonly resolve: (result: never) => void;
   readonly reject: (error: Error) => void;
+  /** Takes its listener off the caller's signal: a query's signal sees thousands of tasks. */
+  detach: () => void;
 }
 
 interface Slot {
   worker: Worker;
   running: Waiting | undefined;
 }
+
+const detach = (): void => undefined;
 
 /** What a worker answers. `error.refusal` is kept when the worker threw a RefusedError. */
 export type WorkerAnswer =
@@ -72,10 +77,10 @@ export class WorkerPool<Task, Result> {
         reject(new RefusedError({ code: 'OVERLOADED', text: 'too many outstanding requests', retryAfterMs: 1000 }));
         return;
       }
-      const waiting: Waiting = { id: this.#nextId, task, transfer, resolve: resolve as never, reject };
+      const waiting: Waiting = { id: this.#nextId, task, transfer, resolve: resolve as never, reject, detach };
       this.#nextId += 1;
       this.#queue.push(waiting);
-      signal?.addEventListener('abort', () => this.#abandon(waiting), { once: true });
+      if (signal) this.#watch(signal, waiting);
       this.#dispatch();
     });
   }
@@ -85,6 +90,13 @@ export class WorkerPool<Task, Result> {
     const closed = new RefusedError({ code: 'CANCELLED', text: 'the work was cancelled' });
     for (const waiting of this.#queue.splice(0)) waiting.reject(closed);
     await Promise.all(this.#slots.map((slot) => slot.worker.terminate()));
+  }
+
+  #watch(signal: AbortSignal, waiting: Waiting): void {
+    const abandon = (): void => this.#abandon(waiting);
+    setMaxListeners(0, signal);
+    signal.addEventListener('abort', abandon, { once: true });
+    waiting.detach = () => signal.removeEventListener('abort', abandon);
   }
 
   #abandon(waiting: Waiting): void {
@@ -100,7 +112,14 @@ export class WorkerPool<Task, Result> {
       const next = this.#queue.shift();
       if (!next) return;
       slot.running = next;
-      slot.worker.postMessage({ id: next.id, task: next.task }, next.transfer);
+      try {
+        slot.worker.postMessage({ id: next.id, task: next.task }, next.transfer);
+      } catch (error) {
+        // A task that cannot be cloned: the worker never saw it.
+        slot.running = undefined;
+        next.detach();
+        next.reject(error as Error);
+      }
     }
   }
 
@@ -116,6 +135,7 @@ export class WorkerPool<Task, Result> {
     const waiting = slot.running;
     if (!waiting || waiting.id !== answer.id) return;
     slot.running = undefined;
+    waiting.detach();
     if (answer.ok) waiting.resolve(answer.result as never);
     else waiting.reject(answer.refusal ? new RefusedError(answer.refusal) : new Error(answer.message));
     this.#dispatch();
@@ -124,6 +144,7 @@ export class WorkerPool<Task, Result> {
   #replace(slot: Slot, error: Error): void {
     const waiting = slot.running;
     slot.running = undefined;
+    waiting?.detach();
     waiting?.reject(new Error(`worker ${this.#options.entry} crashed: ${error.message}`, { cause: error }));
     if (this.#isClosed) return;
     slot.worker = this.#spawn(slot);
