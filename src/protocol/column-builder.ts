@@ -12,7 +12,7 @@ export const SECONDS_MIN = -62_135_596_800;
  * what a body of 100 MiB of real lines has).
  */
 const ENTRIES_MAX = 8_000_000;
-const ENTRIES_WITH_METADATA_MAX = 2_000_000;
+const ENTRIES_WITH_METADATA_MAX = 500_000;
 
 /** Gathers the entries of one push as columns. Nothing is kept per entry but 12 bytes. */
 export class ColumnBuilder {

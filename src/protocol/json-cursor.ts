@@ -5,12 +5,16 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
 /** What is read in one go, so that no hostile text holds up the event loop (chosen; Loki's default for a line is 256 KiB). */
-const STRING_BYTES_MAX = 16 * 1024 * 1024;
+const STRING_BYTES_MAX = 8 * 1024 * 1024;
 const BLANKS_MAX = 64 * 1024;
 const SCALAR_BYTES_MAX = 4096;
 
 /** Bytes looked at one by one before the native search takes over, whose call costs as much. */
 const NEAR_BYTES = 48;
+
+/** Hexadecimal digits → their value; others → −1. */
+const HEX = new Int8Array(256).fill(-1);
+for (const digit of '0123456789abcdefABCDEF') HEX[digit.charCodeAt(0)] = Number.parseInt(digit, 16);
 
 const SCALAR = /^(?:true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)$/;
 
@@ -188,7 +192,7 @@ export class JsonCursor {
       if (kind === 0x75) {
         const codePoint = this.#codePointAt(at);
         at += codePoint > 0xffff ? 12 : 6;
-        out += bytes.write(String.fromCodePoint(codePoint), out, 'utf8');
+        out = writeCharacter(bytes, codePoint, out);
         continue;
       }
       const simple = kind === undefined ? 0 : ESCAPES[kind]!;
@@ -210,11 +214,28 @@ export class JsonCursor {
   }
 
   #hex4(at: number): number {
-    const digits = this.bytes.toString('latin1', at, at + 4);
-    if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw badRequest(`json: bad \\u escape at offset ${at}`);
-    return Number.parseInt(digits, 16);
+    const { bytes } = this;
+    if (at + 4 > bytes.length) throw unexpectedEnd();
+    const value =
+      (HEX[bytes[at]!]! << 12) | (HEX[bytes[at + 1]!]! << 8) | (HEX[bytes[at + 2]!]! << 4) | HEX[bytes[at + 3]!]!;
+    // A digit that is none has made it negative.
+    if (value < 0) throw badRequest(`json: bad \\u escape at offset ${at}`);
+    return value;
   }
 }
+
+/** @returns the end of the UTF-8 written at `at` */
+const writeCharacter = (bytes: Uint8Array, codePoint: number, at: number): number => {
+  if (codePoint < 0x80) {
+    bytes[at] = codePoint;
+    return at + 1;
+  }
+  const size = codePoint < 0x800 ? 2 : codePoint < 0x10000 ? 3 : 4;
+  bytes[at] = (0xf00 >> size) | (codePoint >> (6 * (size - 1)));
+  for (let index = 1; index < size; index += 1)
+    bytes[at + index] = 0x80 | ((codePoint >> (6 * (size - 1 - index))) & 0x3f);
+  return at + size;
+};
 
 const isDelimiter = (byte: number): boolean =>
   byte === 0x2c || byte === 0x7d || byte === 0x5d || byte === 0x20 || (byte >= 0x09 && byte <= 0x0d);

@@ -48,11 +48,17 @@ const sortedPairs = (pairs: readonly string[]): readonly string[] => {
   return order.flatMap((index) => [interned(pairs[index]!), pairs[index + 1]!]);
 };
 
-const ASCII = /^[\0-\x7f]*$/;
-
-/** Order of the UTF-8 bytes. UTF-16 units have the same order but for what lies beyond U+D7FF. */
+/** Order of the UTF-8 bytes. */
 export const compareBytes = (left: string, right: string): number => {
-  if (ASCII.test(left) && ASCII.test(right)) return left < right ? -1 : left > right ? 1 : 0;
+  if (left === right) return 0;
+  const shared = Math.min(left.length, right.length);
+  let index = 0;
+  while (index < shared && left.charCodeAt(index) === right.charCodeAt(index)) index += 1;
+  if (index === shared) return left.length - right.length;
+  const leftUnit = left.charCodeAt(index);
+  const rightUnit = right.charCodeAt(index);
+  // UTF-16 has another order than UTF-8 only where surrogates stand against what lies beyond them.
+  if (leftUnit < 0xd800 && rightUnit < 0xd800) return leftUnit - rightUnit;
   return Buffer.compare(bytesOfText(left), bytesOfText(right));
 };
 

@@ -14,7 +14,15 @@ const CLOSE_OBJECT = 0x7d;
 const LETTER_N = 0x6e;
 const MINUS = 0x2d;
 
-const STREAMS_MAX = 250_000;
+/** As in push-decoder.ts: what becomes an object, and what a step counts beyond the bytes it reads. */
+const STREAMS_MAX = 100_000;
+const LABELS_MAX = 4096;
+const PAIRS_MAX = 65_536;
+const STREAM_COST = 512;
+const ENTRY_COST = 128;
+const LABELS_COST = 4096;
+const PAIR_COST = 512;
+
 const ENTRY_BYTES_GUESS = 128;
 const NO_LABELS = Buffer.from('{}');
 
@@ -89,6 +97,7 @@ export class PushJsonDecoder {
     const cursor = this.#cursor;
     if (this.#streams.length === STREAMS_MAX) throw tooMany('streams in one push');
     const [labelsKey, entriesKey] = this.#isLegacy ? ['labels', 'entries'] : ['stream', 'values'];
+    this.#stop -= STREAM_COST;
     const first = this.#columns.count;
     let labelText: Uint8Array = NO_LABELS;
     for (const _ of this.#members()) {
@@ -106,6 +115,7 @@ export class PushJsonDecoder {
     cursor.expect(OPEN_ARRAY);
     if (cursor.take(CLOSE_ARRAY)) return;
     do {
+      this.#stop -= ENTRY_COST;
       if (this.#isLegacy) this.#legacyEntry();
       else this.#entry();
       if (cursor.at >= this.#stop) yield;
@@ -189,6 +199,8 @@ export class PushJsonDecoder {
       const name = cursor.stringText();
       cursor.string();
       byName.set(name, cursor.stringText());
+      this.#stop -= PAIR_COST;
+      if (byName.size > PAIRS_MAX) throw tooMany('names in the metadata of one entry');
     }
     if (byName.size > 0) this.#columns.addMetadata([...byName].flat());
   }
@@ -212,7 +224,10 @@ export class PushJsonDecoder {
     for (const _ of this.#members()) {
       const name = cursor.stringText();
       byName.set(name, this.#labelValue());
+      this.#stop -= PAIR_COST;
+      if (byName.size > LABELS_MAX) throw tooMany('labels in one stream');
     }
+    this.#stop -= LABELS_COST;
     const names = [...byName.keys()].sort(compareBytes);
     const labelText = Buffer.from(canonicalText(names.flatMap((name) => [name, byName.get(name) ?? ''])));
     if (firstEscape >= cursor.at) {

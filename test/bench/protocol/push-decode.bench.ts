@@ -34,7 +34,7 @@ const jsonOf = ({ streams }: PushRequest): Buffer => {
 const decodeJson = (body: Buffer): void => {
   // The decoder writes into the body, so each turn gets its own; the copy is about a tenth of the time.
   const decoder = new PushJsonDecoder(Buffer.from(body), false);
-  decoder.step(body.length + 1);
+  decoder.step(Number.POSITIVE_INFINITY);
   do_not_optimize(decoder.streams());
 };
 

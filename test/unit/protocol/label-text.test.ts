@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { bytesOfText, textOfBytes, wellFormed } from '../../../src/protocol/byte-text.ts';
 import { fingerprintOf } from '../../../src/protocol/fingerprint.ts';
 import { quoteGo } from '../../../src/protocol/go-quote.ts';
-import { canonicalText, labelSetOf, parseLabelText } from '../../../src/protocol/label-text.ts';
+import { canonicalText, compareBytes, labelSetOf, parseLabelText } from '../../../src/protocol/label-text.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { isPrintable } from '../../../src/protocol/unicode-printable.ts';
 import { PROPERTY_TIMEOUT_MS, propertyRuns } from './property-runs.ts';
@@ -157,6 +157,16 @@ describe('label-set text', () => {
       const mixed = Buffer.concat([bytes, Buffer.from(text), bytes]);
       expect(bytesOfText(textOfBytes(mixed)).equals(mixed)).to.equal(true);
       expect(Buffer.from(wellFormed(textOfBytes(mixed))).toString()).to.equal(wellFormed(textOfBytes(mixed)));
+    });
+    fc.assert(property, { numRuns: propertyRuns(4) });
+  }).timeout(PROPERTY_TIMEOUT_MS);
+
+  it('texts are ordered as their bytes are', () => {
+    const character = fc.constantFrom('a', 'b', 'é', '\ud7ff', '\ue000', '\uffff', '\u{10000}', '\udc80', '\udcff');
+    const text = fc.string({ unit: character, maxLength: 4 });
+    const property = fc.property(text, text, (left, right) => {
+      const expected = Buffer.compare(bytesOfText(left), bytesOfText(right));
+      expect(Math.sign(compareBytes(left, right))).to.equal(expected);
     });
     fc.assert(property, { numRuns: propertyRuns(4) });
   }).timeout(PROPERTY_TIMEOUT_MS);
