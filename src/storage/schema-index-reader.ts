@@ -87,15 +87,9 @@ export class SchemaIndexReader implements IndexReader, SeriesReader {
     const rangeMs = toMs(range);
     const found = new Map<string, StoredSeries>();
     await this.#eachDay(tenant, matchers, rangeMs, async (bucket, selected) => {
-      const present = new Set<string>();
-      const visit = (refs: readonly ChunkRef[], id: string): boolean => {
-        if (refs.length > 0) present.add(id);
-        return refs.length > 0;
-      };
-      for await (const slice of inSlices(selected)) {
-        const unseen = slice.filter((id) => !found.get(id)?.labels);
-        await this.#scanChunks(bucket, tenant, unseen, rangeMs, visit);
-      }
+      const present = isWholeDay(bucket, rangeMs)
+        ? selected
+        : await this.#withChunks(bucket, tenant, selected, rangeMs, (id) => found.get(id)?.labels === undefined);
       const labelsOf = await this.#labels.labelsOf(bucket, tenant, present);
       for await (const slice of inSlices(present)) {
         for (const seriesId of slice) {
@@ -124,6 +118,24 @@ export class SchemaIndexReader implements IndexReader, SeriesReader {
     return dayBuckets(this.#schema, startMs, endMs, tables && new Set(tables));
   }
 
+  /** Those of the series that pass and have a chunk that overlaps the range. */
+  async #withChunks(
+    bucket: DayBucket,
+    tenant: string,
+    series: ReadonlySet<string>,
+    rangeMs: RangeMs,
+    isAsked: (id: string) => boolean,
+  ): Promise<ReadonlySet<string>> {
+    const present = new Set<string>();
+    for await (const slice of inSlices(series)) {
+      await this.#scanChunks(bucket, tenant, slice.filter(isAsked), rangeMs, (refs, id) => {
+        if (refs.length > 0) present.add(id);
+        return refs.length > 0;
+      });
+    }
+    return present;
+  }
+
   /** Shows the chunks of each series that overlap the range; true ends that series. */
   async #scanChunks(
     bucket: DayBucket,
@@ -144,6 +156,10 @@ export class SchemaIndexReader implements IndexReader, SeriesReader {
     });
   }
 }
+
+/** Then every series of the day has a chunk in the range: without one it would have no rows on that day. */
+const isWholeDay = ({ day }: DayBucket, { startMs, endMs }: RangeMs): boolean =>
+  startMs <= day * DAY_MS && endMs >= (day + 1) * DAY_MS - 1;
 
 function* chunkLookups(bucket: DayBucket, tenant: string, series: Iterable<string>, rangeStart: string) {
   for (const id of series) {

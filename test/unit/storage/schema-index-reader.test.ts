@@ -267,6 +267,22 @@ describe('the index reader', () => {
     expect([prefixes.length, wholeRows.length]).to.deep.equal([16, 1]);
   });
 
+  it('asks no chunk rows for the series of days that are in the range as a whole', async () => {
+    const { reader, store } = await readerOn([chunkOf(['app', 'a'], day(12) - 1, day(14))]);
+    const chunkLookups = async (startMs: number, endMs: number): Promise<string[]> => {
+      store.lookups.length = 0;
+      const series = await reader.series('t', [], rangeMs(startMs, endMs));
+      expect(series).to.have.length(1);
+      return store.lookups
+        .map(({ table, rangeStart }) => (rangeStart === '' ? '' : table))
+        .filter((table) => table !== '');
+    };
+    expect(await chunkLookups(day(12), day(14) - 1)).to.deep.equal([]);
+    const [second, third] = [`b_${day(12) / 86_400_000}`, `b_${day(13) / 86_400_000}`];
+    expect(await chunkLookups(day(12) + 1, day(13) - 1)).to.deep.equal([second]);
+    expect(await chunkLookups(day(13), day(14) - 2)).to.deep.equal([third]);
+  });
+
   it('ignores cells of range types it does not know', async () => {
     const chunk = chunkOf(['app', 'a'], day(12), day(12) + 1);
     const { reader, store } = await readerOn([chunk]);
