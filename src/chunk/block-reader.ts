@@ -72,6 +72,29 @@ export class BlockCursor {
   /** Zig-zag, 7 bits a byte, into two words. */
   #readTime(): void {
     const { bytes } = this;
+    const at = this.#offset;
+    const last = bytes[at + 8]!;
+    const b0 = bytes[at]!;
+    const b1 = bytes[at + 1]!;
+    const b2 = bytes[at + 2]!;
+    const b3 = bytes[at + 3]!;
+    const b4 = bytes[at + 4]!;
+    const b5 = bytes[at + 5]!;
+    const b6 = bytes[at + 6]!;
+    const b7 = bytes[at + 7]!;
+    // Nine bytes, as all times from 1971 to 2116 take; past the end `last` is undefined, which compares false.
+    if ((b0 & b1 & b2 & b3 & b4 & b5 & b6 & b7) > 127 && last < 128) {
+      const low = (b0 & 127) | ((b1 & 127) << 7) | ((b2 & 127) << 14) | ((b3 & 127) << 21) | (b4 << 28);
+      const high = ((b4 & 127) >>> 4) | ((b5 & 127) << 3) | ((b6 & 127) << 10) | ((b7 & 127) << 17) | (last << 24);
+      const sign = -(low & 1);
+      this.timeLow = ((low >>> 1) | (high << 31)) ^ sign;
+      this.timeHigh = (high >>> 1) ^ sign;
+      this.#offset = at + 9;
+    } else this.#readAnyTime();
+  }
+
+  #readAnyTime(): void {
+    const { bytes } = this;
     let at = this.#offset;
     let low = 0;
     let high = 0;

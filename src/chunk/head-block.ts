@@ -18,7 +18,7 @@ export interface EntryRun {
   readonly lineBytes: number;
 }
 
-/** The entry a stream took last: an equal one (time and line) that follows is dropped. */
+/** The entry a stream was offered last: an equal one (time and line) that follows is dropped. */
 export interface LastEntry {
   readonly timeLow: number;
   readonly timeHigh: number;
@@ -58,6 +58,8 @@ export class HeadBlock {
   #maxLow = 0;
   #maxHigh = 0;
   #metadata: MetadataColumns | undefined = undefined;
+  /** The entry offered last, or the one it was a duplicate of. */
+  #last = -1;
   /** First entry that may be at the highest time. */
   #newestStart = 0;
   /** Checksum of a line → entries at the highest time that have it; only while there are many. */
@@ -87,9 +89,9 @@ export class HeadBlock {
     return int64(this.#maxLow, this.#maxHigh);
   }
 
-  /** The last entry taken, as the next head or segment needs it to know a repetition. Copies the line. */
+  /** The last entry, as the next head or segment needs it to know a repetition. Copies the line. */
   lastEntry(): LastEntry | undefined {
-    const index = this.count - 1;
+    const index = this.#last;
     if (index < 0) return undefined;
     const offset = this.#words[2 * this.#capacity + index]!;
     const start = lineStartAt(this.#bytes, offset);
@@ -142,25 +144,36 @@ export class HeadBlock {
     const shift = this.#byteCount - start;
     const words = this.#words;
     const offsetsStart = 2 * this.#capacity;
+    const hasMetadata = metadata !== undefined || this.#metadata !== undefined;
+    let maxLow = this.#maxLow;
+    let maxHigh = this.#maxHigh;
     for (let index = first; index < end; index += 1) {
       const low = timeWords[2 * index]!;
       const high = timeWords[2 * index + 1]!;
       const offset = lineOffsets[index]! + shift;
-      const length = lineLengthAt(this.#bytes, offset);
-      if (!this.#admit(low, high, offset, length, metadata?.get(index), symbols)) continue;
+      const length = lineLengthAt(bytes, lineOffsets[index]!);
       const count = this.count;
+      // An entry later than all before it, the usual case, needs no second look.
+      const isLatest = high > maxHigh || (high === maxHigh && low >>> 0 > maxLow >>> 0);
+      if (!(isLatest && count > 0) && !this.#admit(low, high, offset, length, metadata?.get(index), symbols)) continue;
+      if (isLatest || count === 0) {
+        maxLow = low;
+        maxHigh = high;
+        this.#startNewest(low, high);
+      }
       words[2 * count] = low;
       words[2 * count + 1] = high;
       words[offsetsStart + count] = offset;
+      this.#last = count;
       this.count = count + 1;
       this.lineBytes += length;
-      if (metadata || this.#metadata) this.#appendMetadata(count, metadata?.get(index), symbols);
+      if (hasMetadata) this.#appendMetadata(count, metadata?.get(index), symbols);
     }
     // Where nothing was taken over, the piece is overwritten by the next one.
     if (this.count > countBefore) this.#byteCount = pieceEnd + shift;
   }
 
-  /** False for a duplicate. Keeps the bounds and what is at the highest time. */
+  /** For an entry that is the first, or not later than all before it: false for a duplicate. Keeps the lower bound. */
   #admit(
     low: number,
     high: number,
@@ -172,15 +185,10 @@ export class HeadBlock {
     if (this.count === 0) {
       this.#minLow = low;
       this.#minHigh = high;
-      this.#startNewest(low, high);
       return true;
     }
     const order = compareInt64(low, high, this.#maxLow, this.#maxHigh);
-    if (order > 0) {
-      this.#startNewest(low, high);
-      return true;
-    }
-    if (this.#isSame(this.count - 1, low, high, offset, length)) return false;
+    if (this.#isSame(this.#last, low, high, offset, length)) return false;
     if (order === 0) return this.#isNewAtNewest(offset, length, pairs, symbols);
     this.isSorted = false;
     if (compareInt64(low, high, this.#minLow, this.#minHigh) < 0) {
@@ -203,7 +211,7 @@ export class HeadBlock {
       this.#isSame(index, this.#maxLow, this.#maxHigh, offset, length) &&
       (this.#metadata?.isEqual(index, pairs, symbols) ?? pairs === undefined);
     if (this.count - this.#newestStart < COMPARED_MAX) {
-      for (let index = this.#newestStart; index < this.count; index += 1) if (isLike(index)) return false;
+      for (let index = this.#newestStart; index < this.count; index += 1) if (isLike(index)) return this.#drop(index);
       return true;
     }
     const byChecksum = this.#newestByChecksum ?? this.#indexNewest();
@@ -213,9 +221,15 @@ export class HeadBlock {
       byChecksum.set(checksum, [this.count]);
       return true;
     }
-    if (candidates.some(isLike)) return false;
+    const original = candidates.find(isLike);
+    if (original !== undefined) return this.#drop(original);
     if (candidates.length < CANDIDATES_MAX) candidates.push(this.count);
     return true;
+  }
+
+  #drop(original: number): false {
+    this.#last = original;
+    return false;
   }
 
   #indexNewest(): Map<number, number[]> {

@@ -9,15 +9,19 @@ const BLOCK_PLAIN_MAX = 128 << 10;
 const RAW_BLOCK = 0;
 const RLE_BLOCK = 1;
 
-let starting: Promise<void> | undefined;
+/**
+ * The library is one per thread and breaks when it is started twice (its functions then work on one memory and its copies go to another), so
+ * the start is remembered where a second copy of this file (require beside import) finds it too.
+ */
+const STARTING = Symbol.for('ringlog.zstd.starting');
+const shared = globalThis as { [STARTING]?: Promise<void> };
 let isReady = false;
 
 /** Resolves once zstd blocks can be read and written; 14 ms the first time. */
-export const prepareZstd = (): Promise<void> => {
-  starting ??= init().then(() => {
-    isReady = true;
-  });
-  return starting;
+export const prepareZstd = async (): Promise<void> => {
+  shared[STARTING] ??= init();
+  await shared[STARTING];
+  isReady = true;
 };
 
 /** A copy: the library's memory is not handed out. `prepareZstd` must have resolved. */

@@ -5,7 +5,7 @@ import { compressBlock, decompressBlock, prepareCodec } from '../../../src/chunk
 import { BLOCK_ENCODINGS } from '../../../src/chunk/block-encoding.ts';
 import { CorruptChunkError } from '../../../src/chunk/corrupt-chunk-error.ts';
 import { inflateEngine } from '../../../src/chunk/gzip-member.ts';
-import { propertyRuns } from './entries.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from './entries.ts';
 
 const ENCODINGS = BLOCK_ENCODINGS.filter((encoding) => encoding !== 'dumb');
 const TEXT = Buffer.from(Array.from({ length: 3000 }, (_, n) => `level=info n=${n * 7919} msg="served"\n`).join(''));
@@ -20,7 +20,8 @@ const SAMPLES: readonly (readonly [string, Buffer])[] = [
 ];
 const ROOM = { maxBytes: 64 << 20 };
 
-describe('block codec', () => {
+describe('block codec', function () {
+  this.timeout(PROPERTY_TIMEOUT_MS);
   before(() => prepareCodec('zstd'));
 
   for (const encoding of ENCODINGS) {
@@ -87,7 +88,8 @@ describe('block codec', () => {
   });
 });
 
-describe('gzip member', () => {
+describe('gzip member', function () {
+  this.timeout(PROPERTY_TIMEOUT_MS);
   const read = (bytes: Uint8Array, isVerified = false) =>
     decompressBlock(bytes, 'gzip', { maxBytes: 1 << 20, isVerified }).toString('latin1');
 

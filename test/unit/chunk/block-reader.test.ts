@@ -6,7 +6,7 @@ import { encodeHead } from '../../../src/chunk/encode-head.ts';
 import { Segment } from '../../../src/chunk/segment.ts';
 import { int64 } from '../../../src/chunk/varint.ts';
 import { entriesOf } from './chunk-fixtures.ts';
-import { anyEntries, type Entry, propertyRuns, rangeOf } from './entries.ts';
+import { anyEntries, type Entry, PROPERTY_TIMEOUT_MS, propertyRuns, rangeOf } from './entries.ts';
 
 const contentOf = (entries: readonly Entry[], withMetadataSections: boolean): Buffer => {
   const segment = new Segment({ nodeId: 'n', incarnation: 1, counter: 1 }, { blockSize: 1 << 30, targetSize: 1 << 30 });
@@ -15,7 +15,8 @@ const contentOf = (entries: readonly Entry[], withMetadataSections: boolean): Bu
   return cut ? Buffer.from(encodeHead(cut.head, { withMetadataSections }).bytes) : Buffer.alloc(0);
 };
 
-describe('reading a block', () => {
+describe('reading a block', function () {
+  this.timeout(PROPERTY_TIMEOUT_MS);
   it('finds every entry as columns where the cursor finds it', () => {
     fc.assert(
       fc.property(anyEntries(), fc.boolean(), fc.nat({ max: 100 }), (entries, hasSections, hint) => {

@@ -104,3 +104,6 @@ export const anyEntries = (maxLength = 60): fc.Arbitrary<Entry[]> =>
 
 /** Runs of one property; `PROPERTY_RUNS` is the total of a suite, here shared by five. */
 export const propertyRuns = { numRuns: Math.ceil(Number(process.env['PROPERTY_RUNS'] ?? 2000) / 5) };
+
+/** Properties run for as long as their number and the machine's other work make them. */
+export const PROPERTY_TIMEOUT_MS = 60_000 + 10 * propertyRuns.numRuns;

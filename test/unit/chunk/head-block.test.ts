@@ -12,6 +12,7 @@ import {
   columnsOf,
   type Entry,
   entriesOfHead,
+  PROPERTY_TIMEOUT_MS,
   propertyRuns,
   sortedDistinct,
   withoutRepetitions,
@@ -40,7 +41,8 @@ const openHead = (capacity = 1, size = 1) => {
   return { head, symbols, append, entries, encoded };
 };
 
-describe('head block', () => {
+describe('head block', function () {
+  this.timeout(PROPERTY_TIMEOUT_MS);
   before(() => prepareCodec('zstd'));
 
   it('keeps what it was given, in that order, however it grows', () => {
@@ -143,7 +145,8 @@ describe('head block', () => {
   });
 });
 
-describe('encoding a head', () => {
+describe('encoding a head', function () {
+  this.timeout(PROPERTY_TIMEOUT_MS);
   it('writes the entries of any head sorted, without duplicates, with true figures', () => {
     fc.assert(
       fc.property(

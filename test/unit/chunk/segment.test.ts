@@ -12,6 +12,7 @@ import {
   columnsOf,
   type Entry,
   entriesOfHead,
+  PROPERTY_TIMEOUT_MS,
   propertyRuns,
   rangeOf,
   sortedDistinct,
@@ -47,7 +48,8 @@ const entriesOfSnapshot = ({ blocks, heads, symbols }: SegmentSnapshot): Entry[]
   ...heads.flatMap((head) => entriesOfHead(head, symbols)),
 ];
 
-describe('segment', () => {
+describe('segment', function () {
+  this.timeout(PROPERTY_TIMEOUT_MS);
   it('cuts a block once the head has the block size, and splits a push there', () => {
     const segment = new Segment(ID, { blockSize: 100, targetSize: 1 << 20 });
     expect(segment.append(rangeOf(numbered(25)))).to.deep.equal({
@@ -192,7 +194,8 @@ describe('segment', () => {
   });
 });
 
-describe('rebuilding blocks', () => {
+describe('rebuilding blocks', function () {
+  this.timeout(PROPERTY_TIMEOUT_MS);
   const options = { ...FORM, blockSize: 60, ...ROOM };
 
   it('leaves blocks alone that are in order', () => {

@@ -1,11 +1,12 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { splitByWindow } from '../../../src/chunk/time-window.ts';
-import { propertyRuns, rangeOf } from './entries.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns, rangeOf } from './entries.ts';
 
 const rangeAt = (times: readonly bigint[]) => rangeOf(times.map((time) => ({ time, line: 'x' })));
 
-describe('out-of-order window', () => {
+describe('out-of-order window', function () {
+  this.timeout(PROPERTY_TIMEOUT_MS);
   it('hands the range back as it is when nothing is too far behind', () => {
     const range = rangeAt([100n, 50n, 120n, 20n]);
     expect(splitByWindow(range, 100n, 100n)).to.deep.equal({ accepted: [range], tooFarBehind: [], newest: 120n });

@@ -11,11 +11,12 @@ import {
   writeUvarint,
   writeVarint64,
 } from '../../../src/chunk/varint.ts';
-import { propertyRuns } from './entries.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from './entries.ts';
 
 const anyInt64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
 
-describe('varint', () => {
+describe('varint', function () {
+  this.timeout(PROPERTY_TIMEOUT_MS);
   it('reads every uvarint it wrote, of the size it said', () => {
     fc.assert(
       fc.property(fc.maxSafeNat(), (value) => {
