@@ -22,7 +22,7 @@ const scratchOf = (size: number): Uint8Array => {
  *
  * The head's bytes are copied to the end of the buffer in one piece, and its lines moved down in place, each behind its time. The room
  * in front is what times and sections need in all, so that writing never catches up with reading. Measured at 124-byte lines
- * (test/bench/chunk/encode-head.bench.ts): 40 ns an entry;
+ * (test/bench/chunk/head.bench.ts): 40 ns an entry;
  * single lines cost 39 by copyWithin, 52 by set(subarray) and by 32-bit words, 61 by Buffer.copy, 180 byte by byte.
  */
 export const encodeHead = (head: HeadSnapshot, options: EncodeOptions): EncodedHead => {

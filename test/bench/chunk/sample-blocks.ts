@@ -22,6 +22,8 @@ export interface SampleBlock {
   readonly plain: Buffer;
 }
 
+const SYMBOLS = new SymbolTable();
+
 export const appendAll = (
   head: HeadBlock,
   columns: EntryColumns,
@@ -31,7 +33,7 @@ export const appendAll = (
 ): void => {
   const { bytes, lineOffsets, metadata } = columns;
   const run = { bytes, lineOffsets, metadata, timeWords: timeWordsOf(columns), first, end, lineBytes };
-  head.append(run, new SymbolTable());
+  head.append(run, SYMBOLS);
 };
 
 const sampleBlock = (number: number): SampleBlock => {
