@@ -61,7 +61,10 @@ const pushHandler = (services: NodeServices, options: GrpcServerOptions) => {
     const tenant = options.tenantOf(tenantMetadata(call));
     bodies.take(call.request.length);
     try {
-      const { refusal } = await services.push(tenant, await options.decodePushMessage(call.request, tenant));
+      const decoded = await options.decodePushMessage(call.request, tenant);
+      const outcome = await services.push(tenant, decoded);
+      options.metrics.pushes.count(tenant, decoded, outcome);
+      const { refusal } = outcome;
       if (refusal) throw new RefusedError(refusal);
     } finally {
       bodies.give(call.request.length);

@@ -33,7 +33,9 @@ export class PushHandlers {
         },
         tenant,
       );
-      const { refusal } = await this.#services.push(tenant, decoded);
+      const outcome = await this.#services.push(tenant, decoded);
+      options.metrics.pushes.count(tenant, decoded, outcome);
+      const { refusal } = outcome;
       if (refusal) await reply.refuse(pushStatusOf(refusal), refusal, '\n');
       else await reply.empty(204);
     } finally {

@@ -72,6 +72,7 @@ interface TailParameters {
   readonly limit: number;
   readonly delayMs: number;
   readonly isLog: boolean;
+  readonly categorizeLabels: boolean;
   readonly flags: readonly string[];
 }
 
@@ -121,7 +122,16 @@ export class TailHandlers {
     const delayMs = parseDelaySeconds(search) * 1000;
     const limit = parseLimit(search);
     const flags = encodingFlagsOf(request.headers['x-loki-response-encoding-flags']);
-    return { tenant, query, startNs, limit, delayMs, isLog: parseExpr(query).kind === 'log', flags };
+    return {
+      tenant,
+      query,
+      startNs,
+      limit,
+      delayMs,
+      isLog: parseExpr(query).kind === 'log',
+      categorizeLabels: flags.includes('categorize-labels'),
+      flags,
+    };
   }
 
   #serve(webSocket: WebSocket, parameters: TailParameters): void {

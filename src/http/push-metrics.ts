@@ -1,0 +1,66 @@
+import { Counter, type Registry } from 'prom-client';
+import type { DecodedPush, PushOutcome } from '../actors/node-services.ts';
+import type { RefusalCode } from '../protocol/refusal.ts';
+
+interface TenantCounts {
+  lines: number;
+  bytes: number;
+  /** Lines not accepted, by reason. */
+  readonly discarded: Map<string, number>;
+}
+
+/** Loki's words for why lines are discarded, as far as a refusal tells. */
+const reasonOf = (code: RefusalCode): string => code.toLowerCase();
+
+/** Pushes per tenant, over HTTP and gRPC: plain fields on the way, copied when metrics are asked for. */
+export class PushMetrics {
+  readonly #tenants = new Map<string, TenantCounts>();
+
+  constructor(registry: Registry) {
+    this.#addCounter(registry, 'loki_distributor_bytes_received_total', 'Line bytes accepted.', ({ bytes }) => bytes);
+    this.#addCounter(registry, 'loki_distributor_lines_received_total', 'Lines accepted.', ({ lines }) => lines);
+    const tenants = this.#tenants;
+    new Counter({
+      name: 'loki_discarded_samples_total',
+      help: 'Lines not accepted, by the reason of the refusal.',
+      labelNames: ['reason', 'tenant'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [tenant, { discarded }] of tenants) {
+          for (const [reason, count] of discarded) this.inc({ reason, tenant }, count);
+        }
+      },
+    });
+  }
+
+  count(tenant: string, push: DecodedPush, { acceptedLines, acceptedBytes, refusal }: PushOutcome): void {
+    const counts = this.#tenants.get(tenant) ?? this.#open(tenant);
+    counts.lines += acceptedLines;
+    counts.bytes += acceptedBytes;
+    if (!refusal) return;
+    const sent = push.streams.reduce((sum, { first, end }) => sum + end - first, 0);
+    const reason = reasonOf(refusal.code);
+    counts.discarded.set(reason, (counts.discarded.get(reason) ?? 0) + Math.max(0, sent - acceptedLines));
+  }
+
+  #open(tenant: string): TenantCounts {
+    const counts = { lines: 0, bytes: 0, discarded: new Map<string, number>() };
+    this.#tenants.set(tenant, counts);
+    return counts;
+  }
+
+  #addCounter(registry: Registry, name: string, help: string, read: (counts: TenantCounts) => number): void {
+    const tenants = this.#tenants;
+    new Counter({
+      name,
+      help,
+      labelNames: ['tenant'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [tenant, counts] of tenants) this.inc({ tenant }, read(counts));
+      },
+    });
+  }
+}

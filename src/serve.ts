@@ -1,0 +1,142 @@
+/** A node with its edges: what `ringlog serve` runs, until a signal ends it. */
+import { type Logger, pino } from 'pino';
+import { type Config, configYaml } from './config.ts';
+import { parseListenAddress } from './config-values.ts';
+import type { EdgeOptions } from './http/edge-options.ts';
+import { type RunningGrpcServer, startGrpcServer } from './http/grpc-server.ts';
+import { EdgeMetrics } from './http/metrics.ts';
+import { addNodeMetrics } from './http/node-metrics.ts';
+import { type RunningHttpServer, startHttpServer } from './http/server.ts';
+import { type RinglogNode, startNode } from './node.ts';
+import { decodePushBody, decodePushMessage } from './protocol/push-body.ts';
+import { resolveTenant } from './protocol/tenant.ts';
+
+const CONNECTIONS_MAX = 10_000;
+/** Request bodies in memory together, in bodies of the largest size. */
+const LARGEST_BODIES_IN_FLIGHT = 4;
+const STOPPING = 'Application is stopping';
+
+export interface RunningServer {
+  /** undefined when switched off. */
+  readonly httpAddress: string | undefined;
+  readonly grpcAddress: string | undefined;
+  readonly node: RinglogNode;
+  /** Stops accepting, answers what is running, keeps what is unflushed for the next start. */
+  close(): Promise<void>;
+}
+
+const edgeOptionsOf = (
+  config: Config,
+  version: string,
+  log: Logger,
+  stopReason: () => string | undefined,
+): EdgeOptions => {
+  const pushLimits = {
+    compressedBytesMax: config.server.max_push_size,
+    decompressedBytesMax: config.server.max_push_size,
+  };
+  const yaml = configYaml(config);
+  return {
+    tenantOf: (header) => resolveTenant(header, config.auth_enabled),
+    limitsOf: (tenant) => config.limits.limitsFor(tenant),
+    decodePush: ({ bytes, ...how }) => decodePushBody({ ...how, body: bytes, limits: pushLimits }),
+    decodePushMessage: (bytes) => decodePushMessage(bytes, pushLimits),
+    metrics: new EdgeMetrics(version),
+    log,
+    logLevel: {
+      get: () => log.level,
+      set: (level) => {
+        log.level = level;
+      },
+    },
+    configText: () => yaml,
+    stopReason,
+    nowMs: () => Date.now(),
+    bodyBytesMax: config.server.max_push_size,
+    bodyBytesInFlightMax: LARGEST_BODIES_IN_FLIGHT * config.server.max_push_size,
+    tailMaxDurationMs: config.querier.tail_max_duration,
+  };
+};
+
+/** Starts a node and what listens for it. @throws when an address is taken or the data folder cannot be used */
+export const startServer = async (config: Config, version: string, log: Logger): Promise<RunningServer> => {
+  let isStopping = false;
+  const options = edgeOptionsOf(config, version, log, () => (isStopping ? STOPPING : undefined));
+  const node = await startNode(config, { log });
+  addNodeMetrics(options.metrics.registry, () => node.figures());
+  const drainMs = config.server.graceful_shutdown_timeout;
+  let http: RunningHttpServer | undefined;
+  let grpc: RunningGrpcServer | undefined;
+  const close = async (): Promise<void> => {
+    isStopping = true;
+    await Promise.all([http?.close(), grpc?.close()]);
+    await node.stop();
+  };
+  try {
+    const httpListen = parseListenAddress(config.http_listen);
+    const grpcListen = parseListenAddress(config.grpc_listen);
+    if (grpcListen) {
+      const receiveBytesMax = config.server.grpc_max_receive_size;
+      grpc = await startGrpcServer(node.services, { ...options, ...grpcListen, receiveBytesMax, drainMs });
+    }
+    if (httpListen) {
+      const requestTimeoutMs = config.server.http_read_timeout;
+      http = await startHttpServer(node.services, {
+        ...options,
+        ...httpListen,
+        requestTimeoutMs,
+        connectionsMax: CONNECTIONS_MAX,
+        drainMs,
+      });
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { httpAddress: http?.address, grpcAddress: grpc?.address, node, close };
+};
+
+/** Resolves at the first SIGTERM or SIGINT; a second one ends the process with 1. */
+const untilSignal = (log: Logger): Promise<NodeJS.Signals> =>
+  new Promise((resolve) => {
+    const onSignal = (signal: NodeJS.Signals): void => {
+      for (const name of ['SIGTERM', 'SIGINT'] as const) {
+        process.off(name, onSignal);
+        process.on(name, () => {
+          log.warn('asked to stop again: not waiting any longer');
+          process.exit(1);
+        });
+      }
+      resolve(signal);
+    };
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
+  });
+
+/** Runs a node until it is told to stop. @returns the exit code */
+export const serve = async (config: Config, version: string): Promise<number> => {
+  const log = pino({ level: config.log_level, base: null }, pino.destination({ dest: 2, sync: true }));
+  const signalled = untilSignal(log);
+  const started = performance.now();
+  const server = await startServer(config, version, log);
+  log.info(
+    {
+      version,
+      http: server.httpAddress ?? 'off',
+      grpc: server.grpcAddress ?? 'off',
+      dataDir: config.data_dir,
+      startMs: Math.round(performance.now() - started),
+    },
+    'ringlog is serving',
+  );
+  const signal = await signalled;
+  log.info({ signal }, 'stopping');
+  try {
+    await server.close();
+  } catch (error) {
+    log.error({ err: error }, 'did not stop cleanly');
+    return 1;
+  }
+  log.info('stopped');
+  return 0;
+};
