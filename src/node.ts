@@ -36,6 +36,13 @@ export interface NodeDeps {
   readonly index?: IndexStore;
   /** In [0, 1). */
   readonly chance?: () => number;
+  /** Threads shared with other nodes of the process; not closed by the node. */
+  readonly workers?: NodeWorkers;
+}
+
+export interface NodeWorkers {
+  readonly cut: WorkerPool<CutWorkerTask, unknown>;
+  readonly scan: WorkerPool<ScanTask, ScanResult>;
 }
 
 export interface RinglogNode {
@@ -63,16 +70,16 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
   const { clock = systemClock, log, chance = Math.random } = deps;
   const chunks = deps.chunks ?? (await FileChunkStore.open(await folderOf(config, 'chunks')));
   const index = deps.index ?? (await LmdbIndexStore.open({ path: await folderOf(config, 'index'), clock }));
-  const pools = startPools(config);
-  const node = new LocalNode(optionsOf(config, pools.cut.size), {
+  const { cut, scan } = deps.workers ?? startWorkers(config);
+  const node = new LocalNode(optionsOf(config, cut.size), {
     clock,
     chance,
     chunks,
     index,
     reader: new SchemaIndexReader(index, config.schema),
-    cut: (task) => pools.cut.run(task) as Promise<BlockData>,
-    encode: (task) => pools.cut.run(task) as Promise<EncodedChunk>,
-    execute: (request, sources, signal) => queryEvents(request, sources, { scanPool: pools.scan, clock }, signal),
+    cut: (task) => cut.run(task) as Promise<BlockData>,
+    encode: (task) => cut.run(task) as Promise<EncodedChunk>,
+    execute: (request, sources, signal) => queryEvents(request, sources, { scanPool: scan, clock }, signal),
     report: (problem, error) => log?.error({ err: error }, problem),
   });
   return {
@@ -84,7 +91,7 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
       try {
         await node.stop(deadlineMs);
       } finally {
-        await Promise.all([pools.cut.close(), pools.scan.close()]);
+        if (!deps.workers) await Promise.all([cut.close(), scan.close()]);
         await Promise.all([chunks.close(), index.close()]);
       }
     },
@@ -97,12 +104,8 @@ const folderOf = async ({ data_dir }: Config, name: string): Promise<string> => 
   return folder;
 };
 
-interface Pools {
-  readonly cut: WorkerPool<CutWorkerTask, unknown>;
-  readonly scan: WorkerPool<ScanTask, ScanResult>;
-}
-
-const startPools = ({ ingester, querier }: Config): Pools => {
+/** The worker threads a node with this configuration starts. */
+export const startWorkers = ({ ingester, querier }: Pick<Config, 'ingester' | 'querier'>): NodeWorkers => {
   const cutWorkers = ingester.cut_workers || coreCount();
   const queueMax = CUTS_PER_WORKER * cutWorkers + ingester.concurrent_flushes + CUT_QUEUE_SPARE;
   return {

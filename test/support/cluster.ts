@@ -1,30 +1,9 @@
 import { type Config, type ConfigInput, loadConfig } from '../../src/config.ts';
-import { type NodeDeps, type RinglogNode, startNode } from '../../src/node.ts';
-import type { EntryRange } from '../../src/protocol/entry-columns.ts';
+import { type NodeDeps, type NodeWorkers, type RinglogNode, startNode, startWorkers } from '../../src/node.ts';
 import type { LogStream, QueryRequest } from '../../src/query/query-messages.ts';
-import { columnsOf, type TestEntry } from './entries.ts';
+import { MS_NS, T0_NS } from './entries.ts';
 import { MemoryChunkStore } from './stores/memory-chunk-store.ts';
 import { MemoryIndexStore } from './stores/memory-index-store.ts';
-
-export const T0_MS = Date.UTC(2024, 2, 10, 12);
-export const MS_NS = 1_000_000n;
-export const T0_NS = BigInt(T0_MS) * MS_NS;
-
-/** Entry at T0 + `ms`. */
-export const entryAt = (ms: number, line: string): TestEntry => ({ timeNs: T0_NS + BigInt(ms) * MS_NS, line });
-
-/** A push as it comes from a decoder: all streams over one set of columns. */
-export const pushOf = (streams: Readonly<Record<string, readonly TestEntry[]>>) => {
-  const columns = columnsOf(Object.values(streams).flat());
-  let first = 0;
-  return {
-    streams: Object.entries(streams).map(([labels, entries]): EntryRange & { labelText: Uint8Array } => {
-      const range = { columns, first, end: first + entries.length, labelText: Buffer.from(labels) };
-      first = range.end;
-      return range;
-    }),
-  };
-};
 
 /** Small enough that a test cuts blocks and fills chunks, and open to entries of any age. */
 export const testConfig = (settings: ConfigInput = {}): Config =>
@@ -55,6 +34,14 @@ export const testConfig = (settings: ConfigInput = {}): Config =>
     },
   });
 
+let workers: NodeWorkers | undefined;
+
+/** Threads take a second to start under tsx: all nodes of a test run share them. They do not keep the process alive. */
+export const sharedWorkers = (): NodeWorkers => {
+  workers ??= startWorkers(testConfig());
+  return workers;
+};
+
 export interface TestNode {
   readonly node: RinglogNode;
   readonly chunks: MemoryChunkStore;
@@ -76,7 +63,7 @@ export const startTestNode = async (
     warn: (_fields: object, text: string) => problems.push(text),
     error: (_fields: object, text: string) => problems.push(text),
   };
-  const node = await startNode(testConfig(settings), { log, ...deps, chunks, index });
+  const node = await startNode(testConfig(settings), { log, workers: sharedWorkers(), ...deps, chunks, index });
   return { node, chunks, index, problems };
 };
 

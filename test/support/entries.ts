@@ -39,3 +39,23 @@ export const rangeOf = (entries: readonly TestEntry[]): EntryRange => ({
 });
 
 export const labelsOf = (text: string) => parseLabelText(Buffer.from(text));
+
+export const T0_MS = Date.UTC(2024, 2, 10, 12);
+export const MS_NS = 1_000_000n;
+export const T0_NS = BigInt(T0_MS) * MS_NS;
+
+/** Entry at T0 + `ms`. */
+export const entryAt = (ms: number, line: string): TestEntry => ({ timeNs: T0_NS + BigInt(ms) * MS_NS, line });
+
+/** A push as it comes from a decoder: all streams over one set of columns. */
+export const pushOf = (streams: Readonly<Record<string, readonly TestEntry[]>>) => {
+  const columns = columnsOf(Object.values(streams).flat());
+  let first = 0;
+  return {
+    streams: Object.entries(streams).map(([labels, entries]): EntryRange & { labelText: Uint8Array } => {
+      const range = { columns, first, end: first + entries.length, labelText: Buffer.from(labels) };
+      first = range.end;
+      return range;
+    }),
+  };
+};
