@@ -22,7 +22,10 @@ export interface Pipeline {
   readonly requiredLiterals: readonly RequiredLiteral[];
   /** True if there is no stage at all after what requiredLiterals fully decide: a hit of the (single-alternative) literals is a kept line. */
   readonly isDecidedByLiterals: boolean;
-  /** True if labels of an entry can differ from the stream's (parsers, label_format, drop, keep): else they are fixed per stream. */
+  /**
+   * True if stages can make labels of an entry differ from the stream's (parsers, label_format, drop, keep, filters that mark errors):
+   * else they are fixed per stream, but for structured metadata, which is always the entry's own.
+   */
   readonly changesLabels: boolean;
   /** True if the line can be rewritten (line_format, decolorize, unpack). */
   readonly changesLine: boolean;
@@ -49,6 +52,10 @@ export interface PipelineRun {
   /** Value of a label now ("" when missing): stream, metadata or parsed; `__error__` too. */
   get(name: string): string;
   readonly error: string;
+  /** The error is a parser's and the query asked to keep it (LabelHints.preserveError): it does not fail a metric query. */
+  readonly isErrorPreserved: boolean;
+  /** True if the label exists, also with the value "" (which `by (name)` keeps apart from missing). */
+  has(name: string): boolean;
   /** Final labels as sorted flat pairs, with __error__ and __error_details__ when set. Allocates: call it per distinct key, not per line. */
   finalLabels(): readonly string[];
   /** Split by origin, for categorize-labels: stream labels, structured metadata, parsed. */

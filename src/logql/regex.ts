@@ -1,0 +1,177 @@
+/**
+ * Go's regular expressions over lines and label values. re2js matches in linear time and refuses what Go refuses; around it, patterns that
+ * are only literals are searched as bytes, and literals that a match must contain are looked for first.
+ */
+import { RE2JS } from 're2js';
+import {
+  type LiteralChoice,
+  type LiteralShape,
+  literalShapes,
+  matchesAllButEmpty,
+  matchesEverything,
+  pureLiterals,
+  requiredLiterals,
+} from './regex-literals.ts';
+import { parseRegex, type RegexNode } from './regex-syntax.ts';
+import { ByteFinder } from './stages/byte-finder.ts';
+import { isAscii } from './stages/text-cache.ts';
+import { parseError } from './syntax-error.ts';
+
+const ASCII_ONLY = /^[\0-\x7f]*$/;
+
+/** Named groups of a valid pattern, in order; `(?:` before the bracket is an escaped one's business, so backslashes are counted. */
+const GROUP_NAME = /(?<!\\)((?:\\\\)*)\(\?P?<([A-Za-z0-9_]+)>/g;
+
+/**
+ * @returns the compiled regex; of groups that share a name (Go allows it, re2js does not) the names are dropped
+ * @throws Error whose message is Go's: `error parsing regexp: missing closing ]: …`
+ */
+export const compileGoRegex = (pattern: string, { dotMatchesNewline = false } = {}): RE2JS => {
+  const flags = dotMatchesNewline ? RE2JS.DOTALL : 0;
+  const names = groupNames(pattern);
+  const isAmbiguous = new Set(names).size < names.length;
+  return RE2JS.compile(isAmbiguous ? pattern.replaceAll(GROUP_NAME, '$1(') : pattern, flags);
+};
+
+/** Names of the groups of a pattern, in order, with repetitions. */
+export const groupNames = (pattern: string): readonly string[] =>
+  [...pattern.matchAll(GROUP_NAME)].map((match) => match[2]!);
+
+/** The compiled regex, or the text of Go's error. */
+export const tryCompileRegex = (pattern: string): { readonly regex: RE2JS } | { readonly error: string } => {
+  try {
+    return { regex: compileGoRegex(pattern) };
+  } catch (error) {
+    return { error: (error as Error).message };
+  }
+};
+
+/** @throws RefusedError `INVALID_QUERY` with Go's text if the pattern does not parse */
+export const compileRegex = (pattern: string): RE2JS => {
+  const compiled = tryCompileRegex(pattern);
+  if ('error' in compiled) throw parseError(compiled.error);
+  return compiled.regex;
+};
+
+/** Line text for re2js: latin1 is right and cheap for ASCII lines, others are decoded. */
+export const regexText = (bytes: Buffer, start: number, end: number): string =>
+  bytes.toString(isAscii(bytes, start, end) ? 'latin1' : 'utf8', start, end);
+
+/** A search in lines, unanchored. */
+export interface LineTest {
+  test(bytes: Buffer, start: number, end: number): boolean;
+  /** Every line that passes contains one of these; undefined if nothing can be said. */
+  readonly required: readonly Buffer[] | undefined;
+  /** True if containing one of `required` is all there is to it. */
+  readonly isExact: boolean;
+}
+
+const EVERYTHING: LineTest = { test: () => true, required: undefined, isExact: false };
+const NOT_EMPTY: LineTest = { test: (_, start, end) => end > start, required: undefined, isExact: false };
+
+/** Lines that contain one of the texts. */
+export const literalTest = (texts: readonly string[]): LineTest => {
+  if (texts.includes('')) return EVERYTHING;
+  const needles = texts.map((text) => Buffer.from(text, 'utf8'));
+  const finders = needles.map((needle) => new ByteFinder(needle));
+  const only = finders.length === 1 ? finders[0]! : undefined;
+  return {
+    test:
+      only === undefined
+        ? (bytes, start, end) => finders.some((finder) => finder.isIn(bytes, start, end))
+        : (bytes, start, end) => only.indexIn(bytes, start, end) >= 0,
+    required: needles,
+    isExact: true,
+  };
+};
+
+const foldedTest = ({ texts }: LiteralChoice): LineTest => {
+  if (texts.includes('')) return EVERYTHING;
+  if (texts.every((text) => ASCII_ONLY.test(text))) {
+    const finders = texts.map((text) => new ByteFinder(Buffer.from(text), true));
+    return {
+      test: (bytes, start, end) => finders.some((finder) => finder.isIn(bytes, start, end)),
+      required: undefined,
+      isExact: false,
+    };
+  }
+  const needles = texts.map((text) => text.toLowerCase());
+  const test = (bytes: Buffer, start: number, end: number): boolean => {
+    const line = bytes.toString('utf8', start, end).toLowerCase();
+    return needles.some((needle) => line.includes(needle));
+  };
+  return { test, required: undefined, isExact: false };
+};
+
+const engineTest = (pattern: string, node: RegexNode | undefined): LineTest => {
+  const regex = compileGoRegex(pattern);
+  const texts = node === undefined ? undefined : requiredLiterals(node);
+  const required = texts?.map((text) => Buffer.from(text, 'utf8'));
+  const finders = required?.map((needle) => new ByteFinder(needle));
+  const test = (bytes: Buffer, start: number, end: number): boolean => {
+    if (finders !== undefined && !finders.some((finder) => finder.isIn(bytes, start, end))) return false;
+    return regex.test(regexText(bytes, start, end));
+  };
+  return { test, required, isExact: false };
+};
+
+/**
+ * `|~ "pattern"`. Loki's rewriting into literal searches shows in two places, both kept: `.+` keeps every line that is not empty, and a
+ * case-insensitive literal folds letters one to one (no ſ for s).
+ * @throws Error with Go's text
+ */
+export const compileLineRegex = (pattern: string): LineTest => {
+  compileGoRegex(pattern);
+  const node = parseRegex(pattern);
+  if (node === undefined) return engineTest(pattern, node);
+  if (matchesEverything(node)) return EVERYTHING;
+  if (matchesAllButEmpty(node)) return NOT_EMPTY;
+  const literals = pureLiterals(node);
+  if (literals === undefined) return engineTest(pattern, node);
+  return literals.ignoresCase ? foldedTest(literals) : literalTest(literals.texts);
+};
+
+const REMEMBERED_VALUES_MAX = 1000;
+
+/** Label values repeat: the answer for a value is kept. */
+const remembering = (test: (value: string) => boolean): ((value: string) => boolean) => {
+  const answers = new Map<string, boolean>();
+  return (value) => {
+    const known = answers.get(value);
+    if (known !== undefined) return known;
+    if (answers.size >= REMEMBERED_VALUES_MAX) answers.clear();
+    const answer = test(value);
+    answers.set(value, answer);
+    return answer;
+  };
+};
+
+const shapeTest = ({ text, isOpenAtStart, isOpenAtEnd }: LiteralShape): ((value: string) => boolean) => {
+  if (isOpenAtStart) return isOpenAtEnd ? (value) => value.includes(text) : (value) => value.endsWith(text);
+  return isOpenAtEnd ? (value) => value.startsWith(text) : (value) => value === text;
+};
+
+const shapesTest = (shapes: readonly LiteralShape[]): ((value: string) => boolean) => {
+  const exact = new Set(shapes.filter((shape) => !shape.isOpenAtStart && !shape.isOpenAtEnd).map(({ text }) => text));
+  const others = shapes.filter((shape) => shape.isOpenAtStart || shape.isOpenAtEnd).map(shapeTest);
+  if (others.length === 0) return (value) => exact.has(value);
+  return (value) => exact.has(value) || others.some((test) => test(value));
+};
+
+/**
+ * `=~ "pattern"` on a value: fully anchored. Selectors let `.` match a newline, filters in a pipeline do not, but for `.*` beside a
+ * literal and `.*` and `.+` alone.
+ * @throws Error with Go's text
+ */
+export const compileValueRegex = (
+  pattern: string,
+  { dotMatchesNewline }: { readonly dotMatchesNewline: boolean },
+): ((value: string) => boolean) => {
+  const regex = compileGoRegex(pattern, { dotMatchesNewline });
+  const node = parseRegex(pattern);
+  if (node === undefined) return remembering((value) => regex.testExact(value));
+  const shapes = literalShapes(node);
+  if (shapes !== undefined) return shapes.length === 1 ? shapeTest(shapes[0]!) : shapesTest(shapes);
+  if (matchesEverything(node)) return () => true;
+  return matchesAllButEmpty(node) ? (value) => value !== '' : remembering((value) => regex.testExact(value));
+};

@@ -1,0 +1,47 @@
+/**
+ * Label filters that directly follow a parser, tried as soon as the parser has set their label. Only a shortcut: the filter would drop the
+ * line anyway, whatever the rest of the line holds, since the first value a parser finds is final.
+ */
+import type { LabelFilter } from '../ast.ts';
+import type { Entry } from './entry.ts';
+import { compileLabelFilter, simpleParts } from './label-filter.ts';
+import type { CompiledStage, RunStage } from './stage.ts';
+
+export type EarlyTest = (id: number) => boolean;
+
+interface EarlyFilter {
+  readonly name: string;
+  readonly stage: CompiledStage;
+}
+
+const compileSimpleParts = (filters: readonly LabelFilter[]): readonly EarlyFilter[] =>
+  filters.flatMap(simpleParts).map(({ name, filter }) => ({ name, stage: compileLabelFilter(filter) }));
+
+export class EarlyFilters {
+  readonly #filters: readonly LabelFilter[];
+  #compiled: readonly EarlyFilter[] | undefined;
+
+  /** The filters are compiled when first used: what is wrong with one is reported by its own stage. */
+  constructor(filters: readonly LabelFilter[]) {
+    this.#filters = filters;
+  }
+
+  /** A test for a label just set: false if a filter on it drops the line. undefined if there is no filter. */
+  start(entry: Entry): EarlyTest | undefined {
+    this.#compiled ??= compileSimpleParts(this.#filters);
+    if (this.#compiled.length === 0) return undefined;
+    const tests: (RunStage[] | undefined)[] = [];
+    for (const { name, stage } of this.#compiled) {
+      const id = entry.id(name);
+      const list = tests[id] ?? [];
+      list.push(stage.start(entry));
+      tests[id] = list;
+    }
+    return (id) => {
+      const list = tests[id];
+      if (list === undefined) return true;
+      for (let index = 0; index < list.length; index++) if (!list[index]!(entry)) return false;
+      return true;
+    };
+  }
+}
