@@ -179,9 +179,10 @@ const openSegment = (
   { columns, first }: EntryRange,
   { segmentLimits, nextSegmentId, chunkFormatAt }: StreamSurroundings,
 ): HeldSegment => {
-  const last = cell.segments.at(-1)?.segment.lastEntry ?? cell.last;
+  const previous = cell.segments.at(-1)?.segment;
+  const last = previous?.lastEntry ?? cell.last;
   cell.last = undefined;
-  const segment = new Segment(nextSegmentId(), segmentLimits, last);
+  const segment = new Segment(nextSegmentId(), segmentLimits, last, previous?.headRoom);
   const version = chunkFormatAt(columns.times[first] as bigint);
   const held = { segment, version, sealedFor: undefined, isFlushing: false, cuttingBytes: 0 };
   cell.segments.push(held);

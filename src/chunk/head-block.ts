@@ -76,6 +76,11 @@ export class HeadBlock {
     this.#bytes = new Uint8Array(this.#memory, ENTRY_COLUMNS_SIZE * capacity);
   }
 
+  /** Bytes of lines with their framing. */
+  get byteCount(): number {
+    return this.#byteCount;
+  }
+
   get memoryBytes(): number {
     return this.#memory.byteLength + (this.#metadata?.memoryBytes ?? 0);
   }

@@ -29,6 +29,12 @@ export interface HeadCut {
   readonly head: HeadSnapshot;
 }
 
+/** What a head needed: the next one of the stream gets as much at once, so that it seldom has to grow (and copy). */
+export interface HeadRoom {
+  readonly entries: number;
+  readonly bytes: number;
+}
+
 interface Cut extends HeadCut {
   readonly memoryBytes: number;
   isTaken: boolean;
@@ -56,6 +62,7 @@ export class Segment {
   #head: HeadBlock | undefined = undefined;
   #symbols: SymbolTable | undefined = undefined;
   #last: LastEntry | undefined;
+  #room: HeadRoom | undefined;
   #nextNumber = 0;
   #compressionRatio = COMPRESSION_GUESS;
   #isOverlapping = false;
@@ -67,11 +74,16 @@ export class Segment {
   /** Σ bytes of finished blocks. */
   compressedBytes = 0;
 
-  /** `last`: the `lastEntry` of the stream's previous segment. */
-  constructor(id: SegmentId, limits: SegmentLimits, last?: LastEntry) {
+  /** `last` and `room`: `lastEntry` and `headRoom` of the stream's previous segment. */
+  constructor(id: SegmentId, limits: SegmentLimits, last?: LastEntry, room?: HeadRoom) {
     this.id = id;
     this.#limits = limits;
     this.#last = last;
+    this.#room = room;
+  }
+
+  get headRoom(): HeadRoom | undefined {
+    return this.#room;
   }
 
   get isEmpty(): boolean {
@@ -230,7 +242,7 @@ export class Segment {
   /** Gives the number of duplicates. */
   #appendToHead(columns: EntryColumns, first: number, end: number, lineBytes: number): number {
     const { bytes, lineOffsets, metadata } = columns;
-    this.#head ??= newHead(end - first, bytes, lineOffsets, first, end);
+    this.#head ??= newHead(this.#room, bytes, lineOffsets, first, end);
     const run = { bytes, lineOffsets, timeWords: timeWordsOf(columns), metadata, first, end, lineBytes };
     const counts = this.#head.append(run, this.#symbols ?? NO_SYMBOLS);
     this.count += counts.accepted;
@@ -262,6 +274,7 @@ export class Segment {
     this.#sealedMin = this.minTime;
     this.#sealedMax = this.maxTime;
     this.#last = closed.lastEntry();
+    this.#room = roomFor(closed);
     this.#cuts.push({
       number: this.#nextNumber,
       head: closed.snapshot(),
@@ -274,9 +287,15 @@ export class Segment {
   }
 }
 
-/** Room for what comes now, so that a stream that gets one short line holds little more than it. */
+/** A tenth more than this head held. */
+const roomFor = (head: HeadBlock): HeadRoom => ({
+  entries: Math.ceil(head.count * 1.1),
+  bytes: Math.ceil(head.byteCount * 1.1),
+});
+
+/** Room for what comes now, or for what the head before it held: a stream that gets one short line holds little more than it. */
 const newHead = (
-  entries: number,
+  room: HeadRoom | undefined,
   bytes: Uint8Array,
   lineOffsets: Uint32Array,
   first: number,
@@ -284,5 +303,6 @@ const newHead = (
 ): HeadBlock => {
   const last = lineOffsets[end - 1]!;
   const size = lineStartAt(bytes, last) + lineLengthAt(bytes, last) - lineOffsets[first]!;
-  return new HeadBlock(Math.min(entries, FIRST_CAPACITY_MAX), size);
+  const entries = Math.max(Math.min(end - first, FIRST_CAPACITY_MAX), room?.entries ?? 0);
+  return new HeadBlock(entries, Math.max(size, room?.bytes ?? 0));
 };
