@@ -12,6 +12,10 @@ interface TenantCounts {
 /** Loki's words for why lines are discarded, as far as a refusal tells. */
 const reasonOf = (code: RefusalCode): string => code.toLowerCase();
 
+/** Tenants counted by name; more of them are counted together. A bound on memory and on the answer's size. */
+const TENANTS_MAX = 10_000;
+const OTHER_TENANTS = 'other';
+
 /** Pushes per tenant, over HTTP and gRPC: plain fields on the way, copied when metrics are asked for. */
 export class PushMetrics {
   readonly #tenants = new Map<string, TenantCounts>();
@@ -45,8 +49,11 @@ export class PushMetrics {
   }
 
   #open(tenant: string): TenantCounts {
+    const name = this.#tenants.size < TENANTS_MAX ? tenant : OTHER_TENANTS;
+    const known = this.#tenants.get(name);
+    if (known) return known;
     const counts = { lines: 0, bytes: 0, discarded: new Map<string, number>() };
-    this.#tenants.set(tenant, counts);
+    this.#tenants.set(name, counts);
     return counts;
   }
 
