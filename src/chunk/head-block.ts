@@ -2,7 +2,7 @@ import { crc32c } from './checksum.ts';
 import { areBytesEqual, lineLengthAt, lineStartAt } from './line-bounds.ts';
 import type { HeadSnapshot } from './memory-format.ts';
 import { MetadataColumns } from './metadata-columns.ts';
-import type { SymbolTable } from './symbol-table.ts';
+import { SymbolTable } from './symbol-table.ts';
 import { compareInt64, int64 } from './varint.ts';
 
 /** A run of entries that goes into a head: [first, end) of a push's columns. Borrowed for the call. */
@@ -38,6 +38,7 @@ const GAP_SIZE_MAX = 64;
 const COMPARED_MAX = 16;
 /** Entries looked at behind one checksum: hostile lines may share it, and a duplicate kept is dropped by every read. */
 const CANDIDATES_MAX = 8;
+const NO_SYMBOLS = new SymbolTable();
 /** A time (2 words) and a line offset (1 word). */
 const WORDS_PER_ENTRY = 3;
 const ENTRY_COLUMNS_SIZE = 12;
@@ -94,10 +95,13 @@ export class HeadBlock {
     return int64(this.#maxLow, this.#maxHigh);
   }
 
-  /** The last entry, as the next head or segment needs it to know a repetition. Copies the line. */
+  /**
+   * The last entry, as the next head or segment needs it to know a repetition; undefined if it has metadata (repetitions of such an
+   * entry across a cut are left to the readers). Copies the line.
+   */
   lastEntry(): LastEntry | undefined {
     const index = this.#last;
-    if (index < 0) return undefined;
+    if (index < 0 || this.#metadata?.isEqual(index, undefined, NO_SYMBOLS) === false) return undefined;
     const offset = this.#words[2 * this.#capacity + index]!;
     const start = lineStartAt(this.#bytes, offset);
     return {
@@ -124,8 +128,8 @@ export class HeadBlock {
   }
 
   /**
-   * Appends the run without exact duplicates: entries equal in time, line and metadata to one at the highest time so far, or equal in
-   * time and line to the last one. Duplicates among late entries stay until the block is cut (`isSorted` tells readers).
+   * Appends the run without exact duplicates: entries equal in time, line and metadata to one at the highest time so far, or to the
+   * last one. Duplicates among late entries stay until the block is cut (`isSorted` tells readers).
    */
   append(run: EntryRun, symbols: SymbolTable): AppendCounts {
     const { first, end } = run;
@@ -193,7 +197,7 @@ export class HeadBlock {
       return true;
     }
     const order = compareInt64(low, high, this.#maxLow, this.#maxHigh);
-    if (this.#isSame(this.#last, low, high, offset, length)) return false;
+    if (order !== 0 && this.#isLike(this.#last, low, high, offset, length, pairs, symbols)) return false;
     if (order === 0) return this.#isNewAtNewest(offset, length, pairs, symbols);
     this.isSorted = false;
     if (compareInt64(low, high, this.#minLow, this.#minHigh) < 0) {
@@ -213,8 +217,7 @@ export class HeadBlock {
   /** For an entry at the highest time: is there none like it? */
   #isNewAtNewest(offset: number, length: number, pairs: readonly string[] | undefined, symbols: SymbolTable): boolean {
     const isLike = (index: number): boolean =>
-      this.#isSame(index, this.#maxLow, this.#maxHigh, offset, length) &&
-      (this.#metadata?.isEqual(index, pairs, symbols) ?? pairs === undefined);
+      this.#isLike(index, this.#maxLow, this.#maxHigh, offset, length, pairs, symbols);
     if (this.count - this.#newestStart < COMPARED_MAX) {
       for (let index = this.#newestStart; index < this.count; index += 1) if (isLike(index)) return this.#drop(index);
       return true;
@@ -264,6 +267,20 @@ export class HeadBlock {
     if (lineLengthAt(this.#bytes, other) !== length) return false;
     const bytes = this.#bytes;
     return areBytesEqual(bytes, lineStartAt(bytes, other), bytes, lineStartAt(bytes, offset), length);
+  }
+
+  /** Is entry `index` the same in time, line and metadata? */
+  #isLike(
+    index: number,
+    low: number,
+    high: number,
+    offset: number,
+    length: number,
+    pairs: readonly string[] | undefined,
+    symbols: SymbolTable,
+  ): boolean {
+    if (!this.#isSame(index, low, high, offset, length)) return false;
+    return this.#metadata?.isEqual(index, pairs, symbols) ?? pairs === undefined;
   }
 
   #appendMetadata(index: number, pairs: readonly string[] | undefined, symbols: SymbolTable): void {

@@ -256,12 +256,12 @@ export class Segment {
     const last = this.#last;
     if (this.#head || !last) return 0;
     const words = timeWordsOf(columns);
-    const { bytes, lineOffsets } = columns;
+    const { bytes, lineOffsets, metadata } = columns;
     const { length } = last.line;
     let next = first;
     while (next < end && words[2 * next] === last.timeLow && words[2 * next + 1] === last.timeHigh) {
       const offset = lineOffsets[next]!;
-      if (lineLengthAt(bytes, offset) !== length) break;
+      if (metadata?.has(next) || lineLengthAt(bytes, offset) !== length) break;
       if (!areBytesEqual(bytes, lineStartAt(bytes, offset), last.line, 0, length)) break;
       next += 1;
     }

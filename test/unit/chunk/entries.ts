@@ -67,16 +67,6 @@ export const sortedDistinct = (entries: readonly Entry[]): Entry[] => {
     .filter((entry) => !seen.has(keyOf(entry)) && seen.add(keyOf(entry)));
 };
 
-/** Loki's rule for a stream: an entry equal in time and line to the one before it is dropped. */
-export const withoutRepetitions = (entries: readonly Entry[]): Entry[] => {
-  const kept: Entry[] = [];
-  for (const entry of entries) {
-    const last = kept.at(-1);
-    if (last?.time !== entry.time || last.line !== entry.line) kept.push(entry);
-  }
-  return kept;
-};
-
 const line = fc.oneof(
   fc.constantFrom('', 'a', 'b', 'ab', 'x'.repeat(70), 'y'.repeat(70), 'z'.repeat(200)),
   fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes).toString('latin1')),

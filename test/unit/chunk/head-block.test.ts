@@ -15,7 +15,6 @@ import {
   PROPERTY_TIMEOUT_MS,
   propertyRuns,
   sortedDistinct,
-  withoutRepetitions,
 } from './entries.ts';
 
 const T = 1_700_000_000_000_000_000n;
@@ -158,7 +157,7 @@ describe('encoding a head', function () {
           for (const push of pushes) if (push.length > 0) append(push, gap);
           if (head.count === 0) return;
           const block = encoded(sections);
-          const kept = sortedDistinct(withoutRepetitions(pushes.flat()));
+          const kept = sortedDistinct(pushes.flat());
           expect(block.entries).to.deep.equal(
             kept.map(({ time, line, metadata }) => ({
               time: String(time),

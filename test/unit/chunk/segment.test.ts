@@ -16,7 +16,6 @@ import {
   propertyRuns,
   rangeOf,
   sortedDistinct,
-  withoutRepetitions,
 } from './entries.ts';
 
 const T = 1_700_000_000_000_000_000n;
@@ -243,7 +242,7 @@ describe('rebuilding blocks', function () {
             ]);
             return entries.map(({ time, line, metadata }) => ({ time: BigInt(time), line, metadata }));
           });
-          const all = withoutRepetitions(pushes.flat()).map(({ time, line, metadata = [] }) => ({
+          const all = pushes.flat().map(({ time, line, metadata = [] }) => ({
             time,
             line,
             metadata: version === 4 ? metadata : [],
