@@ -3,6 +3,7 @@ import { type Logger, pino } from 'pino';
 import { type Config, configYaml } from './config.ts';
 import { parseListenAddress } from './config-values.ts';
 import type { EdgeOptions } from './http/edge-options.ts';
+import { addEventLoopMetrics } from './http/event-loop-metrics.ts';
 import { type RunningGrpcServer, startGrpcServer } from './http/grpc-server.ts';
 import { EdgeMetrics } from './http/metrics.ts';
 import { addNodeMetrics } from './http/node-metrics.ts';
@@ -64,6 +65,7 @@ export const startServer = async (config: Config, version: string, log: Logger):
   const options = edgeOptionsOf(config, version, log, () => (isStopping ? STOPPING : undefined));
   const node = await startNode(config, { log });
   addNodeMetrics(options.metrics.registry, () => node.figures());
+  const stopEventLoopMetrics = addEventLoopMetrics(options.metrics.registry);
   const drainMs = config.server.graceful_shutdown_timeout;
   let http: RunningHttpServer | undefined;
   let grpc: RunningGrpcServer | undefined;
@@ -71,6 +73,7 @@ export const startServer = async (config: Config, version: string, log: Logger):
     isStopping = true;
     await Promise.all([http?.close(), grpc?.close()]);
     await node.stop();
+    stopEventLoopMetrics();
   };
   try {
     const httpListen = parseListenAddress(config.http_listen);

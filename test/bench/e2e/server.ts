@@ -1,5 +1,5 @@
 /** A ringlog node as a process of its own, so that its CPU and memory can be told from the load generator's. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import path from 'node:path';
@@ -38,6 +38,11 @@ const waitReady = async (url: string, child: ChildProcess): Promise<void> => {
   throw new Error('the node was not ready after 10 s');
 };
 
+/** Compiles the sources: what is measured is what is installed. */
+export const build = (): void => {
+  execFileSync('npm', ['run', '--silent', 'build'], { cwd: ROOT, stdio: 'inherit' });
+};
+
 /** Starts `ringlog serve` on loopback; `configFile` is optional YAML. */
 export const startServer = async (dataDir: string, configFile?: string): Promise<RunningServer> => {
   const port = await freePort();
@@ -52,7 +57,7 @@ export const startServer = async (dataDir: string, configFile?: string): Promise
     dataDir,
   ];
   if (configFile) flags.push('--config', configFile);
-  const child = spawn(process.execPath, [path.join(ROOT, 'bin/ringlog.js'), ...flags], {
+  const child = spawn(process.execPath, [path.join(ROOT, 'dist/src/cli.js'), ...flags], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const url = `http://127.0.0.1:${port}`;
