@@ -3,6 +3,7 @@
  */
 import { z } from 'zod';
 import { BLOCK_ENCODINGS } from './chunk/block-encoding.ts';
+import { DEFAULT_GZIP_LEVEL } from './chunk/gzip-level.ts';
 import { duration, flag, listenAddress, oneOf, size, text, wholeNumber } from './config-values.ts';
 
 const period = z.strictObject({
@@ -25,8 +26,7 @@ const ingester = z.strictObject({
   /** A chunk is full when its compressed blocks and open lines reach this. */
   chunk_target_size: size({ min: '1KB', max: '64MB' }).prefault('1536KB'),
   chunk_encoding: oneOf(BLOCK_ENCODINGS).prefault('gzip'),
-  /** Chosen by measurement: see docs/benchmarks.md. */
-  gzip_level: wholeNumber(1, 9).prefault(4),
+  gzip_level: wholeNumber(1, 9).prefault(DEFAULT_GZIP_LEVEL),
   chunk_idle_period: duration({ min: '1s', max: '365d' }).prefault('30m'),
   max_chunk_age: duration({ min: '1s', max: '365d' }).prefault('2h'),
   flush_check_period: duration({ min: '10ms', max: '365d' }).prefault('30s'),

@@ -12,6 +12,7 @@ import type { Clock } from './protocol/clock.ts';
 import { queryEvents } from './query/execute-query.ts';
 import type { QueryCommand, QueryRequest } from './query/query-messages.ts';
 import type { ScanResult, ScanTask } from './query/scan/scan-messages.ts';
+import { SharedMemoryPressure } from './shared-memory-pressure.ts';
 import type { ChunkStore } from './storage/chunk-store.ts';
 import { FileChunkStore } from './storage/file-chunk-store.ts';
 import type { IndexStore } from './storage/index-store.ts';
@@ -65,12 +66,16 @@ export interface RinglogNode {
 const CUT_QUEUE_SPARE = 16;
 const CUTS_PER_WORKER = 2;
 
+/** Heads are shared memory: see WorkerPoolOptions. */
+const CUT_YOUNG_GENERATION_MB = 2;
+
 /** @throws RefusedError STORAGE_UNAVAILABLE if the data folder cannot be used */
 export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<RinglogNode> => {
   const { clock = systemClock, log, chance = Math.random } = deps;
   const chunks = deps.chunks ?? (await FileChunkStore.open(await folderOf(config, 'chunks')));
   const index = deps.index ?? (await LmdbIndexStore.open({ path: await folderOf(config, 'index'), clock }));
   const { cut, scan } = deps.workers ?? startWorkers(config);
+  const pressure = new SharedMemoryPressure();
   const node = new LocalNode(optionsOf(config, cut.size), {
     clock,
     chance,
@@ -80,6 +85,7 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
     cut: (task) => cut.run(task) as Promise<BlockData>,
     encode: (task) => cut.run(task) as Promise<EncodedChunk>,
     execute: (request, sources, signal) => queryEvents(request, sources, { scanPool: scan, clock }, signal),
+    dropped: (bytes) => pressure.dropped(bytes),
     report: (problem, error) => log?.error({ err: error }, problem),
   });
   return {
@@ -91,6 +97,7 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
       try {
         await node.stop(deadlineMs);
       } finally {
+        pressure.close();
         if (!deps.workers) await Promise.all([cut.close(), scan.close()]);
         await Promise.all([chunks.close(), index.close()]);
       }
@@ -109,7 +116,12 @@ export const startWorkers = ({ ingester, querier }: Pick<Config, 'ingester' | 'q
   const cutWorkers = ingester.cut_workers || coreCount();
   const queueMax = CUTS_PER_WORKER * cutWorkers + ingester.concurrent_flushes + CUT_QUEUE_SPARE;
   return {
-    cut: new WorkerPool({ entry: 'cut-worker', size: cutWorkers, queueMax }),
+    cut: new WorkerPool({
+      entry: 'cut-worker',
+      size: cutWorkers,
+      queueMax,
+      youngGenerationMb: CUT_YOUNG_GENERATION_MB,
+    }),
     scan: new WorkerPool({
       entry: 'scan-worker',
       size: querier.scan_workers || coreCount(),

@@ -71,6 +71,8 @@ export interface LocalNodeDeps {
   readonly cut: (task: CutTask) => Promise<BlockData>;
   readonly encode: (task: ChunkTask) => Promise<EncodedChunk>;
   readonly execute: ExecuteOver;
+  /** Shared memory that became garbage, in bytes: V8 does not see it by itself. */
+  readonly dropped: (bytes: number) => void;
   readonly report: (problem: string, error: unknown) => void;
 }
 
@@ -117,7 +119,7 @@ export class LocalNode {
     this.#budget = new AppendBudget(clock, options.append);
     this.#directory = new StreamDirectory({ system: this.#system, clock, spawnStream: this.#streamSpawner() });
     this.#memory = new StreamMemory(this.#directory, clock);
-    this.#heads = new HeadBudget(options.headBytesMax, (cell) => tell(cell, { type: 'cut-early' }));
+    this.#heads = new HeadBudget(options.headBytesMax, (cell) => tell(cell, { type: 'cut-early' }), deps.dropped);
     this.#guard = new MemoryGuard({ directory: this.#directory, tell, report, bytesMax: options.unflushedBytesMax });
     this.#cutter = new Cutter({
       clock,
@@ -126,6 +128,7 @@ export class LocalNode {
       encoding: options.encoding,
       level: options.level,
       budget: this.#budget,
+      dropped: deps.dropped,
       tell,
       report,
     });

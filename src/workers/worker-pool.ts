@@ -10,6 +10,11 @@ export interface WorkerPoolOptions {
   /** Tasks waiting beyond those running; past it `run` refuses OVERLOADED. */
   readonly queueMax: number;
   readonly workerData?: unknown;
+  /**
+   * Size of each thread's young generation. A small one lets go of shared memory soon: V8 does not count it, and keeps what a task
+   * brought until the next collection.
+   */
+  readonly youngGenerationMb?: number;
 }
 
 interface Waiting {

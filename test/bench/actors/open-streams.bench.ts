@@ -58,6 +58,7 @@ const newNode = (): LocalNode => {
       cut: never,
       encode: never,
       execute: undefined as never,
+      dropped: () => undefined,
       report: (problem, error) => console.error(problem, error),
     },
   );
