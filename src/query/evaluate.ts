@@ -1,6 +1,7 @@
 import type { MetricExpr, RangeAggregation, VectorAggregation } from '../logql/ast.ts';
 import { extractionGrouping, labelHints } from '../logql/hints.ts';
-import { combine, seriesOf } from './binary/binary-operation.ts';
+import { RefusedError } from '../protocol/refusal.ts';
+import { combine } from './binary/binary-operation.ts';
 import { replaceLabels } from './label-replace.ts';
 import { evaluateLeaf, type LeafPlan } from './metric-leaf.ts';
 import type { QueryContext } from './query-context.ts';
@@ -40,7 +41,7 @@ export class Evaluator {
       }
       case 'labelReplace': {
         const inner = await this.evaluate(expr.inner);
-        return series(replaceLabels(expr, seriesOf(inner, count)));
+        return series(replaceLabels(expr, vectorOf(inner)));
       }
       case 'binary': {
         const left = await this.evaluate(expr.left);
@@ -55,13 +56,20 @@ export class Evaluator {
     if (outer.inner.kind === 'rangeAggregation') return await this.#leaf(planLeaf(outer.inner, outer));
     const inner = await this.evaluate(outer.inner);
     await this.#turns.breathe();
-    return seriesOf(inner, this.#grid.count);
+    return vectorOf(inner);
   }
 
   #leaf(plan: LeafPlan): Promise<readonly StepSeries[]> {
     return evaluateLeaf(this.#context, plan, this.#grid, this.#turns);
   }
 }
+
+/** A literal is no vector: Loki answers its aggregation with this, as a failure of its own. */
+const vectorOf = (inner: Evaluated): readonly StepSeries[] => {
+  if (inner.kind === 'series') return inner.series;
+  const text = 'unexpected expr type (*syntax.LiteralExpr) for Evaluator type (*logql.DefaultEvaluator)';
+  throw new RefusedError({ code: 'INTERNAL', text });
+};
 
 const series = (all: readonly StepSeries[]): Evaluated => ({ kind: 'series', series: all });
 

@@ -21,7 +21,7 @@ export const combine = (expr: BinaryExpr, left: Evaluated, right: Evaluated, ste
 
 const asSeries = (series: readonly StepSeries[]): Evaluated => ({ kind: 'series', series });
 
-export const seriesOf = (evaluated: Evaluated, stepCount: number): readonly StepSeries[] =>
+const seriesOf = (evaluated: Evaluated, stepCount: number): readonly StepSeries[] =>
   evaluated.kind === 'series' ? evaluated.series : [constantSeries(evaluated.value, stepCount)];
 
 /** A comparison without `bool` filters and keeps the vector's value, whichever side the literal is on. */

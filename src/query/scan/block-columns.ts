@@ -1,12 +1,21 @@
-import { BlockCursor } from '../../chunk/block-reader.ts';
 import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
 import { lineLengthAt, lineStartAt } from '../../chunk/line-bounds.ts';
 import type { HeadSnapshot } from '../../chunk/memory-format.ts';
-import { VarintReader } from '../../chunk/varint.ts';
+import { highWord, lowWord, VarintReader } from '../../chunk/varint.ts';
 import { DistinctEntries } from './distinct-entries.ts';
 
 const TWO_32 = 4294967296;
 const INITIAL_CAPACITY = 4096;
+/** Nine bytes of time, one or two of length. */
+const ENTRY_SIZE_MIN = 11;
+/** A section that says: no pairs. */
+const EMPTY_SECTION_SIZE = 1;
+/** The bit of four varint bytes that says more follow. */
+const CONTINUED = 0x80808080 | 0;
+
+/** The payload of four varint bytes in a little-endian word: 28 bits. */
+const sevenBits = (word: number): number =>
+  (word & 0x7f) | ((word >>> 1) & 0x3f80) | ((word >>> 2) & 0x1fc000) | ((word >>> 3) & 0xfe00000);
 
 /**
  * The entries of one block as columns over its bytes, in time order: 10–15 ns an entry to fill, no object, no text. Reused from block to
@@ -17,6 +26,8 @@ const INITIAL_CAPACITY = 4096;
 export class BlockColumns {
   bytes: Buffer = Buffer.alloc(0);
   count = 0;
+  /** True if any entry has structured metadata. */
+  hasMetadata = false;
   lineStarts = new Uint32Array(INITIAL_CAPACITY);
   lineEnds = new Uint32Array(INITIAL_CAPACITY);
   /** ns relative to the base given to `read…`. */
@@ -30,10 +41,8 @@ export class BlockColumns {
   /** Unsorted heads: the head's entry behind each of ours. */
   #order: Uint32Array | undefined;
   #symbols: readonly string[] = [];
-
-  get hasMetadata(): boolean {
-    return this.#sectionStarts !== undefined || this.#head?.metadataEnds !== undefined;
-  }
+  #baseLow = 0;
+  #baseHigh = 0;
 
   /**
    * An inflated block: entries of varint time, uvarint length, line and (v4) a metadata section, up to the end of the bytes.
@@ -45,22 +54,91 @@ export class BlockColumns {
     this.#head = undefined;
     this.#order = undefined;
     this.#sectionStarts = hasMetadataSections ? (this.#sectionStarts ?? new Uint32Array(this.times.length)) : undefined;
-    const baseLow = Number(BigInt.asUintN(32, baseNs));
-    const baseHigh = Number(baseNs >> 32n);
-    const cursor = new BlockCursor(bytes, hasMetadataSections);
-    let count = 0;
-    while (cursor.next()) {
-      if (count === this.times.length) this.#grow(count);
-      const { timeLow, timeHigh } = cursor;
-      this.#words[2 * count] = timeLow;
-      this.#words[2 * count + 1] = timeHigh;
-      this.times[count] = (timeHigh - baseHigh) * TWO_32 + ((timeLow >>> 0) - baseLow);
-      this.lineStarts[count] = cursor.lineStart;
-      this.lineEnds[count] = cursor.lineEnd;
-      if (this.#sectionStarts) this.#sectionStarts[count] = cursor.sectionStart;
+    this.#baseLow = Number(BigInt.asUintN(32, baseNs));
+    this.#baseHigh = Number(baseNs >> 32n);
+    this.count = 0;
+    this.hasMetadata = false;
+    for (let offset = 0; offset < bytes.length; ) {
+      if (this.count === this.times.length) this.#grow(this.count);
+      offset = this.#readUsual(offset);
+      if (offset < bytes.length && this.count < this.times.length) offset = this.#readAny(offset);
+    }
+  }
+
+  /**
+   * Entries as they nearly always are, until one is not: a time of nine bytes, a length of one or two, little metadata. Everything in local
+   * variables: half the time of the plain way.
+   */
+  #readUsual(start: number): number {
+    const { bytes, lineStarts, lineEnds, times } = this;
+    const words = this.#words;
+    const baseLow = this.#baseLow;
+    const baseHigh = this.#baseHigh;
+    const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const size = bytes.length;
+    const sections = this.#sectionStarts;
+    const capacity = times.length;
+    let offset = start;
+    let count = this.count;
+    while (count < capacity && offset + ENTRY_SIZE_MIN <= size) {
+      const first = data.getInt32(offset, true);
+      const second = data.getInt32(offset + 4, true);
+      const last = bytes[offset + 8]!;
+      const size0 = bytes[offset + 9]!;
+      const size1 = bytes[offset + 10]!;
+      const isLong = size0 >>> 7;
+      const lineStart = offset + 10 + isLong;
+      const lineEnd = lineStart + ((size0 & 127) | ((size1 << 7) & -isLong));
+      const isUsual = (first & second & CONTINUED) === CONTINUED && last < 128 && (isLong & (size1 >>> 7)) === 0;
+      if (!isUsual || lineEnd > size) break;
+      let end = lineEnd;
+      if (sections) {
+        const sectionSize = bytes[lineEnd] ?? 128;
+        end = lineEnd + 1 + sectionSize;
+        if (sectionSize > 127 || end > size) break;
+        sections[count] = lineEnd + 1;
+        if (sectionSize > EMPTY_SECTION_SIZE) this.hasMetadata = true;
+      }
+      const middle = sevenBits(second);
+      const zigLow = sevenBits(first) | (middle << 28);
+      const zigHigh = (middle >>> 4) | (last << 24);
+      const sign = -(zigLow & 1);
+      const low = ((zigLow >>> 1) | (zigHigh << 31)) ^ sign;
+      const high = (zigHigh >>> 1) ^ sign;
+      words[2 * count] = low;
+      words[2 * count + 1] = high;
+      times[count] = (high - baseHigh) * TWO_32 + ((low >>> 0) - baseLow);
+      lineStarts[count] = lineStart;
+      lineEnds[count] = lineEnd;
       count += 1;
+      offset = end;
     }
     this.count = count;
+    return offset;
+  }
+
+  /** One entry of any kind. @throws CorruptChunkError */
+  #readAny(start: number): number {
+    const index = this.count;
+    const reader = new VarintReader(this.bytes, start);
+    const time = reader.varint64();
+    const low = lowWord(time);
+    const high = highWord(time);
+    this.#words[2 * index] = low;
+    this.#words[2 * index + 1] = high;
+    this.times[index] = (high - this.#baseHigh) * TWO_32 + ((low >>> 0) - this.#baseLow);
+    const length = reader.uvarint();
+    this.lineStarts[index] = reader.offset;
+    reader.take(length);
+    this.lineEnds[index] = reader.offset;
+    if (this.#sectionStarts) {
+      const sectionLength = reader.uvarint();
+      this.#sectionStarts[index] = reader.offset;
+      if (sectionLength > EMPTY_SECTION_SIZE) this.hasMetadata = true;
+      reader.take(sectionLength);
+    }
+    this.count = index + 1;
+    return reader.offset;
   }
 
   /** The columns of a head. Its bytes are read where they lie, unless entries came out of order. Gives the duplicates dropped. */
@@ -69,6 +147,7 @@ export class BlockColumns {
     this.#order = undefined;
     this.#symbols = symbols;
     this.#head = head;
+    this.hasMetadata = head.metadataEnds !== undefined && (head.metadataEnds[head.count - 1] ?? 0) > 0;
     while (this.times.length < head.count) this.#grow(0);
     const { memory, capacity, count } = head;
     this.bytes = Buffer.from(memory, 12 * capacity, head.byteCount);

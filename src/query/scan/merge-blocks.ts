@@ -1,7 +1,7 @@
 import type { RequiredLiteral } from '../../logql/pipeline.ts';
 import { BlockColumns } from './block-columns.ts';
 import { DistinctEntries } from './distinct-entries.ts';
-import { LiteralHits, mayHit } from './literal-hits.ts';
+import { type LiteralHits, LiteralSearch } from './literal-hits.ts';
 import type { ScanCounts } from './scan-messages.ts';
 
 /** A block or head of one stream that a scan may have to read. Times are relative to the merge's base. */
@@ -66,7 +66,7 @@ const sharedBorders = (blocks: readonly BlockSource[]): Set<number> => {
 /** Opens blocks, and walks groups of them as one sorted list of distinct entries. Columns are reused. */
 export class BlockMerge {
   readonly counts: ScanCounts;
-  readonly #literals: readonly RequiredLiteral[];
+  readonly #literals: LiteralSearch;
   readonly #baseNs: bigint;
   readonly #free: BlockColumns[] = [];
   readonly #seen = new DistinctEntries();
@@ -74,7 +74,7 @@ export class BlockMerge {
   #endTime = 0;
 
   constructor(literals: readonly RequiredLiteral[], baseNs: bigint, counts: ScanCounts) {
-    this.#literals = literals;
+    this.#literals = new LiteralSearch(literals);
     this.#baseNs = baseNs;
     this.counts = counts;
   }
@@ -99,12 +99,18 @@ export class BlockMerge {
   /** undefined if no wanted entry can be in it. */
   #open(source: BlockSource): OpenBlock | undefined {
     const bytes = source.bytes(this.counts);
-    if (!mayHit(bytes, this.#literals)) return undefined;
+    if (!this.#literals.mayHit(bytes)) return undefined;
     const entries = this.#free.pop() ?? new BlockColumns();
     source.read(entries, bytes, this.#baseNs, this.counts);
     const position = source.minTime >= this.#startTime ? 0 : entries.lowerBound(this.#startTime);
     const end = source.maxTime <= this.#endTime ? entries.count : entries.upperBound(this.#endTime, position);
-    return { source, entries, hits: new LiteralHits(entries, this.#literals[0]), position, end };
+    return {
+      source,
+      entries,
+      hits: this.#literals.hitsIn(entries, entries.bytes.buffer === bytes.buffer),
+      position,
+      end,
+    };
   }
 
   /** A block is opened when the merge reaches it and let go when it is used up: few are open at a time. */

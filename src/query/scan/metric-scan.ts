@@ -84,10 +84,9 @@ export class MetricScanner implements EntryVisitor {
     const isEvery = this.#pipeline.requiredLiterals.length === 0;
     for (let index = hits.next(first); index < end; ) {
       windows.locate(entries.times[index]!);
-      const beyond =
-        isEvery && !this.#needsLength ? Math.min(end, entries.upperBound(windows.validUntil, index)) : index + 1;
+      const beyond = isEvery ? Math.min(end, entries.upperBound(windows.validUntil, index)) : index + 1;
       if (windows.first <= windows.last) {
-        const size = this.#needsLength ? entries.lineEnds[index]! - entries.lineStarts[index]! : 0;
+        const size = this.#needsLength ? lineBytes(entries, index, beyond) : 0;
         this.#table.add(series, windows, beyond - index, size);
       }
       index = hits.next(beyond);
@@ -135,6 +134,12 @@ export class MetricScanner implements EntryVisitor {
     this.#values.push(this.#series.of(run), entries.times[index]!, unwrap.value);
   }
 }
+
+const lineBytes = ({ lineStarts, lineEnds }: BlockColumns, first: number, end: number): number => {
+  let bytes = 0;
+  for (let index = first; index < end; index += 1) bytes += lineEnds[index]! - lineStarts[index]!;
+  return bytes;
+};
 
 const tooManySeries = (): RefusedError =>
   new RefusedError({

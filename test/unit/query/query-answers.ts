@@ -1,0 +1,73 @@
+import { executeQuery } from '../../../src/query/execute-query.ts';
+import type { ScanPool } from '../../../src/query/query-context.ts';
+import type { LogEntry, QueryEvent, QueryRequest, QueryResult } from '../../../src/query/query-messages.ts';
+import type { QuerySources } from '../../../src/query/query-source.ts';
+import { systemClock } from '../../../src/system-clock.ts';
+import { inThreadPool } from './scan-pools.ts';
+
+const pool = inThreadPool();
+
+export const eventsOf = async (
+  request: QueryRequest,
+  sources: QuerySources,
+  scanPool: ScanPool = pool,
+): Promise<QueryEvent[]> => {
+  const events: QueryEvent[] = [];
+  const deps = { scanPool, clock: systemClock };
+  await executeQuery(request, sources, deps, new AbortController().signal, (event) => {
+    events.push(event);
+    return Promise.resolve();
+  });
+  return events;
+};
+
+/** The whole answer; entries of streams that came in several events are put together. */
+export const answerOf = async (
+  request: QueryRequest,
+  sources: QuerySources,
+  scanPool: ScanPool = pool,
+): Promise<QueryResult> => {
+  const streams = new Map<string, { labels: readonly string[]; entries: LogEntry[] }>();
+  let result: QueryResult | undefined;
+  for (const event of await eventsOf(request, sources, scanPool)) {
+    switch (event.type) {
+      case 'entries':
+        for (const { labels, entries } of event.streams) {
+          const known = streams.get(JSON.stringify(labels));
+          if (known) known.entries.push(...entries);
+          else streams.set(JSON.stringify(labels), { labels, entries: [...entries] });
+        }
+        break;
+      case 'series': {
+        const before = result?.type === 'matrix' || result?.type === 'vector' ? result.series : [];
+        result = { type: event.resultType, series: [...before, ...event.series], statistics: NONE };
+        break;
+      }
+      case 'scalar':
+        result = { ...event, statistics: NONE };
+        break;
+      case 'done':
+        return { ...(result ?? { type: 'streams', streams: [...streams.values()] }), statistics: event.statistics };
+      case 'failed':
+        break;
+    }
+  }
+  throw new Error('the query ended without an answer');
+};
+
+const NONE = {
+  bytesProcessed: 0,
+  linesProcessed: 0,
+  entriesReturned: 0,
+  chunkRefs: 0,
+  chunksDownloaded: 0,
+  decompressedBytes: 0,
+  decompressedLines: 0,
+  compressedBytes: 0,
+  headBytes: 0,
+  headLines: 0,
+  duplicates: 0,
+  streamsInMemory: 0,
+  chunksInMemory: 0,
+  executionMs: 0,
+};
