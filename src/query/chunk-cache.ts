@@ -1,5 +1,5 @@
 import type { ChunkRef } from '../storage/index-reader.ts';
-import { fetchChunk } from './fetch-chunks.ts';
+import { fetchChunk } from './fetch-chunk.ts';
 import type { QueryContext } from './query-context.ts';
 import type { ChunkBytes } from './scan/scan-messages.ts';
 

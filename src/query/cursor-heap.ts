@@ -73,7 +73,8 @@ export class CursorHeap {
   }
 
   #isBefore(a: StreamCursor, b: StreamCursor): boolean {
-    if (a.timeNs !== b.timeNs) return a.timeNs < b.timeNs === this.#isForward;
+    if (a.timeHigh !== b.timeHigh) return a.timeHigh < b.timeHigh === this.#isForward;
+    if (a.timeLow !== b.timeLow) return a.timeLow < b.timeLow === this.#isForward;
     // What may still bring an entry of this time is read before one at hand is given out: ties have a fixed order.
     if (a.isReady !== b.isReady) return !a.isReady;
     return a.index < b.index === this.#isForward;

@@ -23,6 +23,7 @@ const BATCH_BYTES_TOTAL = 64 << 20;
 const BATCH_BYTES_MIN = 64 << 10;
 const BATCH_BYTES_MAX = 4 << 20;
 const BATCH_ENTRIES_MAX = 20_000;
+const BATCH_ENTRIES_MIN = 32;
 const READS_PER_WORKER = 2;
 
 /**
@@ -87,14 +88,17 @@ const openCursors = async (context: QueryContext, plan: ScanPlan): Promise<Curso
   return heap;
 };
 
-const quotaOf = ({ request }: QueryContext, streamCount: number): ReadQuota => ({
+const quotaOf = ({ request }: QueryContext, streamCount: number): ReadQuota => {
+  const { limit, intervalNs } = request;
   // With an interval entries are passed over after they were read: the limit says nothing about how many are needed.
-  entriesMax: request.intervalNs > 0n ? BATCH_ENTRIES_MAX : Math.min(request.limit, BATCH_ENTRIES_MAX),
-  bytesMax: Math.max(
-    BATCH_BYTES_MIN,
-    Math.min(BATCH_BYTES_MAX, Math.floor(BATCH_BYTES_TOTAL / Math.max(1, streamCount))),
-  ),
-});
+  const entriesMax = intervalNs > 0n ? BATCH_ENTRIES_MAX : Math.min(limit, BATCH_ENTRIES_MAX);
+  const share = Math.floor(BATCH_BYTES_TOTAL / Math.max(1, streamCount));
+  return {
+    entriesFirst: Math.max(BATCH_ENTRIES_MIN, Math.ceil((2 * entriesMax) / Math.max(1, streamCount))),
+    entriesMax,
+    bytesMax: Math.max(BATCH_BYTES_MIN, Math.min(BATCH_BYTES_MAX, share)),
+  };
+};
 
 /** Waits for the first in line, and keeps the workers busy with those behind it. */
 const readOn = async (context: QueryContext, heap: CursorHeap, top: StreamCursor, quota: ReadQuota): Promise<void> => {

@@ -3,7 +3,8 @@ import { metricStages } from '../logql/hints.ts';
 import type { LabelHints } from '../logql/pipeline.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
-import { fetchChunks } from './fetch-chunks.ts';
+import type { ChunkRef } from '../storage/index-reader.ts';
+import { fetchChunk } from './fetch-chunk.ts';
 import { forEachConcurrent } from './for-each-concurrent.ts';
 import { gatherStreams } from './gather-streams.ts';
 import { CountMerger, ValueMerger, type ValueSeries } from './merge-partials.ts';
@@ -14,7 +15,7 @@ import type { QueryContext } from './query-context.ts';
 import { absenceOf } from './range/absent-over-time.ts';
 import type { CountFunction, ValuesFunction } from './range/range-function.ts';
 import { rangeFunctionOf } from './range/range-functions.ts';
-import type { GroupSpec, MetricResult, MetricScan, ScanPlan, StreamSlice } from './scan/scan-messages.ts';
+import type { ChunkBytes, GroupSpec, MetricResult, MetricScan, ScanPlan, StreamSlice } from './scan/scan-messages.ts';
 import { nextScanId } from './scan-id.ts';
 import { newSeries, type StepSeries } from './step-series.ts';
 import { type StepGrid, StepWindows } from './step-windows.ts';
@@ -93,17 +94,25 @@ const scanStreams = async (
   const chunksMax = chunksPerTask(gathered.chunkRefs, deps.scanPool.size);
   const slices = gathered.streams.flatMap((stream) => planSlices(stream, plan, chunksMax));
   await forEachConcurrent(packTasks(slices, chunksMax), TASKS_PER_WORKER * deps.scanPool.size, async (task) => {
-    const fetched = await Promise.all(task.map((slice) => fetchSlice(context, slice)));
-    take((await context.runTask({ kind: 'metric', plan, slices: fetched })) as MetricResult);
+    const slices = await fetchSlices(context, task);
+    take((await context.runTask({ kind: 'metric', plan, slices })) as MetricResult);
   });
 };
 
-export const fetchSlice = async (context: QueryContext, slice: PlannedSlice): Promise<StreamSlice> => ({
-  startNs: slice.startNs,
-  endNs: slice.endNs,
-  memory: slice.memory,
-  chunks: await fetchChunks(context, slice.refs),
-});
+/** The slices of one task with their chunks; a chunk that is in two of them is fetched once. */
+const fetchSlices = (context: QueryContext, slices: readonly PlannedSlice[]): Promise<StreamSlice[]> => {
+  const chunks = new Map<string, Promise<ChunkBytes>>();
+  const fetchOnce = (ref: ChunkRef): Promise<ChunkBytes> => {
+    const known = chunks.get(ref.key) ?? fetchChunk(context, ref);
+    chunks.set(ref.key, known);
+    return known;
+  };
+  return Promise.all(
+    slices.map(async ({ startNs, endNs, memory, refs }) => {
+      return { startNs, endNs, memory, chunks: await Promise.all(refs.map(fetchOnce)) };
+    }),
+  );
+};
 
 const countSeries = (
   merger: CountMerger,

@@ -32,8 +32,8 @@ export const planSlices = (stream: GatheredStream, range: TimeRangeNs, chunksPer
   let carried = 0;
   for (const source of sourcesOf(stream, range)) {
     const isGap = open.length > 0 && source.startNs > endNs;
-    // At least as many new chunks as carried ones: however much overlaps, chunks are read at most about twice.
-    const isFull = newChunks >= Math.max(chunksPerSlice, carried) && source.startNs > startNs;
+    // At least as many new chunks as carried ones: however much overlaps, a chunk is read about three times at most.
+    const isFull = source.ref && newChunks >= Math.max(chunksPerSlice, carried) && source.startNs > startNs;
     if ((isGap && newChunks > 0) || isFull) {
       slices.push(...sliceOf(open, startNs, source.startNs - 1n));
       open = open.filter((one) => one.endNs >= source.startNs);

@@ -54,7 +54,8 @@ export class QueryContext {
     });
     // Awaited only where something is waited for; a query that is stopped between two waits must not crash the process.
     this.#stopped.catch(() => undefined);
-    this.#cancelDeadline = deps.clock.after(request.limits.timeoutMs, () => this.#end(DEADLINE));
+    const { timeoutMs } = request.limits;
+    this.#cancelDeadline = timeoutMs > 0 ? deps.clock.after(timeoutMs, () => this.#end(DEADLINE)) : () => undefined;
     if (signal.aborted) this.#onAbort();
     signal.addEventListener('abort', this.#onAbort, { once: true });
   }
@@ -83,7 +84,7 @@ export class QueryContext {
 
   async runTask(task: ScanTask): Promise<ScanResult> {
     const chunks = task.kind === 'metric' ? task.slices.flatMap((slice) => slice.chunks) : task.slice.chunks;
-    const buffers = chunks.map((chunk) => chunk.bytes.buffer);
+    const buffers = [...new Set(chunks.map((chunk) => chunk.bytes.buffer))];
     const result = await this.orStop(this.deps.scanPool.run(task, buffers, this.signal));
     addCounts(this.counts, result.counts);
     this.#checkBytes();

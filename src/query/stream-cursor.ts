@@ -1,3 +1,4 @@
+import { highWord, lowWord } from '../chunk/varint.ts';
 import { type ChunkCache, chunkCacheFetch } from './chunk-cache.ts';
 import type { PlannedSlice } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
@@ -5,9 +6,13 @@ import type { LogResult, LogScan, ScanPlan, ScanPosition } from './scan/scan-mes
 
 /** How much one read of a slice may bring. */
 export interface ReadQuota {
+  /** The first read; each one after it brings twice as much, up to `entriesMax`. */
+  readonly entriesFirst: number;
   readonly entriesMax: number;
   readonly bytesMax: number;
 }
+
+const NO_WORDS = new Int32Array(0);
 
 /**
  * The entries of one stream in the query's direction, read slice by slice and only as far as someone wants them. Between reads it holds
@@ -33,8 +38,11 @@ export class StreamCursor {
   batch: LogResult | undefined;
   /** Next entry of the batch. */
   place = 0;
-  /** Time of the next entry, or what bounds it while nothing is at hand. */
-  timeNs: bigint;
+  /** Time of the next entry as int64 words, or what bounds it while nothing is at hand. */
+  timeHigh = 0;
+  timeLow = 0;
+  #timeWords: Int32Array = NO_WORDS;
+  #reads = 0;
 
   /** `slices` in the query's direction, at least one. */
   constructor(
@@ -50,10 +58,10 @@ export class StreamCursor {
     this.#slices = slices;
     this.#cache = cache;
     this.index = index;
-    this.timeNs = this.#boundOf(slices[0]);
+    this.#setTime(this.#boundOf(slices[0]));
   }
 
-  /** True if `timeNs` is the time of an entry at hand. */
+  /** True if the time is that of an entry at hand. */
   get isReady(): boolean {
     return this.batch !== undefined;
   }
@@ -76,21 +84,27 @@ export class StreamCursor {
     return this.#loading;
   }
 
-  /** Makes what was read the batch at hand: `timeNs` moves on. */
+  /** Makes what was read the batch at hand: the time moves on. */
   adopt(): void {
     const result = this.#arrived;
     if (!result) return;
     this.#arrived = undefined;
     this.place = 0;
     this.batch = result;
-    if (result.times.length > 0) this.timeNs = result.times[0]!;
+    this.#timeWords = new Int32Array(result.times.buffer, result.times.byteOffset, 2 * result.times.length);
+    if (result.times.length > 0) this.#readTime();
     else this.#drop();
+  }
+
+  /** Time of the entry at hand. */
+  get timeNs(): bigint {
+    return this.batch!.times[this.place]!;
   }
 
   advance(): void {
     this.place += 1;
     if (!this.batch) return;
-    if (this.place < this.batch.times.length) this.timeNs = this.batch.times[this.place]!;
+    if (this.place < this.batch.times.length) this.#readTime();
     else this.#drop();
   }
 
@@ -114,8 +128,12 @@ export class StreamCursor {
       plan: this.#plan,
       slice: { startNs, endNs, memory, chunks },
       position: this.#position,
-      ...quota,
+      // Who is asked again is asked for more: a block that is begun is inflated anew each time.
+      entriesMax: Math.min(quota.entriesMax, quota.entriesFirst * 2 ** this.#reads),
+      bytesMax: quota.bytesMax,
+      keepsChunks: this.#sharesChunks(slice, this.#slices[this.#slice + 1]),
     })) as LogResult;
+    this.#reads += 1;
     for (const chunk of result.chunks) this.#cache.put(chunk);
     if (result.next) this.#position = result.next;
     else {
@@ -126,9 +144,23 @@ export class StreamCursor {
     this.#arrived = result;
   }
 
+  #sharesChunks({ refs }: PlannedSlice, next: PlannedSlice | undefined): boolean {
+    return next?.refs.some((ref) => refs.includes(ref)) ?? false;
+  }
+
   #drop(): void {
     this.batch = undefined;
-    this.timeNs = this.#boundNs;
+    this.#setTime(this.#boundNs);
+  }
+
+  #readTime(): void {
+    this.timeLow = this.#timeWords[2 * this.place]! >>> 0;
+    this.timeHigh = this.#timeWords[2 * this.place + 1]!;
+  }
+
+  #setTime(timeNs: bigint): void {
+    this.timeLow = lowWord(timeNs) >>> 0;
+    this.timeHigh = highWord(timeNs);
   }
 
   #boundOf(slice: PlannedSlice | undefined): bigint {

@@ -29,11 +29,13 @@ export class LogScanner implements EntryVisitor {
   #starts = new Uint32Array(256);
   #ends = new Uint32Array(256);
   #labels = new Uint32Array(256);
-  #bytes = Buffer.allocUnsafe(16 << 10);
+  #bytes = Buffer.from(new ArrayBuffer(16 << 10));
   #byteCount = 0;
   #entries: BlockColumns | undefined;
   #index = 0;
   readonly #timeNs = (): bigint => this.#entries!.timesNs[this.#index]!;
+  #isReversed = false;
+  #countMax = Number.POSITIVE_INFINITY;
   count = 0;
 
   constructor(scan: LogScan, pipeline: Pipeline) {
@@ -58,26 +60,26 @@ export class LogScanner implements EntryVisitor {
     return this.#ends[entry]! - this.#starts[entry]!;
   }
 
+  /** How to go through what is visited next: newest first, if it is one block; and until how many entries are kept in all. */
+  startGroup(isReversed: boolean, countMax: number): void {
+    this.#isReversed = isReversed;
+    this.#countMax = countMax;
+  }
+
   visit(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void {
     this.#entries = entries;
-    for (let index = hits.next(first); index < end; index = hits.next(index + 1)) {
-      const start = entries.lineStarts[index]!;
-      const lineEnd = entries.lineEnds[index]!;
-      const metadata = entries.metadataOf(index);
-      if (this.#isPlain && !metadata) {
-        this.#keep(entries.timesNs[index]!, entries.bytes, start, lineEnd, this.#streamLabels());
-        continue;
-      }
-      this.#index = index;
-      const run = this.#run!;
-      if (!run.process(entries.bytes, start, lineEnd, this.#timeNs, metadata)) continue;
-      const labels = this.#labelIndex(run, metadata);
-      this.#keep(entries.timesNs[index]!, run.lineBytes, run.lineStart, run.lineEnd, labels);
+    if (this.#isReversed) {
+      this.#visitReversed(entries, hits, first, end);
+      return;
+    }
+    for (let index = hits.next(first); index < end && this.count < this.#countMax; index = hits.next(index + 1)) {
+      this.#visitEntry(entries, index);
     }
   }
 
-  /** A copy of the kept entries with these numbers, in this order. */
+  /** A copy of the kept entries with these numbers, in this order. Call it last: it may hand out the scanner's own buffers. */
   take(order: readonly number[]): KeptEntries {
+    if (order.length === this.count && order.every((entry, index) => entry === index)) return this.#takeAll();
     const times = new BigInt64Array(order.length);
     const lineEnds = new Uint32Array(order.length);
     const labelIndexes = new Uint32Array(order.length);
@@ -93,6 +95,40 @@ export class LogScanner implements EntryVisitor {
       lineEnds[index] = offset;
     }
     return { times, lineEnds, bytes, labelIndexes, labelSets: this.#labelSets };
+  }
+
+  #takeAll(): KeptEntries {
+    return {
+      times: this.#times.slice(0, this.count),
+      lineEnds: this.#ends.slice(0, this.count),
+      bytes: this.#bytes.subarray(0, this.#byteCount),
+      labelIndexes: this.#labels.slice(0, this.count),
+      labelSets: this.#labelSets,
+    };
+  }
+
+  /** From the last hit back: a query for the newest lines runs its stages over few more than those. */
+  #visitReversed(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void {
+    const found: number[] = [];
+    for (let index = hits.next(first); index < end; index = hits.next(index + 1)) found.push(index);
+    for (let at = found.length - 1; at >= 0 && this.count < this.#countMax; at -= 1) {
+      this.#visitEntry(entries, found[at]!);
+    }
+  }
+
+  #visitEntry(entries: BlockColumns, index: number): void {
+    const start = entries.lineStarts[index]!;
+    const end = entries.lineEnds[index]!;
+    const metadata = entries.metadataOf(index);
+    if (this.#isPlain && !metadata) {
+      this.#keep(entries.timesNs[index]!, entries.bytes, start, end, this.#streamLabels());
+      return;
+    }
+    this.#index = index;
+    const run = this.#run!;
+    if (!run.process(entries.bytes, start, end, this.#timeNs, metadata)) return;
+    const labels = this.#labelIndex(run, metadata);
+    this.#keep(entries.timesNs[index]!, run.lineBytes, run.lineStart, run.lineEnd, labels);
   }
 
   #streamLabels(): number {
@@ -134,7 +170,7 @@ export class LogScanner implements EntryVisitor {
   }
 
   #growBytes(needed: number): void {
-    const grown = Buffer.allocUnsafe(Math.max(2 * this.#bytes.length, this.#byteCount + needed));
+    const grown = Buffer.from(new ArrayBuffer(Math.max(2 * this.#bytes.length, this.#byteCount + needed)));
     this.#bytes.copy(grown, 0, 0, this.#byteCount);
     this.#bytes = grown;
   }

@@ -7,6 +7,9 @@ import { type BlockSource, groupBlocks } from './merge-blocks.ts';
 import type { ChunkBytes, ScanCounts, ScanPlan, StreamSlice } from './scan-messages.ts';
 import { unreadableChunk } from './unreadable-chunk.ts';
 
+/** Chunks of a task that are decoded and checked. */
+export type OpenChunks = Map<string, { readonly labels: LabelSet; readonly view: ChunkView }>;
+
 /** Everything a slice has of one stream. */
 export interface OpenStream {
   readonly labels: LabelSet;
@@ -16,7 +19,8 @@ export interface OpenStream {
 
 /**
  * The blocks of a slice, by stream: chunks of one fingerprint may still have different labels. Streams that fail the matchers (an index
- * need not decide all of them) are left out. `baseNs`: what the blocks' times are relative to.
+ * need not decide all of them) are left out. `baseNs`: what the blocks' times are relative to. `opened`: chunks by key, filled here; one chunk
+ * may be in two slices.
  * @throws RefusedError INTERNAL naming the chunk that cannot be read: an answer is never silently short
  */
 export const openSlice = (
@@ -25,6 +29,7 @@ export const openSlice = (
   baseNs: bigint,
   matches: (labels: LabelSet) => boolean,
   counts: ScanCounts,
+  opened: OpenChunks,
 ): OpenStream[] => {
   const streams = new Map<string, { labels: LabelSet; blocks: BlockSource[] }>();
   const blocksOf = (labels: LabelSet): BlockSource[] => {
@@ -37,7 +42,8 @@ export const openSlice = (
   // Chunks were flushed before what is still in memory was written: they are the older sources.
   let source = 0;
   for (const chunk of slice.chunks) {
-    const { labels, view } = openChunk(chunk, plan);
+    const { labels, view } = opened.get(chunk.key) ?? openChunk(chunk, plan);
+    opened.set(chunk.key, { labels, view });
     blocksOf(labels).push(...chunkBlocks({ key: chunk.key, view }, source, slice, baseNs));
     source += 1;
   }

@@ -90,6 +90,8 @@ export interface LogTask {
   /** Stop when so many entries or line bytes are kept. */
   readonly entriesMax: number;
   readonly bytesMax: number;
+  /** Move the chunks back even if the slice is read to its end: the next slice needs one of them. */
+  readonly keepsChunks: boolean;
 }
 
 export type ScanTask = MetricTask | LogTask;
@@ -152,7 +154,7 @@ export interface LogResult {
   readonly next: ScanPosition | undefined;
   /** Bound of what is not read yet: nothing newer (backward) or older (forward) is left. */
   readonly nextBoundNs: bigint;
-  /** The chunks, moved back while there is more to read. */
+  /** The chunks, moved back if they are needed again. */
   readonly chunks: readonly ChunkBytes[];
   readonly counts: ScanCounts;
 }

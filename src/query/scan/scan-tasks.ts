@@ -3,7 +3,7 @@ import type { LabelSet } from '../../protocol/label-set.ts';
 import { LogScanner } from './log-scan.ts';
 import { BlockMerge, type BlockSource } from './merge-blocks.ts';
 import { MetricScanner } from './metric-scan.ts';
-import { type OpenStream, openSlice } from './open-slice.ts';
+import { type OpenChunks, type OpenStream, openSlice } from './open-slice.ts';
 import {
   type LogResult,
   type LogScan,
@@ -30,9 +30,10 @@ export const runMetricTask = ({ plan, slices }: MetricTask, compiled: CompiledSc
   const counts = noCounts();
   const scanner = new MetricScanner(plan, plan.scan as MetricScan, compiled, boundsOf(plan, slices));
   const merge = new BlockMerge(compiled.pipeline.requiredLiterals, plan.startNs, counts);
+  const opened: OpenChunks = new Map();
   for (const slice of slices) {
     setRange(merge, slice, plan.startNs);
-    for (const { labels, groups } of openSlice(slice, plan, plan.startNs, compiled.matches, counts)) {
+    for (const { labels, groups } of openSlice(slice, plan, plan.startNs, compiled.matches, counts, opened)) {
       scanner.startStream(labels);
       for (const group of groups) {
         if (scanner.isFailed) return scanner.result(counts);
@@ -53,46 +54,77 @@ export const runLogTask = (task: LogTask, compiled: CompiledScan): LogResult => 
   const baseNs = slice.startNs;
   const merge = new BlockMerge(compiled.pipeline.requiredLiterals, baseNs, counts);
   setRange(merge, slice, baseNs);
-  const groups = logGroups(openSlice(slice, plan, baseNs, compiled.matches, counts), scan.direction);
-  const taking = new Taking(task, scanner);
-  let next: ScanPosition | undefined;
-  let boundNs = 0n;
-  for (let index = task.position.group; index < groups.length && !next; index += 1) {
-    const mark = scanner.count;
-    visitParts(groups[index]!, merge, scanner);
-    const found = inDirection(scanner, mark, scan.direction, groups[index]!.length > 1);
-    const skipped = index === task.position.group ? task.position.taken : 0;
-    const taken = taking.take(found, skipped);
-    if (taken < found.length) {
-      next = { group: index, taken };
-      boundNs = scanner.timeOf(found[taken]!);
-    } else if (taking.isFull && index + 1 < groups.length) {
-      next = { group: index + 1, taken: 0 };
-      boundNs = baseNs + BigInt(boundOf(groups[index + 1]!, scan.direction));
+  const groups = logGroups(openSlice(slice, plan, baseNs, compiled.matches, counts, new Map()), scan.direction);
+  const reading = new LogReading(task, scanner);
+  for (let index = task.position.group; index < groups.length && !reading.next; index += 1) {
+    reading.read(groups[index]!, index, merge);
+    if (reading.isFull && !reading.next && index + 1 < groups.length) {
+      const bound = boundOf(groups[index + 1]!, scan.direction);
+      reading.stopAt({ group: index + 1, taken: 0 }, baseNs + BigInt(bound));
     }
   }
-  const kept = scanner.take(taking.order);
-  return { kind: 'log', ...kept, next, nextBoundNs: boundNs, chunks: next ? slice.chunks : [], counts };
+  const kept = scanner.take(reading.order);
+  const { next, boundNs } = reading;
+  return {
+    kind: 'log',
+    ...kept,
+    next,
+    nextBoundNs: boundNs,
+    chunks: next || task.keepsChunks ? slice.chunks : [],
+    counts,
+  };
 };
 
-/** Which of the kept entries go into this answer, within the task's bounds. At least one does. */
-class Taking {
+/** Takes entries group by group, in the query's direction and within the task's bounds. At least one is taken if there is any. */
+class LogReading {
   readonly order: number[] = [];
+  next: ScanPosition | undefined;
+  /** Bound of what comes at `next`. */
+  boundNs = 0n;
   readonly #task: LogTask;
   readonly #scanner: LogScanner;
+  readonly #isForward: boolean;
   #bytes = 0;
 
   constructor(task: LogTask, scanner: LogScanner) {
     this.#task = task;
     this.#scanner = scanner;
+    this.#isForward = (task.plan.scan as LogScan).direction === 'forward';
   }
 
   get isFull(): boolean {
     return this.order.length >= this.#task.entriesMax || this.#bytes >= this.#task.bytesMax;
   }
 
+  stopAt(next: ScanPosition, boundNs: bigint): void {
+    this.next = next;
+    this.boundNs = boundNs;
+  }
+
+  read(group: LogGroup, index: number, merge: BlockMerge): void {
+    const { position, entriesMax } = this.#task;
+    const skipped = index === position.group ? position.taken : 0;
+    const mark = this.#scanner.count;
+    const [only] = group;
+    // Several blocks come merged, oldest first; one is read in the query's direction and only as far as needed.
+    const isOne = group.length === 1 && only?.blocks.length === 1;
+    const countMax = mark + skipped + entriesMax - this.order.length;
+    this.#scanner.startGroup(isOne && !this.#isForward, isOne ? countMax : Number.POSITIVE_INFINITY);
+    for (const { labels, blocks } of group) {
+      this.#scanner.startStream(labels);
+      merge.visitGroup(blocks, this.#scanner);
+    }
+    const found = Array.from({ length: this.#scanner.count - mark }, (_, place) => mark + place);
+    if (group.length > 1) found.sort((a, b) => (this.#scanner.timeOf(a) < this.#scanner.timeOf(b) ? -1 : 1));
+    if (!isOne && !this.#isForward) found.reverse();
+    const taken = this.#take(found, skipped);
+    const isCut = taken < found.length || (isOne && this.#scanner.count >= countMax);
+    // Where the reading stopped early, what is left is bounded by what was seen last.
+    if (isCut) this.stopAt({ group: index, taken }, this.#scanner.timeOf(found[Math.min(taken, found.length - 1)]!));
+  }
+
   /** Takes from `found` behind the first `skipped`; gives the place of the first not taken. */
-  take(found: readonly number[], skipped: number): number {
+  #take(found: readonly number[], skipped: number): number {
     let index = skipped;
     while (index < found.length && !this.isFull) {
       const entry = found[index]!;
@@ -115,25 +147,6 @@ const logGroups = (streams: readonly OpenStream[], direction: LogScan['direction
   }
   const groups = only.groups.map((blocks) => [{ labels: only.labels, blocks }]);
   return direction === 'forward' ? groups : groups.reverse();
-};
-
-const visitParts = (group: LogGroup, merge: BlockMerge, scanner: LogScanner): void => {
-  for (const { labels, blocks } of group) {
-    scanner.startStream(labels);
-    merge.visitGroup(blocks, scanner);
-  }
-};
-
-/** Numbers of the entries kept since `mark`, in the query's direction. */
-const inDirection = (
-  scanner: LogScanner,
-  mark: number,
-  direction: LogScan['direction'],
-  isUnsorted: boolean,
-): readonly number[] => {
-  const found = Array.from({ length: scanner.count - mark }, (_, index) => mark + index);
-  if (isUnsorted) found.sort((a, b) => (scanner.timeOf(a) < scanner.timeOf(b) ? -1 : 1));
-  return direction === 'forward' ? found : found.reverse();
 };
 
 /** Relative time that bounds what a group can hold. */

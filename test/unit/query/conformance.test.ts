@@ -57,7 +57,7 @@ const requestOf = (one: Case, form: URLSearchParams): QueryRequest => {
 };
 
 describe('conformance with Loki', function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
   let streams: DataStream[];
   let kit: Awaited<ReturnType<typeof loadKit>>;
   let cases: Case[];

@@ -8,6 +8,8 @@ import type { TestEntry } from '../../support/entries.ts';
 import { at, BASE_NS, Recorder, segmentOf } from './test-blocks.ts';
 
 const RUNS = { numRuns: Math.ceil(Number(process.env['PROPERTY_RUNS'] ?? 2000) / 4) };
+/** CI runs many thousands of cases on a busy machine. */
+const PROPERTY_TIMEOUT_MS = 600_000;
 const EVERYTHING = { startNs: BASE_NS - 10_000n, endNs: BASE_NS + 10_000n };
 
 const read = (segments: readonly SegmentSnapshot[], needle?: string, range = EVERYTHING) => {
@@ -78,7 +80,7 @@ describe('a merge of blocks', () => {
       }),
       RUNS,
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 
   it('gives each entry of two overlapping segments once', () => {
     const first = [at(1, 'a'), at(2, 'b'), at(2, 'c'), at(4, 'd')];
@@ -134,7 +136,7 @@ describe('a search for a literal', () => {
       }),
       RUNS,
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 
   it('passes over hits in times, lengths and metadata', () => {
     // A line of 65 bytes has the length byte 'A'; metadata and times hold bytes of their own.

@@ -3,6 +3,8 @@ import fc from 'fast-check';
 import { gridOf, StepWindows, timesMsOf } from '../../../src/query/step-windows.ts';
 
 const RUNS = { numRuns: Math.ceil(Number(process.env['PROPERTY_RUNS'] ?? 2000) / 4) };
+/** CI runs many thousands of cases on a busy machine. */
+const PROPERTY_TIMEOUT_MS = 600_000;
 const BASE = 1_700_000_000_000_000_000n;
 
 /** The rule itself, step by step. */
@@ -82,7 +84,7 @@ describe('StepWindows', () => {
       }),
       RUNS,
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 
   it('keeps whole-millisecond edges exact years away from the base', () => {
     const year = 365n * 86_400_000_000_000n;

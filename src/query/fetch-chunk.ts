@@ -11,9 +11,6 @@ export const fetchChunk = async (context: QueryContext, { key, checksum }: Chunk
   return { key, checksum, bytes: ownBuffer(bytes) };
 };
 
-export const fetchChunks = (context: QueryContext, refs: readonly ChunkRef[]): Promise<ChunkBytes[]> =>
-  Promise.all(refs.map((ref) => fetchChunk(context, ref)));
-
 /** The buffer moves to a worker: it must hold this chunk alone. */
 const ownBuffer = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> =>
   bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();

@@ -1,0 +1,293 @@
+import { expect } from 'chai';
+import { RefusedError } from '../../../src/protocol/refusal.ts';
+import { executeQuery, queryEvents } from '../../../src/query/execute-query.ts';
+import type { ScanPool } from '../../../src/query/query-context.ts';
+import type { QueryEvent, QueryRequest, QueryResult } from '../../../src/query/query-messages.ts';
+import type { ScanResult } from '../../../src/query/scan/scan-messages.ts';
+import { systemClock } from '../../../src/system-clock.ts';
+import { ManualClock } from '../../support/clock.ts';
+import { answerOf, eventsOf } from './query-answers.ts';
+import { inThreadPool } from './scan-pools.ts';
+import { at, BASE_NS, segmentOf } from './test-blocks.ts';
+import { requestOf, sourcesOf, type TestSources } from './test-sources.ts';
+
+const SECOND = 1_000_000_000n;
+const lines = (result: QueryResult): string[] =>
+  result.type === 'streams' ? result.streams.flatMap(({ entries }) => entries.map(({ line }) => line)) : [];
+
+const refusalOf = async (request: QueryRequest, sources: TestSources): Promise<string> => {
+  try {
+    await answerOf(request, sources);
+    return 'no refusal';
+  } catch (error) {
+    if (!(error instanceof RefusedError)) throw error;
+    return `${error.refusal.code} ${error.refusal.text}`;
+  }
+};
+
+const APP = { app: 'a' };
+
+describe('a query over memory and store', () => {
+  it('asks memory first, so that what is flushed meanwhile shows at least once', async () => {
+    const sources = sourcesOf([{ labels: APP, stored: [segmentOf([[at(1, 'x')]])] }]);
+    await answerOf(requestOf('{app="a"}'), sources);
+    expect(sources.asked.slice(0, 2)).to.deep.equal(['memory', 'index']);
+  });
+
+  it('gives what is in both once, in log queries and in counts', async () => {
+    const segment = segmentOf([[at(1, 'x'), at(2, 'y')], [at(3, 'z')]]);
+    const sources = sourcesOf([{ labels: APP, memory: [segment], stored: [segment] }]);
+    expect(lines(await answerOf(requestOf('{app="a"}'), sources))).to.deep.equal(['x', 'y', 'z']);
+    const instant = { startNs: BASE_NS + SECOND, endNs: BASE_NS + SECOND, isInstant: true };
+    const count = await answerOf(requestOf('count_over_time({app="a"}[1m])', instant), sources);
+    expect(count).to.deep.include({ type: 'vector' });
+    expect(count.type === 'vector' && count.series[0]?.values).to.deep.equal([3]);
+    expect(count.statistics.duplicates).to.equal(3);
+  });
+
+  it('checks the labels in a chunk: the index does not decide every matcher', async () => {
+    const sources = sourcesOf([
+      { labels: { app: 'a', env: 'dev' }, stored: [segmentOf([[at(1, 'dev')]])] },
+      { labels: APP, stored: [segmentOf([[at(1, 'none')]])] },
+    ]);
+    expect(lines(await answerOf(requestOf('{app="a", env=""}'), sources))).to.deep.equal(['none']);
+  });
+
+  it('fails by name when a chunk is missing, or any byte of it is wrong', async () => {
+    const missing = sourcesOf([{ labels: APP, stored: [segmentOf([[at(1, 'x')]])] }]);
+    const [key = ''] = missing.objects.keys();
+    missing.objects.clear();
+    const text = `INTERNAL chunk ${key} cannot be read: the index names it and the store does not have it`;
+    expect(await refusalOf(requestOf('{app="a"}'), missing)).to.equal(text);
+
+    const damaged = sourcesOf([{ labels: APP, stored: [segmentOf([[at(1, 'some line')]])] }]);
+    const [bytes = new Uint8Array()] = damaged.objects.values();
+    for (let offset = 0; offset < bytes.length; offset += 1) {
+      bytes[offset]! ^= 0x10;
+      const query = requestOf('count_over_time({app="a"}[1m])', { isInstant: true, startNs: BASE_NS + SECOND });
+      expect(await refusalOf(query, damaged), `byte ${offset}`).to.match(/^INTERNAL chunk .* cannot be read/);
+      bytes[offset]! ^= 0x10;
+    }
+  });
+
+  it('says what it read', async () => {
+    const sources = sourcesOf([
+      { labels: APP, memory: [segmentOf([[at(10, 'm')]], { openHead: true })], stored: [segmentOf([[at(1, 'abc')]])] },
+    ]);
+    const { statistics } = await answerOf(requestOf('{app="a"}'), sources);
+    expect(statistics).to.include({
+      chunkRefs: 1,
+      chunksDownloaded: 1,
+      streamsInMemory: 1,
+      chunksInMemory: 1,
+      headBytes: 1,
+      headLines: 1,
+      decompressedLines: 1,
+      linesProcessed: 2,
+      entriesReturned: 2,
+      duplicates: 0,
+    });
+    expect(statistics.bytesProcessed).to.equal(statistics.decompressedBytes + 1);
+  });
+});
+
+describe('a log query', () => {
+  const blocks = Array.from({ length: 8 }, (_, block) =>
+    Array.from({ length: 100 }, (_, entry) => at(block * 1000 + entry * 10, `${block}.${entry}`)),
+  );
+
+  it('reads no more blocks than the limit needs', async () => {
+    const sources = sourcesOf([{ labels: APP, stored: [segmentOf(blocks)] }]);
+    const newest = await answerOf(requestOf('{app="a"}', { limit: 30, direction: 'backward' }), sources);
+    expect(lines(newest).slice(0, 2)).to.deep.equal(['7.99', '7.98']);
+    expect(lines(newest)).to.have.length(30);
+    expect(newest.statistics.decompressedLines).to.equal(100);
+    const oldest = await answerOf(requestOf('{app="a"}', { limit: 30, direction: 'forward' }), sources);
+    expect(lines(oldest).slice(0, 2)).to.deep.equal(['0.0', '0.1']);
+    expect(oldest.statistics.decompressedLines).to.equal(100);
+  });
+
+  it('takes the newest over all streams, whatever their blocks', async () => {
+    const streams = [0, 1, 2].map((number) => ({
+      labels: { app: 'a', i: String(number) },
+      memory: [segmentOf([blocks.flat().filter((_, index) => index % 3 === number)])],
+    }));
+    const result = await answerOf(requestOf('{app="a"}', { limit: 5, direction: 'backward' }), sourcesOf(streams));
+    expect(lines(result).sort()).to.deep.equal(['7.95', '7.96', '7.97', '7.98', '7.99']);
+  });
+
+  it('goes on where it stopped in a block it had to leave', async () => {
+    const sources = sourcesOf([{ labels: APP, stored: [segmentOf([blocks.flat()])] }]);
+    for (const direction of ['forward', 'backward'] as const) {
+      const result = await answerOf(requestOf('{app="a"}', { limit: 750, direction, intervalNs: 1n }), sources);
+      const all = blocks.flat().map(({ line }) => line);
+      expect(lines(result)).to.deep.equal((direction === 'forward' ? all : all.reverse()).slice(0, 750));
+    }
+  });
+
+  it('keeps entries an interval apart, over all streams together', async () => {
+    const streams = ['x', 'y'].map((i, number) => ({
+      labels: { app: 'a', i },
+      memory: [segmentOf([[0, 10, 20, 30].map((time) => at(time + number * 5, `${i}${time}`))])],
+    }));
+    const result = await answerOf(requestOf('{app="a"}', { intervalNs: 12n }), sourcesOf(streams));
+    expect(lines(result)).to.deep.equal(['x0', 'x30', 'y10']);
+  });
+
+  it('includes its start and excludes its end', async () => {
+    const sources = sourcesOf([{ labels: APP, memory: [segmentOf([[at(1, 'a'), at(2, 'b'), at(3, 'c')]])] }]);
+    const range = { startNs: BASE_NS + 1n, endNs: BASE_NS + 3n };
+    expect(lines(await answerOf(requestOf('{app="a"}', range), sources))).to.deep.equal(['a', 'b']);
+    expect(lines(await answerOf(requestOf('{app="a"}', { ...range, startNs: range.endNs }), sources))).to.deep.equal(
+      [],
+    );
+  });
+
+  it('keeps nanoseconds exact however far the range reaches', async () => {
+    const sources = sourcesOf([
+      { labels: APP, memory: [segmentOf([[at(1, 'a'), at(2, 'b'), at(3, 'c')]], { openHead: true })] },
+    ]);
+    const everything = { startNs: -(2n ** 63n), endNs: 2n ** 63n - 1n };
+    expect(lines(await answerOf(requestOf('{app="a"}', everything), sources))).to.deep.equal(['a', 'b', 'c']);
+  });
+
+  it('comes in events of bounded size, in order of time', async () => {
+    const many = Array.from({ length: 25_000 }, (_, index) => at(index, `line ${index}`));
+    const sources = sourcesOf([{ labels: APP, stored: [segmentOf([many])] }]);
+    const events = await eventsOf(requestOf('{app="a"}', { limit: Number.MAX_SAFE_INTEGER }), sources);
+    const sizes = events.map((event) => (event.type === 'entries' ? (event.streams[0]?.entries.length ?? 0) : -1));
+    expect(sizes).to.deep.equal([10_000, 10_000, 5_000, -1]);
+    expect(lines(await answerOf(requestOf('{app="a"}', { limit: 1e9 }), sources))[24_999]).to.equal('line 24999');
+  });
+});
+
+describe('limits of a query', () => {
+  const instant = { isInstant: true, startNs: BASE_NS + SECOND, endNs: BASE_NS + SECOND };
+  const streams = ['1', '2', '3'].map((i) => ({
+    labels: { app: 'a', i },
+    memory: [segmentOf([[at(1, 'x'.repeat(100))]])],
+  }));
+
+  it('refuses more series than allowed in the answer, not below it', async () => {
+    const limits = { timeoutMs: 1000, bytesReadMax: 0, seriesMax: 2 };
+    const many = requestOf('count_over_time({app="a"}[1m])', { ...instant, limits });
+    expect(await refusalOf(many, sourcesOf(streams))).to.match(/^INVALID_QUERY maximum number of series \(2\) reached/);
+    const few = requestOf('sum(count_over_time({app="a"}[1m]))', { ...instant, limits });
+    expect((await answerOf(few, sourcesOf(streams))).type).to.equal('vector');
+  });
+
+  it('refuses to read more bytes than allowed', async () => {
+    const limits = { timeoutMs: 1000, bytesReadMax: 50, seriesMax: 0 };
+    expect(await refusalOf(requestOf('{app="a"}', { limits }), sourcesOf(streams))).to.match(
+      /^INVALID_QUERY the query would read too many bytes \(query: \d+ B, limit: 50 B\); consider adding/,
+    );
+  });
+
+  it('refuses what does not parse, and log queries at an instant', async () => {
+    expect(await refusalOf(requestOf('{app="a"'), sourcesOf([]))).to.match(
+      /^INVALID_QUERY parse error at line 1, col 9/,
+    );
+    expect(await refusalOf(requestOf('{app="a"}', instant), sourcesOf([]))).to.equal(
+      'INVALID_QUERY log queries are not supported as an instant query type, please change your query to a range query type',
+    );
+  });
+
+  it('fails the query for an error in a window, with the labels it has', async () => {
+    const broken = [{ labels: APP, memory: [segmentOf([[at(1, 'no json')]])] }];
+    const request = requestOf('count_over_time({app="a"} | json [1m])', instant);
+    expect(await refusalOf(request, sourcesOf(broken))).to.match(
+      /^INVALID_QUERY pipeline error: 'JSONParserErr' for series: '\{__error__="JSONParserErr", .*app="a"\}'\.\nUse a label/,
+    );
+  });
+});
+
+/** Scans that take until they are let go. */
+const heldPool = (): { pool: ScanPool; started: () => number; release: () => void } => {
+  const inner = inThreadPool(1);
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let started = 0;
+  const run: ScanPool['run'] = async (task, transfer): Promise<ScanResult> => {
+    started += 1;
+    await held;
+    return await inner.run(task, transfer);
+  };
+  return { pool: { size: 1, run }, started: () => started, release: () => release() };
+};
+
+describe('the end of a query', () => {
+  const sources = () => sourcesOf([{ labels: APP, stored: [segmentOf([[at(1, 'x')]])] }]);
+
+  const outcome = (clock: ManualClock, signal: AbortSignal, pool: ScanPool): Promise<string> =>
+    executeQuery(requestOf('{app="a"}'), sources(), { scanPool: pool, clock }, signal, () => Promise.resolve()).then(
+      () => 'done',
+      (error: unknown) =>
+        error instanceof RefusedError ? `${error.refusal.code} ${error.refusal.text}` : String(error),
+    );
+
+  const turns = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+
+  it('comes at its deadline, without waiting for what still runs', async () => {
+    const clock = new ManualClock();
+    const { pool, release } = heldPool();
+    const ended = outcome(clock, new AbortController().signal, pool);
+    await turns();
+    clock.advance(10_000);
+    expect(await ended).to.match(/^DEADLINE_EXCEEDED request timed out, decrease the duration of the request/);
+    release();
+  });
+
+  it('comes with its signal, and leaves no timer', async () => {
+    const clock = new ManualClock();
+    const { pool, release, started } = heldPool();
+    const abort = new AbortController();
+    const ended = outcome(clock, abort.signal, pool);
+    await turns();
+    expect(started()).to.equal(1);
+    abort.abort();
+    expect(await ended).to.equal('CANCELLED the request was cancelled by the client');
+    expect(clock.timers).to.equal(0);
+    release();
+  });
+
+  it('comes when its reader leaves', async () => {
+    const many = Array.from({ length: 30_000 }, (_, index) => at(index, 'x'));
+    const large = sourcesOf([{ labels: APP, stored: [segmentOf([many])] }]);
+    const clock = new ManualClock();
+    const pool = inThreadPool(1);
+    const request = requestOf('{app="a"}', { limit: 1e9 });
+    for await (const event of queryEvents(request, large, { scanPool: pool, clock }, new AbortController().signal)) {
+      expect(event.type).to.equal('entries');
+      break;
+    }
+    expect(clock.timers).to.equal(0);
+  });
+
+  it('waits for its reader: nothing is read on while an event is being taken', async () => {
+    const stored = Array.from({ length: 6 }, (_, chunk) =>
+      segmentOf([Array.from({ length: 10_000 }, (_, entry) => at(chunk * 1_000_000 + entry, 'x'))], { counter: chunk }),
+    );
+    const large = sourcesOf([{ labels: APP, stored }]);
+    const request = requestOf('{app="a"}', { limit: 1e9, endNs: BASE_NS + 1_000_000_000n });
+    const events: QueryEvent[] = [];
+    const fetchedAtFirst: number[] = [];
+    await executeQuery(
+      request,
+      large,
+      { scanPool: inThreadPool(1), clock: systemClock },
+      new AbortController().signal,
+      async (event) => {
+        if (events.length === 0) {
+          await turns();
+          fetchedAtFirst.push(large.asked.filter((what) => what.startsWith('fetch')).length);
+        }
+        events.push(event);
+      },
+    );
+    expect(fetchedAtFirst[0]).to.be.lessThan(3);
+    expect(events.at(-1)?.type).to.equal('done');
+    expect(large.asked.filter((what) => what.startsWith('fetch'))).to.have.length(6);
+  });
+});
