@@ -119,7 +119,7 @@ export class LogScanner implements EntryVisitor {
   #visitEntry(entries: BlockColumns, index: number): void {
     const start = entries.lineStarts[index]!;
     const end = entries.lineEnds[index]!;
-    const metadata = entries.metadataOf(index);
+    const metadata = entries.hasMetadata ? entries.metadataOf(index) : undefined;
     if (this.#isPlain && !metadata) {
       this.#keep(entries.timesNs[index]!, entries.bytes, start, end, this.#streamLabels());
       return;

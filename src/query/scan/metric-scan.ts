@@ -102,7 +102,7 @@ export class MetricScanner implements EntryVisitor {
       windows.locate(entries.times[index]!);
       if (windows.first > windows.last) continue;
       this.#index = index;
-      const metadata = entries.metadataOf(index);
+      const metadata = entries.hasMetadata ? entries.metadataOf(index) : undefined;
       const isKept = run.process(
         entries.bytes,
         entries.lineStarts[index]!,
