@@ -1,6 +1,7 @@
 /**
- * Label filters that directly follow a parser, tried as soon as the parser has set their label. Only a shortcut: the filter would drop the
- * line anyway, whatever the rest of the line holds, since the first value a parser finds is final.
+ * Label filters that directly follow a parser, tried as soon as the parser has set their label. A shortcut: the filter would drop the line
+ * anyway, whatever the rest of the line holds, since the first value a parser finds is final. It shows in one place, as in Loki: an error
+ * of converting the value is marked at once, so `__error__="" | n > 4` drops lines whose n is no number.
  */
 import type { LabelFilter } from '../ast.ts';
 import type { Entry } from './entry.ts';

@@ -8,7 +8,7 @@ const byName = (left: Pair, right: Pair): number => (left[0] < right[0] ? -1 : l
 const flat = (pairs: Pair[]): readonly string[] => pairs.sort(byName).flat();
 
 /** True if the labels are no longer those of the stream. A leftover detail of a dropped error alone does not count. */
-const isChanged = (entry: Entry): boolean => entry.touched.length > 0 || entry.error !== '';
+const isChanged = (entry: Entry): boolean => entry.touchedCount > 0 || entry.error !== '';
 
 const errorPairs = (entry: Entry): Pair[] => {
   const pairs: Pair[] = [];
@@ -32,7 +32,8 @@ const streamPairs = (entry: Entry): Pair[] => {
 
 const touchedPairs = (entry: Entry, origin: number): Pair[] => {
   const pairs: Pair[] = [];
-  for (const id of entry.touched) {
+  for (let index = 0; index < entry.touchedCount; index++) {
+    const id = entry.touchedAt(index);
     const name = entry.names.names[id]!;
     if (entry.origin(id) === origin && !hidesName(entry, name)) pairs.push([name, entry.text(id)]);
   }
@@ -79,12 +80,11 @@ const touchedPart = (entry: Entry, id: number): string => {
 export const labelsKey = (entry: Entry): string => {
   if (!isChanged(entry)) return '';
   let key = '';
-  const { touched } = entry;
-  if (touched.length === 1) {
-    key = touchedPart(entry, touched[0]!);
+  if (entry.touchedCount === 1) {
+    key = touchedPart(entry, entry.touchedAt(0));
   } else {
     const { names } = entry.names;
-    const ordered = [...touched].sort((left, right) => (names[left]! < names[right]! ? -1 : 1));
+    const ordered = [...entry.touched()].sort((left, right) => (names[left]! < names[right]! ? -1 : 1));
     for (const id of ordered) key += touchedPart(entry, id);
   }
   for (const [name, value] of errorPairs(entry)) key += keyPart(name, value);

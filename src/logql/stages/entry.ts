@@ -41,7 +41,9 @@ export class Entry {
   readonly #base: (string | undefined)[] = [];
   readonly #text: (string | undefined)[] = [];
   readonly #sources: Buffer[] = [];
+  /** The first #touchedCount are of this entry; the list is never shortened, which would cost. */
   readonly #touched: number[] = [];
+  #touchedCount = 0;
   #origin = new Uint8Array(64);
   #form = new Uint8Array(64);
   #from = new Int32Array(64);
@@ -94,8 +96,9 @@ export class Entry {
   /** Starts the next entry. The bytes are borrowed until the following call. */
   begin(bytes: Buffer, start: number, end: number, timeNs: () => bigint): void {
     const touched = this.#touched;
-    for (let index = 0; index < touched.length; index++) this.#origin[touched[index]!] = ORIGIN.stream;
-    touched.length = 0;
+    const origin = this.#origin;
+    for (let index = 0; index < this.#touchedCount; index++) origin[touched[index]!] = ORIGIN.stream;
+    this.#touchedCount = 0;
     if (this.names.size > NAMES_MAX) this.#forgetNames();
     this.lineBytes = bytes;
     this.lineStart = start;
@@ -173,7 +176,7 @@ export class Entry {
   }
 
   #set(id: number, origin: number, form: number): void {
-    if (this.#origin[id] === ORIGIN.stream) this.#touched.push(id);
+    if (this.#origin[id] === ORIGIN.stream) this.#touched[this.#touchedCount++] = id;
     this.#origin[id] = origin;
     this.#form[id] = form;
     if (origin === ORIGIN.parsed && this.#isRequired[id] === 1 && this.#foundInLine[id] !== this.#line) {
@@ -277,8 +280,16 @@ export class Entry {
   }
 
   /** Ids of all names that differ from the stream's labels, in no order. */
-  get touched(): readonly number[] {
-    return this.#touched;
+  touched(): readonly number[] {
+    return this.#touched.slice(0, this.#touchedCount);
+  }
+
+  get touchedCount(): number {
+    return this.#touchedCount;
+  }
+
+  touchedAt(index: number): number {
+    return this.#touched[index]!;
   }
 
   baseText(id: number): string | undefined {

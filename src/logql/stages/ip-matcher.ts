@@ -115,14 +115,41 @@ const endOfRun = (bytes: Uint8Array, at: number, end: number, isV6: boolean): nu
 
 const ADDRESS_CHARS_MAX = 45;
 
+/** The v4 address that fills [start, end), or -1. */
+const readV4 = (bytes: Uint8Array, start: number, end: number): number => {
+  let value = 0;
+  let part = 0;
+  let digits = 0;
+  let dots = 0;
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at]!;
+    if (byte !== DOT) {
+      if (digits > 0 && part === 0) return -1;
+      part = part * 10 + (byte - 0x30);
+      digits++;
+      if (part > 255) return -1;
+      continue;
+    }
+    if (digits === 0 || ++dots > 3) return -1;
+    value = value * 256 + part;
+    part = 0;
+    digits = 0;
+  }
+  return dots === 3 && digits > 0 ? value * 256 + part : -1;
+};
+
 export class IpMatcher {
   readonly #range: Range;
+  readonly #first: number;
+  readonly #last: number;
 
   /** @throws Error with Loki's text if the pattern is no address, prefix or range */
   constructor(pattern: string) {
     const range = parseRange(pattern);
     if (range === undefined) throw new Error(`ip: invalid pattern: ${quoteGo(pattern)}`);
     this.#range = range;
+    this.#first = Number(range.first);
+    this.#last = Number(range.last);
   }
 
   /** True if some address in [start, end) is in the range. */
@@ -131,15 +158,21 @@ export class IpMatcher {
       const isV4 = startsV4(bytes, at, end);
       if (!isV4 && !startsV6(bytes, at, end)) continue;
       const stop = endOfRun(bytes, at, end, !isV4);
-      if (stop - at <= ADDRESS_CHARS_MAX && this.#contains(bytes.toString('latin1', at, stop))) return true;
+      if (isV4 ? this.#hasV4(bytes, at, stop) : this.#hasV6(bytes, at, stop)) return true;
       at = stop;
     }
     return false;
   }
 
-  #contains(text: string): boolean {
-    const address = parseAddress(text);
-    const { isV6, first, last } = this.#range;
-    return address !== undefined && address.isV6 === isV6 && address.value >= first && address.value <= last;
+  #hasV4(bytes: Buffer, start: number, end: number): boolean {
+    if (this.#range.isV6) return false;
+    const address = readV4(bytes, start, end);
+    return address >= this.#first && address <= this.#last;
+  }
+
+  #hasV6(bytes: Buffer, start: number, end: number): boolean {
+    if (!this.#range.isV6 || end - start > ADDRESS_CHARS_MAX) return false;
+    const address = parseAddress(bytes.toString('latin1', start, end));
+    return address?.isV6 === true && address.value >= this.#range.first && address.value <= this.#range.last;
   }
 }

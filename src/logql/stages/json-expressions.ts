@@ -3,8 +3,22 @@ import type { Extract } from '../ast.ts';
 import { type Entry, FORM } from './entry.ts';
 import { JSON_PARSER_ERROR } from './json.ts';
 import { type JsonPath, parseJsonPath } from './json-path.ts';
-import { CHAR, endOfBlock, endOfToken, JSON_ERROR, skipBlanks, tokenKind } from './json-scan.ts';
+import {
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  endOfBlock,
+  endOfToken,
+  JSON_ERROR,
+  OPEN_ARRAY,
+  OPEN_OBJECT,
+  QUOTE,
+  skipBlanks,
+  tokenKind,
+} from './json-scan.ts';
 import { closingQuote, unescapeJson } from './json-text.ts';
+import { hashOf, KeyTable } from './key-table.ts';
 import type { CompiledStage } from './stage.ts';
 
 /** What is wanted at and below one place. */
@@ -12,11 +26,19 @@ interface Place {
   readonly targets: number[];
   readonly fields: Map<string, Place>;
   readonly items: Map<number, Place>;
+  /** Members by the bytes of their keys, also those that nobody wants. */
+  readonly known: KeyTable<Place>;
   /** The first value of a place counts. */
   isTaken: boolean;
 }
 
-const newPlace = (): Place => ({ targets: [], fields: new Map(), items: new Map(), isTaken: false });
+const newPlace = (): Place => ({
+  targets: [],
+  fields: new Map(),
+  items: new Map(),
+  known: new KeyTable(),
+  isTaken: false,
+});
 
 const placeAt = (root: Place, path: JsonPath): Place => {
   let place = root;
@@ -50,7 +72,7 @@ class JsonPicker {
     const entry = this.#entry;
     if (entry.lineStart === entry.lineEnd || entry.needsNoParser) return true;
     const first = entry.lineBytes[entry.lineStart];
-    if (first !== CHAR.openObject && first !== CHAR.openArray && first !== CHAR.quote) {
+    if (first !== OPEN_OBJECT && first !== OPEN_ARRAY && first !== QUOTE) {
       entry.setParserError(JSON_PARSER_ERROR, '');
       return true;
     }
@@ -67,14 +89,14 @@ class JsonPicker {
     const isWanted = place.targets.length > 0 && !place.isTaken;
     place.isTaken = true;
     switch (bytes[start]) {
-      case CHAR.quote: {
+      case QUOTE: {
         const close = closingQuote(bytes, start + 1, end);
         if (close < 0) return this.#broken(isWanted, place, JSON_ERROR.string);
         if (isWanted) this.#take(place, bytes, start + 1, close);
         return close + 1;
       }
-      case CHAR.openObject:
-      case CHAR.openArray:
+      case OPEN_OBJECT:
+      case OPEN_ARRAY:
         return this.#block(bytes, start, end, place, isWanted);
       default:
         return this.#token(bytes, start, end, place, isWanted);
@@ -90,10 +112,10 @@ class JsonPicker {
   }
 
   #block(bytes: Buffer, start: number, end: number, place: Place, isWanted: boolean): number {
-    const isObject = bytes[start] === CHAR.openObject;
+    const isObject = bytes[start] === OPEN_OBJECT;
     const stop = isObject
-      ? endOfBlock(bytes, start, end, CHAR.openObject, CHAR.closeObject)
-      : endOfBlock(bytes, start, end, CHAR.openArray, CHAR.closeArray);
+      ? endOfBlock(bytes, start, end, OPEN_OBJECT, CLOSE_OBJECT)
+      : endOfBlock(bytes, start, end, OPEN_ARRAY, CLOSE_ARRAY);
     if (isWanted) {
       if (stop < 0) return this.#broken(true, place, isObject ? JSON_ERROR.object : JSON_ERROR.array);
       this.#take(place, bytes, start, stop);
@@ -105,22 +127,31 @@ class JsonPicker {
 
   #members(bytes: Buffer, position: number, end: number, place: Place): void {
     let at = skipBlanks(bytes, position, end);
-    while (at < end && bytes[at] === CHAR.quote) {
+    while (at < end && bytes[at] === QUOTE) {
       const close = closingQuote(bytes, at + 1, end);
       if (close < 0) return;
       const colon = skipBlanks(bytes, close + 1, end);
-      if (bytes[colon] !== CHAR.colon || colon >= end) return;
-      const key = unescapeJson(bytes.toString('utf8', at + 1, close));
-      const below = key === undefined ? undefined : place.fields.get(key);
-      at = this.#value(bytes, colon + 1, end, below === undefined || below.isTaken ? IGNORED : below);
+      if (bytes[colon] !== COLON || colon >= end) return;
+      const below = this.#member(bytes, at + 1, close, place);
+      at = this.#value(bytes, colon + 1, end, below.isTaken ? IGNORED : below);
       if (at < 0) return;
       at = this.#next(bytes, at, end);
     }
   }
 
+  #member(bytes: Buffer, start: number, end: number, place: Place): Place {
+    const hash = hashOf(bytes, start, end);
+    const known = place.known.find(bytes, start, end, hash);
+    if (known !== undefined) return known;
+    const key = unescapeJson(bytes.toString('utf8', start, end));
+    const below = (key === undefined ? undefined : place.fields.get(key)) ?? IGNORED;
+    place.known.add(Uint8Array.prototype.slice.call(bytes, start, end), hash, below);
+    return below;
+  }
+
   #items(bytes: Buffer, position: number, end: number, place: Place): void {
     let at = skipBlanks(bytes, position, end);
-    for (let index = 0; at < end && bytes[at] !== CHAR.closeArray; index++) {
+    for (let index = 0; at < end && bytes[at] !== CLOSE_ARRAY; index++) {
       at = this.#value(bytes, at, end, place.items.get(index) ?? IGNORED);
       if (at < 0) return;
       at = this.#next(bytes, at, end);
@@ -130,8 +161,8 @@ class JsonPicker {
   /** Over the comma to the next member or item; at anything else it stays, which ends the loop over members. */
   #next(bytes: Buffer, position: number, end: number): number {
     const at = skipBlanks(bytes, position, end);
-    if (at >= end || bytes[at] === CHAR.comma) return skipBlanks(bytes, Math.min(at + 1, end), end);
-    return bytes[at] === CHAR.closeArray || bytes[at] === CHAR.closeObject ? at : end;
+    if (at >= end || bytes[at] === COMMA) return skipBlanks(bytes, Math.min(at + 1, end), end);
+    return bytes[at] === CLOSE_ARRAY || bytes[at] === CLOSE_OBJECT ? at : end;
   }
 
   #broken(isWanted: boolean, place: Place, error: string): number {

@@ -13,16 +13,15 @@ export const JSON_ERROR = {
   malformed: 'Malformed JSON error',
 } as const;
 
-export const CHAR = {
-  quote: 0x22,
-  comma: 0x2c,
-  colon: 0x3a,
-  openArray: 0x5b,
-  backslash: 0x5c,
-  closeArray: 0x5d,
-  openObject: 0x7b,
-  closeObject: 0x7d,
-} as const;
+// Plain constants, not one object: they stand in the innermost loops.
+export const QUOTE = 0x22;
+export const COMMA = 0x2c;
+export const COLON = 0x3a;
+export const OPEN_ARRAY = 0x5b;
+export const BACKSLASH = 0x5c;
+export const CLOSE_ARRAY = 0x5d;
+export const OPEN_OBJECT = 0x7b;
+export const CLOSE_OBJECT = 0x7d;
 
 /** First position of [position, end) that is no blank; `end` if there is none. */
 export const skipBlanks = (bytes: Uint8Array, position: number, end: number): number => {
@@ -40,8 +39,8 @@ export const endOfBlock = (bytes: Uint8Array, position: number, end: number, ope
   let level = 0;
   for (let at = position; at < end; at++) {
     const byte = bytes[at];
-    if (byte === CHAR.quote) {
-      for (at++; at < end && bytes[at] !== CHAR.quote; at++) if (bytes[at] === CHAR.backslash) at++;
+    if (byte === QUOTE) {
+      for (at++; at < end && bytes[at] !== QUOTE; at++) if (bytes[at] === BACKSLASH) at++;
     } else if (byte === open) {
       level++;
     } else if (byte === close && --level === 0) {
@@ -56,7 +55,7 @@ export const endOfToken = (bytes: Uint8Array, position: number, end: number): nu
   let at = position;
   while (at < end) {
     const byte = bytes[at];
-    if (byte === CHAR.comma || byte === CHAR.closeObject || byte === CHAR.closeArray) break;
+    if (byte === COMMA || byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) break;
     if (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) break;
     at++;
   }

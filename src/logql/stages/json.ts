@@ -2,10 +2,22 @@
 import type { LabelFilter } from '../ast.ts';
 import { EarlyFilters, type EarlyTest } from './early-filters.ts';
 import { type Entry, FORM, type Form } from './entry.ts';
-import { CHAR, endOfBlock, endOfToken, JSON_ERROR, skipBlanks, tokenKind } from './json-scan.ts';
-import { unescapeJson } from './json-text.ts';
-import { hashStep, KeyTable } from './key-table.ts';
-import { sanitizeLabelName } from './label-names.ts';
+import { type Key, KeyReader, Prefix, SKIPPED } from './json-keys.ts';
+import {
+  BACKSLASH,
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  endOfBlock,
+  endOfToken,
+  JSON_ERROR,
+  OPEN_ARRAY,
+  OPEN_OBJECT,
+  QUOTE,
+  skipBlanks,
+  tokenKind,
+} from './json-scan.ts';
 import type { CompiledStage } from './stage.ts';
 
 export const JSON_PARSER_ERROR = 'JSONParserErr';
@@ -13,45 +25,26 @@ export const JSON_PARSER_ERROR = 'JSONParserErr';
 /** Objects nested deeper than this are skipped like arrays: the names would be longer than the line. */
 const DEPTH_MAX = 128;
 
-const SKIPPED = -1;
-
-/** A key below some prefix: the label it becomes as a scalar, and what it leads to as an object. */
-interface Key {
-  /** Id of the label, or SKIPPED. */
-  readonly id: number;
-  readonly name: string;
-  /** Keys of the object under this key; undefined if nothing in it can be wanted. */
-  prefix: Prefix | undefined | null;
-}
-
-class Prefix {
-  readonly name: string;
-  readonly keys = new KeyTable<Key>();
-
-  constructor(name: string) {
-    this.name = name;
-  }
-}
-
 class JsonFlattener {
   readonly #entry: Entry;
   readonly #early: EarlyTest | undefined;
+  readonly #keys: KeyReader;
   #root = new Prefix('');
   #generation = 0;
-  #prefixes: Prefix[] = [];
+  readonly #prefixes: Prefix[] = [];
+  #depth = 0;
   /** Labels found inside a top-level member that is an object: they count once it is known to be closed. */
-  #pending: number[] = [];
+  readonly #pending: number[] = [];
+  #pendingCount = 0;
   #memberStart = 0;
   #position = 0;
-  #keyEnd = 0;
-  #keyHash = 0;
-  #keyIsEscaped = false;
   #error = '';
   #isDropped = false;
 
   constructor(entry: Entry, early: EarlyTest | undefined) {
     this.#entry = entry;
     this.#early = early;
+    this.#keys = new KeyReader(entry);
   }
 
   run(): boolean {
@@ -63,10 +56,11 @@ class JsonFlattener {
     }
     this.#error = '';
     this.#isDropped = false;
-    this.#pending.length = 0;
-    this.#prefixes.length = 0;
+    this.#pendingCount = 0;
+    this.#depth = 0;
+    this.#root.cursor = undefined;
     this.#walk(entry.lineBytes, entry.lineEnd);
-    if (this.#error !== '' && this.#prefixes.length > 0) this.#endUnfinishedMember(entry.lineBytes, entry.lineEnd);
+    if (this.#error !== '' && this.#depth > 0) this.#endUnfinishedMember(entry.lineBytes, entry.lineEnd);
     if (this.#isDropped) return false;
     if (this.#error !== '') entry.setParserError(JSON_PARSER_ERROR, this.#error);
     return true;
@@ -75,7 +69,7 @@ class JsonFlattener {
   /** Steps from member to member until the object ends, all that is needed is found, or something is in the way (#error). */
   #walk(bytes: Buffer, end: number): void {
     this.#position = skipBlanks(bytes, this.#entry.lineStart, end);
-    if (this.#position >= end || bytes[this.#position] !== CHAR.openObject) {
+    if (this.#position >= end || bytes[this.#position] !== OPEN_OBJECT) {
       this.#error = JSON_ERROR.object;
       return;
     }
@@ -88,9 +82,9 @@ class JsonFlattener {
     let prefix: Prefix | undefined = this.#root;
     while (prefix !== undefined) {
       const byte: number = bytes[this.#position]!;
-      if (byte === CHAR.quote) {
+      if (byte === QUOTE) {
         prefix = this.#readMember(bytes, end, prefix);
-      } else if (byte === CHAR.closeObject) {
+      } else if (byte === CLOSE_OBJECT) {
         prefix = this.#leaveObject(bytes, end);
       } else {
         this.#error = JSON_ERROR.object;
@@ -104,23 +98,23 @@ class JsonFlattener {
     const key = this.#readKey(bytes, end, prefix);
     const below = key === undefined ? undefined : this.#readValue(bytes, end, key);
     if (below === null) return this.#skipToNext(bytes, end) ? prefix : undefined;
-    if (below !== undefined) this.#prefixes.push(prefix);
+    if (below !== undefined) this.#prefixes[this.#depth++] = prefix;
     return below;
   }
 
   #leaveObject(bytes: Buffer, end: number): Prefix | undefined {
-    const outer = this.#prefixes.pop();
-    if (outer === undefined) return undefined;
+    if (this.#depth === 0) return undefined;
+    const outer = this.#prefixes[--this.#depth];
     this.#position++;
-    if (this.#prefixes.length === 0 && !this.#commitPending(bytes)) return undefined;
+    if (this.#depth === 0 && !this.#commitPending(bytes)) return undefined;
     return this.#skipToNext(bytes, end) ? outer : undefined;
   }
 
   /** From after a value to the next key or the closing bracket. */
   #skipToNext(bytes: Buffer, end: number): boolean {
     let at = skipBlanks(bytes, this.#position, end);
-    if (at < end && bytes[at] === CHAR.comma) at = skipBlanks(bytes, at + 1, end);
-    else if (at < end && bytes[at] !== CHAR.closeObject) {
+    if (at < end && bytes[at] === COMMA) at = skipBlanks(bytes, at + 1, end);
+    else if (at < end && bytes[at] !== CLOSE_OBJECT) {
       this.#error = JSON_ERROR.object;
       return false;
     }
@@ -132,49 +126,12 @@ class JsonFlattener {
 
   /** Reads `"key" :`; #position then stands after the colon. */
   #readKey(bytes: Buffer, end: number, prefix: Prefix): Key | undefined {
-    const start = this.#position + 1;
-    if (!this.#scanKey(bytes, start, end)) return this.#stop(JSON_ERROR.malformed);
-    const keyEnd = this.#keyEnd;
-    const hash = this.#keyHash;
-    const key = prefix.keys.find(bytes, start, keyEnd, hash) ?? this.#newKey(bytes, start, keyEnd, prefix);
-    if (key === undefined) return this.#stop(JSON_ERROR.escape);
-    const colon = skipBlanks(bytes, keyEnd + 1, end);
-    if (colon >= end || bytes[colon] !== CHAR.colon) return this.#stop(JSON_ERROR.malformed);
+    const keys = this.#keys;
+    const key = keys.read(bytes, this.#position + 1, end, prefix);
+    if (key === undefined) return this.#stop(keys.error);
+    const colon = skipBlanks(bytes, keys.keyEnd + 1, end);
+    if (colon >= end || bytes[colon] !== COLON) return this.#stop(JSON_ERROR.malformed);
     this.#position = colon + 1;
-    return key;
-  }
-
-  /** Finds the closing quote and sums up the hash on the way. */
-  #scanKey(bytes: Buffer, start: number, end: number): boolean {
-    let hash = 0;
-    let isEscaped = false;
-    for (let at = start; at < end; at++) {
-      const byte = bytes[at]!;
-      if (byte === CHAR.quote) {
-        this.#keyEnd = at;
-        this.#keyHash = hash;
-        this.#keyIsEscaped = isEscaped;
-        return true;
-      }
-      hash = hashStep(hash, byte);
-      if (byte === CHAR.backslash && at + 1 < end) {
-        isEscaped = true;
-        hash = hashStep(hash, bytes[++at]!);
-      }
-    }
-    return false;
-  }
-
-  #newKey(bytes: Buffer, start: number, end: number, prefix: Prefix): Key | undefined {
-    const raw = bytes.toString('utf8', start, end);
-    const text = this.#keyIsEscaped ? unescapeJson(raw) : raw;
-    if (text === undefined) return undefined;
-    const isTop = prefix.name === '';
-    const part = sanitizeLabelName(text, isTop);
-    const name = isTop ? part : `${prefix.name}_${part}`;
-    const id = name !== '' && this.#entry.canWant(name) ? this.#entry.id(name) : SKIPPED;
-    const key: Key = { id, name, prefix: null };
-    prefix.keys.add(bytes, start, end, this.#keyHash, key);
     return key;
   }
 
@@ -183,10 +140,10 @@ class JsonFlattener {
     const start = skipBlanks(bytes, this.#position, end);
     if (start >= end) return this.#stop(JSON_ERROR.malformed);
     const first = bytes[start];
-    if (first === CHAR.quote) return this.#readString(bytes, start + 1, end, key);
-    if (first === CHAR.openObject) return this.#readObject(bytes, start, end, key);
-    if (first === CHAR.openArray) {
-      this.#position = endOfBlock(bytes, start, end, CHAR.openArray, CHAR.closeArray);
+    if (first === QUOTE) return this.#readString(bytes, start + 1, end, key);
+    if (first === OPEN_OBJECT) return this.#readObject(bytes, start, end, key);
+    if (first === OPEN_ARRAY) {
+      this.#position = endOfBlock(bytes, start, end, OPEN_ARRAY, CLOSE_ARRAY);
       return this.#position < 0 ? this.#stop(JSON_ERROR.array) : null;
     }
     this.#position = endOfToken(bytes, start, end);
@@ -205,23 +162,23 @@ class JsonFlattener {
     let isEscaped = false;
     for (; at < end; at++) {
       const byte = bytes[at];
-      if (byte === CHAR.quote) break;
-      if (byte === CHAR.backslash) {
+      if (byte === QUOTE) break;
+      if (byte === BACKSLASH) {
         isEscaped = true;
         at++;
       }
     }
     if (at >= end) return this.#stop(JSON_ERROR.string);
     this.#position = at + 1;
+    if (key.id === SKIPPED) return null;
     return this.#found(bytes, key, isEscaped ? FORM.jsonString : FORM.cleaned, start, at) ? null : undefined;
   }
 
   #readObject(bytes: Buffer, start: number, end: number, key: Key): Prefix | null | undefined {
-    if (key.prefix === null) key.prefix = this.#entry.canWantPrefix(key.name) ? new Prefix(key.name) : undefined;
-    const { prefix } = key;
-    const depth = this.#prefixes.length;
+    const prefix = this.#keys.prefixUnder(key);
+    const depth = this.#depth;
     if (prefix === undefined || depth >= DEPTH_MAX) {
-      this.#position = endOfBlock(bytes, start, end, CHAR.openObject, CHAR.closeObject);
+      this.#position = endOfBlock(bytes, start, end, OPEN_OBJECT, CLOSE_OBJECT);
       return this.#position < 0 ? this.#stop(JSON_ERROR.object) : null;
     }
     if (depth === 0) this.#memberStart = start;
@@ -232,8 +189,14 @@ class JsonFlattener {
   /** Takes a scalar. False: stop here. */
   #found(bytes: Buffer, key: Key, form: Form, from: number, to: number): boolean {
     if (key.id === SKIPPED) return true;
-    if (this.#prefixes.length === 0) return this.#set(bytes, key.id, form, from, to);
-    this.#pending.push(key.id, form, from, to);
+    if (this.#depth === 0) return this.#set(bytes, key.id, form, from, to);
+    const pending = this.#pending;
+    const at = this.#pendingCount;
+    pending[at] = key.id;
+    pending[at + 1] = form;
+    pending[at + 2] = from;
+    pending[at + 3] = to;
+    this.#pendingCount = at + 4;
     return true;
   }
 
@@ -251,17 +214,17 @@ class JsonFlattener {
 
   #commitPending(bytes: Buffer): boolean {
     const pending = this.#pending;
-    for (let index = 0; index < pending.length; index += 4) {
+    for (let index = 0; index < this.#pendingCount; index += 4) {
       if (!this.#set(bytes, pending[index]!, pending[index + 1] as Form, pending[index + 2]!, pending[index + 3]!))
         return false;
     }
-    pending.length = 0;
+    this.#pendingCount = 0;
     return true;
   }
 
   /** An error inside a nested object: its labels count only if its brackets close after all. */
   #endUnfinishedMember(bytes: Buffer, end: number): void {
-    const close = endOfBlock(bytes, this.#memberStart, end, CHAR.openObject, CHAR.closeObject);
+    const close = endOfBlock(bytes, this.#memberStart, end, OPEN_OBJECT, CLOSE_OBJECT);
     if (close < 0) this.#error = JSON_ERROR.object;
     else if (!this.#commitPending(bytes)) this.#error = '';
   }

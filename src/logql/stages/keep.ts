@@ -30,7 +30,7 @@ export const compileKeep = (targets: readonly DropTarget[]): CompiledStage => {
     start: (fresh) => {
       const streamIds = fresh.labels.pairs.filter((_, index) => index % 2 === 0).map((name) => fresh.id(name));
       return (entry) => {
-        for (const id of [...entry.touched]) keepOnly(entry, id, tests);
+        for (const id of entry.touched()) keepOnly(entry, id, tests);
         for (const id of streamIds) keepOnly(entry, id, tests);
         return true;
       };

@@ -1,4 +1,4 @@
-/** Keys of lines by their raw bytes, so that a key seen before costs a hash that was summed up while scanning, and one comparison. */
+/** Keys of lines by their raw bytes, so that a key seen before costs a short hash and one comparison. */
 
 export interface KeyEntry<T> {
   readonly hash: number;
@@ -17,14 +17,20 @@ const equalBytes = (raw: Uint8Array, bytes: Uint8Array, start: number): boolean 
   return true;
 };
 
-/** Hash of a key, byte by byte from 0: `hashStep(hash, byte)`. */
-export const hashStep = (hash: number, byte: number): number => (Math.imul(hash, 31) + byte) | 0;
-
+/**
+ * Hash of a key from its length and five of its bytes: hashing every byte costs more than the rest of reading a key, and keys that differ
+ * elsewhere only share a slot.
+ */
 export const hashOf = (bytes: Uint8Array, start: number, end: number): number => {
-  let hash = 0;
-  for (let position = start; position < end; position++) hash = hashStep(hash, bytes[position]!);
-  return hash;
+  const length = end - start;
+  if (length === 0) return 0;
+  const last = end - 1;
+  const outer = bytes[start]! | (bytes[last]! << 8) | (bytes[start + (length >> 1)]! << 16);
+  const inner = bytes[start + (length >> 2)]! | (bytes[last - ((length - 1) >> 2)]! << 8);
+  return (Math.imul(outer, 0x9e3779b1) ^ Math.imul(inner + (length << 16), 0x85ebca6b)) | 0;
 };
+
+const slotOf = (hash: number, slots: number): number => (hash ^ (hash >>> 15)) & (slots - 1);
 
 export class KeyTable<T> {
   #slots: (KeyEntry<T> | undefined)[] = new Array(START_SLOTS).fill(undefined);
@@ -32,7 +38,7 @@ export class KeyTable<T> {
 
   find(bytes: Uint8Array, start: number, end: number, hash: number): T | undefined {
     const length = end - start;
-    let entry = this.#slots[(hash ^ (hash >>> 7)) & (this.#slots.length - 1)];
+    let entry = this.#slots[slotOf(hash, this.#slots.length)];
     while (entry !== undefined) {
       if (entry.hash === hash && entry.raw.length === length && equalBytes(entry.raw, bytes, start)) return entry.value;
       entry = entry.next;
@@ -40,8 +46,8 @@ export class KeyTable<T> {
     return undefined;
   }
 
-  /** Remembers a key that find() did not know. Past a few thousand keys the table starts again. */
-  add(bytes: Uint8Array, start: number, end: number, hash: number, value: T): void {
+  /** Remembers a key (it keeps `raw`) that find() did not know. Past a few thousand keys the table starts again. */
+  add(raw: Uint8Array, hash: number, value: T): void {
     if (this.#size >= KEYS_PER_TABLE_MAX) {
       this.#slots = new Array(START_SLOTS).fill(undefined);
       this.#size = 0;
@@ -49,19 +55,19 @@ export class KeyTable<T> {
       this.#widen();
     }
     if (this.#chainLength(hash) >= CHAIN_MAX) return;
-    this.#insert(hash, Uint8Array.prototype.slice.call(bytes, start, end), value);
+    this.#insert(hash, raw, value);
     this.#size++;
   }
 
   #chainLength(hash: number): number {
     let length = 0;
-    let entry = this.#slots[(hash ^ (hash >>> 7)) & (this.#slots.length - 1)];
+    let entry = this.#slots[slotOf(hash, this.#slots.length)];
     for (; entry !== undefined; entry = entry.next) length++;
     return length;
   }
 
   #insert(hash: number, raw: Uint8Array, value: T): void {
-    const slot = (hash ^ (hash >>> 7)) & (this.#slots.length - 1);
+    const slot = slotOf(hash, this.#slots.length);
     this.#slots[slot] = { hash, raw, value, next: this.#slots[slot] };
   }
 

@@ -6,7 +6,7 @@ import { type CompiledTemplate, compileTemplate } from '../template/template.ts'
 import { TemplateError } from '../template/values.ts';
 import { type Entry, ERROR_LABEL } from './entry.ts';
 import type { CompiledStage } from './stage.ts';
-import { templateData } from './template-data.ts';
+import { liveData, snapshotData } from './template-data.ts';
 
 type Format = (entry: Entry, data: () => TemplateData) => void;
 type StartFormat = (fresh: Entry) => Format;
@@ -74,7 +74,7 @@ export const compileLabelFormat = (formats: readonly LabelFormat[]): CompiledSta
       return (entry) => {
         let data: TemplateData | undefined;
         const lazyData = (): TemplateData => {
-          data ??= templateData(entry, true);
+          data ??= runs.length === 1 ? liveData(entry) : snapshotData(entry);
           return data;
         };
         for (const run of runs) run(entry, lazyData);

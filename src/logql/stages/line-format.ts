@@ -3,7 +3,7 @@ import { fromByteText } from '../template/byte-text.ts';
 import { type CompiledTemplate, compileTemplate } from '../template/template.ts';
 import { TemplateError } from '../template/values.ts';
 import type { CompiledStage } from './stage.ts';
-import { templateData } from './template-data.ts';
+import { liveData } from './template-data.ts';
 
 const compile = (text: string): CompiledTemplate => {
   try {
@@ -31,7 +31,7 @@ export const compileLineFormat = (text: string): CompiledStage => {
   return {
     start: () => (entry) => {
       try {
-        entry.setLine(Buffer.from(template.execute(templateData(entry, template.readsLabels)), 'latin1'));
+        entry.setLine(Buffer.from(template.execute(liveData(entry)), 'latin1'));
       } catch (error) {
         if (!(error instanceof TemplateError)) throw error;
         entry.setTemplateError(fromByteText(error.message));

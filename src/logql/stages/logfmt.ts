@@ -76,7 +76,7 @@ class LogfmtFlattener {
     if (known !== undefined) return known;
     const name = sanitizeLabelName(bytes.toString('utf8', keyStart, keyEnd), true);
     const id = name !== '' && entry.canWant(name) ? entry.id(name) : SKIPPED;
-    this.#ids.add(bytes, keyStart, keyEnd, hash, id);
+    this.#ids.add(Uint8Array.prototype.slice.call(bytes, keyStart, keyEnd), hash, id);
     return id;
   }
 }

@@ -53,7 +53,8 @@ const fromJsonValue = (value: unknown): GoValue => {
   if (Array.isArray(value)) return value.map(fromJsonValue);
   if (typeof value !== 'object' || value === null) return value as GoValue;
   const entries = Object.entries(value).map(([key, item]) => [toByteText(key), fromJsonValue(item)] as const);
-  return new GoMap(new Map(entries.sort(byKey)), false);
+  const map = new Map(entries.sort(byKey));
+  return new GoMap(() => map, false);
 };
 
 /** nil for what is no JSON. */

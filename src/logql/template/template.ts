@@ -9,8 +9,6 @@ export interface CompiledTemplate {
   readonly singleField: string | undefined;
   /** Names of the fields it reads. */
   readonly fieldNames: readonly string[];
-  /** True if labels are looked at in any way (also `.` and `$`). */
-  readonly readsLabels: boolean;
   /** @returns the bytes of the result @throws TemplateError with Go's text */
   execute(data: TemplateData): string;
 }
@@ -47,14 +45,6 @@ const fieldNamesOf = (template: ParsedTemplate): readonly string[] => {
   return [...names];
 };
 
-const readsLabels = (template: ParsedTemplate): boolean => {
-  let reads = false;
-  visitOperands(template, ({ kind }) => {
-    if (kind === 'field' || kind === 'dot' || kind === 'variable') reads = true;
-  });
-  return reads || template.root.some((node) => node.kind === 'template');
-};
-
 const singleFieldOf = ({ root }: ParsedTemplate): string | undefined => {
   const [node] = root;
   if (root.length !== 1 || node?.kind !== 'action' || node.pipe.variables.length > 0) return undefined;
@@ -73,7 +63,6 @@ export const compileTemplate = (name: string, text: string): CompiledTemplate =>
   return {
     singleField: singleFieldOf(parsed),
     fieldNames: fieldNamesOf(parsed),
-    readsLabels: readsLabels(parsed),
     execute: (data) => executeTemplate(parsed, data),
   };
 };

@@ -17,15 +17,28 @@ export class TypedInt {
 
 /** `map[string]string` (the labels: a missing key is "") or `map[string]interface {}` (from JSON). Keys in order. */
 export class GoMap {
-  readonly entries: ReadonlyMap<string, GoValue>;
   readonly holdsStrings: boolean;
+  readonly #load: () => ReadonlyMap<string, GoValue>;
+  readonly #lookUp: ((key: string) => GoValue) | undefined;
+  #entries: ReadonlyMap<string, GoValue> | undefined;
 
-  constructor(entries: ReadonlyMap<string, GoValue>, holdsStrings: boolean) {
-    this.entries = entries;
+  /**
+   * @param load makes the entries when all of them are needed
+   * @param lookUp finds one, if that is cheaper
+   */
+  constructor(load: () => ReadonlyMap<string, GoValue>, holdsStrings: boolean, lookUp?: (key: string) => GoValue) {
+    this.#load = load;
     this.holdsStrings = holdsStrings;
+    this.#lookUp = lookUp;
+  }
+
+  get entries(): ReadonlyMap<string, GoValue> {
+    this.#entries ??= this.#load();
+    return this.#entries;
   }
 
   get(key: string): GoValue {
+    if (this.#lookUp !== undefined) return this.#lookUp(key);
     return this.entries.get(key) ?? (this.holdsStrings ? '' : null);
   }
 }
