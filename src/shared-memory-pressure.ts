@@ -1,7 +1,7 @@
 import { constants, PerformanceObserver } from 'node:perf_hooks';
 
-/** What one ballast stands for: enough that there are few of them. */
-const BALLAST_BYTES = 4 << 20;
+/** Garbage that is worth a full collection, which costs 30 ms of CPU. */
+const BALLAST_BYTES = 64 << 20;
 
 /**
  * Makes V8 collect shared memory in time. V8 counts ArrayBuffers when it decides to collect, but not SharedArrayBuffers: after

@@ -17,8 +17,6 @@ export interface CutterDeps {
   readonly level: number;
   /** Heads that wait count here, so that pushes wait for them. */
   readonly budget: AppendBudget;
-  /** Hears of the memory of heads that are blocks now. */
-  readonly dropped: (bytes: number) => void;
   readonly tell: (cell: StreamCell, message: StreamMessage) => void;
   readonly report: (problem: string, error: unknown) => void;
 }
@@ -74,12 +72,11 @@ export class Cutter {
   }
 
   async #run({ cell, held, cut }: Waiting): Promise<void> {
-    const { run, encoding, level, budget, dropped, tell, report } = this.#deps;
+    const { run, encoding, level, budget, tell, report } = this.#deps;
     try {
       const withMetadataSections = held.version === 4;
       const block = await run({ kind: 'cut', head: cut.head, encoding, level, withMetadataSections });
       budget.release(cutBytes(cut));
-      dropped(cutBytes(cut));
       tell(cell, { type: 'cut-done', held, cut, block });
     } catch (error) {
       report('a block could not be cut', error);

@@ -8,14 +8,12 @@ import type { StreamCell } from './stream-cell.ts';
 export class HeadBudget {
   readonly #bytesMax: number;
   readonly #askCut: (cell: StreamCell) => void;
-  readonly #dropped: (bytes: number) => void;
   readonly #buckets: SizeBuckets<StreamCell> = new SizeBuckets();
 
-  /** `askCut` sends the stream `cut-early`; `dropped` hears of memory that heads left behind as they grew. */
-  constructor(bytesMax: number, askCut: (cell: StreamCell) => void, dropped: (bytes: number) => void) {
+  /** `askCut` sends the stream `cut-early`. */
+  constructor(bytesMax: number, askCut: (cell: StreamCell) => void) {
     this.#bytesMax = bytesMax;
     this.#askCut = askCut;
-    this.#dropped = dropped;
   }
 
   /** Memory of open heads, without those that are asked for already. */
@@ -25,10 +23,7 @@ export class HeadBudget {
 
   /** After each change of a stream's head. */
   update(cell: StreamCell): void {
-    const before = cell.bucketBytes;
     const bytes = cell.isCutAsked ? 0 : cell.openHeadBytes;
-    // A head grows by moving to a larger buffer.
-    if (before > 0 && bytes > before) this.#dropped(before);
     this.#buckets.update(cell, bytes);
     while (this.#buckets.totalBytes > this.#bytesMax) {
       const largest = this.#buckets.largest();

@@ -1,6 +1,7 @@
 import { type Ref, start, stop } from 'nact';
 import type { BlockEncoding } from '../chunk/block-encoding.ts';
 import type { EncodedChunk } from '../chunk/chunk-object.ts';
+import { HeadMemory } from '../chunk/head-memory.ts';
 import type { BlockData } from '../chunk/memory-format.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { TenantLimits } from '../protocol/limits.ts';
@@ -88,6 +89,8 @@ export interface NodeFigures {
   readonly flush: FlusherFigures;
 }
 
+/** Memory of cut heads that waits for new ones: a push's worth for each of a hundred streams (chosen). */
+const HEAD_MEMORY_KEPT_MAX = 32 << 20;
 /** A slice of telling all streams something: each costs a turn of the loop again when it is handled. */
 const TELL_SLICE_MS = 1;
 
@@ -119,7 +122,7 @@ export class LocalNode {
     this.#budget = new AppendBudget(clock, options.append);
     this.#directory = new StreamDirectory({ system: this.#system, clock, spawnStream: this.#streamSpawner() });
     this.#memory = new StreamMemory(this.#directory, clock);
-    this.#heads = new HeadBudget(options.headBytesMax, (cell) => tell(cell, { type: 'cut-early' }), deps.dropped);
+    this.#heads = new HeadBudget(options.headBytesMax, (cell) => tell(cell, { type: 'cut-early' }));
     this.#guard = new MemoryGuard({ directory: this.#directory, tell, report, bytesMax: options.unflushedBytesMax });
     this.#cutter = new Cutter({
       clock,
@@ -128,7 +131,6 @@ export class LocalNode {
       encoding: options.encoding,
       level: options.level,
       budget: this.#budget,
-      dropped: deps.dropped,
       tell,
       report,
     });
@@ -266,7 +268,7 @@ export class LocalNode {
     const incarnation = this.#deps.clock.nowMs();
     let counter = 0;
     return {
-      segmentLimits: { blockSize, targetSize },
+      segmentLimits: { blockSize, targetSize, memory: new HeadMemory(HEAD_MEMORY_KEPT_MAX, this.#deps.dropped) },
       nextSegmentId: () => {
         counter += 1;
         return { nodeId, incarnation, counter };

@@ -1,4 +1,5 @@
 import { crc32c } from './checksum.ts';
+import { type HeadMemory, UNSHARED_HEAD_MEMORY } from './head-memory.ts';
 import { areBytesEqual, lineLengthAt, lineStartAt } from './line-bounds.ts';
 import type { HeadSnapshot } from './memory-format.ts';
 import { MetadataColumns } from './metadata-columns.ts';
@@ -69,10 +70,15 @@ export class HeadBlock {
   lineBytes = 0;
   isSorted = true;
 
+  readonly #source: HeadMemory;
+  /** A query has seen this memory. */
+  #isLent = false;
+
   /** Room to begin with; it grows by doubling. A stream with one short line should cost little more than that line. */
-  constructor(capacity: number, byteCapacity: number) {
+  constructor(capacity: number, byteCapacity: number, source: HeadMemory = UNSHARED_HEAD_MEMORY) {
+    this.#source = source;
     this.#capacity = capacity;
-    this.#memory = new SharedArrayBuffer(ENTRY_COLUMNS_SIZE * capacity + byteCapacity);
+    this.#memory = source.take(ENTRY_COLUMNS_SIZE * capacity + byteCapacity);
     this.#words = new Int32Array(this.#memory, 0, WORDS_PER_ENTRY * capacity);
     this.#bytes = new Uint8Array(this.#memory, ENTRY_COLUMNS_SIZE * capacity);
   }
@@ -111,7 +117,17 @@ export class HeadBlock {
     };
   }
 
-  /** What readers get: no copy, and stable whatever is appended later. */
+  get isLent(): boolean {
+    return this.#isLent;
+  }
+
+  /** What readers get: no copy, and stable whatever is appended later. Its memory is then never used for another head. */
+  lend(): HeadSnapshot {
+    this.#isLent = true;
+    return this.snapshot();
+  }
+
+  /** The same for a reader whose end the owner sees: the cut worker. */
   snapshot(): HeadSnapshot {
     return {
       memory: this.#memory,
@@ -214,12 +230,14 @@ export class HeadBlock {
     this.#newestByChecksum = undefined;
   }
 
-  /** For an entry at the highest time: is there none like it? */
+  /** For an entry at the highest time: is there none like it? No closures: this runs for every entry of a burst. */
   #isNewAtNewest(offset: number, length: number, pairs: readonly string[] | undefined, symbols: SymbolTable): boolean {
-    const isLike = (index: number): boolean =>
-      this.#isLike(index, this.#maxLow, this.#maxHigh, offset, length, pairs, symbols);
+    const low = this.#maxLow;
+    const high = this.#maxHigh;
     if (this.count - this.#newestStart < COMPARED_MAX) {
-      for (let index = this.#newestStart; index < this.count; index += 1) if (isLike(index)) return this.#drop(index);
+      for (let index = this.#newestStart; index < this.count; index += 1) {
+        if (this.#isLike(index, low, high, offset, length, pairs, symbols)) return this.#drop(index);
+      }
       return true;
     }
     const byChecksum = this.#newestByChecksum ?? this.#indexNewest();
@@ -229,8 +247,9 @@ export class HeadBlock {
       byChecksum.set(checksum, [this.count]);
       return true;
     }
-    const original = candidates.find(isLike);
-    if (original !== undefined) return this.#drop(original);
+    for (const index of candidates) {
+      if (this.#isLike(index, low, high, offset, length, pairs, symbols)) return this.#drop(index);
+    }
     if (candidates.length < CANDIDATES_MAX) candidates.push(this.count);
     return true;
   }
@@ -301,13 +320,17 @@ export class HeadBlock {
     const capacity = entriesNeeded > this.#capacity ? Math.max(entriesNeeded, 2 * this.#capacity) : this.#capacity;
     const bytesSize =
       bytesNeeded > this.#bytes.length ? Math.max(bytesNeeded, 2 * this.#bytes.length) : this.#bytes.length;
+    const outgrown = this.#memory;
     this.#capacity = capacity;
-    this.#memory = new SharedArrayBuffer(ENTRY_COLUMNS_SIZE * capacity + bytesSize);
+    this.#memory = this.#source.take(ENTRY_COLUMNS_SIZE * capacity + bytesSize);
     this.#words = new Int32Array(this.#memory, 0, WORDS_PER_ENTRY * capacity);
     this.#bytes = new Uint8Array(this.#memory, ENTRY_COLUMNS_SIZE * capacity);
     this.#words.set(words.subarray(0, 2 * count));
     this.#words.set(words.subarray(offsetsStart, offsetsStart + count), 2 * capacity);
     this.#bytes.set(bytes);
+    if (this.#isLent) this.#source.drop(outgrown);
+    else this.#source.give(outgrown);
+    this.#isLent = false;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { EntryColumns, EntryRange } from '../protocol/entry-columns.ts';
 import { HeadBlock, type LastEntry } from './head-block.ts';
+import { type HeadMemory, UNSHARED_HEAD_MEMORY } from './head-memory.ts';
 import { areBytesEqual, lineLengthAt, lineStartAt } from './line-bounds.ts';
 import type { BlockData, HeadSnapshot, SegmentId, SegmentSnapshot } from './memory-format.ts';
 import { SymbolTable } from './symbol-table.ts';
@@ -10,6 +11,8 @@ export interface SegmentLimits {
   readonly blockSize: number;
   /** Compressed bytes of a full segment (`chunk_target_size`); 0 = BLOCKS_PER_CHUNK blocks. */
   readonly targetSize: number;
+  /** Where heads get their memory; without it each takes its own. */
+  readonly memory?: HeadMemory;
 }
 
 export interface SegmentAppend {
@@ -38,6 +41,8 @@ export interface HeadRoom {
 interface Cut extends HeadCut {
   readonly memoryBytes: number;
   isTaken: boolean;
+  /** A query may read the head's memory. */
+  isLent: boolean;
   block: BlockData | undefined;
 }
 
@@ -80,6 +85,10 @@ export class Segment {
     this.#limits = limits;
     this.#last = last;
     this.#room = room;
+  }
+
+  get #memory(): HeadMemory {
+    return this.#limits.memory ?? UNSHARED_HEAD_MEMORY;
   }
 
   get headRoom(): HeadRoom | undefined {
@@ -187,7 +196,9 @@ export class Segment {
     done.block = block;
     this.#compressionRatio = block.bytes.length / Math.max(1, done.head.lineBytes);
     while (this.#cuts[0]?.block) {
-      const { block: next } = this.#cuts.shift()!;
+      const { block: next, head, isLent } = this.#cuts.shift()!;
+      if (isLent) this.#memory.drop(head.memory);
+      else this.#memory.give(head.memory);
       const previous = this.#blocks.at(-1);
       if (next!.count === 0) continue;
       if (previous && next!.minTime < previous.maxTime) this.#isOverlapping = true;
@@ -204,8 +215,11 @@ export class Segment {
 
   /** The whole segment as queries see it: no copy of data, stable whatever is appended later. */
   snapshot(): SegmentSnapshot {
-    const heads = this.#cuts.map((cut) => cut.head);
-    if (this.#head && this.#head.count > 0) heads.push(this.#head.snapshot());
+    const heads = this.#cuts.map((cut) => {
+      cut.isLent = true;
+      return cut.head;
+    });
+    if (this.#head && this.#head.count > 0) heads.push(this.#head.lend());
     return { id: this.id, blocks: [...this.#blocks], heads, symbols: this.symbols };
   }
 
@@ -242,7 +256,7 @@ export class Segment {
   /** Gives the number of duplicates. */
   #appendToHead(columns: EntryColumns, first: number, end: number, lineBytes: number): number {
     const { bytes, lineOffsets, metadata } = columns;
-    this.#head ??= newHead(this.#room, bytes, lineOffsets, first, end);
+    this.#head ??= newHead(this.#memory, this.#room, bytes, lineOffsets, first, end);
     const run = { bytes, lineOffsets, timeWords: timeWordsOf(columns), metadata, first, end, lineBytes };
     const counts = this.#head.append(run, this.#symbols ?? NO_SYMBOLS);
     this.count += counts.accepted;
@@ -280,6 +294,7 @@ export class Segment {
       head: closed.snapshot(),
       memoryBytes: closed.memoryBytes,
       isTaken: false,
+      isLent: closed.isLent,
       block: undefined,
     });
     this.#nextNumber += 1;
@@ -295,6 +310,7 @@ const roomFor = (head: HeadBlock): HeadRoom => ({
 
 /** Room for what comes now, or for what the head before it held: a stream that gets one short line holds little more than it. */
 const newHead = (
+  memory: HeadMemory,
   room: HeadRoom | undefined,
   bytes: Uint8Array,
   lineOffsets: Uint32Array,
@@ -304,5 +320,5 @@ const newHead = (
   const last = lineOffsets[end - 1]!;
   const size = lineStartAt(bytes, last) + lineLengthAt(bytes, last) - lineOffsets[first]!;
   const entries = Math.max(Math.min(end - first, FIRST_CAPACITY_MAX), room?.entries ?? 0);
-  return new HeadBlock(entries, Math.max(size, room?.bytes ?? 0));
+  return new HeadBlock(entries, Math.max(size, room?.bytes ?? 0), memory);
 };

@@ -126,7 +126,7 @@ class EntryValidation {
   readonly #labels: LabelSet;
   readonly #limits: Limits;
   readonly #bounds: TimeBounds;
-  readonly #words: Uint32Array;
+  readonly #words: Int32Array;
   readonly #metadata: Map<number, readonly string[]> | undefined;
   #discards: StreamDiscards | undefined;
 
@@ -141,17 +141,27 @@ class EntryValidation {
 
   run(first: number, end: number): Pick<ValidatedStream, 'end' | 'lineBytes' | 'metadataBytes' | 'discards'> {
     const { bytes, lineOffsets } = this.#columns;
-    const lineBytesMax = this.#limits.maxLineBytes === 0 ? Number.POSITIVE_INFINITY : this.#limits.maxLineBytes;
+    const lineBytesMax = this.#limits.maxLineBytes || Number.POSITIVE_INFINITY;
     const hasMetadata = (this.#metadata?.size ?? 0) > 0;
+    const words = this.#words;
+    const { lowestHigh, lowestLow, highestHigh, highestLow } = this.#bounds;
     let kept = first;
     let lineBytes = 0;
     let allMetadataBytes = 0;
     for (let index = first; index < end; index += 1) {
       const lineSize = lineSizeAt(bytes, lineOffsets[index]!);
-      if (!this.#isInTime(index, lineSize)) continue;
+      // Compared here and not in a method: numbers above 2^31 that are passed on are allocated, one for every entry.
+      const low = words[index * 2]!;
+      const high = words[index * 2 + 1]!;
+      const isEarly = high < lowestHigh || (high === lowestHigh && low >>> 0 < lowestLow);
+      if (isEarly || high > highestHigh || (high === highestHigh && low >>> 0 > highestLow)) {
+        if (isEarly) this.#refuseOld(index, lineSize);
+        else this.#refuseTime('too_far_in_future', index, lineSize, (time) => `has timestamp too new: ${time}`);
+        continue;
+      }
       if (lineSize > lineBytesMax) {
-        this.#refuse('line_too_long', lineSize, lineSize, () => this.#tooLongText(lineSize));
-        this.#metadata?.delete(index);
+        // No closure here: one that captures `lineSize` would allocate for every entry.
+        this.#refuseLength(index, lineSize);
         continue;
       }
       if (hasMetadata) {
@@ -166,23 +176,11 @@ class EntryValidation {
     return { end: kept, lineBytes, metadataBytes: allMetadataBytes, discards: this.#discards?.list() ?? [] };
   }
 
-  #isInTime(index: number, lineSize: number): boolean {
-    const low = this.#words[index * 2]!;
-    const high = this.#words[index * 2 + 1]! | 0;
-    const { lowestHigh, lowestLow, highestHigh, highestLow } = this.#bounds;
-    if (high < lowestHigh || (high === lowestHigh && low < lowestLow)) {
-      const text = (time: string) => {
-        const oldest = rfc3339Text(secondsOf(oldestNs(this.#limits, this.#bounds.nowMs)));
-        return `has timestamp too old: ${time}, oldest acceptable timestamp is: ${oldest}`;
-      };
-      this.#refuseTime('greater_than_max_sample_age', index, lineSize, text);
-      return false;
-    }
-    if (high > highestHigh || (high === highestHigh && low > highestLow)) {
-      this.#refuseTime('too_far_in_future', index, lineSize, (time) => `has timestamp too new: ${time}`);
-      return false;
-    }
-    return true;
+  #refuseOld(index: number, lineSize: number): void {
+    this.#refuseTime('greater_than_max_sample_age', index, lineSize, (time) => {
+      const oldest = rfc3339Text(secondsOf(oldestNs(this.#limits, this.#bounds.nowMs)));
+      return `has timestamp too old: ${time}, oldest acceptable timestamp is: ${oldest}`;
+    });
   }
 
   #refuseTime(reason: DiscardReason, index: number, lineSize: number, text: (time: string) => string): void {
@@ -192,6 +190,11 @@ class EntryValidation {
     const shown = () => (timeNs === INT64_MIN ? '0001-01-01T00:00:00Z' : rfc3339Text(seconds));
     const stream = this.#labels.canonical;
     this.#refuse(reason, seconds, lineSize, () => `entry for stream '${stream}' ${text(shown())}`);
+    this.#metadata?.delete(index);
+  }
+
+  #refuseLength(index: number, lineSize: number): void {
+    this.#refuse('line_too_long', lineSize, lineSize, () => this.#tooLongText(lineSize));
     this.#metadata?.delete(index);
   }
 
@@ -251,17 +254,17 @@ class EntryValidation {
   }
 }
 
-const wordsOf = ({ times }: EntryColumns): Uint32Array =>
-  new Uint32Array(times.buffer, times.byteOffset, times.length * 2);
+const wordsOf = ({ times }: EntryColumns): Int32Array =>
+  new Int32Array(times.buffer, times.byteOffset, times.length * 2);
 
 /** The uvarint at `at`: a decoder has checked that it is minimal and in bounds. */
 const lineSizeAt = (bytes: Uint8Array, at: number): number => {
   let byte = bytes[at]!;
   if (byte < 0x80) return byte;
   let size = byte & 0x7f;
-  for (let index = 1, factor = 128; ; index += 1, factor *= 128) {
+  for (let index = 1, shift = 7; ; index += 1, shift += 7) {
     byte = bytes[at + index]!;
-    size += (byte & 0x7f) * factor;
+    if (shift < 32) size |= (byte & 0x7f) << shift;
     if (byte < 0x80) return size;
   }
 };
