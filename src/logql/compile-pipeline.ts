@@ -4,7 +4,7 @@ import type { LabelFilter, Stage } from './ast.ts';
 import { compileStage, refusingStage } from './compile-stage.ts';
 import type { LabelHints, Pipeline, PipelineRun, RequiredLiteral } from './pipeline.ts';
 import { Entry, ERROR_DETAILS_LABEL, ERROR_LABEL } from './stages/entry.ts';
-import { categorizedLabels, finalLabels, labelsKey } from './stages/entry-labels.ts';
+import { categorizedLabels, finalLabels, LabelsKeys } from './stages/entry-labels.ts';
 import { compileLineFilter, type LineFilter } from './stages/line-filter.ts';
 import type { CompiledStage, RunStage } from './stages/stage.ts';
 
@@ -95,6 +95,7 @@ class CompiledPipeline implements Pipeline {
 
 class Run implements PipelineRun {
   readonly #entry: Entry;
+  readonly #keys = new LabelsKeys();
   readonly #stages: readonly RunStage[];
 
   constructor(labels: LabelSet, hints: LabelHints, stages: readonly CompiledStage[]) {
@@ -160,7 +161,7 @@ class Run implements PipelineRun {
   }
 
   labelsKey(): string {
-    return labelsKey(this.#entry);
+    return this.#keys.keyOf(this.#entry);
   }
 }
 

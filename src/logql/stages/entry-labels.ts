@@ -76,17 +76,36 @@ const touchedPart = (entry: Entry, id: number): string => {
   return entry.baseText(id) === undefined ? '' : `${name}-,`;
 };
 
-/** Equal for two entries of a stream exactly if their final labels are; "" for the stream's own. */
-export const labelsKey = (entry: Entry): string => {
-  if (!isChanged(entry)) return '';
-  let key = '';
-  if (entry.touchedCount === 1) {
-    key = touchedPart(entry, entry.touchedAt(0));
-  } else {
-    const { names } = entry.names;
-    const ordered = [...entry.touched()].sort((left, right) => (names[left]! < names[right]! ? -1 : 1));
-    for (const id of ordered) key += touchedPart(entry, id);
+/** Keys of one entry after another. Most entries touch the same names in the same order, so the sorted order is kept. */
+export class LabelsKeys {
+  #touched: readonly number[] = [];
+  #ordered: readonly number[] = [];
+  #generation = 0;
+
+  /** Equal for two entries of a stream exactly if their final labels are; "" for the stream's own. */
+  keyOf(entry: Entry): string {
+    if (!isChanged(entry)) return '';
+    let key = '';
+    if (entry.touchedCount === 1) key = touchedPart(entry, entry.touchedAt(0));
+    else for (const id of this.#orderOf(entry)) key += touchedPart(entry, id);
+    for (const [name, value] of errorPairs(entry)) key += keyPart(name, value);
+    return key;
   }
-  for (const [name, value] of errorPairs(entry)) key += keyPart(name, value);
-  return key;
-};
+
+  /** Ids of the touched names, by name. */
+  #orderOf(entry: Entry): readonly number[] {
+    if (this.#isAsBefore(entry)) return this.#ordered;
+    const { names } = entry.names;
+    this.#generation = entry.generation;
+    this.#touched = entry.touched();
+    this.#ordered = [...this.#touched].sort((left, right) => (names[left]! < names[right]! ? -1 : 1));
+    return this.#ordered;
+  }
+
+  #isAsBefore(entry: Entry): boolean {
+    const touched = this.#touched;
+    if (touched.length !== entry.touchedCount || this.#generation !== entry.generation) return false;
+    for (let index = 0; index < touched.length; index++) if (touched[index] !== entry.touchedAt(index)) return false;
+    return true;
+  }
+}
