@@ -4,6 +4,7 @@ import type { EncodedChunk } from '../chunk/chunk-object.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { chunkKey } from '../storage/chunk-key.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
+import type { IndexedChunk } from '../storage/index-row.ts';
 import type { IndexStore } from '../storage/index-store.ts';
 import { WrittenSeries, writeChunkIndex } from '../storage/index-writer.ts';
 import type { SchemaConfig } from '../storage/schema-config.ts';
@@ -38,6 +39,12 @@ interface SegmentJob {
   readonly held: HeldSegment;
 }
 
+/** A chunk whose object is durable. `size` in bytes. */
+interface PlacedChunk {
+  readonly chunk: IndexedChunk;
+  readonly size: number;
+}
+
 export interface FlusherFigures {
   readonly flushed: Readonly<Record<FlushReason, number>>;
   readonly flushedBytes: number;
@@ -54,6 +61,7 @@ export class Flusher {
   readonly #deps: FlusherDeps;
   readonly #ref: Ref<FlusherMessage<SegmentJob>>;
   readonly #written = new WrittenSeries();
+  readonly #placed = new Map<SegmentJob, PlacedChunk>();
   readonly #flushed: Record<FlushReason, number> = { full: 0, idle: 0, old: 0, asked: 0, memory: 0 };
   #flushedBytes = 0;
   #failures = 0;
@@ -96,7 +104,13 @@ export class Flusher {
   #perform(effect: FlusherEffect<SegmentJob>): void {
     switch (effect.type) {
       case 'start':
-        void this.#run(effect.job);
+        void this.#place(effect.job);
+        return;
+      case 'write-rows':
+        for (const job of effect.jobs) void this.#writeRows(job);
+        return;
+      case 'rows-later':
+        this.#deps.clock.after(effect.delayMs, () => dispatch(this.#ref, { type: 'rows-due' }));
         return;
       case 'retry-later': {
         const { stream, delayMs } = effect;
@@ -106,32 +120,50 @@ export class Flusher {
     }
   }
 
-  async #run(job: SegmentJob): Promise<void> {
-    const ok = await this.#store(job);
-    if (ok) {
-      this.#pending -= 1;
-      this.#flushed[job.held.sealedFor ?? 'asked'] += 1;
-      this.#deps.tell(job.stream, { type: 'stored', held: job.held });
-    }
-    dispatch(this.#ref, { type: 'settled', job, ok, chance: this.#deps.chance() });
-  }
-
-  async #store({ stream, held }: SegmentJob): Promise<boolean> {
-    const { schema, chunks, index } = this.#deps;
+  /** First step: the object. */
+  async #place(job: SegmentJob): Promise<void> {
+    const { schema, chunks } = this.#deps;
+    const { stream, held } = job;
     const tenant = stream.tenant.name;
     const { labels } = stream;
     try {
       const { bytes, fromMs, throughMs, checksum } = await this.#deps.encode(this.#taskOf(stream, held));
       const key = chunkKey(schema, { tenant, fingerprint: labels.fingerprint, fromMs, throughMs, checksum });
       await this.#inTime(chunks.put(key, bytes));
-      await this.#inTime(writeChunkIndex(index, schema, { tenant, labels, fromMs, throughMs, key }, this.#written));
-      this.#flushedBytes += bytes.length;
-      return true;
+      this.#placed.set(job, { chunk: { tenant, labels, fromMs, throughMs, key }, size: bytes.length });
+      dispatch(this.#ref, { type: 'placed', job });
     } catch (error) {
-      this.#failures += 1;
-      this.#deps.report(`a chunk of ${labels.canonical} could not be stored; trying again`, error);
-      return false;
+      this.#fail(job, error);
     }
+  }
+
+  /** Second step: its rows. */
+  async #writeRows(job: SegmentJob): Promise<void> {
+    const { schema, index } = this.#deps;
+    const placed = this.#placed.get(job);
+    if (!placed) return;
+    this.#placed.delete(job);
+    try {
+      await this.#inTime(writeChunkIndex(index, schema, placed.chunk, this.#written));
+    } catch (error) {
+      this.#fail(job, error);
+      return;
+    }
+    this.#flushedBytes += placed.size;
+    this.#pending -= 1;
+    this.#flushed[job.held.sealedFor ?? 'asked'] += 1;
+    this.#deps.tell(job.stream, { type: 'stored', held: job.held });
+    this.#settle(job, true);
+  }
+
+  #fail(job: SegmentJob, error: unknown): void {
+    this.#failures += 1;
+    this.#deps.report(`a chunk of ${job.stream.labels.canonical} could not be stored; trying again`, error);
+    this.#settle(job, false);
+  }
+
+  #settle(job: SegmentJob, ok: boolean): void {
+    dispatch(this.#ref, { type: 'settled', job, ok, chance: this.#deps.chance() });
   }
 
   #taskOf({ tenant, labels }: StreamCell, { segment, version }: HeldSegment): ChunkTask {

@@ -213,6 +213,8 @@ export class LmdbIndexStore implements IndexStore {
   }
 
   async #drain(): Promise<void> {
+    // Writes of the same turn get into the first commit.
+    await Promise.resolve();
     while (this.#waiting.length > 0) {
       const writes = this.#nextWrites();
       try {

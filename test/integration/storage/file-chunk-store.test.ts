@@ -1,6 +1,9 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { FileChunkStore } from '../../../src/storage/file-chunk-store.ts';
@@ -40,16 +43,16 @@ describe('the file chunk store', () => {
       return error as RefusedError;
     };
 
-    it('names files as their keys, with a folder for each slash', async () => {
+    it('keeps what was written at about the same time in one folder, under names that show the keys', async () => {
       await store.put('tenant-a/85ad393dc21324c/187702fedd0:187702fedd0:7299a721', Buffer.from('x'));
       await store.put('tenant-a/85ad393dc21324c:187702fedd0:187702fedd0:7299a721', Buffer.from('y'));
-      expect(await readdir(path.join(folder, 'chunks/tenant-a'))).to.have.members([
-        '85ad393dc21324c',
+      await store.put('tenant-a/f/187702fedd1:187702fedd1:1', Buffer.from('z'));
+      expect(await readdir(path.join(folder, 'chunks/tenant-a'))).to.deep.equal(['18770']);
+      expect(await readdir(path.join(folder, 'chunks/tenant-a/18770'))).to.have.members([
+        '85ad393dc21324c,187702fedd0:187702fedd0:7299a721',
         '85ad393dc21324c:187702fedd0:187702fedd0:7299a721',
+        'f,187702fedd1:187702fedd1:1',
       ]);
-      expect(
-        await readFile(path.join(folder, 'chunks/tenant-a/85ad393dc21324c/187702fedd0:187702fedd0:7299a721'), 'utf8'),
-      ).to.equal('x');
     });
 
     it('writes nothing beside its folder', async () => {
@@ -68,6 +71,33 @@ describe('the file chunk store', () => {
       await store.close();
       store = await FileChunkStore.open(path.join(folder, 'chunks'));
       expect(await readdir(temporary)).to.deep.equal([]);
+    });
+
+    it('keeps every acknowledged chunk, and none but whole ones, when the process is killed', async function () {
+      this.timeout(30_000);
+      await store.close();
+      for (const run of ['a', 'b']) {
+        const acknowledged = await killedWhileWriting(path.join(folder, 'chunks'), run, 150);
+        store = await FileChunkStore.open(path.join(folder, 'chunks'));
+        const found = new Set<string>();
+        for await (const key of store.list('')) {
+          found.add(key);
+          expect(Buffer.from((await store.get(key)) ?? []).toString()).to.equal(key.padEnd(20_000, '.'));
+        }
+        expect(acknowledged.filter((key) => !found.has(key))).to.deep.equal([]);
+        expect(await readdir(path.join(folder, 'chunks/.tmp'))).to.deep.equal([]);
+        await store.close();
+      }
+    });
+
+    it('refuses more than can wait, and stores the others', async () => {
+      const outcomes = await Promise.allSettled(
+        Array.from({ length: 10_010 }, (_, index) => store.delete(`t/1/1:2:${index.toString(16)}`)),
+      );
+      const refused = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
+      expect(refused.map((reason) => (reason as RefusedError).refusal.code)).to.deep.equal(
+        Array(10).fill('OVERLOADED'),
+      );
     });
 
     it('removes folders that a delete left empty', async () => {
@@ -102,3 +132,20 @@ describe('the file chunk store', () => {
     });
   });
 });
+
+const WRITER = fileURLToPath(new URL('../../support/stores/chunk-writer-process.ts', import.meta.url));
+
+/** The keys that were acknowledged, at least so many, before the process was killed in the middle of its work. */
+const killedWhileWriting = async (folder: string, run: string, atLeast: number): Promise<readonly string[]> => {
+  const child = spawn(process.execPath, ['--import', 'tsx', WRITER, folder, run], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exit = once(child, 'exit');
+  let output = '';
+  for await (const part of child.stdout.setEncoding('utf8')) {
+    output += part;
+    if (output.split('\n').length > atLeast) child.kill('SIGKILL');
+  }
+  await exit;
+  return output.split('\n').slice(0, -1);
+};

@@ -2,9 +2,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { chunkKey, formatChunkKey, parseChunkKey } from '../../../src/storage/chunk-key.ts';
 import { createSchemaConfig, SCHEMA_VERSIONS } from '../../../src/storage/schema-config.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 import { recordedChunks } from '../../support/stores/loki-fixtures.ts';
-
-const numRuns = Number(process.env['PROPERTY_RUNS'] ?? 1_000);
 
 describe('chunk keys', () => {
   it('are those of the recorded chunks, in both forms and back', () => {
@@ -47,7 +46,7 @@ describe('chunk keys', () => {
   });
 
   it('read back as what they were made of', function () {
-    this.timeout(10_000 + numRuns * 20);
+    this.timeout(PROPERTY_TIMEOUT_MS);
     const identities = fc.record({
       tenant: fc.stringMatching(/^[A-Za-z0-9!_.*'()-]+$/),
       fingerprint: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
@@ -60,7 +59,7 @@ describe('chunk keys', () => {
         const key = formatChunkKey(schema, identity);
         expect(parseChunkKey(key)).to.deep.equal({ key, ...identity });
       }),
-      { numRuns },
+      { numRuns: propertyRuns(2) },
     );
   });
 

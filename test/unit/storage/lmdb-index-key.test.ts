@@ -2,8 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { bytesOfText } from '../../../src/protocol/byte-text.ts';
 import { cellKey, cellTextOf, cellValue, keyRange, rangeValueOf, rowKey } from '../../../src/storage/lmdb-index-key.ts';
-
-const numRuns = Number(process.env['PROPERTY_RUNS'] ?? 1_000);
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
 const byteText = fc.string({
   unit: fc.constantFrom('\0', 'a', 'b', ':', 'ÿ', '\u{1f600}', '\udcff', '\udc80'),
@@ -31,9 +30,9 @@ describe('keys of index cells', () => {
         expect(rangeValueOf(row, cellKey(row, rangeValue).toString('latin1'))).to.equal(rangeValue);
         expect(cellTextOf(row, cellValue(row, value).toString('latin1'))).to.equal(value);
       }),
-      { numRuns },
+      { numRuns: propertyRuns(2) },
     );
-  }).timeout(10_000 + numRuns);
+  }).timeout(PROPERTY_TIMEOUT_MS);
 
   it('lie in a range exactly if table and row are the same, the prefix fits and the start is not after them', () => {
     const cell = fc.record({ table: fc.constantFrom('t', 'ta'), hashValue: longText, rangeValue: byteText });
@@ -51,7 +50,7 @@ describe('keys of index cells', () => {
           Buffer.compare(rangeBytes, bytesOfText(start)) >= 0;
         expect(isIn).to.equal(isWanted);
       }),
-      { numRuns },
+      { numRuns: propertyRuns(2) },
     );
-  }).timeout(10_000 + numRuns);
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });

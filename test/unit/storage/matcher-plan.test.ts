@@ -4,8 +4,7 @@ import { RE2JS } from 're2js';
 import type { LabelMatcher } from '../../../src/protocol/matcher.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { literalAlternatives, planOf, plansOf } from '../../../src/storage/matcher-plan.ts';
-
-const numRuns = Number(process.env['PROPERTY_RUNS'] ?? 1_000);
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
 const matcher = (op: LabelMatcher['op'], value: string): LabelMatcher => ({ name: 'app', op, value });
 
@@ -154,7 +153,7 @@ describe('literal alternatives', () => {
   });
 
   it('mean what the regex means', function () {
-    this.timeout(10_000 + numRuns * 20);
+    this.timeout(PROPERTY_TIMEOUT_MS);
     const text = fc.string({
       unit: fc.constantFrom('a', 'b', '|', '(', ')', '\\', '.', '?', ':', '_', '-'),
       maxLength: 8,
@@ -167,7 +166,7 @@ describe('literal alternatives', () => {
         expect(values.includes(value)).to.equal(regex.testExact(value));
         for (const alternative of values) expect(regex.testExact(alternative)).to.equal(true);
       }),
-      { numRuns },
+      { numRuns: propertyRuns(2) },
     );
   });
 });

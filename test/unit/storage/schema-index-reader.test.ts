@@ -9,11 +9,11 @@ import { chunkKey } from '../../../src/storage/chunk-key.ts';
 import { chunkEntries, type IndexedChunk } from '../../../src/storage/index-row.ts';
 import { createSchemaConfig, type SchemaConfig } from '../../../src/storage/schema-config.ts';
 import { SchemaIndexReader } from '../../../src/storage/schema-index-reader.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 import { recordedRows } from '../../support/stores/loki-fixtures.ts';
 import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
 
 /** A run is a store, some queries and a linear search: a tenth of what others do. */
-const numRuns = Math.ceil(Number(process.env['PROPERTY_RUNS'] ?? 2_000) / 10);
 
 const rangeMs = (startMs: number, endMs: number): TimeRangeNs => {
   return { startNs: BigInt(startMs) * 1_000_000n, endNs: BigInt(endMs) * 1_000_000n };
@@ -160,7 +160,7 @@ describe('the index reader', () => {
   };
 
   it('finds what a linear search finds, whatever the labels, matchers and times', async function () {
-    this.timeout(10_000 + numRuns * 20);
+    this.timeout(PROPERTY_TIMEOUT_MS);
     const name = fc.constantFrom('app', 'env', 'pod');
     const value = fc.constantFrom('a', 'b', 'ab', 'ä', '\udcff');
     const times = fc.tuple(fc.integer({ min: day(8), max: day(13) }), fc.nat(2 * 86_400_000));
@@ -205,7 +205,7 @@ describe('the index reader', () => {
           expect(again, 'from the cache').to.have.deep.members([...series]);
         },
       ),
-      { numRuns },
+      { numRuns: propertyRuns(20) },
     );
   });
 
