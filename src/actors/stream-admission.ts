@@ -66,6 +66,7 @@ const lengthOf = ({ columns }: EntryRange, index: number): number =>
   lineLengthAt(columns.bytes, columns.lineOffsets[index] as number);
 
 const lineBytesOf = (range: EntryRange): number => {
+  if (range.lineBytes !== undefined) return range.lineBytes;
   let bytes = 0;
   for (let index = range.first; index < range.end; index += 1) bytes += lengthOf(range, index);
   return bytes;

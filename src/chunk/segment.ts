@@ -46,6 +46,14 @@ interface Cut extends HeadCut {
   block: BlockData | undefined;
 }
 
+/** Entries up to `end` go into the open head in one go. */
+interface Plan {
+  readonly end: number;
+  readonly lineBytes: number;
+  /** The one at `end` needs another segment. */
+  readonly isFull: boolean;
+}
+
 /** What Loki puts into a chunk when no target size is set. */
 const BLOCKS_PER_CHUNK = 10;
 /** Guess for heads on their way before this segment has seen a block: log text under gzip is rather smaller. */
@@ -167,7 +175,7 @@ export class Segment {
       const repeated = this.#repeatedFrom(columns, next, end);
       duplicates += repeated;
       next += repeated;
-      const plan = this.#plan(columns, next, end);
+      const plan = this.#planWhole(range, next) ?? this.#plan(columns, next, end);
       isFull = plan.isFull;
       if (plan.end > next) duplicates += this.#appendToHead(columns, next, plan.end, plan.lineBytes);
       next = plan.end;
@@ -223,8 +231,16 @@ export class Segment {
     return { id: this.id, blocks: [...this.#blocks], heads, symbols: this.symbols };
   }
 
+  /** The usual case: a whole range of known size that neither fills the head nor the segment. */
+  #planWhole({ first, end, lineBytes }: EntryRange, next: number): Plan | undefined {
+    if (lineBytes === undefined || next > first) return undefined;
+    const headBytes = this.headLineBytes + lineBytes;
+    const isRoom = headBytes < this.#limits.blockSize && headBytes < this.#roomLeft();
+    return isRoom ? { end, lineBytes, isFull: false } : undefined;
+  }
+
   /** How many entries from `first` on go into the open head in one go. */
-  #plan(columns: EntryColumns, first: number, end: number): { end: number; lineBytes: number; isFull: boolean } {
+  #plan(columns: EntryColumns, first: number, end: number): Plan {
     const { bytes, lineOffsets } = columns;
     const headBytes = this.headLineBytes;
     const untilCut = this.#limits.blockSize - headBytes;

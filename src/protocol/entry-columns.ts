@@ -24,6 +24,8 @@ export interface EntryRange {
   readonly columns: EntryColumns;
   readonly first: number;
   readonly end: number;
+  /** Σ line lengths, where whoever made the range knows it: saves the next one a pass. */
+  readonly lineBytes?: number;
 }
 
 /** One stream of a decoded push. */
