@@ -1,6 +1,7 @@
 /** Runs mocha over test/{unit,integration,chaos} (or only the folders named) and ends with `N passed, N failed, N skipped`. */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import Mocha from 'mocha';
 
 const ROOT = path.join(import.meta.dirname, '..');
@@ -16,9 +17,16 @@ const files = folders.flatMap((folder) => {
     .map((name) => path.join(from, name));
 });
 
-const mocha = new Mocha({ forbidOnly: true, timeout: 5000, reporter: process.env['CI'] ? 'dot' : 'spec' });
-for (const file of files) mocha.addFile(file);
-await mocha.loadFilesAsync();
+/** Only ends a test that hangs: the machine may be busy with other work. */
+const TEST_TIMEOUT_MS = 20_000;
+
+const mocha = new Mocha({ forbidOnly: true, timeout: TEST_TIMEOUT_MS, reporter: process.env['CI'] ? 'dot' : 'spec' });
+// What mocha's loadFilesAsync does, but for its first try, which is require(): tsx then compiles to CommonJS, without import.meta.resolve.
+for (const file of files) {
+  mocha.suite.emit('pre-require', globalThis, file, mocha);
+  mocha.suite.emit('require', await import(pathToFileURL(file).href), file, mocha);
+  mocha.suite.emit('post-require', globalThis, file, mocha);
+}
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const runner = mocha.run((failures) => {
