@@ -75,7 +75,7 @@ export class WorkerPool<Task, Result> {
   run(task: Task, transfer: readonly Transferable[] = [], signal?: AbortSignal): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
       if (this.#isClosed || signal?.aborted) {
-        reject(new RefusedError({ code: 'CANCELLED', text: 'the work was cancelled' }));
+        reject(cancelled());
         return;
       }
       if (this.#queue.length >= this.#options.queueMax) {
@@ -92,8 +92,10 @@ export class WorkerPool<Task, Result> {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    const closed = new RefusedError({ code: 'CANCELLED', text: 'the work was cancelled' });
-    for (const waiting of this.#queue.splice(0)) waiting.reject(closed);
+    for (const waiting of this.#queue.splice(0)) {
+      waiting.detach();
+      waiting.reject(cancelled());
+    }
     await Promise.all(this.#slots.map((slot) => slot.worker.terminate()));
   }
 
@@ -108,23 +110,29 @@ export class WorkerPool<Task, Result> {
     const index = this.#queue.indexOf(waiting);
     if (index < 0) return;
     this.#queue.splice(index, 1);
-    waiting.reject(new RefusedError({ code: 'CANCELLED', text: 'the work was cancelled' }));
+    waiting.detach();
+    waiting.reject(cancelled());
   }
 
   #dispatch(): void {
     for (const slot of this.#slots) {
-      if (slot.running) continue;
-      const next = this.#queue.shift();
-      if (!next) return;
-      slot.running = next;
-      try {
-        slot.worker.postMessage({ id: next.id, task: next.task }, next.transfer);
-      } catch (error) {
-        // A task that cannot be cloned: the worker never saw it.
-        slot.running = undefined;
-        next.detach();
-        next.reject(error as Error);
+      while (!slot.running) {
+        const next = this.#queue.shift();
+        if (!next) return;
+        this.#start(slot, next);
       }
+    }
+  }
+
+  #start(slot: Slot, next: Waiting): void {
+    slot.running = next;
+    try {
+      slot.worker.postMessage({ id: next.id, task: next.task }, next.transfer);
+    } catch (error) {
+      // A task that cannot be cloned: the worker never saw it, and takes another.
+      slot.running = undefined;
+      next.detach();
+      next.reject(error as Error);
     }
   }
 
@@ -132,7 +140,8 @@ export class WorkerPool<Task, Result> {
     const worker = new Worker(workerEntry(this.#options.entry), { workerData: this.#options.workerData });
     worker.unref();
     worker.on('message', (answer: WorkerAnswer) => this.#settle(slot, answer));
-    worker.on('error', (error) => this.#replace(slot, error));
+    worker.on('error', (error) => this.#replace(slot, worker, error));
+    worker.on('exit', (code) => this.#replace(slot, worker, new Error(`it ended with exit code ${code}`)));
     return worker;
   }
 
@@ -146,16 +155,23 @@ export class WorkerPool<Task, Result> {
     this.#dispatch();
   }
 
-  #replace(slot: Slot, error: Error): void {
+  /** Once for a worker: an error is followed by the exit. */
+  #replace(slot: Slot, worker: Worker, error: Error): void {
+    if (slot.worker !== worker) return;
     const waiting = slot.running;
     slot.running = undefined;
     waiting?.detach();
+    if (this.#isClosed) {
+      waiting?.reject(cancelled());
+      return;
+    }
     waiting?.reject(new Error(`worker ${this.#options.entry} crashed: ${error.message}`, { cause: error }));
-    if (this.#isClosed) return;
     slot.worker = this.#spawn(slot);
     this.#dispatch();
   }
 }
+
+const cancelled = (): RefusedError => new RefusedError({ code: 'CANCELLED', text: 'the work was cancelled' });
 
 /**
  * The built package has .js beside this file. Under tsx the sources run as they are, and since Node 20 a thread does not inherit the

@@ -20,7 +20,7 @@ const entriesFrom = (start: number): Entry[] =>
 
 describe('cut worker', function () {
   // Threads start; slowly on a busy machine.
-  this.timeout(20_000);
+  this.timeout(60_000);
   const pool = new WorkerPool<CutWorkerTask, never>({ entry: 'cut-worker', size: 1, queueMax: 100 });
   before(() => prepareCodec('zstd'));
   after(() => pool.close());

@@ -1,0 +1,124 @@
+import { expect } from 'chai';
+import sinon from 'sinon';
+import { RefusedError } from '../../../src/protocol/refusal.ts';
+import { WorkerPool } from '../../../src/workers/worker-pool.ts';
+import type { ObedientTask } from '../../support/workers/obedient-worker.ts';
+
+/** A task that runs until it is told to end. */
+const holding = (): { readonly task: ObedientTask; readonly end: () => void } => {
+  const gate = new Int32Array(new SharedArrayBuffer(4));
+  const end = (): void => {
+    Atomics.store(gate, 0, 1);
+    Atomics.notify(gate, 0);
+  };
+  return { task: { kind: 'hold', gate }, end };
+};
+
+const errorOf = (promise: Promise<unknown>): Promise<Error> =>
+  promise.then(
+    () => new Error('nothing was thrown'),
+    (error: Error) => error,
+  );
+
+const codeOf = async (promise: Promise<unknown>): Promise<string> => {
+  const error = await errorOf(promise);
+  return error instanceof RefusedError ? error.refusal.code : error.message;
+};
+
+describe('a worker pool', function () {
+  // Threads start; slowly on a busy machine.
+  this.timeout(60_000);
+  let pool: WorkerPool<ObedientTask, number>;
+
+  const start = (size: number, queueMax: number): void => {
+    pool = new WorkerPool({ entry: '../../test/support/workers/obedient-worker', size, queueMax });
+  };
+  afterEach(() => pool.close());
+
+  it('gives each thread one task at a time, first come first served', async () => {
+    start(2, 10);
+    const [first, second] = [holding(), holding()];
+    const running = [pool.run(first.task), pool.run(second.task)];
+    const third = pool.run({ kind: 'thread' });
+    expect([pool.running, pool.queued]).to.deep.equal([2, 1]);
+    second.end();
+    expect(await third).to.equal(await running[1]);
+    first.end();
+    expect(await running[0]).not.to.equal(await third);
+    expect([pool.running, pool.queued]).to.deep.equal([0, 0]);
+  });
+
+  it('refuses OVERLOADED when its queue is full', async () => {
+    start(1, 1);
+    const held = holding();
+    const running = pool.run(held.task);
+    const queued = pool.run({ kind: 'thread' });
+    expect(await codeOf(pool.run({ kind: 'thread' }))).to.equal('OVERLOADED');
+    held.end();
+    expect(await queued).to.equal(await running);
+  });
+
+  it('fails the task of a thread that crashed, and goes on with a new thread', async () => {
+    start(1, 10);
+    const before = await pool.run({ kind: 'thread' });
+    const crashed = errorOf(pool.run({ kind: 'crash' }));
+    const next = pool.run({ kind: 'thread' });
+    expect((await crashed).message).to.match(/^worker .*obedient-worker crashed: crashed$/);
+    expect(await next).not.to.equal(before);
+    expect([pool.running, pool.size]).to.deep.equal([0, 1]);
+  });
+
+  it('hands on what a task throws, a refusal as one', async () => {
+    start(1, 10);
+    expect((await errorOf(pool.run({ kind: 'throw' }))).message).to.equal('thrown');
+    expect(await codeOf(pool.run({ kind: 'refuse' }))).to.equal('INVALID_QUERY');
+  });
+
+  it('fails a task that cannot be cloned, and gives its thread to the next one', async () => {
+    start(1, 10);
+    const held = holding();
+    const running = pool.run(held.task);
+    const uncloneable = codeOf(pool.run({ kind: 'thread', callback: () => undefined } as ObedientTask));
+    const next = pool.run({ kind: 'thread' });
+    held.end();
+    expect(await uncloneable).to.match(/could not be cloned/);
+    expect(await next).to.equal(await running);
+  });
+
+  describe('and the signal of its caller', () => {
+    it('drops a task that still waits', async () => {
+      start(1, 10);
+      const held = holding();
+      const running = pool.run(held.task);
+      const abort = new AbortController();
+      const waiting = codeOf(pool.run({ kind: 'crash' }, [], abort.signal));
+      abort.abort();
+      expect(await waiting).to.equal('CANCELLED');
+      expect(pool.queued).to.equal(0);
+      expect(await codeOf(pool.run({ kind: 'crash' }, [], abort.signal))).to.equal('CANCELLED');
+      held.end();
+      await running;
+    });
+
+    it('takes its listener off when the task is settled, however it ends', async () => {
+      start(1, 10);
+      const { signal } = new AbortController();
+      const added = sinon.spy(signal, 'addEventListener');
+      const removed = sinon.spy(signal, 'removeEventListener');
+      await pool.run({ kind: 'thread' }, [], signal);
+      await errorOf(pool.run({ kind: 'throw' }, [], signal));
+      await errorOf(pool.run({ kind: 'crash' }, [], signal));
+      await errorOf(pool.run({ kind: 'thread', callback: () => undefined } as ObedientTask, [], signal));
+      expect(added.args.map(([type, listener]) => [type, listener])).to.deep.equal(removed.args);
+      expect(added.callCount).to.equal(4);
+    });
+  });
+
+  it('cancels what waits and what runs when it closes, and takes no more', async () => {
+    start(1, 10);
+    const outcomes = [codeOf(pool.run(holding().task)), codeOf(pool.run({ kind: 'thread' }))];
+    await pool.close();
+    expect(await Promise.all(outcomes)).to.deep.equal(['CANCELLED', 'CANCELLED']);
+    expect(await codeOf(pool.run({ kind: 'thread' }))).to.equal('CANCELLED');
+  });
+});
