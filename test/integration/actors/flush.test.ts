@@ -12,7 +12,7 @@ const pause = () => new Promise((resolve) => setTimeout(resolve, 1));
 const pushLine = (index: number, stream = 'web') => pushOf({ [`{app="${stream}"}`]: [entryAt(index, lineOf(index))] });
 
 describe('flushing', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   let running: TestNode;
 
   afterEach(async () => {

@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { decodePushBody, dispatch, loadConfig, type QueryEvent, startNode } from '../../../src/index.ts';
 
 describe('the library', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
 
   it('runs a node inside a program, takes a push and answers a query as an actor', async () => {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'ringlog-library-'));

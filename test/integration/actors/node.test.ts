@@ -8,7 +8,7 @@ const lines = (count: number, prefix = 'line'): string[] =>
 const entriesOf = (texts: readonly string[], firstMs = 0) => texts.map((line, index) => entryAt(firstMs + index, line));
 
 describe('a node', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   let running: TestNode[] = [];
 
   const start = async (...args: Parameters<typeof startTestNode>): Promise<TestNode> => {

@@ -30,7 +30,7 @@ const pause = (ms = 20) => new Promise((resolve) => setTimeout(resolve, ms));
 const isLast = ({ type }: QueryEvent) => type === 'done' || type === 'failed';
 
 describe('query actors', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   let running: TestNode;
 
   const start = async (...args: Parameters<typeof startTestNode>) => {

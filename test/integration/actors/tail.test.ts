@@ -10,7 +10,7 @@ const linesOfFrame = ({ streams }: TailFrame): readonly string[] =>
   streams.flatMap(({ entries }) => entries.map(({ line }) => line));
 
 describe('tail', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   let running: TestNode;
 
   const start = async () => {

@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { type FlusherEffect, newFlusherState, stepFlusher } from '../../../src/actors/flusher-state.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
 interface TestJob {
   readonly stream: object;
   readonly name: string;
 }
 
-const RUNS = Number(process.env['PROPERTY_RUNS'] ?? 500);
 const BACK_OFF = { firstMs: 100, lastMs: 1000 };
 const started = (effects: readonly FlusherEffect<TestJob>[]) =>
   effects.flatMap((effect) => (effect.type === 'start' ? [effect.job.name] : []));
@@ -142,7 +142,7 @@ describe('stepFlusher', () => {
         }
         expect(state.streams.size).to.equal(0);
       }),
-      { numRuns: RUNS },
+      { numRuns: propertyRuns(20) },
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });

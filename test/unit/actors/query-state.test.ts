@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { newQueryState, type QueryActorMessage, type QueryEffect, stepQuery } from '../../../src/actors/query-state.ts';
 import type { QueryEvent, QueryStatistics } from '../../../src/query/query-messages.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
-const RUNS = Number(process.env['PROPERTY_RUNS'] ?? 500);
 const ENTRIES: QueryEvent = { type: 'entries', streams: [] };
 const DONE: QueryEvent = { type: 'done', statistics: {} as QueryStatistics };
 
@@ -79,7 +79,7 @@ describe('stepQuery', () => {
         expect(said.filter((word) => word === 'done' || word === 'failed').length).to.equal(1);
         expect(said.at(-1)).to.equal('end');
       }),
-      { numRuns: RUNS },
+      { numRuns: propertyRuns(4) },
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });

@@ -1,8 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { type Bucketed, SizeBuckets } from '../../../src/actors/size-buckets.ts';
-
-const RUNS = Number(process.env['PROPERTY_RUNS'] ?? 500);
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
 const member = (): Bucketed => ({ bucketBytes: 0, bucketPrevious: undefined, bucketNext: undefined });
 
@@ -34,7 +33,7 @@ describe('SizeBuckets', () => {
         expect(named * 2).to.be.at.least(Math.max(...sizes));
         expect(named > 0).to.equal(Math.max(...sizes) > 0);
       }),
-      { numRuns: RUNS },
+      { numRuns: propertyRuns(4) },
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });

@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { admit, refusedEntriesText, type StreamLimits } from '../../../src/actors/stream-admission.ts';
 import { rangeOf } from '../../support/entries.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
-const RUNS = Number(process.env['PROPERTY_RUNS'] ?? 500);
 const HOUR_NS = 3_600_000_000_000n;
 const SECOND_NS = 1_000_000_000n;
 const MIDNIGHT_NS = 1_710_028_800_000_000_000n;
@@ -94,7 +94,7 @@ describe('admit', () => {
         expect(admission.newest).to.equal(newest);
         expect(admission.refused.length).to.equal(times.length - taken.length);
       }),
-      { numRuns: RUNS },
+      { numRuns: propertyRuns(4) },
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });

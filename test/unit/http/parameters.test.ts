@@ -10,6 +10,7 @@ import {
   parseTimestamp,
 } from '../../../src/http/parameters.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
 const NOW = 1_710_028_800_000_000_000n;
 const HOUR = 3_600_000_000_000n;
@@ -167,7 +168,7 @@ describe('parseRangeParameters', () => {
       fc.property(fc.array(fc.tuple(name, value), { maxLength: 6 }), (pairs) => {
         textOf(() => parseRangeParameters(new URLSearchParams(pairs), NOW));
       }),
-      { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 1000) },
+      { numRuns: propertyRuns(2) },
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });

@@ -7,7 +7,7 @@ import { quoteGo } from '../../../src/protocol/go-quote.ts';
 import { canonicalText, compareBytes, labelSetOf, parseLabelText } from '../../../src/protocol/label-text.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { isPrintable } from '../../../src/protocol/unicode-printable.ts';
-import { PROPERTY_TIMEOUT_MS, propertyRuns } from './property-runs.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
 interface FingerprintCase {
   readonly name: string;

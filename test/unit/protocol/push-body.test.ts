@@ -5,7 +5,7 @@ import snappy from 'snappy';
 import { encodePushRequest } from '../../../src/protocol/logproto.ts';
 import { mediaTypeOf } from '../../../src/protocol/media-type.ts';
 import { decodePushBody, decodePushMessage } from '../../../src/protocol/push-body.ts';
-import { PROPERTY_TIMEOUT_MS, propertyRuns } from './property-runs.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 import { bytes, refusalOf, streamOf } from './pushes.ts';
 
 const MIB = 1024 * 1024;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { encodePushRequest, WireWriter } from '../../../src/protocol/logproto.ts';
 import { decodePushRequest, PushDecoder } from '../../../src/protocol/push-decoder.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
-import { PROPERTY_TIMEOUT_MS, propertyRuns } from './property-runs.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 import { bytes, type PlainStream, refusalOf, streamOf } from './pushes.ts';
 
 const INT64_MIN = -(2n ** 63n);

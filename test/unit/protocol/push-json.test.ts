@@ -4,7 +4,7 @@ import type { PushedStream } from '../../../src/protocol/entry-columns.ts';
 import { parseLabelText } from '../../../src/protocol/label-text.ts';
 import { PushJsonDecoder } from '../../../src/protocol/push-json.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
-import { PROPERTY_TIMEOUT_MS, propertyRuns } from './property-runs.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 import { bytes, entriesOf, type PlainStream, refusalOf, streamOf } from './pushes.ts';
 
 const decode = (body: string | Uint8Array, { isLegacy = false, budget = Number.POSITIVE_INFINITY } = {}) => {

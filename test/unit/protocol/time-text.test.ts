@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { goTimeText, parseRfc3339, rfc3339Text, secondsOf } from '../../../src/protocol/time-text.ts';
-import { PROPERTY_TIMEOUT_MS, propertyRuns } from './property-runs.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
 describe('time texts', () => {
   it('are those of the calendar, in every year', () => {

@@ -5,11 +5,10 @@ import { segmentBlocks, withoutCopies } from '../../../src/query/scan/block-sour
 import { BlockMerge, groupBlocks } from '../../../src/query/scan/merge-blocks.ts';
 import { noCounts } from '../../../src/query/scan/scan-messages.ts';
 import type { TestEntry } from '../../support/entries.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 import { at, BASE_NS, Recorder, segmentOf } from './test-blocks.ts';
 
-const RUNS = { numRuns: Math.ceil(Number(process.env['PROPERTY_RUNS'] ?? 2000) / 4) };
-/** CI runs many thousands of cases on a busy machine. */
-const PROPERTY_TIMEOUT_MS = 600_000;
+const RUNS = { numRuns: propertyRuns(10) };
 const EVERYTHING = { startNs: BASE_NS - 10_000n, endNs: BASE_NS + 10_000n };
 
 const read = (segments: readonly SegmentSnapshot[], needle?: string, range = EVERYTHING) => {
@@ -121,7 +120,7 @@ describe('a merge of blocks', () => {
       segmentOf([[...many].reverse(), [at(1, 'last')]].map((one) => [...one])),
     ]);
     expect(entries).to.have.length(5001);
-  }).timeout(5000);
+  });
 });
 
 describe('a search for a literal', () => {

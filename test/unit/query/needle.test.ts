@@ -1,10 +1,9 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { Needle } from '../../../src/query/scan/needle.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
-const RUNS = { numRuns: Math.ceil(Number(process.env['PROPERTY_RUNS'] ?? 2000) / 2) };
-/** CI runs many thousands of cases on a busy machine. */
-const PROPERTY_TIMEOUT_MS = 600_000;
+const RUNS = { numRuns: propertyRuns(4) };
 
 const placesOf = (find: (from: number) => number): number[] => {
   const places: number[] = [];

@@ -3,11 +3,10 @@ import fc from 'fast-check';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { planSlices } from '../../../src/query/plan-slices.ts';
 import type { ChunkRef } from '../../../src/storage/index-reader.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 import { at, BASE_NS, segmentOf } from './test-blocks.ts';
 
-const RUNS = { numRuns: Math.ceil(Number(process.env['PROPERTY_RUNS'] ?? 2000) / 4) };
-/** CI runs many thousands of cases on a busy machine. */
-const PROPERTY_TIMEOUT_MS = 600_000;
+const RUNS = { numRuns: propertyRuns(4) };
 const NS_PER_MS = 1_000_000n;
 
 const refOf = (key: string, fromMs: number, throughMs: number): ChunkRef => ({

@@ -1,10 +1,9 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { gridOf, StepWindows, timesMsOf } from '../../../src/query/step-windows.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
-const RUNS = { numRuns: Math.ceil(Number(process.env['PROPERTY_RUNS'] ?? 2000) / 4) };
-/** CI runs many thousands of cases on a busy machine. */
-const PROPERTY_TIMEOUT_MS = 600_000;
+const RUNS = { numRuns: propertyRuns(4) };
 const BASE = 1_700_000_000_000_000_000n;
 
 /** The rule itself, step by step. */

@@ -3,8 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { keyOfPath, pathOfKey } from '../../../src/storage/file-path.ts';
-
-const numRuns = Number(process.env['PROPERTY_RUNS'] ?? 1_000);
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
 describe('file paths of object keys', () => {
   it('put chunks of a tenant into a folder for each 2^24 ms of their first times', () => {
@@ -39,7 +38,7 @@ describe('file paths of object keys', () => {
   });
 
   it('lead back to their keys, stay inside, and are names a file system takes', function () {
-    this.timeout(10_000 + numRuns * 20);
+    this.timeout(PROPERTY_TIMEOUT_MS);
     const keys = fc
       .oneof(
         fc.string({ unit: 'binary', minLength: 1, maxLength: 120 }),
@@ -57,7 +56,7 @@ describe('file paths of object keys', () => {
           expect(part.length).to.be.at.most(240);
         }
       }),
-      { numRuns },
+      { numRuns: propertyRuns(2) },
     );
   });
 

@@ -2,12 +2,12 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { parseExpr } from '../../../../src/logql/parser.ts';
 import { printExpr } from '../../../../src/logql/print.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../../support/property-runs.ts';
 import { anyExpr } from './arbitraries.ts';
 import { refusalOf } from './refusal-of.ts';
 
 /** Shared by the properties of this file. */
-const RUNS = Math.ceil(Number(process.env['PROPERTY_RUNS'] ?? 2000) / 2);
-const TIMEOUT_MS = 5_000 + RUNS * 5;
+const RUNS = propertyRuns(2);
 
 const printed = (text: string): string => printExpr(parseExpr(text));
 
@@ -55,7 +55,7 @@ describe('printed LogQL', () => {
       }),
       { numRuns: RUNS },
     );
-  }).timeout(TIMEOUT_MS);
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });
 
 describe('damaged LogQL', () => {
@@ -125,5 +125,5 @@ describe('damaged LogQL', () => {
       }),
       { numRuns: RUNS },
     );
-  }).timeout(TIMEOUT_MS);
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });

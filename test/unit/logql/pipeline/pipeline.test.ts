@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { compilePipeline } from '../../../../src/logql/compile-pipeline.ts';
 import { ALL_LABELS } from '../../../../src/logql/hints.ts';
 import type { Pipeline } from '../../../../src/logql/pipeline.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../../support/property-runs.ts';
 import { labelsAfter, labelsOf, lineAfter, processLine, stagesOf, startRun } from './run-pipeline.ts';
 
 const compile = (tail: string): Pipeline => compilePipeline(stagesOf(tail), { hints: ALL_LABELS });
@@ -65,9 +66,9 @@ describe('what a pipeline says about raw lines', () => {
         if (isKept) expect(hasAll).to.equal(true);
         if (pipeline.isDecidedByLiterals) expect(isKept).to.equal(hasAll);
       }),
-      { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 500) },
+      { numRuns: propertyRuns(4) },
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });
 
 describe('stages run in written order', () => {
@@ -161,7 +162,7 @@ describe('labels after a pipeline', () => {
         const [rightKey, rightLabels] = describeLine(right);
         expect(leftKey === rightKey).to.equal(leftLabels === rightLabels);
       }),
-      { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 500) },
+      { numRuns: propertyRuns(4) },
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });

@@ -11,8 +11,7 @@ import {
 import { requiredLiterals } from '../../../../src/logql/regex-literals.ts';
 import { parseRegex } from '../../../../src/logql/regex-syntax.ts';
 import { RefusedError } from '../../../../src/protocol/refusal.ts';
-
-const RUNS = Number(process.env['PROPERTY_RUNS'] ?? 1000);
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../../support/property-runs.ts';
 
 const required = (pattern: string): readonly string[] | undefined => {
   const node = parseRegex(pattern);
@@ -76,9 +75,9 @@ describe('literals that a pattern needs', () => {
           `${literals.join()} in ${text}`,
         ).to.equal(true);
       }),
-      { numRuns: RUNS },
+      { numRuns: propertyRuns(2) },
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 
   it('do not change what a filter keeps', () => {
     fc.assert(
@@ -88,9 +87,9 @@ describe('literals that a pattern needs', () => {
         fc.pre('regex' in compiled && !pattern.includes('i') && parseRegex(pattern)?.kind !== 'repeat');
         expect(matchesLine(pattern, text)).to.equal(compiled.regex.test(text));
       }),
-      { numRuns: RUNS },
+      { numRuns: propertyRuns(2) },
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });
 
 describe('regexes on lines', () => {

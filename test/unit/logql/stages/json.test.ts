@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../../support/property-runs.ts';
 import { labelsAfter, labelsOf, processLine, startRun } from '../pipeline/run-pipeline.ts';
 
-const RUNS = Number(process.env['PROPERTY_RUNS'] ?? 500);
 const OBJECT_ERROR = "Value looks like object, but can't find closing '}' symbol";
 
 const failed = (details: string): Record<string, string> => ({
@@ -142,9 +142,9 @@ describe('json', () => {
         fc.pre(!('app' in object));
         expect(json(text)).to.deep.equal(Object.fromEntries(expected));
       }),
-      { numRuns: RUNS },
+      { numRuns: propertyRuns(2) },
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 
   it('never throws, and ends, on anything', () => {
     const piece = fc.constantFrom(
@@ -170,7 +170,7 @@ describe('json', () => {
           expect(labelsAfter(tail, `{${pieces.join('')}`)).to.be.an('object');
         }
       }),
-      { numRuns: RUNS },
+      { numRuns: propertyRuns(2) },
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });

@@ -1,8 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../../support/property-runs.ts';
 import { labelsAfter } from '../pipeline/run-pipeline.ts';
-
-const RUNS = Number(process.env['PROPERTY_RUNS'] ?? 500);
 
 const failed = (position: number, text: string): Record<string, string> => ({
   __error__: 'LogfmtParserErr',
@@ -81,9 +80,9 @@ describe('logfmt', () => {
         const expected = pairs.map(([key, text]) => [key, text.replaceAll('\uFFFD', ' ')]);
         expect(labelsAfter('| logfmt --strict', line)).to.deep.equal(Object.fromEntries(expected));
       }),
-      { numRuns: RUNS },
+      { numRuns: propertyRuns(2) },
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 
   it('never throws, and ends, on anything', () => {
     const piece = fc.constantFrom('a', '=', '"', '\\', ' ', 'b=', 'c="x"', '\t', '\n', '\\u', 'é');
@@ -93,7 +92,7 @@ describe('logfmt', () => {
           expect(labelsAfter(tail, pieces.join(''))).to.be.an('object');
         }
       }),
-      { numRuns: RUNS },
+      { numRuns: propertyRuns(2) },
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });

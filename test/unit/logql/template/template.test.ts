@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../../support/property-runs.ts';
 import { refusalOf } from '../pipeline/refusal-of.ts';
 import { labelsAfter, lineAfter } from '../pipeline/run-pipeline.ts';
 
@@ -261,7 +262,7 @@ describe('templates', () => {
         const tail = `| line_format \`{{${pieces.join(' ')}}}\``;
         if (refusalOf(tail) === 'nothing') expect(lineAfter(tail, 'l', OPTIONS)).to.be.a('string');
       }),
-      { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 1000) },
+      { numRuns: propertyRuns(2) },
     );
-  });
+  }).timeout(PROPERTY_TIMEOUT_MS);
 });
