@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { setImmediate } from 'node:timers/promises';
 import { expect } from 'chai';
-import { WebSocket } from 'ws';
+import sinon from 'sinon';
+import { type ClientOptions, WebSocket } from 'ws';
 import type { TailFrame } from '../../../src/actors/node-services.ts';
 import { type RunningHttpServer, startHttpServer } from '../../../src/http/server.ts';
 import { refused, StubServices, stubOptions } from './stub-services.ts';
@@ -30,8 +32,9 @@ describe('tail', () => {
     services.frames = framesOf();
     server = await startHttpServer(services, stubOptions(overrides));
   };
-  const connect = (query: string, headers: Record<string, string> = {}): WebSocket => {
+  const connect = (query: string, headers: Record<string, string> = {}, options: ClientOptions = {}): WebSocket => {
     const socket = new WebSocket(`ws://${server.address}/loki/api/v1/tail?${query}`, {
+      ...options,
       headers: { 'x-scope-orgid': 'a', ...headers },
     });
     open.push(socket);
@@ -86,11 +89,41 @@ describe('tail', () => {
       streams: [{ stream: { app: 'x' }, values: [['0', 'line 0', {}]] }],
       encodingFlags: ['categorize-labels'],
     });
+    expect(services.tails[0]?.categorizeLabels).to.equal(true);
+    await once(connect(log), 'open');
+    expect(services.tails[1]?.categorizeLabels).to.equal(false);
   });
 
-  it('pings every second', async () => {
-    const socket = connect(log);
-    await once(socket, 'ping');
+  describe('keeps an eye on its client', () => {
+    let timers: sinon.SinonFakeTimers;
+    beforeEach(() => {
+      timers = sinon.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    });
+    afterEach(() => timers.restore());
+
+    it('with a ping every second', async () => {
+      const socket = connect(log);
+      await once(socket, 'open');
+      for (let second = 1; second <= 3; second += 1) {
+        timers.tick(1000);
+        await once(socket, 'ping');
+      }
+    });
+
+    it('and cuts it off when it has not answered for a minute', async () => {
+      const socket = connect(log, {}, { autoPong: false });
+      const pinged = sinon.spy();
+      socket.on('ping', pinged);
+      await once(socket, 'open');
+      timers.tick(60_000);
+      while (pinged.callCount < 60) await once(socket, 'ping');
+      expect(socket.readyState).to.equal(WebSocket.OPEN);
+      const closed = closeOf(socket);
+      timers.tick(1000);
+      expect((await closed)[0]).to.equal(1006);
+      while (services.tailsCancelled === 0) await setImmediate();
+      expect(timers.countTimers()).to.equal(0);
+    });
   });
 
   it('stops the query when the client closes', async () => {
