@@ -13,7 +13,7 @@ import { Slices } from './cooperative.ts';
 import { LabelCache } from './label-cache.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { DecodedPush, PushOutcome } from './node-services.ts';
-import { joinRefusals } from './push-refusals.ts';
+import { discardedBy, joinRefusals } from './push-refusals.ts';
 import type { StreamLimits } from './stream-admission.ts';
 import type { StreamCell } from './stream-cell.ts';
 import type { StreamDirectory } from './stream-directory.ts';
@@ -125,14 +125,17 @@ export class Distributor {
     const known = await this.#resolveLabels(tenant, push.streams, slices);
     const checked = await this.#check(push.streams, known, limits, slices);
     const overRate = checked.lines > 0 ? rateLimiter.take(tenant, checked.lines, checked.bytes, limits) : undefined;
-    if (overRate) return nothingStored(overRate);
+    if (overRate) return { ...nothingStored(overRate), discarded: checked.discards };
     const outcomes = await this.#append(tenant, checked.streams, limits, slices);
-    const refusals = outcomes.flatMap(({ refusal }) => refusal ?? []);
-    return {
+    const stored = {
       acceptedLines: outcomes.reduce((lines, outcome) => lines + outcome.acceptedLines, 0),
       acceptedBytes: outcomes.reduce((bytes, outcome) => bytes + outcome.acceptedBytes, 0),
-      refusal: joinRefusals(refusals, refusalOf(checked.discards)),
     };
+    const refusals = outcomes.flatMap(({ refusal }) => refusal ?? []);
+    const refusal = joinRefusals(refusals, refusalOf(checked.discards));
+    if (!refusal) return { ...stored, refusal };
+    const byStreams = refusals.map((one) => discardedBy(one, !limits.unorderedWrites));
+    return { ...stored, refusal, discarded: [...checked.discards, ...byStreams] };
   }
 
   /** undefined for streams without entries: their labels are not even looked at. @throws RefusedError BAD_REQUEST for the whole push */

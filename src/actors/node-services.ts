@@ -1,4 +1,5 @@
 /** What the edges (HTTP, gRPC, CLI, embedding programs) may ask of a node. Composition: src/node.ts. */
+import type { DiscardReason } from '../protocol/discards.ts';
 import type { PushedStream } from '../protocol/entry-columns.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
@@ -17,7 +18,23 @@ export interface PushOutcome {
   readonly acceptedBytes: number;
   /** What was refused, if anything; the rest is stored (except where the code says nothing is, as Loki does). */
   readonly refusal: Refusal | undefined;
+  /** Which lines the refusal is about, as far as they were refused one by one; the others were refused together. */
+  readonly discarded?: readonly DiscardedLines[];
 }
+
+export interface DiscardedLines {
+  /** Loki's word: the `reason` of loki_discarded_samples_total. */
+  readonly reason: DiscardReason | StreamDiscardReason;
+  readonly lines: number;
+}
+
+/** Why a stream, or the place where it would be opened, does not take a line. */
+export type StreamDiscardReason =
+  | 'too_far_behind'
+  | 'out_of_order'
+  | 'per_stream_rate_limit'
+  | 'stream_limit'
+  | 'internal';
 
 export interface RunningQuery {
   /** Events in order, with back-pressure: the actor is asked for more as they are taken. Ends after `done` or `failed`. */

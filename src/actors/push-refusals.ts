@@ -1,4 +1,5 @@
 import type { Refusal } from '../protocol/refusal.ts';
+import type { DiscardedLines } from './node-services.ts';
 import type { AppendRefusal } from './stream-state.ts';
 
 /**
@@ -27,3 +28,15 @@ export const joinRefusals = (
   const text = [...texts].join('; ').slice(0, TEXT_MAX);
   return code === 'RATE_LIMITED' ? { code, text, retryAfterMs: RETRY_AFTER_MS } : { code, text };
 };
+
+/** One that is about the rate and about late lines counts for the rate. */
+export const discardedBy = ({ code, lines }: AppendRefusal, isOrdered: boolean): DiscardedLines => {
+  if (code === 'INVALID_ENTRIES') return { reason: isOrdered ? 'out_of_order' : 'too_far_behind', lines };
+  return { reason: STREAM_REASONS[code], lines };
+};
+
+const STREAM_REASONS = {
+  RATE_LIMITED: 'per_stream_rate_limit',
+  STREAM_LIMIT: 'stream_limit',
+  INTERNAL: 'internal',
+} as const;

@@ -9,8 +9,12 @@ interface TenantCounts {
   readonly discarded: Map<string, number>;
 }
 
-/** Loki's words for why lines are discarded, as far as a refusal tells. */
-const reasonOf = (code: RefusalCode): string => code.toLowerCase();
+/** Why lines are discarded that were refused together. Loki counts labels that do not parse; its word, else the code's. */
+const reasonOf = (code: RefusalCode): string => (code === 'BAD_REQUEST' ? 'invalid_labels' : code.toLowerCase());
+
+const discard = ({ discarded }: TenantCounts, reason: string, lines: number): void => {
+  discarded.set(reason, (discarded.get(reason) ?? 0) + lines);
+};
 
 /** Tenants counted by name; more of them are counted together. A bound on memory and on the answer's size. */
 const TENANTS_MAX = 10_000;
@@ -26,7 +30,7 @@ export class PushMetrics {
     const tenants = this.#tenants;
     new Counter({
       name: 'loki_discarded_samples_total',
-      help: 'Lines not accepted, by the reason of the refusal.',
+      help: 'Lines not accepted, by reason.',
       labelNames: ['reason', 'tenant'],
       registers: [registry],
       collect() {
@@ -38,14 +42,21 @@ export class PushMetrics {
     });
   }
 
-  count(tenant: string, push: DecodedPush, { acceptedLines, acceptedBytes, refusal }: PushOutcome): void {
+  count(
+    tenant: string,
+    push: DecodedPush,
+    { acceptedLines, acceptedBytes, refusal, discarded = [] }: PushOutcome,
+  ): void {
     const counts = this.#tenants.get(tenant) ?? this.#open(tenant);
     counts.lines += acceptedLines;
     counts.bytes += acceptedBytes;
     if (!refusal) return;
-    const sent = push.streams.reduce((sum, { first, end }) => sum + end - first, 0);
-    const reason = reasonOf(refusal.code);
-    counts.discarded.set(reason, (counts.discarded.get(reason) ?? 0) + Math.max(0, sent - acceptedLines));
+    let together = push.streams.reduce((sum, { first, end }) => sum + end - first, 0) - acceptedLines;
+    for (const { reason, lines } of discarded) {
+      together -= lines;
+      discard(counts, reason, lines);
+    }
+    if (together > 0) discard(counts, reasonOf(refusal.code), together);
   }
 
   #open(tenant: string): TenantCounts {

@@ -307,6 +307,34 @@ describe('a node over HTTP and gRPC', function () {
       expect(await server.linesOf('{app="partly"}')).to.deep.equal(['good']);
     });
 
+    it('and counts the lines it discards by Loki’s reasons', async () => {
+      const line = (reason: string) =>
+        new RegExp(`^loki_discarded_samples_total\\{reason="${reason}",tenant="fake"\\} (\\d+)$`, 'm');
+      const countOf = async (reason: string): Promise<number> =>
+        Number(line(reason).exec((await server.ask('/metrics')).text)?.[1] ?? 0);
+      const reasons = ['greater_than_max_sample_age', 'line_too_long', 'too_far_behind', 'invalid_labels'];
+      const counts = (): Promise<number[]> => Promise.all(reasons.map(countOf));
+      const before = await counts();
+      const [now, late] = [String(nowNs()), String(nowNs() - 7200n * SECOND)];
+      await server.push(
+        jsonPush({ app: 'counted' }, [
+          ['1', 'old'],
+          [now, 'x'.repeat(2000)],
+          [now, 'good'],
+          [late, 'late'],
+        ]),
+        JSON_TYPE,
+      );
+      await server.push(
+        jsonPush({ 'a-b': 'x' }, [
+          [now, 'one'],
+          [now, 'two'],
+        ]),
+        JSON_TYPE,
+      );
+      expect((await counts()).map((count, index) => count - (before[index] ?? 0))).to.deep.equal([1, 1, 1, 2]);
+    });
+
     it('hostile queries, each with a text, and lives on', async () => {
       const queries = [
         '{',

@@ -6,7 +6,7 @@ import type { ChunkRef } from '../../../src/storage/index-reader.ts';
 import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 import { at, BASE_NS, segmentOf } from './test-blocks.ts';
 
-const RUNS = { numRuns: propertyRuns(4) };
+const RUNS = { numRuns: propertyRuns(20) };
 const NS_PER_MS = 1_000_000n;
 
 const refOf = (key: string, fromMs: number, throughMs: number): ChunkRef => ({
