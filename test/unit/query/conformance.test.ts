@@ -6,7 +6,8 @@ import { statusOf } from '../../../src/http/refusal-status.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import type { QueryRequest } from '../../../src/query/query-messages.ts';
 import type { QuerySources } from '../../../src/query/query-source.ts';
-import { type Answer, type Case, loadKit } from './conformance-kit.ts';
+import { QUERY_EXCEPTIONS } from '../../support/conformance-exceptions.ts';
+import { type Answer, type Case, loadKit } from '../../support/conformance-kit.ts';
 import { type DataStream, flushed, inBoth, inMemory, readDataStreams, tenantOf } from './conformance-store.ts';
 import { answerOf } from './query-answers.ts';
 
@@ -17,29 +18,6 @@ const CATEGORIZE = 'categorize-labels';
 
 /** Decided by the HTTP edge, not by the engine. */
 const ELSEWHERE = new Set(['limits', 'http']);
-
-/** Known to differ, with the reason. Where it says defect, the kit marks Loki's answer as one and ringlog answers as documented. */
-const EXCEPTIONS: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    'a defect: filters on a label are tried as soon as a parser sets it, whatever comes between': [
-      ...['pipeline-001', 'pipeline-002', 'pipeline-003', 'pipeline-004', 'metadata-048'],
-    ],
-    'a defect: a label dropped and set again is lost in `by`': ['pipeline-037'],
-    'a defect: a line filter overtakes decolorize': ['pipeline-052'],
-    'a defect: ip() behind `or` is read as text': ['line-filters-124', 'line-filters-125'],
-    'a defect: some label regexes lose their anchors, empty ones match all': [
-      ...['label-filters-124', 'label-filters-125', 'label-filters-126', 'label-filters-127'],
-      ...['label-filters-148', 'label-filters-149'],
-    ],
-    'a defect: a label name that is a letter but not ASCII breaks the answer': ['label-format-040'],
-    'not evaluated: variants, gone from Loki after 3.7': ['syntax-errors-067'],
-    'json expressions stop where Loki reads on behind a missing comma': [
-      'json-paths-044',
-      'json-paths-045',
-      'unwrap-106',
-    ],
-  }).flatMap(([reason, ids]) => ids.map((id): [string, string] => [id, reason])),
-);
 
 const flagsOf = ({ headers }: Case): string[] =>
   headers?.['x-loki-response-encoding-flags']?.split(',').map((flag) => flag.trim()) ?? [];
@@ -104,7 +82,7 @@ describe('conformance with Loki', function () {
       const row = table.get(one.category) ?? [0, 0];
       table.set(one.category, row);
       row[found.length > 0 ? 1 : 0] += 1;
-      if (found.length > 0 && !EXCEPTIONS.has(one.id))
+      if (found.length > 0 && !QUERY_EXCEPTIONS.has(one.id))
         failures.push(`${one.id} ${one.query}\n    ${found.join('\n    ')}`);
     }
     const counts = [...table].map(([category, [passed, failed]]) => `${category} ${passed}/${passed + failed}`);
