@@ -7,6 +7,7 @@
 export { dispatch, type Ref } from 'nact';
 export type {
   DecodedPush,
+  DiscardedLines,
   NodeServices,
   PushOutcome,
   RunningQuery,
@@ -16,6 +17,14 @@ export type {
 } from './actors/node-services.ts';
 export type { QueryReader } from './actors/querier.ts';
 export { type Config, ConfigError, type ConfigInput, type ConfigSources, configYaml, loadConfig } from './config.ts';
+export {
+  type BatchOutcome,
+  type BatchRefusal,
+  PushClient,
+  type PushClientOptions,
+  type PushTotals,
+} from './http/push-client.ts';
+export type { RetryOptions } from './http/retry-policy.ts';
 export { type NodeDeps, type NodeLog, type RinglogNode, startNode } from './node.ts';
 export type { LabelSet } from './protocol/label-set.ts';
 export type { LabelMatcher } from './protocol/matcher.ts';
