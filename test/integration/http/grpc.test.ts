@@ -1,5 +1,6 @@
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { expect } from 'chai';
+import sinon from 'sinon';
 import type { DecodedPush } from '../../../src/actors/node-services.ts';
 import { HEALTH_PATH, PUSH_PATH } from '../../../src/http/grpc-messages.ts';
 import { type GrpcServerOptions, type RunningGrpcServer, startGrpcServer } from '../../../src/http/grpc-server.ts';
@@ -192,10 +193,12 @@ describe('the gRPC server', () => {
     it('delivers once the server is back', async () => {
       const port = Number(server.address.split(':')[1]);
       await server.close();
+      const attempt = sinon.spy(Client.prototype, 'makeUnaryRequest');
       const pusher = connect({ deadlineMs: 200, retry: { delayMs: 20, attemptsMax: 50 } });
       pusher.push('{a="b"}', 1n, 'x');
       const delivered = pusher.flush();
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      while (attempt.callCount < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+      attempt.restore();
       await start(port);
       expect(await delivered).to.include({ acceptedLines: 1 });
       expect(settled[0]?.attempts).to.be.greaterThan(1);
