@@ -1,5 +1,6 @@
 /** Ways to read a query actor's events without being an actor oneself. */
 import { dispatch, type Ref } from 'nact';
+import { canonicalText, compareBytes } from '../protocol/label-text.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type {
   LogEntry,
@@ -72,12 +73,14 @@ export const readAll = async (query: RunningQuery, signal: AbortSignal): Promise
 class WholeAnswer {
   readonly #streams: Map<string, { readonly labels: readonly string[]; readonly entries: LogEntry[] }> = new Map();
   readonly #series: MetricSeries[] = [];
+  #eventCount = 0;
   #type: QueryResult['type'] = 'streams';
   #scalar = { timeMs: 0, value: 0 };
 
   add(event: QueryEvent): void {
     switch (event.type) {
       case 'entries':
+        this.#eventCount += 1;
         for (const stream of event.streams) this.#addStream(stream);
         return;
       case 'series':
@@ -97,13 +100,21 @@ class WholeAnswer {
   finish(statistics: QueryStatistics): QueryResult {
     switch (this.#type) {
       case 'streams':
-        return { type: 'streams', streams: [...this.#streams.values()], statistics };
+        return { type: 'streams', streams: this.#sortedStreams(), statistics };
       case 'scalar':
         return { type: 'scalar', ...this.#scalar, statistics };
       case 'matrix':
       case 'vector':
         return { type: this.#type, series: this.#series, statistics };
     }
+  }
+
+  /** By their printed labels, as within one event. */
+  #sortedStreams(): LogStream[] {
+    const streams = [...this.#streams.values()];
+    if (this.#eventCount < 2) return streams;
+    const named = streams.map((stream) => ({ stream, name: canonicalText(stream.labels) }));
+    return named.sort((a, b) => compareBytes(a.name, b.name)).map(({ stream }) => stream);
   }
 
   #addStream({ labels, entries }: LogStream): void {

@@ -135,7 +135,7 @@ class JsonPicker {
       const below = this.#member(bytes, at + 1, close, place);
       at = this.#value(bytes, colon + 1, end, below.isTaken ? IGNORED : below);
       if (at < 0) return;
-      at = this.#next(bytes, at, end);
+      at = nextMember(bytes, at, end);
     }
   }
 
@@ -158,11 +158,11 @@ class JsonPicker {
     }
   }
 
-  /** Over the comma to the next member or item; at anything else it stays, which ends the loop over members. */
+  /** Over the comma to the next item; anything else ends the array. */
   #next(bytes: Buffer, position: number, end: number): number {
     const at = skipBlanks(bytes, position, end);
     if (at >= end || bytes[at] === COMMA) return skipBlanks(bytes, Math.min(at + 1, end), end);
-    return bytes[at] === CLOSE_ARRAY || bytes[at] === CLOSE_OBJECT ? at : end;
+    return bytes[at] === CLOSE_ARRAY ? at : end;
   }
 
   #broken(isWanted: boolean, place: Place, error: string): number {
@@ -184,6 +184,12 @@ class JsonPicker {
       this.#entry.setParsedBytes(this.#entry.parsedId(id), FORM.jsonString, bytes, from, to);
   }
 }
+
+/** To the next key or the object's end. Loki looks for keys, not for commas: members without one between them are read as if it were there. */
+const nextMember = (bytes: Buffer, position: number, end: number): number => {
+  const at = skipBlanks(bytes, position, end);
+  return at < end && bytes[at] === COMMA ? skipBlanks(bytes, at + 1, end) : at;
+};
 
 const IGNORED: Place = { ...newPlace(), isTaken: true };
 
