@@ -3,8 +3,9 @@ import type { LabelSet } from '../protocol/label-set.ts';
 import type { LabelFilter, Stage } from './ast.ts';
 import { compileStage, refusingStage } from './compile-stage.ts';
 import type { LabelHints, Pipeline, PipelineRun, RequiredLiteral } from './pipeline.ts';
-import { Entry, ERROR_DETAILS_LABEL, ERROR_LABEL } from './stages/entry.ts';
+import { Entry, ERROR_DETAILS_LABEL, ERROR_LABEL, ORIGIN } from './stages/entry.ts';
 import { categorizedLabels, finalLabels, LabelsKeys } from './stages/entry-labels.ts';
+import { hashOf, type KeyTable } from './stages/key-table.ts';
 import { compileLineFilter, type LineFilter } from './stages/line-filter.ts';
 import type { CompiledStage, RunStage } from './stages/stage.ts';
 
@@ -150,6 +151,36 @@ class Run implements PipelineRun {
     if (name === ERROR_LABEL && this.#entry.error !== '') return true;
     if (name === ERROR_DETAILS_LABEL && this.#entry.errorDetails !== '') return true;
     return this.#entry.has(this.#entry.id(name));
+  }
+
+  handleOf(name: string): number {
+    const handle = this.#entry.id(name);
+    this.#entry.fixNames();
+    return handle;
+  }
+
+  isOfStream(handle: number): boolean {
+    return this.#entry.error === '' && this.#entry.origin(handle) === ORIGIN.stream;
+  }
+
+  findByValue<T>(handle: number, table: KeyTable<T>): T | undefined {
+    const entry = this.#entry;
+    if (!entry.isPlainBytes(handle)) return undefined;
+    const bytes = entry.valueBytes(handle);
+    const start = entry.valueStart(handle);
+    const end = entry.valueEnd(handle);
+    return table.find(bytes, start, end, hashOf(bytes, start, end));
+  }
+
+  rememberValue<T>(handle: number, table: KeyTable<T>, about: T): void {
+    const entry = this.#entry;
+    if (!entry.isPlainBytes(handle)) return;
+    const raw = Uint8Array.prototype.slice.call(
+      entry.valueBytes(handle),
+      entry.valueStart(handle),
+      entry.valueEnd(handle),
+    );
+    if (raw.length > 0) table.add(raw, hashOf(raw, 0, raw.length), about);
   }
 
   finalLabels(): readonly string[] {

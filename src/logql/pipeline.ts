@@ -1,5 +1,6 @@
 /** What the scan and the stages say to each other. The stages are in stages/, one a file; compilePipeline puts them together. */
 import type { LabelSet } from '../protocol/label-set.ts';
+import type { KeyTable } from './stages/key-table.ts';
 
 /** What a metric query needs of the labels (Loki's label hints: they are observable, spec 15.2). A log query needs all. */
 export interface LabelHints {
@@ -51,6 +52,14 @@ export interface PipelineRun {
   readonly lineEnd: number;
   /** Value of a label now ("" when missing): stream, metadata or parsed; `__error__` too. */
   get(name: string): string;
+  /** A number for a label's name. Ask before the first `process`. */
+  handleOf(name: string): number;
+  /** True if the stages left the label as it is in the stream (or missing), and marked no error. */
+  isOfStream(handle: number): boolean;
+  /** What `table` has for the value, without making text of it; undefined if nothing, or if the value does not stand in the line as it is. */
+  findByValue<T>(handle: number, table: KeyTable<T>): T | undefined;
+  /** Puts the value into `table`, if it stands in the line as it is and is not empty. */
+  rememberValue<T>(handle: number, table: KeyTable<T>, about: T): void;
   readonly error: string;
   /** The error is a parser's and the query asked to keep it (LabelHints.preserveError): it does not fail a metric query. */
   readonly isErrorPreserved: boolean;

@@ -1,4 +1,5 @@
 /** Keys of JSON objects as labels-to-be, remembered by their bytes and by what usually follows what. */
+import { BytePattern } from './byte-words.ts';
 import type { Entry } from './entry.ts';
 import { BACKSLASH, JSON_ERROR, QUOTE } from './json-scan.ts';
 import { unescapeJson } from './json-text.ts';
@@ -8,9 +9,14 @@ import { sanitizeLabelName } from './label-names.ts';
 /** Id of a key that nobody wants as a label. */
 export const SKIPPED = -1;
 
+const QUOTE_BYTES = Buffer.from('"');
+const QUOTE_COLON = Buffer.from('":');
+
 /** A key below some prefix: the label it becomes as a scalar, and what it leads to as an object. */
 export interface Key {
   readonly raw: Uint8Array;
+  /** `"key":`, as it nearly always stands in a line. */
+  readonly member: BytePattern;
   /** Id of the label, or SKIPPED. */
   readonly id: number;
   readonly name: string;
@@ -107,7 +113,8 @@ export class KeyReader {
     const name = isTop ? part : `${prefix.name}_${part}`;
     const id = name !== '' && this.#entry.canWant(name) ? this.#entry.id(name) : SKIPPED;
     const copy = Uint8Array.prototype.slice.call(bytes, start, this.keyEnd);
-    return { raw: copy, id, name, prefix: null, following: undefined };
+    const member = new BytePattern(Buffer.concat([QUOTE_BYTES, copy, QUOTE_COLON]));
+    return { raw: copy, member, id, name, prefix: null, following: undefined };
   }
 
   /** What stands under a key as an object; undefined if nothing in it can be wanted. */

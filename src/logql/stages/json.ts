@@ -1,5 +1,6 @@
 /** `| json` without arguments: every scalar of the object becomes a label, names of nested keys joined by `_`. Arrays and nulls are skipped. */
 import type { LabelFilter } from '../ast.ts';
+import { BlockView, endOfPlainText } from './byte-words.ts';
 import { EarlyFilters, type EarlyTest } from './early-filters.ts';
 import { type Entry, FORM, type Form } from './entry.ts';
 import { type Key, KeyReader, Prefix, SKIPPED } from './json-keys.ts';
@@ -22,6 +23,8 @@ import type { CompiledStage } from './stage.ts';
 
 export const JSON_PARSER_ERROR = 'JSONParserErr';
 
+const BLANK = 0x20;
+
 /** Objects nested deeper than this are skipped like arrays: the names would be longer than the line. */
 const DEPTH_MAX = 128;
 
@@ -31,6 +34,7 @@ class JsonFlattener {
   readonly #keys: KeyReader;
   #root = new Prefix('');
   #generation = 0;
+  readonly #view = new BlockView();
   readonly #prefixes: Prefix[] = [];
   #depth = 0;
   /** Labels found inside a top-level member that is an object: they count once it is known to be closed. */
@@ -54,6 +58,7 @@ class JsonFlattener {
       this.#generation = entry.generation;
       this.#root = new Prefix('');
     }
+    if (entry.lineBytes !== this.#view.bytes) this.#view.show(entry.lineBytes);
     this.#error = '';
     this.#isDropped = false;
     this.#pendingCount = 0;
@@ -81,6 +86,7 @@ class JsonFlattener {
   #members(bytes: Buffer, end: number): void {
     let prefix: Prefix | undefined = this.#root;
     while (prefix !== undefined) {
+      if (this.#depth === 0 && !this.#usualMembers(bytes, end)) return;
       const byte: number = bytes[this.#position]!;
       if (byte === QUOTE) {
         prefix = this.#readMember(bytes, end, prefix);
@@ -91,6 +97,38 @@ class JsonFlattener {
         return;
       }
     }
+  }
+
+  /**
+   * Members of the outermost object as long as they are as usual: the key that came here in the line before, then a string without
+   * escapes or a number. #position then stands at what is not. False: stop.
+   */
+  #usualMembers(bytes: Buffer, end: number): boolean {
+    const view = this.#view;
+    const { data } = view;
+    const root = this.#root;
+    const size = data.byteLength;
+    let at = this.#position;
+    let last = root.cursor;
+    for (;;) {
+      const key: Key | undefined = last === undefined ? root.first : last.following;
+      if (key === undefined || at + key.member.reach > size || !key.member.isAt(data, at)) break;
+      const start = at + key.member.length;
+      const from = start + +(bytes[start] === BLANK);
+      const isString = bytes[from] === QUOTE;
+      const to = isString ? endOfText(view, bytes, from + 1, end) : endOfNumber(bytes, from, end);
+      if (to < 0 || to >= end) break;
+      at = to + +isString;
+      last = key;
+      if (key.id !== SKIPPED && !this.#set(bytes, key.id, isString ? FORM.cleaned : FORM.bytes, from + +isString, to))
+        return false;
+      this.#position = at;
+      if (!this.#skipToNext(bytes, end)) return false;
+      at = this.#position;
+    }
+    root.cursor = last;
+    this.#position = at;
+    return true;
   }
 
   /** The prefix of the member that follows; undefined to stop. */
@@ -112,7 +150,12 @@ class JsonFlattener {
 
   /** From after a value to the next key or the closing bracket. */
   #skipToNext(bytes: Buffer, end: number): boolean {
-    let at = skipBlanks(bytes, this.#position, end);
+    const after = this.#position;
+    if (after + 1 < end && bytes[after] === COMMA && bytes[after + 1] === QUOTE) {
+      this.#position = after + 1;
+      return true;
+    }
+    let at = skipBlanks(bytes, after, end);
     if (at < end && bytes[at] === COMMA) at = skipBlanks(bytes, at + 1, end);
     else if (at < end && bytes[at] !== CLOSE_OBJECT) {
       this.#error = JSON_ERROR.object;
@@ -229,6 +272,25 @@ class JsonFlattener {
     else if (!this.#commitPending(bytes)) this.#error = '';
   }
 }
+
+/** The closing quote of a string without escapes; `end` if it has some or does not close. */
+const endOfText = ({ data, isPlain }: BlockView, bytes: Buffer, position: number, end: number): number => {
+  if (isPlain) return endOfPlainText(data, position, end);
+  for (let at = position; at < end; at++) {
+    const byte = bytes[at]!;
+    if (byte === QUOTE) return at;
+    if (byte === BACKSLASH) break;
+  }
+  return end;
+};
+
+/** Position after a number that a comma or the object's end follows; -1 for anything else. */
+const endOfNumber = (bytes: Buffer, position: number, end: number): number => {
+  let at = position;
+  while (at < end && bytes[at]! >= 0x2d && bytes[at]! <= 0x39) at++;
+  if (at === position || at >= end || bytes[position]! === 0x2e || bytes[position]! === 0x2f) return -1;
+  return bytes[at] === COMMA || bytes[at] === CLOSE_OBJECT ? at : -1;
+};
 
 export const compileJson = (followingFilters: readonly LabelFilter[]): CompiledStage => {
   const early = new EarlyFilters(followingFilters);

@@ -35,15 +35,16 @@ export class LogfmtScanner {
   /** What is wrong at `errorPosition`, "" if nothing. */
   error = '';
   errorPosition = 0;
+  /** Where next() goes on. */
+  position = 0;
   #bytes: Buffer = Buffer.alloc(0);
   #start = 0;
-  #position = 0;
   #end = 0;
 
   reset(bytes: Buffer, start: number, end: number): void {
     this.#bytes = bytes;
     this.#start = start;
-    this.#position = start;
+    this.position = start;
     this.#end = end;
     this.error = '';
   }
@@ -57,9 +58,9 @@ export class LogfmtScanner {
   next(): boolean {
     const bytes = this.#bytes;
     const end = this.#end;
-    let at = this.#position;
+    let at = this.position;
     while (at < end && bytes[at]! <= 0x20) at++;
-    this.#position = at;
+    this.position = at;
     this.error = '';
     if (at >= end) return false;
     this.keyStart = at;
@@ -73,7 +74,7 @@ export class LogfmtScanner {
       seen |= byte;
     }
     this.keyEnd = at;
-    this.#position = at;
+    this.position = at;
     const stop = at < end ? bytes[at]! : 0x20;
     if (stop === QUOTE || (stop === EQUALS && at === this.keyStart)) return this.#unexpected(stop);
     if (seen >= 0x80 && hasBadRune(bytes, this.keyStart, at)) return this.#fail('invalid key');
@@ -83,18 +84,18 @@ export class LogfmtScanner {
   #value(start: number): boolean {
     const bytes = this.#bytes;
     const end = this.#end;
-    this.#position = start;
+    this.position = start;
     if (start < end && bytes[start] === QUOTE) return this.#quoted(start + 1);
     let at = start;
     for (; at < end; at++) {
       const byte = bytes[at]!;
       if (byte <= 0x20) break;
       if (byte === EQUALS || byte === QUOTE) {
-        this.#position = at;
+        this.position = at;
         return this.#unexpected(byte);
       }
     }
-    this.#position = at;
+    this.position = at;
     this.valueStart = start;
     this.valueEnd = at;
     return true;
@@ -110,7 +111,7 @@ export class LogfmtScanner {
       isEscaped = true;
       at++;
     }
-    this.#position = Math.min(at + 1, end);
+    this.position = Math.min(at + 1, end);
     if (at >= end) return this.#fail('unterminated quoted value');
     this.valueStart = start;
     this.valueEnd = at;
@@ -128,14 +129,14 @@ export class LogfmtScanner {
 
   #fail(error: string): boolean {
     this.error = error;
-    this.errorPosition = this.#position;
+    this.errorPosition = this.position;
     return false;
   }
 
   /** Goes on behind the blank after a malformed pair. */
   skipBroken(): void {
-    let at = this.#position;
+    let at = this.position;
     while (at < this.#end && this.#bytes[at]! > 0x20) at++;
-    this.#position = at;
+    this.position = at;
   }
 }

@@ -1,5 +1,6 @@
 /** `| logfmt`, with and without a list of targets. Lenient unless --strict: a malformed pair is skipped up to the next blank. */
 import type { Extract, LabelFilter } from '../ast.ts';
+import { BlockView, BytePattern, endOfPlainText } from './byte-words.ts';
 import { EarlyFilters, type EarlyTest } from './early-filters.ts';
 import { type Entry, FORM } from './entry.ts';
 import { hashOf, KeyTable } from './key-table.ts';
@@ -10,10 +11,29 @@ import { withoutBadRunes } from './text-cache.ts';
 
 const LOGFMT_ERROR = 'LogfmtParserErr';
 const SKIPPED = -1;
+const QUOTE = 0x22;
+const BLANK = 0x20;
+const EQUALS_SIGN = Buffer.from('=');
+
+/** Bytes that end a value without quotes: blanks and control characters, and `=` and `"`, which have no place in one. */
+const ENDS_WORD = new Uint8Array(256);
+ENDS_WORD.fill(1, 0, BLANK + 1);
+ENDS_WORD[QUOTE] = 1;
+ENDS_WORD[0x3d] = 1;
 
 export interface LogfmtFlags {
   readonly strict: boolean;
   readonly keepEmpty: boolean;
+}
+
+/** A key as a label-to-be. */
+interface Key {
+  /** `key=`, as it stands in a line. */
+  readonly pair: BytePattern;
+  /** Id of the label, or SKIPPED. */
+  readonly id: number;
+  /** The key that came next last time: most lines of a stream have the same keys in the same order. */
+  following: Key | undefined;
 }
 
 class LogfmtFlattener {
@@ -21,8 +41,14 @@ class LogfmtFlattener {
   readonly #flags: LogfmtFlags;
   readonly #early: EarlyTest | undefined;
   readonly #scanner = new LogfmtScanner();
-  #ids = new KeyTable<number>();
+  readonly #view = new BlockView();
+  #keys = new KeyTable<Key>();
   #generation = 0;
+  /** The key that came first last time. */
+  #first: Key | undefined;
+  /** The key read last in the line at hand. */
+  #cursor: Key | undefined;
+  #position = 0;
 
   constructor(entry: Entry, flags: LogfmtFlags, early: EarlyTest | undefined) {
     this.#entry = entry;
@@ -33,53 +59,126 @@ class LogfmtFlattener {
   run(): boolean {
     const entry = this.#entry;
     if (entry.needsNoParser) return true;
-    if (entry.generation !== this.#generation) {
-      this.#generation = entry.generation;
-      this.#ids = new KeyTable();
-    }
+    if (entry.generation !== this.#generation) this.#forget(entry.generation);
+    const bytes = entry.lineBytes;
+    const end = entry.lineEnd;
+    if (bytes !== this.#view.bytes) this.#view.show(bytes);
+    this.#position = entry.lineStart;
+    this.#cursor = undefined;
+    const outcome = this.#usualPairs(bytes, end);
+    if (outcome !== undefined) return outcome;
+    return this.#position >= end || this.#anyPairs(entry, bytes, end);
+  }
+
+  #forget(generation: number): void {
+    this.#generation = generation;
+    this.#keys = new KeyTable();
+    this.#first = undefined;
+  }
+
+  #anyPairs(entry: Entry, bytes: Buffer, end: number): boolean {
     const scanner = this.#scanner;
-    scanner.reset(entry.lineBytes, entry.lineStart, entry.lineEnd);
+    scanner.reset(bytes, entry.lineStart, end);
     for (;;) {
-      if (scanner.next()) {
-        const outcome = this.#take(entry, scanner);
-        if (outcome !== undefined) return outcome;
+      scanner.position = this.#position;
+      if (!scanner.next()) {
+        if (scanner.error === '') return true;
+        if (this.#flags.strict) {
+          entry.setParserError(LOGFMT_ERROR, scanner.errorText);
+          return true;
+        }
+        scanner.skipBroken();
+        this.#position = scanner.position;
         continue;
       }
-      if (scanner.error === '') return true;
-      if (this.#flags.strict) {
-        entry.setParserError(LOGFMT_ERROR, scanner.errorText);
-        return true;
-      }
-      scanner.skipBroken();
+      this.#position = scanner.position;
+      const outcome = this.#take(entry, scanner) ?? this.#usualPairs(bytes, end);
+      if (outcome !== undefined) return outcome;
     }
   }
 
-  /** undefined: read on; otherwise the stage's answer. */
-  #take(entry: Entry, scanner: LogfmtScanner): boolean | undefined {
-    const isEmpty = scanner.isEscaped ? scanner.unescaped === '' : scanner.valueStart === scanner.valueEnd;
-    if (isEmpty && !this.#flags.keepEmpty) return undefined;
-    const plainId = this.#idOf(entry, scanner);
-    if (plainId === SKIPPED) return undefined;
+  /**
+   * Pairs as long as they are as usual: the key that came here in the line before, a value without escapes, a blank. #position then stands
+   * at what is not. The stage's answer if it is found on the way.
+   */
+  #usualPairs(bytes: Buffer, end: number): boolean | undefined {
+    const view = this.#view;
+    const { data } = view;
+    const size = data.byteLength;
+    let at = this.#position;
+    let last = this.#cursor;
+    while (at < end) {
+      const key: Key | undefined = last === undefined ? this.#first : last.following;
+      if (key === undefined || at + key.pair.reach > size || !key.pair.isAt(data, at)) break;
+      const start = at + key.pair.length;
+      const isQuoted = start < end && bytes[start] === QUOTE;
+      const from = start + +isQuoted;
+      const to = isQuoted ? endOfQuoted(view, from, end) : endOfWord(bytes, from, end);
+      const after = to + +isQuoted;
+      if (after > end || (after < end && bytes[after]! > BLANK)) break;
+      last = key;
+      at = after + 1;
+      if (key.id === SKIPPED || (from === to && !this.#flags.keepEmpty)) continue;
+      const outcome = this.#setBytes(bytes, key.id, from, to);
+      if (outcome !== undefined) return outcome;
+    }
+    this.#cursor = last;
+    this.#position = at;
+    return undefined;
+  }
+
+  #setBytes(bytes: Buffer, plainId: number, from: number, to: number): boolean | undefined {
+    const entry = this.#entry;
     const id = entry.parsedId(plainId);
     if (!entry.wants(id) || entry.isParsed(id)) return undefined;
-    if (scanner.isEscaped) entry.setParsedText(id, withoutBadRunes(scanner.unescaped));
-    else entry.setParsedBytes(id, FORM.cleaned, entry.lineBytes, scanner.valueStart, scanner.valueEnd);
+    entry.setParsedBytes(id, FORM.cleaned, bytes, from, to);
+    return this.#afterSet(entry, id);
+  }
+
+  #afterSet(entry: Entry, id: number): boolean | undefined {
     if (this.#early !== undefined && !this.#early(id)) return false;
     return entry.hasFoundAll ? true : undefined;
   }
 
-  #idOf(entry: Entry, scanner: LogfmtScanner): number {
+  /** undefined: read on; otherwise the stage's answer. */
+  #take(entry: Entry, scanner: LogfmtScanner): boolean | undefined {
+    const key = this.#keyOf(entry, scanner);
+    if (this.#cursor === undefined) this.#first = key;
+    else this.#cursor.following = key;
+    this.#cursor = key;
+    const isEmpty = scanner.isEscaped ? scanner.unescaped === '' : scanner.valueStart === scanner.valueEnd;
+    if (key.id === SKIPPED || (isEmpty && !this.#flags.keepEmpty)) return undefined;
+    if (!scanner.isEscaped) return this.#setBytes(entry.lineBytes, key.id, scanner.valueStart, scanner.valueEnd);
+    const id = entry.parsedId(key.id);
+    if (!entry.wants(id) || entry.isParsed(id)) return undefined;
+    entry.setParsedText(id, withoutBadRunes(scanner.unescaped));
+    return this.#afterSet(entry, id);
+  }
+
+  #keyOf(entry: Entry, scanner: LogfmtScanner): Key {
     const { keyStart, keyEnd } = scanner;
     const bytes = entry.lineBytes;
     const hash = hashOf(bytes, keyStart, keyEnd);
-    const known = this.#ids.find(bytes, keyStart, keyEnd, hash);
+    const known = this.#keys.find(bytes, keyStart, keyEnd, hash);
     if (known !== undefined) return known;
     const name = sanitizeLabelName(bytes.toString('utf8', keyStart, keyEnd), true);
     const id = name !== '' && entry.canWant(name) ? entry.id(name) : SKIPPED;
-    this.#ids.add(Uint8Array.prototype.slice.call(bytes, keyStart, keyEnd), hash, id);
-    return id;
+    const raw = Uint8Array.prototype.slice.call(bytes, keyStart, keyEnd);
+    const key: Key = { pair: new BytePattern(Buffer.concat([raw, EQUALS_SIGN])), id, following: undefined };
+    this.#keys.add(raw, hash, key);
+    return key;
   }
 }
+
+/** The closing quote of a value without escapes; `end` if there is none or it may have some. */
+const endOfQuoted = ({ data, isPlain }: BlockView, position: number, end: number): number =>
+  isPlain ? endOfPlainText(data, position, end) : end;
+
+const endOfWord = (bytes: Buffer, position: number, end: number): number => {
+  let at = position;
+  while (at < end && ENDS_WORD[bytes[at]!] === 0) at++;
+  return at;
+};
 
 export const compileLogfmt = (flags: LogfmtFlags, followingFilters: readonly LabelFilter[]): CompiledStage => {
   const early = new EarlyFilters(followingFilters);

@@ -1,6 +1,10 @@
 import type { PipelineRun } from '../../logql/pipeline.ts';
+import { KeyTable } from '../../logql/stages/key-table.ts';
 import type { GroupSpec } from './scan-messages.ts';
 import type { SeriesTable } from './series-table.ts';
+
+/** A group by more than one label, or by none, or by one that is no plain label. */
+const NO_HANDLE = -1;
 
 /** Label sets of one stream remembered before the memory is dropped: `without` and rare `by` keys may be as many as lines. */
 const REMEMBERED_MAX = 10_000;
@@ -13,6 +17,10 @@ export class EntrySeries {
   readonly #table: SeriesTable;
   readonly #group: GroupSpec;
   readonly #byValues = new Map<string, number>();
+  /** The same by the bytes of the value in the line. */
+  readonly #byBytes = new KeyTable<number>();
+  readonly #onlyName: string | undefined;
+  #handle = NO_HANDLE;
   readonly #byLabels = new Map<string, number>();
   #lastValue: string | undefined;
   #lastLabels: string | undefined;
@@ -23,10 +31,13 @@ export class EntrySeries {
   constructor(table: SeriesTable, group: GroupSpec) {
     this.#table = table;
     this.#group = group;
+    const [only, ...others] = group.kind === 'by' ? group.names : [];
+    this.#onlyName = others.length > 0 || only?.startsWith('__error') ? undefined : only;
   }
 
   /** Keys of another stream mean other labels. */
-  startStream(pairs: readonly string[]): void {
+  startStream(pairs: readonly string[], run: PipelineRun): void {
+    this.#handle = this.#onlyName === undefined ? NO_HANDLE : run.handleOf(this.#onlyName);
     this.#streamPairs = pairs;
     this.#streamIndex = -1;
     this.#byLabels.clear();
@@ -40,6 +51,17 @@ export class EntrySeries {
   }
 
   of(run: PipelineRun): number {
+    const handle = this.#handle;
+    if (handle === NO_HANDLE) return this.#ofRun(run);
+    if (run.isOfStream(handle)) return this.ofStream();
+    const known = run.findByValue(handle, this.#byBytes);
+    if (known !== undefined) return known;
+    const index = this.#ofRun(run);
+    run.rememberValue(handle, this.#byBytes, index);
+    return index;
+  }
+
+  #ofRun(run: PipelineRun): number {
     const { kind, names } = this.#group;
     if (kind === 'by' && names.length === 0) return this.ofStream();
     if (kind !== 'by') return this.#ofLabels(run);

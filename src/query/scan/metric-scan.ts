@@ -56,8 +56,8 @@ export class MetricScanner implements EntryVisitor {
   }
 
   startStream(labels: LabelSet): void {
-    this.#series.startStream(labels.pairs);
     this.#run = this.#pipeline.forStream(labels);
+    this.#series.startStream(labels.pairs, this.#run);
   }
 
   visit(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void {
