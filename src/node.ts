@@ -111,6 +111,9 @@ const folderOf = async ({ data_dir }: Config, name: string): Promise<string> => 
   return folder;
 };
 
+/** Chosen: ten times what an honest task takes. A template or a regex can be made to take minutes over one task's entries. */
+const SCAN_ABORT_GRACE_MS = 1000;
+
 /** The worker threads a node with this configuration starts. */
 export const startWorkers = ({ ingester, querier }: Pick<Config, 'ingester' | 'querier'>): NodeWorkers => {
   const cutWorkers = ingester.cut_workers || coreCount();
@@ -126,6 +129,7 @@ export const startWorkers = ({ ingester, querier }: Pick<Config, 'ingester' | 'q
       entry: 'scan-worker',
       size: querier.scan_workers || coreCount(),
       queueMax: querier.scan_queue_max,
+      abortGraceMs: SCAN_ABORT_GRACE_MS,
     }),
   };
 };

@@ -15,6 +15,11 @@ export interface WorkerPoolOptions {
    * brought until the next collection.
    */
   readonly youngGenerationMb?: number;
+  /**
+   * How long a running task may go on once its signal has fired, in ms. Past it its thread is ended and replaced, so that nobody's query
+   * keeps a thread that others wait for. Undefined: running tasks are left to end.
+   */
+  readonly abortGraceMs?: number;
 }
 
 interface Waiting {
@@ -108,10 +113,24 @@ export class WorkerPool<Task, Result> {
 
   #abandon(waiting: Waiting): void {
     const index = this.#queue.indexOf(waiting);
-    if (index < 0) return;
+    if (index < 0) {
+      this.#endSoon(waiting);
+      return;
+    }
     this.#queue.splice(index, 1);
     waiting.detach();
     waiting.reject(cancelled());
+  }
+
+  /** Ends the thread of a running task that nobody waits for, unless it comes to its end by itself. */
+  #endSoon(waiting: Waiting): void {
+    const { abortGraceMs } = this.#options;
+    const slot = this.#slots.find(({ running }) => running === waiting);
+    if (abortGraceMs === undefined || !slot) return;
+    const { worker } = slot;
+    const timer = setTimeout(() => void worker.terminate(), abortGraceMs);
+    timer.unref();
+    waiting.detach = () => clearTimeout(timer);
   }
 
   #dispatch(): void {

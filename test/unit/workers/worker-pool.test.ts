@@ -100,6 +100,32 @@ describe('a worker pool', function () {
       await running;
     });
 
+    it('ends the thread of a running task that does not come to its end in time', async () => {
+      pool = new WorkerPool({
+        entry: '../../test/support/workers/obedient-worker',
+        size: 1,
+        queueMax: 10,
+        abortGraceMs: 1,
+      });
+      const before = await pool.run({ kind: 'thread' });
+      const abort = new AbortController();
+      const stuck = errorOf(pool.run(holding().task, [], abort.signal));
+      const next = pool.run({ kind: 'thread' });
+      abort.abort();
+      expect((await stuck).message).to.match(/crashed: it ended with exit code/);
+      expect(await next).not.to.equal(before);
+    });
+
+    it('lets a running task end where no time is set', async () => {
+      start(1, 10);
+      const abort = new AbortController();
+      const held = holding();
+      const running = pool.run(held.task, [], abort.signal);
+      abort.abort();
+      held.end();
+      expect(await running).to.be.a('number');
+    });
+
     it('takes its listener off when the task is settled, however it ends', async () => {
       start(1, 10);
       const { signal } = new AbortController();
