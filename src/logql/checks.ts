@@ -1,7 +1,7 @@
 /** The checks that follow a successful parse: from the root down, left operand first, the first error wins. */
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { Expr, LogExpr } from './ast.ts';
-import { compileRegex } from './regex.ts';
+import { regexMatchesEmpty } from './regex.ts';
 import { parseError } from './syntax-error.ts';
 
 const NO_SELECTIVE_MATCHER =
@@ -51,7 +51,7 @@ export const isSelective = ({ op, value }: LabelMatcher): boolean => {
   }
 };
 
-const matchesEmpty = (pattern: string): boolean => !PLAIN_WORD.test(pattern) && compileRegex(pattern).matches('');
+const matchesEmpty = (pattern: string): boolean => !PLAIN_WORD.test(pattern) && regexMatchesEmpty(pattern);
 
 /** Needs no regex to see that it is not empty. */
 const PLAIN_WORD = /^[A-Za-z0-9_-]+$/;

@@ -54,7 +54,7 @@ const parseComparison = (reader: TokenReader, name: string): LabelFilter => {
     case '=':
     case '!=':
       reader.take();
-      if (reader.peek() === 'STRING') return { kind: 'string', matcher: makeMatcher(name, op, reader.take()) };
+      if (reader.peek() === 'STRING') return { kind: 'string', matcher: makeMatcher(reader, name, op, reader.take()) };
       return reader.peek() === 'ip'
         ? parseIpFilter(reader, name, op)
         : parseTyped(reader, name, op === '=' ? '==' : op);

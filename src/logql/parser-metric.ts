@@ -22,6 +22,7 @@ import { parseStages } from './parser-pipeline.ts';
 import { parseLogRange } from './parser-range.ts';
 import { parseSelector } from './parser-selector.ts';
 import { tryCompileRegex } from './regex.ts';
+import { regexCost } from './regex-cost.ts';
 import { unsupported } from './syntax-error.ts';
 import type { TokenReader } from './token-reader.ts';
 
@@ -256,6 +257,7 @@ const parseLabelReplace = (reader: TokenReader): LabelReplaceExpr => {
   const pattern = reader.expect('STRING');
   reader.expect(')');
   const node: LabelReplaceExpr = { kind: 'labelReplace', inner, target, replacement, source, pattern };
+  reader.chargeRegex(regexCost(pattern));
   const compiled = tryCompileRegex(`^(?:${pattern})$`);
   if ('error' in compiled) defer(reader, node, `invalid regex in label_replace: ${compiled.error}`);
   reader.grow(height, 0);

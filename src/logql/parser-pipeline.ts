@@ -3,7 +3,12 @@ import type { DropTarget, Extract, LabelFormat, LineFilterStage, LineFilterValue
 import { checkPatternParser, checkRegexpParser } from './checks-parsers.ts';
 import { parseLabelFilter } from './parser-label-filter.ts';
 import { finishMatcher, matcherOp } from './parser-selector.ts';
+import { regexCost } from './regex-cost.ts';
+import { parseError } from './syntax-error.ts';
 import type { TokenReader } from './token-reader.ts';
+
+/** Chosen: far above what people write. Every task of a query carries all of them, and every line may go through each. */
+const STAGES_MAX = 500;
 
 /**
  * Reads stages as long as there are any. With `stopsAtUnwrap` the `|` of an `unwrap` is consumed and the word is left; else it is refused.
@@ -16,6 +21,7 @@ export const parseStages = (reader: TokenReader, stopsAtUnwrap: boolean): readon
     else if (!reader.accept('|')) return stages;
     else if (stopsAtUnwrap && reader.peek() === 'unwrap') return stages;
     else stages.push(parseStage(reader));
+    if (stages.length > STAGES_MAX) throw parseError('query has too many stages');
   }
 };
 
@@ -39,6 +45,7 @@ const parseLineFilter = (reader: TokenReader, op: LineFilterStage['op']): readon
   reader.take();
   const alternatives = [parseLineFilterValue(reader)];
   while (reader.accept('or')) alternatives.push(parseLineFilterValue(reader));
+  if (op === '|~' || op === '!~') for (const { value } of alternatives) reader.chargeRegex(regexCost(value));
   if (!op.startsWith('!')) return [{ kind: 'lineFilter', op, alternatives }];
   return alternatives.map((value) => ({ kind: 'lineFilter', op, alternatives: [value] }));
 };
@@ -64,6 +71,7 @@ const parseStage = (reader: TokenReader): Stage => {
     case 'regexp': {
       reader.take();
       const pattern = reader.expect('STRING');
+      reader.chargeRegex(regexCost(pattern));
       checkRegexpParser(pattern);
       return { kind: 'regexp', pattern };
     }

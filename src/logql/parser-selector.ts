@@ -1,6 +1,6 @@
 /** `{name="value", …}` and its matchers. */
 import type { LabelMatcher } from '../protocol/matcher.ts';
-import { compileRegex } from './regex.ts';
+import { checkValueRegex } from './regex.ts';
 import type { TokenReader } from './token-reader.ts';
 
 export const parseSelector = (reader: TokenReader): readonly LabelMatcher[] => {
@@ -31,10 +31,10 @@ export const matcherOp = (reader: TokenReader): LabelMatcher['op'] | undefined =
 /** From the operator on. A bad regex ends parsing here, whatever else is wrong further on. */
 export const finishMatcher = (reader: TokenReader, name: string, op: LabelMatcher['op']): LabelMatcher => {
   reader.take();
-  return makeMatcher(name, op, reader.expect('STRING'));
+  return makeMatcher(reader, name, op, reader.expect('STRING'));
 };
 
-export const makeMatcher = (name: string, op: LabelMatcher['op'], value: string): LabelMatcher => {
-  if (op === '=~' || op === '!~') compileRegex(value);
+export const makeMatcher = (reader: TokenReader, name: string, op: LabelMatcher['op'], value: string): LabelMatcher => {
+  if (op === '=~' || op === '!~') checkValueRegex(value, reader.chargeRegex);
   return { name, op, value };
 };

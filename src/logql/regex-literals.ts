@@ -1,4 +1,5 @@
 /** What a pattern's parsed form says about literals: whether it is one, and which a match must contain. */
+import type { PlainAlternative } from '../protocol/plain-pattern.ts';
 import type { RegexNode } from './regex-syntax.ts';
 
 const ALTERNATIVES_MAX = 16;
@@ -110,17 +111,10 @@ const best = (choices: readonly (readonly string[] | undefined)[]): readonly str
   return chosen;
 };
 
-/** An anchored pattern that is a literal with perhaps `.*` before or behind it. */
-export interface LiteralShape {
-  readonly text: string;
-  readonly isOpenAtStart: boolean;
-  readonly isOpenAtEnd: boolean;
-}
-
 /** The literals an anchored pattern is an alternation of, each perhaps with `.*` around it; undefined if it is anything else. */
-export const literalShapes = (node: RegexNode): readonly LiteralShape[] | undefined => {
+export const literalShapes = (node: RegexNode): readonly PlainAlternative[] | undefined => {
   if (node.kind === 'alternation') {
-    const shapes: LiteralShape[] = [];
+    const shapes: PlainAlternative[] = [];
     for (const option of node.options) {
       const known = literalShapes(option);
       if (known === undefined) return undefined;

@@ -3,9 +3,10 @@
  * are only literals are searched as bytes, and literals that a match must contain are looked for first.
  */
 import { RE2JS } from 're2js';
+import { anyPlain, plainAlternatives } from '../protocol/plain-pattern.ts';
+import { REGEX_COST_MAX, regexCost } from './regex-cost.ts';
 import {
   type LiteralChoice,
-  type LiteralShape,
   literalShapes,
   matchesAllButEmpty,
   matchesEverything,
@@ -22,15 +23,34 @@ const ASCII_ONLY = /^[\0-\x7f]*$/;
 /** Named groups of a valid pattern, in order; `(?:` before the bracket is an escaped one's business, so backslashes are counted. */
 const GROUP_NAME = /(?<!\\)((?:\\\\)*)\(\?P?<([A-Za-z0-9_]+)>/g;
 
+/** A query's patterns are compiled several times on its way: the last ones are kept, up to this many characters together. */
+const KEPT_CHARS_MAX = 64 * 1024;
+const kept = new Map<string, RE2JS>();
+let keptChars = 0;
+
+const keep = (key: string, regex: RE2JS): RE2JS => {
+  if (keptChars + key.length > KEPT_CHARS_MAX) {
+    kept.clear();
+    keptChars = 0;
+  }
+  kept.set(key, regex);
+  keptChars += key.length;
+  return regex;
+};
+
 /**
  * @returns the compiled regex; of groups that share a name (Go allows it, re2js does not) the names are dropped
  * @throws Error whose message is Go's: `error parsing regexp: missing closing ]: …`
  */
 export const compileGoRegex = (pattern: string, { dotMatchesNewline = false } = {}): RE2JS => {
   const flags = dotMatchesNewline ? RE2JS.DOTALL : 0;
+  const key = `${flags} ${pattern}`;
+  const known = kept.get(key);
+  if (known) return known;
+  if (regexCost(pattern) > REGEX_COST_MAX) throw new Error('error parsing regexp: expression too large');
   const names = groupNames(pattern);
   const isAmbiguous = new Set(names).size < names.length;
-  return RE2JS.compile(isAmbiguous ? pattern.replaceAll(GROUP_NAME, '$1(') : pattern, flags);
+  return keep(key, RE2JS.compile(isAmbiguous ? pattern.replaceAll(GROUP_NAME, '$1(') : pattern, flags));
 };
 
 /** Names of the groups of a pattern, in order, with repetitions. */
@@ -131,6 +151,22 @@ export const compileLineRegex = (pattern: string): LineTest => {
   return literals.ignoresCase ? foldedTest(literals) : literalTest(literals.texts);
 };
 
+/**
+ * Checks an anchored pattern without compiling it where that can be seen from its text, and charges its cost to `charge`.
+ * @throws RefusedError `INVALID_QUERY` with Go's text
+ */
+export const checkValueRegex = (pattern: string, charge: (cost: number) => void): void => {
+  if (plainAlternatives(pattern) !== undefined) return;
+  charge(regexCost(pattern));
+  compileRegex(pattern);
+};
+
+/** Whether the anchored pattern, which is valid, matches "". */
+export const regexMatchesEmpty = (pattern: string): boolean => {
+  const plain = plainAlternatives(pattern);
+  return plain === undefined ? compileRegex(pattern).matches('') : plain.some(({ text }) => text === '');
+};
+
 const REMEMBERED_VALUES_MAX = 1000;
 
 /** Label values repeat: the answer for a value is kept. */
@@ -146,18 +182,6 @@ const remembering = (test: (value: string) => boolean): ((value: string) => bool
   };
 };
 
-const shapeTest = ({ text, isOpenAtStart, isOpenAtEnd }: LiteralShape): ((value: string) => boolean) => {
-  if (isOpenAtStart) return isOpenAtEnd ? (value) => value.includes(text) : (value) => value.endsWith(text);
-  return isOpenAtEnd ? (value) => value.startsWith(text) : (value) => value === text;
-};
-
-const shapesTest = (shapes: readonly LiteralShape[]): ((value: string) => boolean) => {
-  const exact = new Set(shapes.filter((shape) => !shape.isOpenAtStart && !shape.isOpenAtEnd).map(({ text }) => text));
-  const others = shapes.filter((shape) => shape.isOpenAtStart || shape.isOpenAtEnd).map(shapeTest);
-  if (others.length === 0) return (value) => exact.has(value);
-  return (value) => exact.has(value) || others.some((test) => test(value));
-};
-
 /**
  * `=~ "pattern"` on a value: fully anchored. Selectors let `.` match a newline, filters in a pipeline do not, but for `.*` beside a
  * literal and `.*` and `.+` alone.
@@ -167,11 +191,13 @@ export const compileValueRegex = (
   pattern: string,
   { dotMatchesNewline }: { readonly dotMatchesNewline: boolean },
 ): ((value: string) => boolean) => {
+  const plain = plainAlternatives(pattern);
+  if (plain !== undefined) return anyPlain(plain);
   const regex = compileGoRegex(pattern, { dotMatchesNewline });
   const node = parseRegex(pattern);
   if (node === undefined) return remembering((value) => regex.testExact(value));
   const shapes = literalShapes(node);
-  if (shapes !== undefined) return shapes.length === 1 ? shapeTest(shapes[0]!) : shapesTest(shapes);
+  if (shapes !== undefined) return anyPlain(shapes);
   if (matchesEverything(node)) return () => true;
   return matchesAllButEmpty(node) ? (value) => value !== '' : remembering((value) => regex.testExact(value));
 };

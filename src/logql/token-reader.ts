@@ -1,6 +1,7 @@
 /** The parser's view of the tokens: one of look-ahead, read only when needed, and the errors of the grammar. */
 import type { RefusedError } from '../protocol/refusal.ts';
 import { Lexer } from './lexer.ts';
+import { REGEX_COST_MAX } from './regex-cost.ts';
 import { parseError } from './syntax-error.ts';
 import type { Token } from './tokens.ts';
 
@@ -22,6 +23,7 @@ export class TokenReader {
   private readonly lexer: Lexer;
   private isRead = false;
   private nesting = 0;
+  private regexCost = 0;
 
   constructor(query: string) {
     this.lexer = new Lexer(query);
@@ -82,6 +84,12 @@ export class TokenReader {
     this.nesting--;
     return result;
   }
+
+  /** Adds to what the regular expressions of the whole query may cost. */
+  readonly chargeRegex = (cost: number): void => {
+    this.regexCost += cost;
+    if (this.regexCost > REGEX_COST_MAX) throw parseError('error parsing regexp: expression too large');
+  };
 
   /** Records that a node stands on subtrees of these heights. */
   grow(left: number, right: number): void {

@@ -1,6 +1,7 @@
 /** How the index decides a matcher. Regular expressions are Go's, run in linear time. */
 import { RE2JS } from 're2js';
 import type { LabelMatcher } from '../protocol/matcher.ts';
+import { anyPlain, plainAlternatives } from '../protocol/plain-pattern.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 
 /** Chosen: beyond this many, reading a label's whole rows is no dearer than looking the values up one by one. */
@@ -52,10 +53,15 @@ const oneOf = (values: readonly string[]): ((value: string) => boolean) => {
   return (value) => set.has(value);
 };
 
+const GROUP_NAME = /(?<!\\)((?:\\\\)*)\(\?P?<[A-Za-z0-9_]+>/g;
+
 const fullMatch = (pattern: string): ((value: string) => boolean) => {
   if (pattern === '.+') return (value) => value !== '';
+  const plain = plainAlternatives(pattern);
+  if (plain) return anyPlain(plain);
   try {
-    const regex = RE2JS.compile(pattern, RE2JS.DOTALL);
+    // Values are tested, groups are not asked for; Go lets several share a name, re2js does not.
+    const regex = RE2JS.compile(pattern.replaceAll(GROUP_NAME, '$1('), RE2JS.DOTALL);
     return (value) => regex.testExact(value);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

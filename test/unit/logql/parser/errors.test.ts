@@ -145,9 +145,33 @@ describe('LogQL queries beyond all measure', () => {
     });
   }
 
+  it('are refused where there are more stages than anyone writes', () => {
+    expect(errorOf(`{a="b"}${' | json'.repeat(501)}`)).to.equal('parse error : query has too many stages');
+    expect(errorOf(`{a="b"}${' |= "x"'.repeat(501)}`)).to.equal('parse error : query has too many stages');
+  });
+
+  const TOO_LARGE = 'parse error : error parsing regexp: expression too large';
+  for (const [what, query] of [
+    ['one regex', `{a=~"${'.x'.repeat(5_000)}"}`],
+    ['one set', `{a="b"} | x=~"[${'\\\\pL'.repeat(1_000)}]"`],
+    ['the regexes of line filters', `{a="b"}${` |~ "${'.x'.repeat(50)}"`.repeat(50)}`],
+    ['the regexes of a chain of alternatives', `{a="b"} |~ "x{900}" or "y{900}" or "z{900}" or "x{901}"`],
+    ['the regexes of matchers', `{${`a=~"${'.x'.repeat(50)}",`.repeat(50)}b="c"}`],
+    [
+      'the regexes of label_replace',
+      `${'label_replace('.repeat(50)}vector(1)${`,"","","","${'.x'.repeat(50)}")`.repeat(50)}`,
+    ],
+  ] as const) {
+    it(`are refused where ${what} would take long to compile`, () => {
+      expect(errorOf(query)).to.equal(TOO_LARGE);
+    });
+  }
+
   it('are taken where they are only long', () => {
     expect(errorOf(`1${'+1'.repeat(50_000)}`)).to.equal(undefined);
-    expect(errorOf(`{a="b"}${' | json'.repeat(10_000)}`)).to.equal(undefined);
+    expect(errorOf(`{a="b"}${' | json'.repeat(500)}`)).to.equal(undefined);
+    expect(errorOf(`{a=~"${'value-1\\\\.x|prefix.*|'.repeat(5000)}"}`)).to.match(/empty-compatible/);
+    expect(errorOf(`{a=~"${'value-1\\\\.x|prefix.*|'.repeat(5000)}x"}`)).to.equal(undefined);
     expect(errorOf(deep('sum(', 200, 'vector(1)', ')'))).to.equal(undefined);
     expect(errorOf(`{a="b"} | x=1${' or x=1'.repeat(900)}`)).to.equal(undefined);
   });
