@@ -5,6 +5,7 @@
 import { RE2JS } from 're2js';
 import { anyPlain, plainAlternatives } from '../protocol/plain-pattern.ts';
 import { REGEX_COST_MAX, regexCost } from './regex-cost.ts';
+import { dfaOf, OUTCOME } from './regex-dfa.ts';
 import {
   type LiteralChoice,
   literalShapes,
@@ -128,9 +129,11 @@ const engineTest = (pattern: string, node: RegexNode | undefined): LineTest => {
   const texts = node === undefined ? undefined : requiredLiterals(node);
   const required = texts?.map((text) => Buffer.from(text, 'utf8'));
   const finders = required?.map((needle) => new ByteFinder(needle));
+  const dfa = dfaOf(regex);
   const test = (bytes: Buffer, start: number, end: number): boolean => {
     if (finders !== undefined && !finders.some((finder) => finder.isIn(bytes, start, end))) return false;
-    return regex.test(regexText(bytes, start, end));
+    const outcome = dfa?.test(bytes, start, end) ?? OUTCOME.unknown;
+    return outcome === OUTCOME.unknown ? regex.test(regexText(bytes, start, end)) : outcome === OUTCOME.match;
   };
   return { test, required, isExact: false };
 };

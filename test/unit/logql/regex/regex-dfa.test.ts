@@ -1,0 +1,89 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { compileGoRegex } from '../../../../src/logql/regex.ts';
+import { dfaOf, OUTCOME, type Outcome } from '../../../../src/logql/regex-dfa.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../../support/property-runs.ts';
+
+const outcomeOf = (pattern: string, line: string): Outcome => {
+  const bytes = Buffer.from(`##${line}##`);
+  return dfaOf(compileGoRegex(pattern))!.test(bytes, 2, bytes.length - 2);
+};
+
+describe('RegexDfa', () => {
+  const CASES: readonly (readonly [pattern: string, line: string, isMatch: boolean])[] = [
+    ['[0-9]{3}[a-z]{2}[0-9]+', 'at 123ab4', true],
+    ['[0-9]{3}[a-z]{2}[0-9]+', 'at 123a4', false],
+    ['^a', 'ba', false],
+    ['a$', 'ab', false],
+    ['a$', 'ba', true],
+    ['^$', '', true],
+    ['(?m)^b$', 'a\nb\nc', true],
+    ['^b$', 'a\nb\nc', false],
+    ['a.b', 'a\nb', false],
+    ['(?s)a.b', 'a\nb', true],
+    ['\\bcat\\b', 'a cat sat', true],
+    ['\\bcat\\b', 'concatenate', false],
+    ['\\Bcat', 'concat', true],
+    ['(?i)straSSe', 'STRASSE', true],
+    ['x*', '', true],
+    ['[^a]', 'aaa', false],
+  ];
+  for (const [pattern, line, isMatch] of CASES) {
+    it(`${isMatch ? 'finds' : 'does not find'} ${pattern} in ${JSON.stringify(line)}`, () => {
+      expect(outcomeOf(pattern, line)).to.equal(isMatch ? OUTCOME.match : OUTCOME.noMatch);
+    });
+  }
+
+  it('gives up on a line at its first byte that is not ASCII', () => {
+    expect(outcomeOf('a.b', 'ünd')).to.equal(OUTCOME.unknown);
+    expect(outcomeOf('a.b', 'a-b.ü')).to.equal(OUTCOME.match);
+  });
+
+  it('is not made for a pattern of many instructions', () => {
+    expect(dfaOf(compileGoRegex('a{900}'))).to.equal(undefined);
+  });
+
+  it('gives up for good, in bounded time, where each byte makes a new state', () => {
+    const dfa = dfaOf(compileGoRegex('a.{16}b'))!;
+    let state = 1;
+    const bytes = Buffer.from(
+      Array.from({ length: 100_000 }, () => {
+        state = (state * 1103515245 + 12345) & 0x7fffffff;
+        return (state >> 16) & 1 ? 0x61 : 0x63;
+      }),
+    );
+    expect(dfa.test(bytes, 0, bytes.length)).to.equal(OUTCOME.unknown);
+    expect(dfa.test(Buffer.from('xaz'), 0, 3)).to.not.equal(OUTCOME.match);
+  });
+
+  const { pattern } = fc.letrec<{ pattern: string }>((tie) => ({
+    pattern: fc.oneof(
+      { maxDepth: 5, withCrossShrink: true },
+      fc.constantFrom('a', 'b', 'ab', '.', '\\d', '\\w', '\\s', '[ab]', '[^a]', '[[:upper:]]', '^', '$', '\\b', '\\B'),
+      fc.constantFrom('\\A', '\\z', '(?i)a', '(?m)^b', '(?m)a$', '(?s).', '\\n', '(?i)[k-s]', '', 'é', '\\pL'),
+      fc.tuple(tie('pattern'), tie('pattern')).map(([left, right]) => left + right),
+      fc.tuple(tie('pattern'), tie('pattern')).map(([left, right]) => `(${left}|${right})`),
+      fc
+        .tuple(tie('pattern'), fc.constantFrom('*', '+', '?', '*?', '{2}', '{0,2}', '{1,}?', '{3,5}'))
+        .map(([part, op]) => `(?:${part})${op}`),
+    ),
+  }));
+  const line = fc.string({ unit: fc.constantFrom('a', 'b', 'A', 'K', 's', '1', ' ', '_', '\n', '-'), maxLength: 12 });
+
+  it('says what re2js says', function () {
+    this.timeout(PROPERTY_TIMEOUT_MS);
+    fc.assert(
+      fc.property(pattern, fc.array(line, { minLength: 1, maxLength: 8 }), (text, lines) => {
+        const regex = compileGoRegex(text);
+        const dfa = dfaOf(regex);
+        for (const one of lines) {
+          const bytes = Buffer.from(`a${one}b`);
+          const outcome = dfa?.test(bytes, 1, bytes.length - 1);
+          if (outcome === undefined || outcome === OUTCOME.unknown) continue;
+          expect(outcome === OUTCOME.match, `${text} in ${JSON.stringify(one)}`).to.equal(regex.test(one));
+        }
+      }),
+      { numRuns: propertyRuns(2) },
+    );
+  });
+});
