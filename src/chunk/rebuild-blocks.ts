@@ -104,6 +104,9 @@ const readAll = (blocks: readonly BlockData[], maxBytes: number): MergedEntries 
   return { bytes, count, timeWords, starts, ends, lineSizes, pairCounts };
 };
 
+/** Entries looked at behind one checksum, as in head-block.ts: lines can be made that share it. */
+const CANDIDATES_MAX = 8;
+
 /** Takes entries in time order, drops duplicates, cuts blocks. */
 class EntryCutter {
   readonly #entries: MergedEntries;
@@ -177,7 +180,7 @@ class EntryCutter {
       return false;
     }
     if (alike.some((other) => Buffer.compare(bytes.subarray(starts[other]!, ends[other]!), entry) === 0)) return true;
-    alike.push(index);
+    if (alike.length < CANDIDATES_MAX) alike.push(index);
     return false;
   }
 }
