@@ -81,7 +81,9 @@ export class StreamCell implements Bucketed {
   /** Memory of the open head: what an early cut would give back. */
   get openHeadBytes(): number {
     const held = this.open;
-    return held ? held.segment.memoryBytes - held.segment.compressedBytes - held.cuttingBytes : 0;
+    if (!held) return 0;
+    const { segment, cuttingBytes } = held;
+    return segment.memoryBytes - segment.compressedBytes - segment.symbolBytes - cuttingBytes;
   }
 
   get unflushedBytes(): number {

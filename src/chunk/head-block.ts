@@ -321,8 +321,9 @@ export class HeadBlock {
     const bytesSize =
       bytesNeeded > this.#bytes.length ? Math.max(bytesNeeded, 2 * this.#bytes.length) : this.#bytes.length;
     const outgrown = this.#memory;
-    this.#capacity = capacity;
+    // First of all: it throws when there is no memory, and then the head must be as it was.
     this.#memory = this.#source.take(ENTRY_COLUMNS_SIZE * capacity + bytesSize);
+    this.#capacity = capacity;
     this.#words = new Int32Array(this.#memory, 0, WORDS_PER_ENTRY * capacity);
     this.#bytes = new Uint8Array(this.#memory, ENTRY_COLUMNS_SIZE * capacity);
     this.#words.set(words.subarray(0, 2 * count));

@@ -9,7 +9,7 @@ import { timeWordsOf } from './time-words.ts';
 export interface SegmentLimits {
   /** Line bytes after which the head becomes a block (`chunk_block_size`). */
   readonly blockSize: number;
-  /** Compressed bytes of a full segment (`chunk_target_size`); 0 = BLOCKS_PER_CHUNK blocks. */
+  /** Compressed bytes and metadata texts of a full segment (`chunk_target_size`); 0 = BLOCKS_PER_CHUNK blocks. */
   readonly targetSize: number;
   /** Where heads get their memory; without it each takes its own. */
   readonly memory?: HeadMemory;
@@ -58,6 +58,13 @@ interface Plan {
 const BLOCKS_PER_CHUNK = 10;
 /** Guess for heads on their way before this segment has seen a block: log text under gzip is rather smaller. */
 const COMPRESSION_GUESS = 1 / 6;
+/**
+ * Plain bytes of a full segment, whatever they compress to: blocks that overlap are inflated together before they are stored (at most
+ * 512 MiB), and lines that are much alike take a thousandth compressed.
+ */
+const PLAIN_BYTES_MAX = 256 << 20;
+/** A time, a length, a metadata section. */
+const ENTRY_SIZE_GUESS = 16;
 const NO_SYMBOLS = new SymbolTable();
 const FIRST_CAPACITY_MAX = 4096;
 
@@ -109,7 +116,8 @@ export class Segment {
 
   /** Everything is in blocks: it can be encoded as a chunk. */
   get isAllCut(): boolean {
-    return this.#cuts.length === 0 && this.#head === undefined;
+    // A head is left empty when it found no memory to grow.
+    return this.#cuts.length === 0 && (this.#head === undefined || this.#head.count === 0);
   }
 
   /** Blocks overlap in time (late entries): they must be rebuilt before they make a valid chunk. */
@@ -148,10 +156,15 @@ export class Segment {
     return head > this.#sealedMax ? head : this.#sealedMax;
   }
 
-  /** Bytes held outside the JavaScript heap. */
+  /** Bytes of columns, blocks and symbols. */
   get memoryBytes(): number {
     const cuts = this.#cuts.reduce((sum, cut) => sum + cut.memoryBytes, 0);
-    return this.compressedBytes + cuts + (this.#head?.memoryBytes ?? 0);
+    return this.compressedBytes + cuts + (this.#head?.memoryBytes ?? 0) + this.symbolBytes;
+  }
+
+  /** Heap of the texts of structured metadata: kept until the segment is stored, however its heads are cut. */
+  get symbolBytes(): number {
+    return this.#symbols?.memoryBytes ?? 0;
   }
 
   /** The entry taken last, for the stream's next segment. */
@@ -205,14 +218,19 @@ export class Segment {
     this.#compressionRatio = block.bytes.length / Math.max(1, done.head.lineBytes);
     while (this.#cuts[0]?.block) {
       const { block: next, head, isLent } = this.#cuts.shift()!;
+      this.#install(next!);
+      // Last: whatever becomes of the memory, the block is there.
       if (isLent) this.#memory.drop(head.memory);
       else this.#memory.give(head.memory);
-      const previous = this.#blocks.at(-1);
-      if (next!.count === 0) continue;
-      if (previous && next!.minTime < previous.maxTime) this.#isOverlapping = true;
-      this.#blocks.push(next!);
-      this.compressedBytes += next!.bytes.length;
     }
+  }
+
+  #install(block: BlockData): void {
+    if (block.count === 0) return;
+    const previous = this.#blocks.at(-1);
+    if (previous && block.minTime < previous.maxTime) this.#isOverlapping = true;
+    this.#blocks.push(block);
+    this.compressedBytes += block.bytes.length;
   }
 
   /** The compression of this head failed: it is handed out again. */
@@ -266,7 +284,9 @@ export class Segment {
       (sum, { head, block }) => sum + (block?.bytes.length ?? head.lineBytes * this.#compressionRatio),
       0,
     );
-    return this.#limits.targetSize - this.compressedBytes - inFlight;
+    const compressedLeft = this.#limits.targetSize - this.compressedBytes - inFlight - (this.#symbols?.textSize ?? 0);
+    const plainLeft = PLAIN_BYTES_MAX - this.lineBytes - ENTRY_SIZE_GUESS * this.count;
+    return Math.min(compressedLeft, plainLeft + this.headLineBytes);
   }
 
   /** Gives the number of duplicates. */

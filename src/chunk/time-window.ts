@@ -22,7 +22,7 @@ export const splitByWindow = (range: EntryRange, newest: bigint | undefined, win
   const start = newest ?? int64(words[2 * first]!, words[2 * first + 1]!);
   let newestLow = lowWord(start);
   let newestHigh = highWord(start);
-  let cutoff = start - windowNs;
+  let cutoff = cutoffOf(start, windowNs);
   let cutoffLow = lowWord(cutoff);
   let cutoffHigh = highWord(cutoff);
   // The cutoff moves only when it is needed: in-order entries never look at it.
@@ -38,7 +38,7 @@ export const splitByWindow = (range: EntryRange, newest: bigint | undefined, win
       isCutoffCurrent = false;
     } else if (order < 0) {
       if (!isCutoffCurrent) {
-        cutoff = int64(newestLow, newestHigh) - windowNs;
+        cutoff = cutoffOf(int64(newestLow, newestHigh), windowNs);
         cutoffLow = lowWord(cutoff);
         cutoffHigh = highWord(cutoff);
         isCutoffCurrent = true;
@@ -48,6 +48,11 @@ export const splitByWindow = (range: EntryRange, newest: bigint | undefined, win
   }
   return { accepted: rangesWithout(range, tooFarBehind), tooFarBehind, newest: int64(newestLow, newestHigh) };
 };
+
+const INT64_MIN = -(2n ** 63n);
+
+const cutoffOf = (newest: bigint, windowNs: bigint): bigint =>
+  newest - windowNs < INT64_MIN ? INT64_MIN : newest - windowNs;
 
 const rangesWithout = (range: EntryRange, left: readonly number[]): EntryRange[] => {
   if (left.length === 0) return [range];

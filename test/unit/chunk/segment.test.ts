@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { decompressBlock } from '../../../src/chunk/block-codec.ts';
 import { decodeChunk, encodeChunk } from '../../../src/chunk/chunk-object.ts';
 import { cutBlock } from '../../../src/chunk/cut-block.ts';
+import { HeadMemory } from '../../../src/chunk/head-memory.ts';
 import type { SegmentSnapshot } from '../../../src/chunk/memory-format.ts';
 import { areBlocksAscending, rebuildBlocks } from '../../../src/chunk/rebuild-blocks.ts';
 import { type HeadCut, Segment, type SegmentLimits } from '../../../src/chunk/segment.ts';
@@ -255,5 +256,80 @@ describe('rebuilding blocks', function () {
       ),
       propertyRuns,
     );
+  });
+});
+
+describe('a segment that finds no memory', () => {
+  class ShortMemory extends HeadMemory {
+    takesLeft = Number.POSITIVE_INFINITY;
+
+    override take(size: number): SharedArrayBuffer {
+      this.takesLeft -= 1;
+      if (this.takesLeft < 0) throw new RangeError('Array buffer allocation failed');
+      return super.take(size);
+    }
+  }
+
+  it('keeps what its head held before it had to grow', () => {
+    const memory = new ShortMemory(0);
+    const segment = new Segment(ID, { ...LARGE, memory });
+    segment.append(rangeOf(numbered(2)));
+    memory.takesLeft = 0;
+    expect(() => segment.append(rangeOf(numbered(100, 2)))).to.throw(RangeError);
+    expect(entriesOfSnapshot(segment.snapshot())).to.deep.equal(numbered(2));
+    memory.takesLeft = 1;
+    segment.append(rangeOf(numbered(100, 2)));
+    cutAll(segment);
+    expect(entriesOfSnapshot(segment.snapshot())).to.deep.equal(numbered(102));
+  });
+
+  it('can be stored without the head that stayed empty', () => {
+    const memory = new ShortMemory(0);
+    const segment = new Segment(ID, { ...LARGE, memory });
+    memory.takesLeft = 1;
+    expect(() => segment.append(rangeOf(numbered(5000)))).to.throw(RangeError);
+    expect([segment.isEmpty, segment.isAllCut]).to.deep.equal([true, true]);
+  });
+
+  it('has its block although its memory could not be given back', () => {
+    const memory = new HeadMemory(0, () => {
+      throw new RangeError('Array buffer allocation failed');
+    });
+    const segment = new Segment(ID, { ...LARGE, memory });
+    segment.append(rangeOf(numbered(3)));
+    segment.snapshot();
+    expect(() => cutAll(segment)).to.throw(RangeError);
+    expect(segment.isAllCut).to.equal(true);
+    expect(entriesOfSnapshot(segment.snapshot())).to.deep.equal(numbered(3));
+  });
+});
+
+describe('a segment of what hardly counts as lines', () => {
+  it('is full when the texts of its metadata reach the target size, and says what they take', () => {
+    const segment = new Segment(ID, { blockSize: 1 << 20, targetSize: 100_000 });
+    const entry = (n: number): Entry => ({ time: T + BigInt(n), line: '', metadata: ['id', `${n}`.padEnd(1000)] });
+    let appended = 0;
+    while (!segment.append(rangeOf([entry(appended)])).isFull) appended += 1;
+    expect(appended).to.equal(100);
+    expect(segment.symbolBytes).to.be.within(100_000, 120_000);
+    expect(segment.memoryBytes).to.be.above(segment.symbolBytes);
+  });
+
+  it('is full when its lines are too many to be rebuilt, however well they compress', () => {
+    const segment = new Segment(ID, { blockSize: 1 << 20, targetSize: 1 << 30 });
+    const line = 'x'.repeat(1 << 20);
+    const cutSmall = () => {
+      for (let cut = segment.nextCut(); cut; cut = segment.nextCut()) {
+        const { count, minTime, maxTime, lineBytes: uncompressedSize } = cut.head;
+        const figures = { checksum: 0, count, minTime, maxTime, uncompressedSize, hasMetadataSections: true };
+        segment.headCut(cut.number, { bytes: new Uint8Array(10), encoding: 'gzip', ...figures });
+      }
+    };
+    let appended = 0;
+    while (!segment.append(rangeOf([{ time: T + BigInt(appended), line }])).isFull) {
+      appended += 1;
+      cutSmall();
+    }
+    expect(appended).to.be.within(250, 256);
   });
 });

@@ -20,6 +20,12 @@ describe('out-of-order window', function () {
     expect(splitByWindow(rangeAt([5n]), undefined, 10n).tooFarBehind).to.deep.equal([]);
   });
 
+  it('reaches back to the earliest time there is and no further', () => {
+    const earliest = -(2n ** 63n);
+    expect(splitByWindow(rangeAt([earliest + 100n, earliest]), undefined, 3600n).tooFarBehind).to.deep.equal([]);
+    expect(splitByWindow(rangeAt([earliest]), earliest + 100n, 3600n).tooFarBehind).to.deep.equal([]);
+  });
+
   it('knows nothing newer when there is nothing', () => {
     expect(splitByWindow(rangeAt([]), undefined, 10n)).to.deep.equal({
       accepted: [],
