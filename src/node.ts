@@ -9,12 +9,14 @@ import type { EncodedChunk } from './chunk/chunk-object.ts';
 import type { BlockData } from './chunk/memory-format.ts';
 import type { Config } from './config.ts';
 import type { Clock } from './protocol/clock.ts';
+import { RefusedError } from './protocol/refusal.ts';
 import { queryEvents } from './query/execute-query.ts';
 import type { QueryCommand, QueryRequest } from './query/query-messages.ts';
 import type { ScanResult, ScanTask } from './query/scan/scan-messages.ts';
 import { SharedMemoryPressure } from './shared-memory-pressure.ts';
 import type { ChunkStore } from './storage/chunk-store.ts';
 import { FileChunkStore } from './storage/file-chunk-store.ts';
+import { FolderLock } from './storage/folder-lock.ts';
 import type { IndexStore } from './storage/index-store.ts';
 import { LmdbIndexStore } from './storage/lmdb-index-store.ts';
 import { SchemaIndexReader } from './storage/schema-index-reader.ts';
@@ -69,11 +71,10 @@ const CUTS_PER_WORKER = 2;
 /** Heads are shared memory: see WorkerPoolOptions. */
 const CUT_YOUNG_GENERATION_MB = 2;
 
-/** @throws RefusedError STORAGE_UNAVAILABLE if the data folder cannot be used */
+/** @throws RefusedError STORAGE_UNAVAILABLE if the data folder cannot be used, or another node has it */
 export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<RinglogNode> => {
   const { clock = systemClock, log, chance = Math.random } = deps;
-  const chunks = deps.chunks ?? (await FileChunkStore.open(await folderOf(config, 'chunks')));
-  const index = deps.index ?? (await LmdbIndexStore.open({ path: await folderOf(config, 'index'), clock }));
+  const { chunks, index, release } = await openStores(config, deps, clock);
   const { cut, scan } = deps.workers ?? startWorkers(config);
   const pressure = new SharedMemoryPressure();
   const node = new LocalNode(optionsOf(config, cut.size), {
@@ -100,9 +101,40 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
         pressure.close();
         if (!deps.workers) await Promise.all([cut.close(), scan.close()]);
         await Promise.all([chunks.close(), index.close()]);
+        await release();
       }
     },
   };
+};
+
+interface OpenStores {
+  readonly chunks: ChunkStore;
+  readonly index: IndexStore;
+  /** Lets another process have the data folder; call it when they are closed. */
+  release(): Promise<void>;
+}
+
+const openStores = async (config: Config, deps: NodeDeps, clock: Clock): Promise<OpenStores> => {
+  if (deps.chunks && deps.index) return { chunks: deps.chunks, index: deps.index, release: async () => undefined };
+  const lock = await lockedFolder(config.data_dir);
+  try {
+    const chunks = deps.chunks ?? (await FileChunkStore.open(await folderOf(config, 'chunks')));
+    const index = deps.index ?? (await LmdbIndexStore.open({ path: await folderOf(config, 'index'), clock }));
+    return { chunks, index, release: () => lock.release() };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+};
+
+const lockedFolder = async (folder: string): Promise<FolderLock> => {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    const text = `cannot make the data folder ${path.resolve(folder)}: ${(error as Error).message}`;
+    throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text }, { cause: error });
+  }
+  return await FolderLock.take(folder);
 };
 
 const folderOf = async ({ data_dir }: Config, name: string): Promise<string> => {
