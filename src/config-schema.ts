@@ -31,7 +31,7 @@ const ingester = z.strictObject({
   max_chunk_age: duration({ min: '1s', max: '365d' }).prefault('2h'),
   flush_check_period: duration({ min: '10ms', max: '365d' }).prefault('30s'),
   /** Segments on their way to the store at a time. */
-  concurrent_flushes: wholeNumber(1, 1024).prefault(16),
+  concurrent_flushes: wholeNumber(1, 1024).prefault(64),
   flush_op_timeout: duration({ min: '1s', max: '24h' }).prefault('10m'),
   flush_backoff_min: duration({ min: '1ms', max: '1h' }).prefault('500ms'),
   flush_backoff_max: duration({ min: '1ms', max: '1h' }).prefault('30s'),

@@ -22,7 +22,7 @@ import { LmdbIndexStore } from './storage/lmdb-index-store.ts';
 import { SchemaIndexReader } from './storage/schema-index-reader.ts';
 import { systemClock } from './system-clock.ts';
 import type { CutWorkerTask } from './workers/cut-worker.ts';
-import { coreCount, WorkerPool } from './workers/worker-pool.ts';
+import { coreCount, TASKS_PER_MESSAGE_MAX, WorkerPool } from './workers/worker-pool.ts';
 
 /** Where a node says what it does and what went wrong; pino's loggers fit. */
 export interface NodeLog {
@@ -64,9 +64,12 @@ export interface RinglogNode {
   stop(options?: { readonly deadlineMs?: number }): Promise<void>;
 }
 
-/** Cut tasks that may wait in the pool: the cutter gives it two per thread, the flusher one per flush. */
+/** Cut tasks that may wait in the pool: what the cutter gives it, one per flush, and a few. */
 const CUT_QUEUE_SPARE = 16;
-const CUTS_PER_WORKER = 2;
+/** Two messages of the smallest heads, one being worked on. */
+const CUTS_PER_WORKER = 2 * TASKS_PER_MESSAGE_MAX;
+/** Bytes worth a message of their own: a block of the default size. */
+const CUT_MESSAGE_BYTES = 256 << 10;
 
 /** Heads are shared memory: see WorkerPoolOptions. */
 const CUT_YOUNG_GENERATION_MB = 2;
@@ -156,6 +159,7 @@ export const startWorkers = ({ ingester, querier }: Pick<Config, 'ingester' | 'q
       size: cutWorkers,
       queueMax,
       youngGenerationMb: CUT_YOUNG_GENERATION_MB,
+      weightOf: cutWeight,
     }),
     scan: new WorkerPool({
       entry: 'scan-worker',
@@ -164,6 +168,12 @@ export const startWorkers = ({ ingester, querier }: Pick<Config, 'ingester' | 'q
       abortGraceMs: SCAN_ABORT_GRACE_MS,
     }),
   };
+};
+
+const cutWeight = (task: CutWorkerTask): number => {
+  const bytes =
+    task.kind === 'cut' ? task.head.byteCount : task.blocks.reduce((sum, block) => sum + block.bytes.length, 0);
+  return bytes / CUT_MESSAGE_BYTES;
 };
 
 const NS_PER_MS = 1_000_000n;

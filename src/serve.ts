@@ -1,5 +1,6 @@
 /** A node with its edges: what `ringlog serve` runs, until a signal ends it. */
 import { type Logger, pino } from 'pino';
+import { keepCollectorHeadroom } from './collector-headroom.ts';
 import { type Config, configYaml } from './config.ts';
 import { parseListenAddress } from './config-values.ts';
 import type { EdgeOptions } from './http/edge-options.ts';
@@ -9,8 +10,10 @@ import { EdgeMetrics } from './http/metrics.ts';
 import { addNodeMetrics } from './http/node-metrics.ts';
 import { type RunningHttpServer, startHttpServer } from './http/server.ts';
 import { type RinglogNode, startNode } from './node.ts';
-import { decodePushBody, decodePushMessage } from './protocol/push-body.ts';
+import { DECODE_SLICE_MS, decodePushBody, decodePushMessage } from './protocol/push-body.ts';
 import { resolveTenant } from './protocol/tenant.ts';
+import { TurnBudget } from './protocol/turn-budget.ts';
+import { systemClock } from './system-clock.ts';
 
 const CONNECTIONS_MAX = 10_000;
 /** Request bodies in memory together, in bodies of the largest size. */
@@ -37,11 +40,12 @@ const edgeOptionsOf = (
     decompressedBytesMax: config.server.max_push_size,
   };
   const yaml = configYaml(config);
+  const turns = new TurnBudget(systemClock, DECODE_SLICE_MS);
   return {
     tenantOf: (header) => resolveTenant(header, config.auth_enabled),
     limitsOf: (tenant) => config.limits.limitsFor(tenant),
-    decodePush: ({ bytes, ...how }) => decodePushBody({ ...how, body: bytes, limits: pushLimits }),
-    decodePushMessage: (bytes) => decodePushMessage(bytes, pushLimits),
+    decodePush: ({ bytes, ...how }) => decodePushBody({ ...how, body: bytes, limits: pushLimits, turns }),
+    decodePushMessage: (bytes) => decodePushMessage(bytes, pushLimits, turns),
     metrics: new EdgeMetrics(version),
     log,
     logLevel: {
@@ -121,6 +125,7 @@ export const serve = async (config: Config, version: string): Promise<number> =>
   const log = pino({ level: config.log_level, base: null }, pino.destination({ dest: 2, sync: true }));
   const signalled = untilSignal(log);
   const started = performance.now();
+  keepCollectorHeadroom();
   const server = await startServer(config, version, log);
   log.info(
     {

@@ -1,4 +1,5 @@
-import { constants, PerformanceObserver } from 'node:perf_hooks';
+import { PerformanceObserver } from 'node:perf_hooks';
+import { isFullCollection } from './collector-headroom.ts';
 
 /** Garbage that is worth a full collection, which costs 30 ms of CPU. */
 const BALLAST_BYTES = 64 << 20;
@@ -34,7 +35,3 @@ export class SharedMemoryPressure {
     this.#ballast = [];
   }
 }
-
-/** The entry's `detail` is missing in the types. */
-const isFullCollection = (entry: object): boolean =>
-  (entry as { readonly detail?: { readonly kind?: number } }).detail?.kind === constants.NODE_PERFORMANCE_GC_MAJOR;

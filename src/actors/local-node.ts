@@ -90,7 +90,7 @@ export interface NodeFigures {
 }
 
 /** Memory of cut heads that waits for new ones: a push's worth for each of a hundred streams (chosen). */
-const HEAD_MEMORY_KEPT_MAX = 32 << 20;
+const HEAD_MEMORY_KEPT_MAX = 16 << 20;
 /** A slice of telling all streams something: each costs a turn of the loop again when it is handled. */
 const TELL_SLICE_MS = 1;
 

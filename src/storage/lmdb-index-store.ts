@@ -1,6 +1,7 @@
 import { open, type RootDatabase } from 'lmdb';
 import type { Clock } from '../protocol/clock.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import { TurnBudget } from '../protocol/turn-budget.ts';
 import type { IndexCell, IndexEntry, IndexLookup, IndexStore } from './index-store.ts';
 import {
   cellKey,
@@ -12,10 +13,12 @@ import {
   rangeValueOf,
   rowKey,
 } from './lmdb-index-key.ts';
-import { TurnBudget } from './turn-budget.ts';
 
 /** Measured: 256 cells take about 0.3 ms to read and decode. */
 const BATCH_CELLS = 256;
+
+/** Chosen: all reads of a store together take less of one turn of the event loop than a push may notice. */
+const READ_SLICE_MS = 1;
 
 /** Chosen: queueing this many takes 1 ms of the event loop (measured 0.5 µs an operation), and a commit 15 ms. */
 const COMMIT_OPERATIONS = 2_000;
@@ -86,7 +89,7 @@ export class LmdbIndexStore implements IndexStore {
   private constructor(database: IndexDatabase, clock: Clock) {
     this.#database = database;
     this.#clock = clock;
-    this.#reads = new TurnBudget(clock);
+    this.#reads = new TurnBudget(clock, READ_SLICE_MS);
   }
 
   /** @throws RefusedError STORAGE_UNAVAILABLE if the folder cannot be used or holds another format */

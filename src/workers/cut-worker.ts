@@ -1,23 +1,15 @@
 /** Worker thread of the write path: compresses heads, makes blocks valid for a chunk, encodes chunk objects. Keeps zlib off the event loop and off libuv's pool. */
 import { prepareCodec } from '../chunk/block-codec.ts';
-import { type ChunkInput, type EncodedChunk, encodeChunk } from '../chunk/chunk-object.ts';
+import { type ChunkInput, encodeChunk } from '../chunk/chunk-object.ts';
 import { type BlockForm, cutBlock } from '../chunk/cut-block.ts';
-import type { BlockData, HeadSnapshot } from '../chunk/memory-format.ts';
+import type { HeadSnapshot } from '../chunk/memory-format.ts';
 import { rebuildBlocks } from '../chunk/rebuild-blocks.ts';
-import { type Handled, serveTasks } from './worker-main.ts';
+import { type Handled, lowerThreadPriority, serveTasks } from './worker-main.ts';
 
 /** Answer: the block, its bytes over a SharedArrayBuffer. */
 export interface CutTask extends BlockForm {
   readonly kind: 'cut';
   readonly head: HeadSnapshot;
-}
-
-/** Answer: the blocks, ascending and not overlapping; those that were so already come back as they are. */
-export interface RebuildTask extends BlockForm {
-  readonly kind: 'rebuild';
-  readonly blocks: readonly BlockData[];
-  /** Line bytes of a block. */
-  readonly blockSize: number;
 }
 
 /** Answer: the chunk object, its buffer transferred. Overlapping blocks are rebuilt first. */
@@ -27,12 +19,7 @@ export interface ChunkTask extends ChunkInput {
   readonly blockSize: number;
 }
 
-export type CutWorkerTask = CutTask | RebuildTask | ChunkTask;
-export type CutWorkerResult<Task extends CutWorkerTask = CutWorkerTask> = Task extends CutTask
-  ? BlockData
-  : Task extends RebuildTask
-    ? readonly BlockData[]
-    : EncodedChunk;
+export type CutWorkerTask = CutTask | ChunkTask;
 
 /** Plain bytes that one rebuild may hold: a chunk of the default target size has about 15 MB. */
 const REBUILD_BYTES_MAX = 512 << 20;
@@ -42,8 +29,6 @@ const handle = async (task: CutWorkerTask): Promise<Handled> => {
   switch (task.kind) {
     case 'cut':
       return { result: cutBlock(task.head, task) };
-    case 'rebuild':
-      return { result: rebuildBlocks(task.blocks, { ...task, maxBytes: REBUILD_BYTES_MAX }) };
     case 'chunk': {
       const form = { ...task, withMetadataSections: task.version === 4, maxBytes: REBUILD_BYTES_MAX };
       const chunk = encodeChunk({ ...task, blocks: rebuildBlocks(task.blocks, form) });
@@ -52,4 +37,8 @@ const handle = async (task: CutWorkerTask): Promise<Handled> => {
   }
 };
 
+/** Pushes are answered by another thread: on busy cores it goes first, a third of the share is left here. Scans have 10. */
+const NICENESS = 5;
+
+lowerThreadPriority(NICENESS);
 serveTasks(handle);

@@ -10,20 +10,30 @@ export interface Handled {
   readonly transfer?: readonly ArrayBuffer[];
 }
 
-/** The loop of a worker thread: one task in, one answer out. */
+/** The loop of a worker thread: one message of tasks in, done one after the other, one message of answers out. */
 export const serveTasks = (handle: (task: never) => Handled | Promise<Handled>): void => {
   const port = parentPort;
   if (!port) throw new Error('serveTasks runs in a worker thread');
-  port.on('message', async ({ id, task }: { id: number; task: never }) => {
-    try {
-      const { result, transfer } = await handle(task);
-      port.postMessage({ id, ok: true, result } satisfies WorkerAnswer, [...(transfer ?? [])]);
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      const refused = error instanceof RefusedError ? { refusal: error.refusal } : {};
-      port.postMessage({ id, ok: false, message, ...refused } satisfies WorkerAnswer);
+  port.on('message', async (tasks: readonly { readonly id: number; readonly task: never }[]) => {
+    const answers: WorkerAnswer[] = [];
+    const moved: ArrayBuffer[] = [];
+    for (const { id, task } of tasks) {
+      try {
+        const { result, transfer = [] } = await handle(task);
+        answers.push({ id, ok: true, result });
+        moved.push(...transfer);
+      } catch (error) {
+        answers.push(failure(id, error));
+      }
     }
+    port.postMessage(answers, moved);
   });
+};
+
+const failure = (id: number, error: unknown): WorkerAnswer => {
+  const message = error instanceof Error ? error.message : String(error);
+  const refused = error instanceof RefusedError ? { refusal: error.refusal } : {};
+  return { id, ok: false, message, ...refused };
 };
 
 /**

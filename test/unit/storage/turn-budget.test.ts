@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
+import { TurnBudget } from '../../../src/protocol/turn-budget.ts';
 import { inSlices } from '../../../src/storage/slices.ts';
-import { TurnBudget } from '../../../src/storage/turn-budget.ts';
 import { ManualClock } from '../../support/clock.ts';
 
 /** Counts turns of the event loop until stopped. */
@@ -21,7 +21,7 @@ const countTurns = (): { readonly turns: number; stop(): void } => {
 describe('the turn budget', () => {
   it('lets work go on within a slice and waits for the next turn after it', async () => {
     const clock = new ManualClock();
-    const budget = new TurnBudget(clock);
+    const budget = new TurnBudget(clock, 1);
     const counter = countTurns();
     for (let piece = 0; piece < 1_000; piece++) {
       while (!budget.hasTime()) await budget.nextTurn();
@@ -33,7 +33,7 @@ describe('the turn budget', () => {
 
   it('is one for all who take part: a turn is exceeded by one piece at most', async () => {
     const clock = new ManualClock();
-    const budget = new TurnBudget(clock);
+    const budget = new TurnBudget(clock, 1);
     let [pieces, piecesMax, left] = [0, 0, 16];
     const worker = async (): Promise<void> => {
       for (let piece = 0; piece < 50; piece++) {

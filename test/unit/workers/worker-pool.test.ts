@@ -1,3 +1,4 @@
+import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import sinon from 'sinon';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
@@ -83,6 +84,50 @@ describe('a worker pool', function () {
     held.end();
     expect(await uncloneable).to.match(/could not be cloned/);
     expect(await next).to.equal(await running);
+  });
+
+  describe('that sends light tasks together', () => {
+    /** How many messages the thread gets from now on. */
+    const posts = (weightOf: (task: ObedientTask) => number): (() => number) => {
+      pool = new WorkerPool({ entry: '../../test/support/workers/obedient-worker', size: 1, queueMax: 100, weightOf });
+      const post = sinon.spy(Worker.prototype, 'postMessage');
+      return () => post.callCount;
+    };
+    afterEach(() => sinon.restore());
+
+    it('puts those that wait into one message, up to the weight of one', async () => {
+      const sent = posts(({ kind }) => (kind === 'thread' ? 0.25 : 1));
+      const held = holding();
+      const running = pool.run(held.task);
+      const light = Array.from({ length: 9 }, () => pool.run({ kind: 'thread' }));
+      held.end();
+      expect(new Set(await Promise.all(light))).to.deep.equal(new Set([await running]));
+      expect(sent()).to.equal(1 + 3);
+    });
+
+    it('answers each for itself', async () => {
+      posts(() => 0.1);
+      const held = holding();
+      const running = pool.run(held.task);
+      const outcomes = [errorOf(pool.run({ kind: 'throw' })), codeOf(pool.run({ kind: 'refuse' }))];
+      const fine = pool.run({ kind: 'thread' });
+      held.end();
+      expect([((await outcomes[0]) as Error).message, await outcomes[1]]).to.deep.equal(['thrown', 'INVALID_QUERY']);
+      expect(await fine).to.equal(await running);
+    });
+
+    it('fails all of a message when their thread crashes', async () => {
+      posts(() => 0.1);
+      const held = holding();
+      const running = pool.run(held.task);
+      const outcomes = [pool.run({ kind: 'thread' }), pool.run({ kind: 'crash' }), pool.run({ kind: 'thread' })];
+      held.end();
+      await running;
+      const messages = (await Promise.all(outcomes.map(errorOf))).map(({ message }) => message);
+      expect(new Set(messages).size).to.equal(1);
+      expect(messages[0]).to.match(/crashed: crashed$/);
+      expect(await pool.run({ kind: 'thread' })).to.be.a('number');
+    });
   });
 
   describe('and the signal of its caller', () => {

@@ -1,7 +1,4 @@
-import type { Clock } from '../protocol/clock.ts';
-
-/** Chosen: all reads of a store together take less of one turn of the event loop than a push may notice. */
-const SLICE_MS = 1;
+import type { Clock } from './clock.ts';
 
 /**
  * Shares the event loop between synchronous pieces of work. Before each piece:
@@ -13,11 +10,14 @@ const SLICE_MS = 1;
  */
 export class TurnBudget {
   readonly #clock: Pick<Clock, 'monotonicMs'>;
+  readonly #sliceMs: number;
   #sliceEndMs = Number.NEGATIVE_INFINITY;
   #nextTurn: Promise<void> | undefined;
 
-  constructor(clock: Pick<Clock, 'monotonicMs'>) {
+  /** `sliceMs`: of each turn, for all who take part together. */
+  constructor(clock: Pick<Clock, 'monotonicMs'>, sliceMs: number) {
     this.#clock = clock;
+    this.#sliceMs = sliceMs;
   }
 
   hasTime(): boolean {
@@ -28,7 +28,7 @@ export class TurnBudget {
     this.#nextTurn ??= new Promise((resolve) => {
       setImmediate(() => {
         this.#nextTurn = undefined;
-        this.#sliceEndMs = this.#clock.monotonicMs() + SLICE_MS;
+        this.#sliceEndMs = this.#clock.monotonicMs() + this.#sliceMs;
         resolve();
       });
     });
