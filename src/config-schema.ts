@@ -38,11 +38,11 @@ const ingester = z.strictObject({
   /** An empty stream gives up its actor after this long without an append. */
   stream_idle_period: duration({ min: '1s', max: '365d' }).prefault('15m'),
   /** Open columns of all streams; beyond it the largest are cut early into smaller blocks. */
-  head_memory_budget: size({ min: '1MB', max: '1024GB' }).prefault('128MB'),
+  head_memory_budget: size({ min: '1MB', max: '1024GB' }).prefault('96MB'),
   /** Unflushed bytes of all streams; at three quarters chunks are flushed early, beyond it pushes are refused. */
   unflushed_memory_max: size({ min: '1MB', max: '1024GB' }).prefault('1GB'),
   /** Bytes of pushes and cuts in flight; beyond it pushes wait. */
-  append_budget: size({ min: '1MB', max: '64GB' }).prefault('64MB'),
+  append_budget: size({ min: '1MB', max: '64GB' }).prefault('32MB'),
   append_waiting_max: wholeNumber(0, 1_000_000).prefault(1000),
   append_wait_max: duration({ min: '1ms', max: '10m' }).prefault('5s'),
   /** Parsed label sets that are kept for the next push. */

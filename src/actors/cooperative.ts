@@ -46,3 +46,37 @@ export const forEachInSlices = async <Item>(
     if (slices.isOver()) await slices.turn();
   }
 };
+
+/**
+ * So many things a turn of the event loop, over all who ask. Each is cheap to start and costs later, in that turn: a message to an actor is
+ * handled in it, and a push may have one for each of thousands of streams.
+ *
+ *   while (!quota.take()) await quota.nextTurn();
+ */
+export class TurnQuota {
+  readonly #countMax: number;
+  #count = 0;
+  #nextTurn: Promise<void> | undefined;
+
+  constructor(countMax: number) {
+    this.#countMax = countMax;
+  }
+
+  take(): boolean {
+    if (this.#count === this.#countMax) return false;
+    this.#count += 1;
+    if (this.#count === 1) void this.nextTurn();
+    return true;
+  }
+
+  nextTurn(): Promise<void> {
+    this.#nextTurn ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#nextTurn = undefined;
+        this.#count = 0;
+        resolve();
+      });
+    });
+    return this.#nextTurn;
+  }
+}

@@ -9,7 +9,7 @@ import type { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import type { AppendBudget } from './append-budget.ts';
 import { gather } from './ask.ts';
-import { Slices } from './cooperative.ts';
+import { Slices, TurnQuota } from './cooperative.ts';
 import { LabelCache } from './label-cache.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { DecodedPush, PushOutcome } from './node-services.ts';
@@ -56,6 +56,8 @@ interface CheckedPush {
 
 /** Work on one push before others have a turn: one push may open thousands of streams. */
 const SLICE_MS = 3;
+/** Appends handled in one turn, over all pushes: about 10 µs each (measured at 400 bytes a stream), or 30 for a new stream. */
+const APPENDS_PER_TURN_MAX = 192;
 /** Streams answer in microseconds; one that has not by then has lost its message. */
 const ANSWER_TIMEOUT_MS = 30_000;
 const RETRY_AFTER_MS = 1000;
@@ -69,6 +71,7 @@ export class Distributor {
   readonly #deps: DistributorDeps;
   readonly #known: LabelCache<KnownStream>;
   readonly #streamLimits = new WeakMap<Limits, StreamLimits>();
+  readonly #appends = new TurnQuota(APPENDS_PER_TURN_MAX);
   #inFlight = 0;
   #isStopped = false;
   #drained: (() => void) | undefined;
@@ -126,7 +129,7 @@ export class Distributor {
     const checked = await this.#check(push.streams, known, limits, slices);
     const overRate = checked.lines > 0 ? rateLimiter.take(tenant, checked.lines, checked.bytes, limits) : undefined;
     if (overRate) return { ...nothingStored(overRate), discarded: checked.discards };
-    const outcomes = await this.#append(tenant, checked.streams, limits, slices);
+    const outcomes = await this.#append(tenant, checked.streams, limits);
     const stored = {
       acceptedLines: outcomes.reduce((lines, outcome) => lines + outcome.acceptedLines, 0),
       acceptedBytes: outcomes.reduce((bytes, outcome) => bytes + outcome.acceptedBytes, 0),
@@ -185,22 +188,17 @@ export class Distributor {
   }
 
   /** One message per stream, however many times the push names it. */
-  async #append(
-    tenant: string,
-    streams: readonly StreamEntries[],
-    limits: Limits,
-    slices: Slices,
-  ): Promise<readonly AppendOutcome[]> {
+  async #append(tenant: string, streams: readonly StreamEntries[], limits: Limits): Promise<readonly AppendOutcome[]> {
     const { clock, tell } = this.#deps;
     const grouped = groupByStream(streams);
     const streamLimits = this.#limitsOf(limits);
     return await gather<AppendOutcome>(clock, ANSWER_TIMEOUT_MS, grouped.size, async (reply) => {
       for (const { known, ranges } of grouped.values()) {
+        while (!this.#appends.take()) await this.#appends.nextTurn();
         // Found and told in one go: an empty stream may give up its actor whenever others have a turn.
         const cell = this.#cellOf(tenant, known, limits);
         if (cell) tell(cell, { type: 'append', ranges, limits: streamLimits, nowMs: clock.nowMs(), reply });
         else reply(overStreamLimit(tenant, known.labels.canonical, ranges));
-        if (slices.isOver()) await slices.turn();
       }
     });
   }

@@ -89,8 +89,6 @@ export interface NodeFigures {
   readonly flush: FlusherFigures;
 }
 
-/** Memory of cut heads that waits for new ones: a push's worth for each of a hundred streams (chosen). */
-const HEAD_MEMORY_KEPT_MAX = 16 << 20;
 /** A slice of telling all streams something: each costs a turn of the loop again when it is handled. */
 const TELL_SLICE_MS = 1;
 
@@ -268,7 +266,7 @@ export class LocalNode {
     const incarnation = this.#deps.clock.nowMs();
     let counter = 0;
     return {
-      segmentLimits: { blockSize, targetSize, memory: new HeadMemory(HEAD_MEMORY_KEPT_MAX, this.#deps.dropped) },
+      segmentLimits: { blockSize, targetSize, memory: new HeadMemory(this.#deps.dropped) },
       nextSegmentId: () => {
         counter += 1;
         return { nodeId, incarnation, counter };

@@ -111,7 +111,7 @@ export const stepStream = (
 
 /** Memory of a head that is being cut: what it had while open. */
 export const cutBytes = ({ head }: HeadCut): number =>
-  head.memory.byteLength + (head.metadataRefs?.byteLength ?? 0) + (head.metadataEnds?.byteLength ?? 0);
+  head.region.size + (head.metadataRefs?.byteLength ?? 0) + (head.metadataEnds?.byteLength ?? 0);
 
 /** Whether the sweep should send `check`, and why the segment would be flushed. */
 export const flushDue = (cell: StreamCell, rules: FlushRules, nowMs: number): FlushReason | undefined => {

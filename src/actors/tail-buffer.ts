@@ -1,3 +1,4 @@
+import { headTimes } from '../chunk/head-views.ts';
 import type { MemoryStream } from '../query/query-source.ts';
 import type { TailFrame } from './node-services.ts';
 
@@ -52,9 +53,8 @@ export class TailBuffer {
   }
 
   #drop({ labels, segments }: MemoryStream): void {
-    for (const { memory, count } of segments.flatMap(({ heads }) => heads)) {
-      const times = new BigInt64Array(memory, 0, count);
-      for (const timeNs of times.subarray(0, DROPPED_MAX - this.#dropped.length)) {
+    for (const head of segments.flatMap(({ heads }) => heads)) {
+      for (const timeNs of headTimes(head).subarray(0, DROPPED_MAX - this.#dropped.length)) {
         this.#dropped.push({ timeNs, labels: labels.pairs });
       }
     }
@@ -63,6 +63,6 @@ export class TailBuffer {
 
 const bytesOf = ({ segments }: MemoryStream): number => {
   let bytes = 0;
-  for (const { heads } of segments) for (const { memory } of heads) bytes += memory.byteLength;
+  for (const { heads } of segments) for (const { region } of heads) bytes += region.size;
   return bytes;
 };

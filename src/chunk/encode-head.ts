@@ -1,5 +1,6 @@
 import { encodeUnsortedHead } from './encode-unsorted-head.ts';
 import type { EncodedHead, EncodeOptions } from './encoded-head.ts';
+import { headBytes, headWords } from './head-views.ts';
 import { lineLengthAt, lineStartAt } from './line-bounds.ts';
 import type { HeadSnapshot } from './memory-format.ts';
 import { SECTION_SIZE_MAX, SYMBOL_SIZE_MAX, writeSection } from './metadata-section.ts';
@@ -32,7 +33,7 @@ export const encodeHead = (head: HeadSnapshot, options: EncodeOptions): EncodedH
   const room = VARINT_64_SIZE_MAX * head.count + sectionsSize;
   const out = scratchOf(room + head.byteCount);
   if (!head.isSorted) return encodeUnsortedHead(head, options, out);
-  const source = new Uint8Array(head.memory, 12 * head.capacity, head.byteCount);
+  const source = headBytes(head);
   out.set(source, room);
   const size = options.withMetadataSections ? withSections(head, out, room) : withoutSections(head, out, room);
   const metadataSize = options.withMetadataSections ? 4 * (head.metadataEnds?.[head.count - 1] ?? 0) : 0;
@@ -46,8 +47,8 @@ export const encodeHead = (head: HeadSnapshot, options: EncodeOptions): EncodedH
 };
 
 const withoutSections = (head: HeadSnapshot, out: Uint8Array, sourceStart: number): number => {
-  const { memory, capacity, count } = head;
-  const words = new Int32Array(memory, 0, 3 * capacity);
+  const { capacity, count } = head;
+  const words = headWords(head);
   const offsets = words.subarray(2 * capacity);
   let at = 0;
   for (let index = 0; index < count; index += 1) {
@@ -61,8 +62,8 @@ const withoutSections = (head: HeadSnapshot, out: Uint8Array, sourceStart: numbe
 };
 
 const withSections = (head: HeadSnapshot, out: Uint8Array, sourceStart: number): number => {
-  const { memory, capacity, count } = head;
-  const words = new Int32Array(memory, 0, 3 * capacity);
+  const { capacity, count } = head;
+  const words = headWords(head);
   const offsets = words.subarray(2 * capacity);
   let at = 0;
   for (let index = 0; index < count; index += 1) {

@@ -1,5 +1,6 @@
 import { crc32c } from './checksum.ts';
 import type { EncodedHead, EncodeOptions } from './encoded-head.ts';
+import { headBytes, headWords } from './head-views.ts';
 import { areBytesEqual, lineLengthAt, lineStartAt } from './line-bounds.ts';
 import type { HeadSnapshot } from './memory-format.ts';
 import { writeSection } from './metadata-section.ts';
@@ -8,10 +9,10 @@ import { writeVarint64 } from './varint.ts';
 
 /** A head with late entries → block content in `out` (large enough for all of it): sorted by time, arrival order kept, duplicates dropped. */
 export const encodeUnsortedHead = (head: HeadSnapshot, options: EncodeOptions, out: Uint8Array): EncodedHead => {
-  const { memory, capacity } = head;
-  const words = new Int32Array(memory, 0, 3 * capacity);
+  const { capacity } = head;
+  const words = headWords(head);
   const offsets = words.subarray(2 * capacity);
-  const source = new Uint8Array(memory, 12 * capacity, head.byteCount);
+  const source = headBytes(head);
   const duplicates = new DuplicateFinder(head, words, source);
   let at = 0;
   let count = 0;

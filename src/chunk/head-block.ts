@@ -1,8 +1,9 @@
 import { crc32c } from './checksum.ts';
-import { type HeadMemory, UNSHARED_HEAD_MEMORY } from './head-memory.ts';
+import { type HeadMemorySource, UNSHARED_HEAD_MEMORY } from './head-memory.ts';
 import { areBytesEqual, lineLengthAt, lineStartAt } from './line-bounds.ts';
 import type { HeadSnapshot } from './memory-format.ts';
 import { MetadataColumns } from './metadata-columns.ts';
+import type { MemoryRegion } from './slab-memory.ts';
 import { SymbolTable } from './symbol-table.ts';
 import { compareInt64, int64 } from './varint.ts';
 
@@ -49,7 +50,7 @@ const ENTRY_COLUMNS_SIZE = 12;
  * assume). A push's run of bytes is copied in one piece, its framing included; times and offsets are loops over typed arrays.
  */
 export class HeadBlock {
-  #memory: SharedArrayBuffer;
+  #region: MemoryRegion;
   /** times (2 words an entry), then lineOffsets (1 word an entry). */
   #words: Int32Array;
   #bytes: Uint8Array;
@@ -70,17 +71,16 @@ export class HeadBlock {
   lineBytes = 0;
   isSorted = true;
 
-  readonly #source: HeadMemory;
-  /** A query has seen this memory. */
-  #isLent = false;
+  readonly #source: HeadMemorySource;
 
   /** Room to begin with; it grows by doubling. A stream with one short line should cost little more than that line. */
-  constructor(capacity: number, byteCapacity: number, source: HeadMemory = UNSHARED_HEAD_MEMORY) {
+  constructor(capacity: number, byteCapacity: number, source: HeadMemorySource = UNSHARED_HEAD_MEMORY) {
     this.#source = source;
-    this.#capacity = capacity;
-    this.#memory = source.take(ENTRY_COLUMNS_SIZE * capacity + byteCapacity);
-    this.#words = new Int32Array(this.#memory, 0, WORDS_PER_ENTRY * capacity);
-    this.#bytes = new Uint8Array(this.#memory, ENTRY_COLUMNS_SIZE * capacity);
+    const room = roomIn(source, capacity, byteCapacity);
+    this.#region = room.region;
+    this.#capacity = room.capacity;
+    this.#words = room.words;
+    this.#bytes = room.bytes;
   }
 
   /** Bytes of lines with their framing. */
@@ -89,7 +89,7 @@ export class HeadBlock {
   }
 
   get memoryBytes(): number {
-    return this.#memory.byteLength + (this.#metadata?.memoryBytes ?? 0);
+    return this.#region.size + (this.#metadata?.memoryBytes ?? 0);
   }
 
   /** Bounds in ns; meaningless while empty. */
@@ -117,20 +117,10 @@ export class HeadBlock {
     };
   }
 
-  get isLent(): boolean {
-    return this.#isLent;
-  }
-
-  /** What readers get: no copy, and stable whatever is appended later. Its memory is then never used for another head. */
-  lend(): HeadSnapshot {
-    this.#isLent = true;
-    return this.snapshot();
-  }
-
-  /** The same for a reader whose end the owner sees: the cut worker. */
+  /** What readers get: no copy, and stable whatever is appended later, for as long as the memory is lent to them. */
   snapshot(): HeadSnapshot {
     return {
-      memory: this.#memory,
+      region: this.#region,
       capacity: this.#capacity,
       count: this.count,
       byteCount: this.#byteCount,
@@ -320,20 +310,37 @@ export class HeadBlock {
     const capacity = entriesNeeded > this.#capacity ? Math.max(entriesNeeded, 2 * this.#capacity) : this.#capacity;
     const bytesSize =
       bytesNeeded > this.#bytes.length ? Math.max(bytesNeeded, 2 * this.#bytes.length) : this.#bytes.length;
-    const outgrown = this.#memory;
+    const outgrown = this.#region;
     // First of all: it throws when there is no memory, and then the head must be as it was.
-    this.#memory = this.#source.take(ENTRY_COLUMNS_SIZE * capacity + bytesSize);
-    this.#capacity = capacity;
-    this.#words = new Int32Array(this.#memory, 0, WORDS_PER_ENTRY * capacity);
-    this.#bytes = new Uint8Array(this.#memory, ENTRY_COLUMNS_SIZE * capacity);
+    const room = roomIn(this.#source, capacity, bytesSize);
+    this.#region = room.region;
+    this.#capacity = room.capacity;
+    this.#words = room.words;
+    this.#bytes = room.bytes;
     this.#words.set(words.subarray(0, 2 * count));
-    this.#words.set(words.subarray(offsetsStart, offsetsStart + count), 2 * capacity);
+    this.#words.set(words.subarray(offsetsStart, offsetsStart + count), 2 * room.capacity);
     this.#bytes.set(bytes);
-    if (this.#isLent) this.#source.drop(outgrown);
-    else this.#source.give(outgrown);
-    this.#isLent = false;
+    this.#source.give(outgrown);
   }
 }
+
+interface Room {
+  readonly region: MemoryRegion;
+  readonly capacity: number;
+  readonly words: Int32Array;
+  readonly bytes: Uint8Array;
+}
+
+/** Room for at least so many entries and bytes; what the region has beyond is shared out in the same proportion. */
+const roomIn = (source: HeadMemorySource, entries: number, byteCount: number): Room => {
+  const wanted = ENTRY_COLUMNS_SIZE * entries + byteCount;
+  const region = source.take(wanted);
+  const { buffer, offset, size } = region;
+  const capacity = wanted > 0 ? Math.floor((entries * size) / wanted) : 0;
+  const bytesStart = ENTRY_COLUMNS_SIZE * capacity;
+  const words = new Int32Array(buffer, offset, WORDS_PER_ENTRY * capacity);
+  return { region, capacity, words, bytes: new Uint8Array(buffer, offset + bytesStart, size - bytesStart) };
+};
 
 /** Offset after the line of entry `index`. */
 const endOfEntry = ({ bytes, lineOffsets }: EntryRun, index: number): number => {

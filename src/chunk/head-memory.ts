@@ -1,89 +1,91 @@
-/** Smaller buffers are not worth keeping: malloc is good at them. */
-const KEPT_SIZE_MIN = 16 << 10;
+import type { HeadSnapshot } from './memory-format.ts';
+import { type MemoryRegion, SlabMemory } from './slab-memory.ts';
 
-/** Buffers of one size that wait for use. */
-interface Shelf {
-  readonly buffers: SharedArrayBuffer[];
-  /** When one was last asked for: counts up. */
-  askedAt: number;
+/** Below this a buffer of its own is cheaper than the least block: a stream that gets one short line holds little more than it. */
+const SLAB_REGION_MIN = 512;
+/** Chosen: the head of a block of the largest usual size fits four times. */
+const SLAB_SIZE = 4 << 20;
+const SPARE_SLABS_MAX = 4;
+
+/** How often the region is lent, and whether its head is done with it. */
+interface Lending {
+  readonly region: MemoryRegion;
+  count: number;
+  isGivenBack: boolean;
 }
 
-/**
- * The memory of heads, used again when nobody can read it any more. V8 does not count SharedArrayBuffers when it decides to collect, so
- * garbage of them piles up, and fresh pages are the largest part of an append. A buffer that a query has seen is never used again:
- * it is left to the collector, and `onGarbage` hears of it. Over the bound, sizes that nobody asks for go first.
- */
-export class HeadMemory {
-  readonly #keptBytesMax: number;
-  readonly #onGarbage: (bytes: number) => void;
-  readonly #shelves = new Map<number, Shelf>();
-  #keptBytes = 0;
-  #asked = 0;
-
-  constructor(keptBytesMax: number, onGarbage: (bytes: number) => void = () => undefined) {
-    this.#keptBytesMax = keptBytesMax;
-    this.#onGarbage = onGarbage;
-  }
-
-  get keptBytes(): number {
-    return this.#keptBytes;
-  }
-
-  /** At least so many bytes, with anything in them. */
-  take(size: number): SharedArrayBuffer {
-    if (size < KEPT_SIZE_MIN) return new SharedArrayBuffer(size);
-    const wanted = sizeClass(size);
-    const shelf = this.#shelfOf(wanted);
-    this.#asked += 1;
-    shelf.askedAt = this.#asked;
-    const kept = shelf.buffers.pop();
-    if (!kept) return new SharedArrayBuffer(wanted);
-    this.#keptBytes -= wanted;
-    return kept;
-  }
-
-  /** Nobody reads this buffer any more. */
-  give(memory: SharedArrayBuffer): void {
-    const size = memory.byteLength;
-    if (size < KEPT_SIZE_MIN) {
-      this.drop(memory);
-      return;
-    }
-    this.#shelfOf(size).buffers.push(memory);
-    this.#keptBytes += size;
-    while (this.#keptBytes > this.#keptBytesMax) this.#clearOne();
-  }
-
-  /** The writer is done with it, but a reader may still be at it. */
-  drop(memory: SharedArrayBuffer): void {
-    this.#onGarbage(memory.byteLength);
-  }
-
-  #shelfOf(size: number): Shelf {
-    const known = this.#shelves.get(size);
-    if (known) return known;
-    const shelf = { buffers: [], askedAt: 0 };
-    this.#shelves.set(size, shelf);
-    return shelf;
-  }
-
-  #clearOne(): void {
-    let stale: Shelf | undefined;
-    for (const shelf of this.#shelves.values()) {
-      if (shelf.buffers.length > 0 && (!stale || shelf.askedAt < stale.askedAt)) stale = shelf;
-    }
-    const memory = stale?.buffers.pop();
-    if (!memory) return;
-    this.#keptBytes -= memory.byteLength;
-    this.drop(memory);
-  }
+/** Calls back some time after an object was collected: a FinalizationRegistry, or a test. */
+export interface CollectionWatch {
+  register(object: object, callback: () => void): void;
 }
 
-/** Four sizes to each power of two, so that buffers fit again and little room is wasted. */
-const sizeClass = (size: number): number => {
-  const quarter = 2 ** (Math.ceil(Math.log2(size)) - 3);
-  return Math.ceil(size / quarter) * quarter;
+const registryWatch = (): CollectionWatch => {
+  const registry = new FinalizationRegistry<() => void>((callback) => callback());
+  return { register: (object, callback) => registry.register(object, callback) };
 };
 
-/** For heads outside a node: nothing is used again. */
-export const UNSHARED_HEAD_MEMORY = new HeadMemory(0);
+/** What a head needs of it. */
+export type HeadMemorySource = Pick<HeadMemory, 'take' | 'lend' | 'give'>;
+
+/**
+ * The memory of heads, used again when nobody can read it any more. A query's snapshot of a head lies in this memory: what was lent is used
+ * again when all its snapshots are collected, here and (they are held here while a worker scans) in the workers. V8 does not count shared
+ * memory, so `onGarbage` hears of what waits for that.
+ */
+export class HeadMemory {
+  readonly #slabs = new SlabMemory(SLAB_SIZE, SPARE_SLABS_MAX);
+  readonly #onGarbage: (bytes: number) => void;
+  readonly #watch: CollectionWatch;
+  readonly #lendings = new Map<MemoryRegion, Lending>();
+
+  constructor(onGarbage: (bytes: number) => void = () => undefined, watch: CollectionWatch = registryWatch()) {
+    this.#onGarbage = onGarbage;
+    this.#watch = watch;
+  }
+
+  get takenBytes(): number {
+    return this.#slabs.takenBytes;
+  }
+
+  /** At least so many bytes, with anything in them. @throws RangeError when there is no memory */
+  take(size: number): MemoryRegion {
+    if (size < SLAB_REGION_MIN) return { buffer: new SharedArrayBuffer(size), offset: 0, size };
+    return this.#slabs.take(size);
+  }
+
+  /** A reader has this snapshot of the region from now on: the object itself, not a copy. */
+  lend(region: MemoryRegion, snapshot: HeadSnapshot): void {
+    const lending = this.#lendings.get(region) ?? { region, count: 0, isGivenBack: false };
+    this.#lendings.set(region, lending);
+    lending.count += 1;
+    this.#watch.register(snapshot, () => {
+      lending.count -= 1;
+      this.#end(lending);
+    });
+  }
+
+  /** The writer is done with it. */
+  give(region: MemoryRegion): void {
+    const lending = this.#lendings.get(region);
+    if (!lending) {
+      this.#slabs.give(region);
+      return;
+    }
+    lending.isGivenBack = true;
+    this.#onGarbage(region.size);
+    this.#end(lending);
+  }
+
+  #end({ region, count, isGivenBack }: Lending): void {
+    if (count > 0) return;
+    this.#lendings.delete(region);
+    if (isGivenBack) this.#slabs.give(region);
+  }
+}
+
+/** For heads outside a node. */
+export const UNSHARED_HEAD_MEMORY: HeadMemorySource = {
+  take: (size) => ({ buffer: new SharedArrayBuffer(size), offset: 0, size }),
+  lend: () => undefined,
+  give: () => undefined,
+};

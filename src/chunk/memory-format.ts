@@ -4,14 +4,17 @@
  * first `count` entries forever; growth moves the writer to a new buffer and leaves the old one as it was.
  */
 import type { BlockEncoding } from './block-encoding.ts';
+import type { MemoryRegion } from './slab-memory.ts';
 
 /**
  * The open columns of a head block.
  *
- *   memory:  times: i64[capacity] | lineOffsets: u32[capacity] | bytes: u8[…]        `bytes` starts at 12 × capacity
+ *   region:  times: i64[capacity] | lineOffsets: u32[capacity] | bytes: u8[…]        `bytes` starts at 12 × capacity
+ *
+ * It is used for other heads once this object is collected: keep the object, not a copy, for as long as its memory is read.
  */
 export interface HeadSnapshot {
-  readonly memory: SharedArrayBuffer;
+  readonly region: MemoryRegion;
   /** Entries the two columns have room for: gives the place of `bytes`. */
   readonly capacity: number;
   readonly count: number;

@@ -1,6 +1,6 @@
 import type { EntryColumns, EntryRange } from '../protocol/entry-columns.ts';
 import { HeadBlock, type LastEntry } from './head-block.ts';
-import { type HeadMemory, UNSHARED_HEAD_MEMORY } from './head-memory.ts';
+import { type HeadMemorySource, UNSHARED_HEAD_MEMORY } from './head-memory.ts';
 import { areBytesEqual, lineLengthAt, lineStartAt } from './line-bounds.ts';
 import type { BlockData, HeadSnapshot, SegmentId, SegmentSnapshot } from './memory-format.ts';
 import { SymbolTable } from './symbol-table.ts';
@@ -12,7 +12,7 @@ export interface SegmentLimits {
   /** Compressed bytes and metadata texts of a full segment (`chunk_target_size`); 0 = BLOCKS_PER_CHUNK blocks. */
   readonly targetSize: number;
   /** Where heads get their memory; without it each takes its own. */
-  readonly memory?: HeadMemory;
+  readonly memory?: HeadMemorySource;
 }
 
 export interface SegmentAppend {
@@ -41,8 +41,6 @@ export interface HeadRoom {
 interface Cut extends HeadCut {
   readonly memoryBytes: number;
   isTaken: boolean;
-  /** A query may read the head's memory. */
-  isLent: boolean;
   block: BlockData | undefined;
 }
 
@@ -102,7 +100,7 @@ export class Segment {
     this.#room = room;
   }
 
-  get #memory(): HeadMemory {
+  get #memory(): HeadMemorySource {
     return this.#limits.memory ?? UNSHARED_HEAD_MEMORY;
   }
 
@@ -217,11 +215,10 @@ export class Segment {
     done.block = block;
     this.#compressionRatio = block.bytes.length / Math.max(1, done.head.lineBytes);
     while (this.#cuts[0]?.block) {
-      const { block: next, head, isLent } = this.#cuts.shift()!;
+      const { block: next, head } = this.#cuts.shift()!;
       this.#install(next!);
       // Last: whatever becomes of the memory, the block is there.
-      if (isLent) this.#memory.drop(head.memory);
-      else this.#memory.give(head.memory);
+      this.#memory.give(head.region);
     }
   }
 
@@ -241,11 +238,9 @@ export class Segment {
 
   /** The whole segment as queries see it: no copy of data, stable whatever is appended later. */
   snapshot(): SegmentSnapshot {
-    const heads = this.#cuts.map((cut) => {
-      cut.isLent = true;
-      return cut.head;
-    });
-    if (this.#head && this.#head.count > 0) heads.push(this.#head.lend());
+    const heads = this.#cuts.map(({ head }) => ({ ...head }));
+    if (this.#head && this.#head.count > 0) heads.push(this.#head.snapshot());
+    for (const head of heads) this.#memory.lend(head.region, head);
     return { id: this.id, blocks: [...this.#blocks], heads, symbols: this.symbols };
   }
 
@@ -330,7 +325,6 @@ export class Segment {
       head: closed.snapshot(),
       memoryBytes: closed.memoryBytes,
       isTaken: false,
-      isLent: closed.isLent,
       block: undefined,
     });
     this.#nextNumber += 1;
@@ -346,7 +340,7 @@ const roomFor = (head: HeadBlock): HeadRoom => ({
 
 /** Room for what comes now, or for what the head before it held: a stream that gets one short line holds little more than it. */
 const newHead = (
-  memory: HeadMemory,
+  memory: HeadMemorySource,
   room: HeadRoom | undefined,
   bytes: Uint8Array,
   lineOffsets: Uint32Array,

@@ -1,4 +1,5 @@
 import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
+import { headBytes, headLineOffsets, headTimes } from '../../chunk/head-views.ts';
 import { lineLengthAt, lineStartAt } from '../../chunk/line-bounds.ts';
 import type { HeadSnapshot } from '../../chunk/memory-format.ts';
 import { highWord, lowWord, VarintReader } from '../../chunk/varint.ts';
@@ -149,10 +150,10 @@ export class BlockColumns {
     this.#head = head;
     this.hasMetadata = head.metadataEnds !== undefined && (head.metadataEnds[head.count - 1] ?? 0) > 0;
     while (this.times.length < head.count) this.#grow(0);
-    const { memory, capacity, count } = head;
-    this.bytes = Buffer.from(memory, 12 * capacity, head.byteCount);
-    this.timesNs.set(new BigInt64Array(memory, 0, count));
-    const offsets = new Uint32Array(memory, 8 * capacity, count);
+    const { count } = head;
+    this.bytes = headBytes(head);
+    this.timesNs.set(headTimes(head));
+    const offsets = headLineOffsets(head);
     const baseLow = Number(BigInt.asUintN(32, baseNs));
     const baseHigh = Number(baseNs >> 32n);
     for (let index = 0; index < count; index += 1) {

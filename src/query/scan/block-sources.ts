@@ -2,6 +2,7 @@ import { decompressBlock } from '../../chunk/block-codec.ts';
 import { crc32c } from '../../chunk/checksum.ts';
 import type { ChunkView } from '../../chunk/chunk-object.ts';
 import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
+import { headBytes } from '../../chunk/head-views.ts';
 import type { BlockData, HeadSnapshot, SegmentSnapshot } from '../../chunk/memory-format.ts';
 import type { TimeRangeNs } from '../../protocol/time-range.ts';
 import type { BlockColumns } from './block-columns.ts';
@@ -127,10 +128,10 @@ export class HeadBlock implements BlockSource {
   }
 
   bytes(counts: ScanCounts): Buffer {
-    const { memory, capacity, byteCount, count, lineBytes } = this.#head;
+    const { count, lineBytes } = this.#head;
     counts.headBytes += lineBytes;
     counts.headLines += count;
-    return Buffer.from(memory, 12 * capacity, byteCount);
+    return headBytes(this.#head);
   }
 
   read(entries: BlockColumns, _bytes: Buffer, baseNs: bigint, counts: ScanCounts): void {

@@ -1,5 +1,7 @@
 /** Entries as the tests think of them, and as the columns of a push. */
+
 import fc from 'fast-check';
+import { headBytes, headLineOffsets, headTimes } from '../../../src/chunk/head-views.ts';
 import { lineLengthAt, lineStartAt } from '../../../src/chunk/line-bounds.ts';
 import type { HeadSnapshot } from '../../../src/chunk/memory-format.ts';
 import { writeUvarint } from '../../../src/chunk/varint.ts';
@@ -43,9 +45,9 @@ export const rangeOf = (entries: readonly Entry[], gap = 17): EntryRange => ({
 
 /** What a reader of the snapshot sees, in the order it lies there. */
 export const entriesOfHead = (head: HeadSnapshot, symbols: readonly string[] = []): Entry[] => {
-  const times = new BigInt64Array(head.memory, 0, head.count);
-  const offsets = new Uint32Array(head.memory, 8 * head.capacity, head.count);
-  const bytes = new Uint8Array(head.memory, 12 * head.capacity, head.byteCount);
+  const times = headTimes(head);
+  const offsets = headLineOffsets(head);
+  const bytes = headBytes(head);
   return Array.from(times, (time, index) => {
     const start = lineStartAt(bytes, offsets[index]!);
     const line = Buffer.from(bytes.slice(start, start + lineLengthAt(bytes, offsets[index]!))).toString('latin1');

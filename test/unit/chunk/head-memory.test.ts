@@ -1,7 +1,9 @@
+import v8 from 'node:v8';
+import vm from 'node:vm';
 import { expect } from 'chai';
 import { cutBlock } from '../../../src/chunk/cut-block.ts';
 import { encodeHead } from '../../../src/chunk/encode-head.ts';
-import { HeadMemory } from '../../../src/chunk/head-memory.ts';
+import { type CollectionWatch, HeadMemory } from '../../../src/chunk/head-memory.ts';
 import { Segment } from '../../../src/chunk/segment.ts';
 import { encodePushRequest } from '../../../src/protocol/logproto.ts';
 import { decodePushRequest } from '../../../src/protocol/push-decoder.ts';
@@ -25,54 +27,81 @@ const cutAll = (segment: Segment): void => {
 const segmentOver = (memory: HeadMemory): Segment =>
   new Segment({ nodeId: 'n', incarnation: 1, counter: 1 }, { blockSize: 64 * KIB, targetSize: 1 << 30, memory });
 
+/** Knows which objects are watched, and collects them when the test says so. */
+class ManualWatch implements CollectionWatch {
+  readonly #callbacks: (() => void)[] = [];
+
+  register(_object: object, callback: () => void): void {
+    this.#callbacks.push(callback);
+  }
+
+  collectAll(): void {
+    for (const callback of this.#callbacks.splice(0)) callback();
+  }
+}
+
 describe('head memory', () => {
-  it('gives a buffer out again once it was given back, and none that is smaller', () => {
-    const memory = new HeadMemory(1 << 20);
-    const first = memory.take(100 * KIB);
-    memory.give(first);
-    expect(memory.keptBytes).to.equal(first.byteLength);
-    expect(memory.take(101 * KIB)).to.equal(first);
-    expect(memory.keptBytes).to.equal(0);
-    memory.give(first);
-    expect(memory.take(200 * KIB).byteLength).to.be.at.least(200 * KIB);
-  });
-
-  it('keeps no more than its bound and reports the rest as garbage', () => {
-    let garbage = 0;
-    const memory = new HeadMemory(150 * KIB, (bytes) => {
-      garbage += bytes;
-    });
-    const buffers = [memory.take(100 * KIB), memory.take(100 * KIB)];
-    for (const buffer of buffers) memory.give(buffer);
-    expect(memory.keptBytes).to.equal(buffers[0]!.byteLength);
-    expect(garbage).to.equal(buffers[1]!.byteLength);
-  });
-
-  it('uses the memory of cut heads for new ones', () => {
-    const memory = new HeadMemory(1 << 20);
+  it('is used again once its head is cut', () => {
+    const memory = new HeadMemory();
     const segment = segmentOver(memory);
     push(segment, 0);
+    const taken = memory.takenBytes;
+    expect(taken).to.be.greaterThan(20 * KIB);
     cutAll(segment);
-    expect(memory.keptBytes).to.be.greaterThan(0);
-    const kept = memory.keptBytes;
+    expect(memory.takenBytes).to.equal(0);
     push(segment, 1);
-    expect(memory.keptBytes).to.be.lessThan(kept);
+    expect(memory.takenBytes).to.equal(taken);
   });
 
-  it('never uses memory again that a reader has been shown', () => {
+  it('is not used again while a snapshot of it may be read, and is after that', () => {
     let garbage = 0;
-    const memory = new HeadMemory(1 << 20, (bytes) => {
+    const watch = new ManualWatch();
+    const memory = new HeadMemory((bytes) => {
       garbage += bytes;
-    });
+    }, watch);
     const segment = segmentOver(memory);
     push(segment, 0);
     const [seen] = segment.snapshot().heads;
+    const again = segment.snapshot().heads[0];
+    expect(again).not.to.equal(seen);
     const before = Buffer.from(encodeHead(seen!, { withMetadataSections: false }).bytes);
     for (let round = 1; round < 20; round += 1) {
       push(segment, round);
       cutAll(segment);
     }
     expect(Buffer.from(encodeHead(seen!, { withMetadataSections: false }).bytes).equals(before)).to.equal(true);
-    expect(garbage).to.be.at.least(seen!.memory.byteLength);
+    expect(garbage).to.equal(seen!.region.size);
+    expect(memory.takenBytes).to.equal(seen!.region.size);
+    watch.collectAll();
+    expect(memory.takenBytes).to.equal(0);
+  });
+
+  it('lent while it is being cut stays until the snapshot is gone', () => {
+    const watch = new ManualWatch();
+    const memory = new HeadMemory(undefined, watch);
+    const segment = segmentOver(memory);
+    push(segment, 0);
+    const cut = segment.cutHead()!;
+    segment.snapshot();
+    segment.headCut(cut.number, cutBlock(cut.head, FORM));
+    expect(memory.takenBytes).to.equal(cut.head.region.size);
+    watch.collectAll();
+    expect(memory.takenBytes).to.equal(0);
+  });
+
+  it('is let go of when the collector takes the snapshot of a query', async () => {
+    v8.setFlagsFromString('--expose-gc');
+    const collect = vm.runInNewContext('gc') as () => void;
+    const memory = new HeadMemory();
+    const segment = segmentOver(memory);
+    push(segment, 0);
+    segment.snapshot();
+    cutAll(segment);
+    expect(memory.takenBytes).to.be.greaterThan(0);
+    for (let round = 0; round < 50 && memory.takenBytes > 0; round += 1) {
+      collect();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(memory.takenBytes).to.equal(0);
   });
 });

@@ -7,6 +7,7 @@ import { HeadMemory } from '../../../src/chunk/head-memory.ts';
 import type { SegmentSnapshot } from '../../../src/chunk/memory-format.ts';
 import { areBlocksAscending, rebuildBlocks } from '../../../src/chunk/rebuild-blocks.ts';
 import { type HeadCut, Segment, type SegmentLimits } from '../../../src/chunk/segment.ts';
+import type { MemoryRegion } from '../../../src/chunk/slab-memory.ts';
 import { entriesOf } from './chunk-fixtures.ts';
 import {
   anyEntries,
@@ -263,7 +264,7 @@ describe('a segment that finds no memory', () => {
   class ShortMemory extends HeadMemory {
     takesLeft = Number.POSITIVE_INFINITY;
 
-    override take(size: number): SharedArrayBuffer {
+    override take(size: number): MemoryRegion {
       this.takesLeft -= 1;
       if (this.takesLeft < 0) throw new RangeError('Array buffer allocation failed');
       return super.take(size);
@@ -271,7 +272,7 @@ describe('a segment that finds no memory', () => {
   }
 
   it('keeps what its head held before it had to grow', () => {
-    const memory = new ShortMemory(0);
+    const memory = new ShortMemory();
     const segment = new Segment(ID, { ...LARGE, memory });
     segment.append(rangeOf(numbered(2)));
     memory.takesLeft = 0;
@@ -284,15 +285,15 @@ describe('a segment that finds no memory', () => {
   });
 
   it('can be stored without the head that stayed empty', () => {
-    const memory = new ShortMemory(0);
+    const memory = new ShortMemory();
     const segment = new Segment(ID, { ...LARGE, memory });
     memory.takesLeft = 1;
-    expect(() => segment.append(rangeOf(numbered(5000)))).to.throw(RangeError);
+    expect(() => segment.append(rangeOf(numbered(20_000)))).to.throw(RangeError);
     expect([segment.isEmpty, segment.isAllCut]).to.deep.equal([true, true]);
   });
 
   it('has its block although its memory could not be given back', () => {
-    const memory = new HeadMemory(0, () => {
+    const memory = new HeadMemory(() => {
       throw new RangeError('Array buffer allocation failed');
     });
     const segment = new Segment(ID, { ...LARGE, memory });

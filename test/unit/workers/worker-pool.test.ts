@@ -88,15 +88,16 @@ describe('a worker pool', function () {
 
   describe('that sends light tasks together', () => {
     /** How many messages the thread gets from now on. */
-    const posts = (weightOf: (task: ObedientTask) => number): (() => number) => {
+    const posts = async (weightOf: (task: ObedientTask) => number): Promise<() => number> => {
       pool = new WorkerPool({ entry: '../../test/support/workers/obedient-worker', size: 1, queueMax: 100, weightOf });
+      await pool.run({ kind: 'thread' });
       const post = sinon.spy(Worker.prototype, 'postMessage');
       return () => post.callCount;
     };
     afterEach(() => sinon.restore());
 
     it('puts those that wait into one message, up to the weight of one', async () => {
-      const sent = posts(({ kind }) => (kind === 'thread' ? 0.25 : 1));
+      const sent = await posts(({ kind }) => (kind === 'thread' ? 0.25 : 1));
       const held = holding();
       const running = pool.run(held.task);
       const light = Array.from({ length: 9 }, () => pool.run({ kind: 'thread' }));
@@ -106,7 +107,7 @@ describe('a worker pool', function () {
     });
 
     it('answers each for itself', async () => {
-      posts(() => 0.1);
+      await posts(() => 0.1);
       const held = holding();
       const running = pool.run(held.task);
       const outcomes = [errorOf(pool.run({ kind: 'throw' })), codeOf(pool.run({ kind: 'refuse' }))];
@@ -117,7 +118,7 @@ describe('a worker pool', function () {
     });
 
     it('fails all of a message when their thread crashes', async () => {
-      posts(() => 0.1);
+      await posts(() => 0.1);
       const held = holding();
       const running = pool.run(held.task);
       const outcomes = [pool.run({ kind: 'thread' }), pool.run({ kind: 'crash' }), pool.run({ kind: 'thread' })];
