@@ -1,6 +1,5 @@
 /** A node with its edges: what `ringlog serve` runs, until a signal ends it. */
 import { type Logger, pino } from 'pino';
-import { keepCollectorHeadroom } from './collector-headroom.ts';
 import { type Config, configYaml } from './config.ts';
 import { parseListenAddress } from './config-values.ts';
 import type { EdgeOptions } from './http/edge-options.ts';
@@ -125,7 +124,6 @@ export const serve = async (config: Config, version: string): Promise<number> =>
   const log = pino({ level: config.log_level, base: null }, pino.destination({ dest: 2, sync: true }));
   const signalled = untilSignal(log);
   const started = performance.now();
-  keepCollectorHeadroom();
   const server = await startServer(config, version, log);
   log.info(
     {

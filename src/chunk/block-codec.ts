@@ -1,11 +1,11 @@
 /** Plain block content ↔ stored block bytes, for every encoding a chunk can name. */
 import zlib from 'node:zlib';
+import { releaseMemory } from '../protocol/release-memory.ts';
 import type { BlockEncoding } from './block-encoding.ts';
 import { CorruptChunkError } from './corrupt-chunk-error.ts';
 import { DEFAULT_GZIP_LEVEL } from './gzip-level.ts';
 import { gunzip, gzipMemberParts } from './gzip-member.ts';
 import { compressLz4Frame, decompressLz4Frame } from './lz4-frame.ts';
-import { releaseMemory } from './release-memory.ts';
 import { compressSnappyFrames, decompressSnappyFrames } from './snappy-framing.ts';
 import { compressZstd, decompressZstd, prepareZstd } from './zstd-codec.ts';
 

@@ -1,9 +1,17 @@
-import type { NodeServices } from '../actors/node-services.ts';
+import type { DecodedPush, NodeServices } from '../actors/node-services.ts';
+import { releaseMemory } from '../protocol/release-memory.ts';
 import { tenantHeader } from './edge-options.ts';
 import type { EdgeState } from './form.ts';
 import { pushStatusOf } from './refusal-status.ts';
 import { readBody } from './request-body.ts';
 import type { Exchange, Handler } from './routes.ts';
+
+/** All streams share their columns. Only for a push that is settled: one that failed may still be read. */
+const releasePush = ({ streams: [first] }: DecodedPush): void => {
+  if (!first) return;
+  const { bytes, lineOffsets, times } = first.columns;
+  for (const part of [bytes, lineOffsets, times]) releaseMemory(part);
+};
 
 /** `POST /loki/api/v1/push` and the legacy path. The body's bytes live until the push is settled: streams borrow them. */
 export class PushHandlers {
@@ -35,6 +43,7 @@ export class PushHandlers {
       );
       const outcome = await this.#services.push(tenant, decoded);
       options.metrics.pushes.count(tenant, decoded, outcome);
+      releasePush(decoded);
       const { refusal } = outcome;
       if (refusal) await reply.refuse(pushStatusOf(refusal), refusal, '\n');
       else await reply.empty(204);

@@ -7,6 +7,7 @@ import { mediaTypeOf } from './media-type.ts';
 import { PushDecoder } from './push-decoder.ts';
 import { PushJsonDecoder } from './push-json.ts';
 import { RefusedError } from './refusal.ts';
+import { releaseMemory } from './release-memory.ts';
 import type { TurnBudget } from './turn-budget.ts';
 import { badRequest, unexpectedEnd } from './wire.ts';
 
@@ -132,7 +133,9 @@ const withoutSnappy = async (body: Buffer, bytesMax: number, turns?: TurnBudget)
   if (size > body.length * SNAPPY_RATIO_MAX) throw corruptSnappy();
   if (size > SYNC_BYTES_MAX) return await uncompressedAside(body);
   while (turns && !turns.hasTime()) await turns.nextTurn();
-  return uncompressed(body);
+  const bytes = uncompressed(body);
+  releaseMemory(body);
+  return bytes;
 };
 
 const uncompressed = (body: Buffer): Buffer => {

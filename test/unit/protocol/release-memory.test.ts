@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { releaseMemory } from '../../../src/chunk/release-memory.ts';
+import { releaseMemory } from '../../../src/protocol/release-memory.ts';
 
 describe('released memory', () => {
   it('is no longer behind any view', () => {

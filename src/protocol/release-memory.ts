@@ -13,6 +13,6 @@ const { port1: nowhere, port2 } = new MessageChannel();
 port2.close();
 
 /** Nobody may read `bytes`, or another view of their buffer, any more: they are empty from here on. For buffers that Node or V8 made. */
-export const releaseMemory = ({ buffer }: Uint8Array): void => {
+export const releaseMemory = ({ buffer }: ArrayBufferView): void => {
   if (buffer instanceof ArrayBuffer && buffer.byteLength >= SIZE_MIN) nowhere.postMessage(null, [buffer]);
 };
