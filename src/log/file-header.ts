@@ -18,6 +18,9 @@ const SECOND_COPY_AT = 4096;
 const SIZE = 80;
 const UID_SIZE = 16;
 
+/** Stands where it is not known whether there was a previous file. */
+const UNKNOWN = 2n ** 64n - 1n;
+
 /** "RLOG" as the bytes lie. */
 const MAGIC = 0x474f4c52;
 
@@ -33,6 +36,7 @@ export interface FileHeader {
   readonly createdMs: number;
   /** Of the data folder, 32 hex digits: the log of another disk is not taken for this one's. */
   readonly uid: string;
+  /** NO_FILE if it is the first; undefined if that is not known. */
   readonly previous: PreviousFile | undefined;
 }
 
@@ -40,6 +44,8 @@ export interface PreviousFile {
   readonly number: number;
   readonly size: number;
 }
+
+export const NO_FILE: PreviousFile = { number: 0, size: 0 };
 
 /** @returns the first DATA_START bytes of the file */
 export const encodeFileHeader = (header: Omit<FileHeader, 'version'>): Uint8Array => {
@@ -51,7 +57,7 @@ export const encodeFileHeader = (header: Omit<FileHeader, 'version'>): Uint8Arra
   view.setBigUint64(16, BigInt(header.number), true);
   view.setBigUint64(24, BigInt(header.incarnation), true);
   view.setBigUint64(32, BigInt(header.createdMs), true);
-  view.setBigUint64(56, BigInt(header.previous?.number ?? 0), true);
+  view.setBigUint64(56, header.previous ? BigInt(header.previous.number) : UNKNOWN, true);
   view.setBigUint64(64, BigInt(header.previous?.size ?? 0), true);
   bytes.set(Buffer.from(header.uid, 'hex').subarray(0, UID_SIZE), 40);
   view.setUint32(0, crc32c(bytes.subarray(4, SIZE)), true);
@@ -67,7 +73,7 @@ const decodeCopy = (bytes: Uint8Array): FileHeader | undefined => {
   if (bytes.length < SIZE) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, SIZE);
   if (view.getUint32(4, true) !== MAGIC || view.getUint32(0, true) !== crc32c(bytes.subarray(4))) return undefined;
-  const previous = { number: Number(view.getBigUint64(56, true)), size: Number(view.getBigUint64(64, true)) };
+  const previous = view.getBigUint64(56, true);
   return {
     version: view.getUint32(8, true),
     salt: view.getUint32(12, true),
@@ -75,7 +81,8 @@ const decodeCopy = (bytes: Uint8Array): FileHeader | undefined => {
     incarnation: Number(view.getBigUint64(24, true)),
     createdMs: Number(view.getBigUint64(32, true)),
     uid: Buffer.from(bytes.buffer, bytes.byteOffset + 40, UID_SIZE).toString('hex'),
-    previous: previous.number > 0 ? previous : undefined,
+    previous:
+      previous === UNKNOWN ? undefined : { number: Number(previous), size: Number(view.getBigUint64(64, true)) },
   };
 };
 

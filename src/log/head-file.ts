@@ -103,7 +103,9 @@ export class HeadFile {
     this.#report(`the log file ${fileNameOf(head.file.number)} could not be written`, error);
     const isCut = await attempt(head.handle.truncate(head.file.size));
     if (isCut && afterFailure(error) === 'cut-back') throw error;
-    await attempt(head.handle.close());
+    // A footer behind what was durable before: other pages, so its sync is worth something.
+    if (isCut) this.#full.push(head);
+    else await attempt(head.handle.close());
     return await this.#begin(bytes);
   }
 
@@ -126,11 +128,12 @@ export class HeadFile {
       await this.#files.syncFolder();
     } catch (error) {
       await attempt(handle.close());
-      await attempt(this.#files.unlink(name));
+      if (!(await attempt(this.#files.unlink(name)))) this.#table.leftovers.add(name);
       throw error;
     }
     const file = new IndexedFile(number, salt, createdMs);
     file.size = DATA_START + bytes.length;
+    file.previous = previous?.number;
     this.#table.files.set(number, file);
     this.#head = { file, handle };
     this.#previous = { number, size: file.size };

@@ -9,7 +9,7 @@ import { RefusedError } from '../protocol/refusal.ts';
 import { type AppendRun, planAppend } from './append-record.ts';
 import { diskFull, segmentClosed } from './commit-state.ts';
 import { SpaceWatch } from './disk-space.ts';
-import { numberOfFile } from './file-header.ts';
+import { numberOfFile, type PreviousFile } from './file-header.ts';
 import { type CommitFigures, GroupCommit } from './group-commit.ts';
 import { HeadFile } from './head-file.ts';
 import type { LogFiles } from './log-files.ts';
@@ -255,15 +255,11 @@ export class Log {
 }
 
 /** Nothing is said of what comes before if a file of it cannot be read: what the next one does not name is taken for unfinished. */
-const newestOf = (
-  { files }: SegmentTable,
-  recovered: readonly RecoveredFile[],
-): { readonly number: number; readonly size: number } | undefined => {
+const newestOf = ({ files }: SegmentTable, recovered: readonly RecoveredFile[]): PreviousFile | undefined => {
   const newest = files.get(Math.max(0, ...files.keys()));
-  const isKnown = recovered.every(
-    ({ state, name }) => state !== 'unreadable' || (numberOfFile(name) ?? 0) < (newest?.number ?? 0),
-  );
-  return newest && isKnown ? { number: newest.number, size: newest.end } : undefined;
+  const number = newest?.number ?? 0;
+  const isKnown = recovered.every(({ state, name }) => state !== 'unreadable' || (numberOfFile(name) ?? 0) < number);
+  return isKnown ? { number, size: newest?.end ?? 0 } : undefined;
 };
 
 /** Headers and padding of an OPEN and an APPEND record. */

@@ -19,10 +19,10 @@ export interface RecoveredFile {
   readonly name: string;
   readonly size: number;
   /**
-   * `footer`: not read but for that; `scanned`; `unfinished`: nothing in it was ever acknowledged, it goes; `headless`: the same for all that is
-   * known, it is put aside; `unreadable`: left alone, it may come back.
+   * `footer`: not read but for that; `scanned`; `unfinished`: nothing in it was ever acknowledged, it is put aside; `unreadable`: left alone, it
+   * may come back.
    */
-  readonly state: 'footer' | 'scanned' | 'unfinished' | 'headless' | 'unreadable';
+  readonly state: 'footer' | 'scanned' | 'unfinished' | 'unreadable';
   /** Behind the last batch that counts: cut off. Nothing in it was acknowledged. */
   readonly tornBytes: number;
   readonly damagedBytes: number;
@@ -68,7 +68,7 @@ export const recoverLog = async (
 };
 
 /**
- * Gives scanned files their footers, after their torn ends are cut, and removes what never became a file. What fails is done at the next start.
+ * Gives scanned files their footers, after their torn ends are cut, and puts aside what never became a file. What fails is done at the next start.
  */
 export const closeRecovered = async (
   files: LogFiles,
@@ -81,6 +81,7 @@ export const closeRecovered = async (
     try {
       await closeRecoveredFile(files, table, file);
     } catch (error) {
+      if (file.state === 'unfinished') table.leftovers.add(file.name);
       report(`the log file ${file.name} could not be closed`, error);
     }
   }
@@ -94,12 +95,15 @@ export const closeRecovered = async (
 };
 
 const closeRecoveredFile = async (files: LogFiles, table: SegmentTable, recovered: RecoveredFile): Promise<void> => {
-  const { name, state, lastBatchAt } = recovered;
+  const { name, size, lastBatchAt } = recovered;
   const file = table.files.get(numberOfFile(name) ?? 0);
   if (file) await closeFile(files, file, lastBatchAt);
-  else if (state === 'headless') await files.rename(name, `${name}.torn`);
-  else await files.unlink(name);
+  else if (size <= DATA_START) await files.unlink(name);
+  else await putAside(files, name);
 };
+
+/** Out of the way, for somebody to look at: it was not this process that wrote it. */
+export const putAside = (files: LogFiles, name: string): Promise<void> => files.rename(name, `${name}.torn`);
 
 /**
  * The last batch is written once more: if its sync failed before the process ended, the system holds its pages for clean, and they would be
@@ -144,24 +148,26 @@ const recoverFrom = async (handle: LogFile, recovery: Recovery, name: string): P
   const header = decodeFileHeader(await readAt(handle, 0, Math.min(size, DATA_START)));
   if (header) checkHeader(name, header, uid);
   claims.oldest = number;
-  claims.previous = header?.previous;
+  claims.previous = header?.number === number ? header.previous : undefined;
   const trailer = readTrailer(await readAt(handle, Math.max(0, size - TRAILER_SIZE), TRAILER_SIZE), size);
   const closed = trailer && (await readClosed(handle, table, number, trailer, size));
+  if (closed) closed.previous = claims.previous?.number;
   if (closed) return { ...nothing(name, size, 'footer'), ...damageOf(closed) };
   const origin = header ?? trailer;
   if (!origin) {
-    // The header is synced with the first batch.
-    if (size <= DATA_START) return { ...nothing(name, size, 'unfinished'), tornBytes: size };
-    if (oldest === Number.POSITIVE_INFINITY) return { ...nothing(name, size, 'headless'), tornBytes: size };
+    // The header is synced with the first batch, and the newest file may have had none yet.
+    if (size <= DATA_START || oldest === Number.POSITIVE_INFINITY)
+      return { ...nothing(name, size, 'unfinished'), tornBytes: size };
     const error = new LogFileError('both copies of its header are damaged', { step: 'read', code: 'EILSEQ' });
     return { ...nothing(name, size, 'unreadable'), damagedBytes: size, damagedRecords: 1, error };
   }
   const scanned = await scanFile({ file: handle, size, salt: origin.salt, durableSize });
   if (scanned.records.length === 0 && scanned.damage.length === 0) {
-    return { ...nothing(name, size, 'unfinished'), tornBytes: scanned.tornBytes };
+    return { ...nothing(name, size, 'unfinished'), tornBytes: size };
   }
   const file = new IndexedFile(number, origin.salt, origin.createdMs);
   file.size = scanned.end;
+  file.previous = claims.previous?.number;
   file.damage.push(...scanned.damage);
   table.files.set(number, file);
   addScanned(table, file, scanned);

@@ -125,6 +125,8 @@ export class IndexedFile {
   /** Bytes of records of live segments. */
   liveBytes = 0;
   liveSegments = 0;
+  /** Number of the file before it, of which its header says how much counts. */
+  previous: number | undefined = undefined;
   /** Readers at work: it must stay. */
   pins = 0;
 
@@ -142,6 +144,8 @@ export class IndexedFile {
 
 export class SegmentTable {
   readonly files = new Map<number, IndexedFile>();
+  /** Names of files that never became part of the log, and that the disk has not let go of yet. */
+  readonly leftovers = new Set<string>();
   readonly #writers: Writer[] = [];
   readonly #segments: Map<number, LogSegment>[] = [];
 

@@ -7,6 +7,7 @@ import type { HeadFile } from './head-file.ts';
 import { LogFileError, type LogFiles } from './log-files.ts';
 import type { LogReader } from './log-reader.ts';
 import { RECORD_HEADER_SIZE, RecordType } from './record-format.ts';
+import { putAside } from './recover-log.ts';
 import type { IndexedFile, LogSegment, Place, SegmentTable } from './segment-table.ts';
 import { isCompactable, isEndNeeded, isRemovable, type TidyRules } from './tidy-state.ts';
 
@@ -70,7 +71,21 @@ export class Tidier {
 
   /** Oldest first: with a file, what the ends in newer ones are needed for may go. */
   async #removeAll(): Promise<void> {
-    for (const file of this.#closedFiles()) if (isRemovable(file, this.#rules)) await this.#remove(file);
+    const { table } = this.#deps;
+    await this.#removeLeftovers();
+    for (const file of this.#closedFiles()) {
+      if (isRemovable(file, table.files.get(file.previous ?? 0), this.#rules)) await this.#remove(file);
+    }
+  }
+
+  /** First of all: it is the files around them that tell a restart that they do not count. */
+  async #removeLeftovers(): Promise<void> {
+    const { table, files } = this.#deps;
+    if (table.leftovers.size === 0) return;
+    const names = new Set(await files.list());
+    for (const name of table.leftovers) if (names.has(name)) await putAside(files, name);
+    await files.syncFolder();
+    table.leftovers.clear();
   }
 
   #closedFiles(): readonly IndexedFile[] {

@@ -14,9 +14,12 @@ export interface TidyRules {
 export const isEndNeeded = ({ file, segment, hasEnd }: Place, { keepsEnds }: TidyRules): boolean =>
   hasEnd && segment.isDead && (keepsEnds || segment.places.some((other) => other.file !== file && other.hasData));
 
-/** Nothing in it is needed, or all of it is elsewhere. */
-export const isRemovable = (file: IndexedFile, rules: TidyRules): boolean => {
-  if (file.pins > 0) return false;
+/**
+ * Nothing in it is needed, or all of it is elsewhere.
+ * @param previous the file before it, if that is still there: while it has no footer, only this one says how much of it counts
+ */
+export const isRemovable = (file: IndexedFile, previous: IndexedFile | undefined, rules: TidyRules): boolean => {
+  if (file.pins > 0 || (previous && previous.footerAt === undefined)) return false;
   return file.isCopied || (file.liveSegments === 0 && !file.places.some((place) => isEndNeeded(place, rules)));
 };
 
