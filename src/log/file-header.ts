@@ -36,7 +36,7 @@ export interface FileHeader {
   readonly createdMs: number;
   /** Of the data folder, 32 hex digits: the log of another disk is not taken for this one's. */
   readonly uid: string;
-  /** NO_FILE if it is the first; undefined if that is not known. */
+  /** Number 0 if there was none; undefined if that is not known. */
   readonly previous: PreviousFile | undefined;
 }
 
@@ -44,8 +44,6 @@ export interface PreviousFile {
   readonly number: number;
   readonly size: number;
 }
-
-export const NO_FILE: PreviousFile = { number: 0, size: 0 };
 
 /** @returns the first DATA_START bytes of the file */
 export const encodeFileHeader = (header: Omit<FileHeader, 'version'>): Uint8Array => {

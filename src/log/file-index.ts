@@ -1,4 +1,3 @@
-import type { TimeBounds } from './append-record.ts';
 import { paddedSize } from './record-format.ts';
 
 /** No record before this one. */
@@ -75,7 +74,5 @@ export interface Damage {
   /** At least so many were lost. */
   readonly records: number;
 }
-
-export type { TimeBounds };
 
 export const sizeInFile = ({ length }: IndexedRecord): number => paddedSize(length);

@@ -139,7 +139,10 @@ export class PowerLossFiles implements LogFiles {
     const power = this.#power;
     const alive = async <Result>(step: FileStep, work: () => Promise<Result>): Promise<Result> => {
       if (power !== this.#power) throw failure(step, 'EBADF');
-      return await work();
+      const result = await work();
+      // Nobody is there any more to hear that it went well.
+      if (power !== this.#power) throw failure(step, 'EBADF');
+      return result;
     };
     return {
       list: () => alive('list', () => this.list()),
@@ -178,7 +181,7 @@ export class PowerLossFiles implements LogFiles {
   }
 
   async open(name: string, mode: 'create' | 'write' | 'read'): Promise<LogFile> {
-    await this.#step(mode === 'create' ? 'write' : 'open', 'open');
+    await this.#alive('open', this.#step(mode === 'create' ? 'write' : 'open', 'open'));
     const known = this.#names.get(name);
     if (mode === 'create' && known) throw failure('open', 'EEXIST');
     if (mode !== 'create' && !known) throw failure('open', 'ENOENT');
@@ -188,7 +191,7 @@ export class PowerLossFiles implements LogFiles {
   }
 
   async rename(from: string, to: string): Promise<void> {
-    await this.#step('rename');
+    await this.#alive('rename', this.#step('rename'));
     const disk = this.#names.get(from);
     if (!disk) throw failure('rename', 'ENOENT');
     this.#names.set(to, disk);
@@ -196,12 +199,12 @@ export class PowerLossFiles implements LogFiles {
   }
 
   async unlink(name: string): Promise<void> {
-    await this.#step('unlink');
+    await this.#alive('unlink', this.#step('unlink'));
     if (!this.#names.delete(name)) throw failure('unlink', 'ENOENT');
   }
 
   async syncFolder(): Promise<void> {
-    await this.#sync();
+    await this.#alive('sync', this.#sync());
     this.#durableNames = new Map(this.#names);
   }
 
@@ -261,6 +264,13 @@ export class PowerLossFiles implements LogFiles {
         isOpen = false;
       },
     };
+  }
+
+  /** What follows in the same turn happens before any crash. */
+  async #alive(step: FileStep, work: Promise<void>): Promise<void> {
+    const power = this.#power;
+    await work;
+    if (power !== this.#power) throw failure(step, 'EBADF');
   }
 
   async #sync(disk?: Disk): Promise<void> {
