@@ -1,7 +1,7 @@
 /** What the log's thread does with files: synchronous calls, one after another. */
 import fs from 'node:fs';
 import path from 'node:path';
-import type { DiskSpace, FileStep } from './log-files.ts';
+import type { FileStep } from './log-files.ts';
 
 export type FileRequest =
   | { readonly type: 'open'; readonly name: string; readonly isNew: boolean }
@@ -17,11 +17,10 @@ export type FileRequest =
   | { readonly type: 'close'; readonly handle: number }
   | { readonly type: 'rename'; readonly from: string; readonly to: string }
   | { readonly type: 'unlink'; readonly name: string }
-  | { readonly type: 'sync-folder' }
-  | { readonly type: 'space' };
+  | { readonly type: 'sync-folder' };
 
 /** A number is a file's handle. */
-export type FileResult = number | DiskSpace | undefined;
+export type FileResult = number | undefined;
 
 /** Tells which part of a request failed. */
 export class StepError extends Error {
@@ -59,8 +58,6 @@ export const performFileRequest = (folder: string, request: FileRequest): FileRe
       return step('unlink', () => fs.unlinkSync(path.join(folder, request.name)));
     case 'sync-folder':
       return step('sync', () => syncFolder(folder));
-    case 'space':
-      return step('space', () => spaceOf(folder));
   }
 };
 
@@ -85,10 +82,4 @@ const syncFolder = (folder: string): void => {
   } finally {
     fs.closeSync(handle);
   }
-};
-
-const spaceOf = (folder: string): DiskSpace => {
-  const { bsize, blocks, bavail, bfree } = fs.statfsSync(folder);
-  // What is kept for root counts as used, or a full disk would never look full.
-  return { sizeBytes: bsize * (blocks - bfree + bavail), freeBytes: bsize * bavail };
 };
