@@ -10,6 +10,7 @@ import { addQueryCommand } from './cli/query-command.ts';
 import { addServeCommand } from './cli/serve-command.ts';
 import { addTailCommand } from './cli/tail-command.ts';
 import { processTerminal, type Terminal } from './cli/terminal.ts';
+import { addWalCommand } from './cli/wal-command.ts';
 
 /** package.json lies two folders up in a build (dist/src), one in a checkout. */
 const version = (): string => {
@@ -46,6 +47,7 @@ const buildProgram = (terminal: Terminal): Command => {
   addTailCommand(program, terminal);
   addLabelsCommand(program, terminal);
   addChunkCommand(program, terminal);
+  addWalCommand(program, terminal);
   addConfigCommand(program, terminal);
   inheritSettings(program);
   return program;

@@ -19,7 +19,18 @@ describe('ringlog', function () {
     it('explains itself', async () => {
       const { code, stdout } = await runCli(['--help']);
       expect(code).to.equal(0);
-      for (const word of ['serve', 'push', 'query', 'tail', 'labels', 'series', 'chunk', 'config', 'Exit codes']) {
+      for (const word of [
+        'serve',
+        'push',
+        'query',
+        'tail',
+        'labels',
+        'series',
+        'chunk',
+        'wal',
+        'config',
+        'Exit codes',
+      ]) {
         expect(stdout).to.include(word);
       }
     });

@@ -1,0 +1,246 @@
+/**
+ * Group commit: records are copied into one half of a double buffer while the other is on its way to the disk.
+ *
+ *   add ──► open half ──(nothing in flight)──► closed ──► write + sync ──► its promise settles, its records enter the table
+ *            └ full: wait in line, with a deadline
+ */
+import type { Clock } from '../protocol/clock.ts';
+import { RefusedError } from '../protocol/refusal.ts';
+import type { AppendPlan } from './append-record.ts';
+import { BatchBuffer, type BatchRecord, type PlainRecord, sizeInBatch } from './batch-buffer.ts';
+import { noRoom, notWritten, segmentClosed } from './commit-state.ts';
+import type { HeadFile } from './head-file.ts';
+import { paddedSize, RecordType } from './record-format.ts';
+import type { LogSegment, SegmentTable } from './segment-table.ts';
+
+export interface GroupCommitOptions {
+  readonly salt: number;
+  /** Bytes of each half. */
+  readonly batchSizeMax: number;
+  /** Records that may wait for room in the halves. */
+  readonly waitingMax: number;
+  readonly roomWaitMsMax: number;
+  /** How long one may wait for a batch to be durable. Past it nobody knows what became of it. */
+  readonly commitWaitMsMax: number;
+}
+
+export interface CommitFigures {
+  readonly commits: number;
+  readonly committedBytes: number;
+  readonly failures: number;
+  readonly waiting: number;
+}
+
+/** What goes into the log of one segment. */
+export type LogRecord = { readonly plan: AppendPlan } | PlainRecord;
+
+interface Half {
+  readonly buffer: BatchBuffer;
+  settlement: Settlement;
+}
+
+/** A batch's one promise. */
+interface Settlement {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Waiting {
+  readonly segment: LogSegment;
+  readonly record: LogRecord;
+  readonly resolve: (committed: Promise<void>) => void;
+  readonly reject: (error: Error) => void;
+  readonly cancelDeadline: () => void;
+}
+
+export class GroupCommit {
+  readonly #clock: Clock;
+  readonly #head: HeadFile;
+  readonly #table: SegmentTable;
+  readonly #options: GroupCommitOptions;
+  readonly #waiting = new Set<Waiting>();
+  #open: Half;
+  /** The half that is not open; undefined while it is being written. */
+  #spare: Half | undefined;
+  #running: Promise<void> | undefined;
+  #sequence = 0;
+  #commits = 0;
+  #committedBytes = 0;
+  #failures = 0;
+
+  constructor(
+    deps: { readonly clock: Clock; readonly head: HeadFile; readonly table: SegmentTable },
+    options: GroupCommitOptions,
+  ) {
+    this.#clock = deps.clock;
+    this.#head = deps.head;
+    this.#table = deps.table;
+    this.#options = options;
+    this.#open = { buffer: new BatchBuffer(options.batchSizeMax, options.salt), settlement: newSettlement() };
+    this.#spare = { buffer: new BatchBuffer(options.batchSizeMax, options.salt), settlement: newSettlement() };
+  }
+
+  get figures(): CommitFigures {
+    return {
+      commits: this.#commits,
+      committedBytes: this.#committedBytes,
+      failures: this.#failures,
+      waiting: this.#waiting.size,
+    };
+  }
+
+  /**
+   * Resolves once the record is durable; all records of a batch get the same promise. What the record borrows is copied before this returns if
+   * there is room, else before it settles.
+   * @throws RefusedError OVERLOADED if there is no room in time; STORAGE_UNAVAILABLE if it could not be written; DEADLINE_EXCEEDED if nobody knows
+   */
+  add(segment: LogSegment, record: LogRecord): Promise<void> {
+    if (this.#waiting.size === 0 && this.#hasRoom(segment, record)) return this.#put(segment, record);
+    return this.#wait(segment, record);
+  }
+
+  /** Resolves when everything added so far has settled. */
+  async drain(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  #hasRoom(segment: LogSegment, record: LogRecord): boolean {
+    return this.#open.buffer.hasRoom(sizeOf(segment, record), segment.writer);
+  }
+
+  #put(segment: LogSegment, record: LogRecord): Promise<void> {
+    const { buffer, settlement } = this.#open;
+    if (buffer.isEmpty) this.#startDeadline(settlement);
+    if ('plan' in record) {
+      const { plan } = record;
+      if (needsOpen(segment)) buffer.add(segment, openRecord(segment));
+      buffer.append(segment, segment.accepted, plan);
+      segment.accepted += plan.range.end - plan.range.first;
+    } else {
+      buffer.add(segment, record);
+    }
+    // A turn later, so that all streams of a push get into one batch.
+    this.#running ??= new Promise((resolve) => setImmediate(resolve)).then(() => this.#run());
+    return settlement.promise;
+  }
+
+  #startDeadline({ promise, reject }: Settlement): void {
+    const { commitWaitMsMax } = this.#options;
+    const text = `the log was not written within ${commitWaitMsMax} ms`;
+    const expire = (): void => reject(new RefusedError({ code: 'DEADLINE_EXCEEDED', text }));
+    const cancel = this.#clock.after(commitWaitMsMax, expire);
+    promise.then(cancel, cancel);
+  }
+
+  #wait(segment: LogSegment, record: LogRecord): Promise<void> {
+    const { roomWaitMsMax, waitingMax } = this.#options;
+    if (this.#waiting.size >= waitingMax) return Promise.reject(new RefusedError(noRoom('too much waits for the log')));
+    const committed = new Promise<void>((resolve, reject) => {
+      const expire = (): void => {
+        this.#waiting.delete(waiting);
+        reject(new RefusedError(noRoom('the disk of the log is too slow')));
+      };
+      const cancelDeadline = this.#clock.after(roomWaitMsMax, expire);
+      const waiting: Waiting = { segment, record, resolve, reject, cancelDeadline };
+      this.#waiting.add(waiting);
+    });
+    committed.catch(ignore);
+    return committed;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#open.buffer.isEmpty) {
+      await this.#commit();
+      await this.#head.closeFull();
+    }
+    this.#running = undefined;
+  }
+
+  async #commit(): Promise<void> {
+    const half = this.#open;
+    const { bytes, start } = half.buffer.close(this.#sequence);
+    this.#sequence += 1;
+    this.#open = this.#spare as Half;
+    this.#spare = undefined;
+    try {
+      const { file, offset } = await this.#head.write(bytes);
+      for (const record of half.buffer.records) {
+        const { segment, bounds, at } = record;
+        this.#table.add(file, segment, { ...record, offset: offset + at - start }, bounds);
+      }
+      this.#commits += 1;
+      this.#committedBytes += bytes.length;
+      half.settlement.resolve();
+    } catch (error) {
+      this.#failures += 1;
+      this.#refuseAll(half, new RefusedError(notWritten(error as Error), { cause: error }));
+    }
+    renew(half);
+    this.#spare = half;
+    this.#letIn();
+  }
+
+  /** Those that came meanwhile too: they may be about the same segments, and the disk is the same. */
+  #refuseAll(half: Half, error: RefusedError): void {
+    const open = this.#open;
+    for (const { buffer, settlement } of [half, open]) {
+      for (const { segment } of buffer.records.filter(isAppend)) segment.isRefused = true;
+      settlement.reject(error);
+    }
+    renew(open);
+    for (const waiting of this.#waiting) {
+      waiting.cancelDeadline();
+      waiting.reject(error);
+    }
+    this.#waiting.clear();
+  }
+
+  #letIn(): void {
+    for (const waiting of this.#waiting) {
+      const { segment, record } = waiting;
+      if (!this.#hasRoom(segment, record)) return;
+      this.#waiting.delete(waiting);
+      waiting.cancelDeadline();
+      if ('plan' in record && segment.isRefused) waiting.reject(new RefusedError(segmentClosed()));
+      else waiting.resolve(this.#put(segment, record));
+    }
+  }
+}
+
+const isAppend = ({ type }: BatchRecord): boolean => type === RecordType.APPEND || type === RecordType.OPEN;
+
+/** The first entries of a segment bring its OPEN record along. */
+const needsOpen = (segment: LogSegment): boolean => segment.accepted === 0 && segment.open !== undefined;
+
+const openRecord = ({ open }: LogSegment): PlainRecord => ({
+  type: RecordType.OPEN,
+  payload: open ?? new Uint8Array(0),
+  first: 0,
+  count: 0,
+});
+
+const sizeOf = (segment: LogSegment, record: LogRecord): number => {
+  if (!('plan' in record)) return sizeInBatch(record.payload.length);
+  const open = needsOpen(segment) ? sizeInBatch(segment.open?.length ?? 0) : 0;
+  return open + paddedSize(record.plan.length);
+};
+
+/** Whoever does not wait for an answer must not end the process by it. */
+const ignore = (): void => undefined;
+
+const newSettlement = (): Settlement => {
+  let resolve = (): void => undefined;
+  let reject = (_error: Error): void => undefined;
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  promise.catch(ignore);
+  return { promise, resolve, reject };
+};
+
+const renew = (half: Half): void => {
+  half.buffer.clear();
+  half.settlement = newSettlement();
+};

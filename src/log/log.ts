@@ -1,0 +1,297 @@
+/**
+ * The write-ahead log of a node: what is acknowledged is here until it is in the chunk store. docs/decisions/0002-the-log.md says how and
+ * why, docs/log-format.md what the files look like.
+ */
+import type { SegmentId } from '../chunk/memory-format.ts';
+import type { Clock } from '../protocol/clock.ts';
+import type { EntryRange } from '../protocol/entry-columns.ts';
+import { RefusedError } from '../protocol/refusal.ts';
+import { type AppendRun, planAppend } from './append-record.ts';
+import { diskFull, segmentClosed } from './commit-state.ts';
+import { SpaceWatch } from './disk-space.ts';
+import { numberOfFile, type PreviousFile } from './file-header.ts';
+import { type CommitFigures, GroupCommit } from './group-commit.ts';
+import { HeadFile } from './head-file.ts';
+import type { LogFiles } from './log-files.ts';
+import { type Gap, LogReader, missingEntries } from './log-reader.ts';
+import { isLittleEndian, RecordType } from './record-format.ts';
+import { closeRecovered, type RecoveredFile, recoverLog } from './recover-log.ts';
+import { type LogSegment, SegmentTable } from './segment-table.ts';
+import { splitRange } from './split-range.ts';
+import { encodeOpen, isNodeIdShort, type SegmentHeader } from './state-records.ts';
+import { Tidier } from './tidier.ts';
+
+export interface LogOptions {
+  /** Of the data folder: 32 hex digits. */
+  readonly uid: string;
+  /** Of this process. */
+  readonly incarnation: number;
+  readonly fileSizeMax: number;
+  /** Bytes of each half of the double buffer. */
+  readonly batchSizeMax: number;
+  readonly waitingMax: number;
+  readonly roomWaitMsMax: number;
+  readonly commitWaitMsMax: number;
+  /** `fsync`: acknowledged entries survive power loss; `os`: the end of the process. */
+  readonly sync: 'fsync' | 'os';
+  /** In [0, 1]: over it entries are refused, so that flushes can still be recorded. */
+  readonly diskUsedMax: number;
+  readonly spaceCheckMs: number;
+  readonly compactAgeMs: number;
+  readonly compactLiveShareMax: number;
+  readonly tidyPeriodMs: number;
+}
+
+/** All but the names; see there for units. Chosen; the sizes after `npm run bench -- micro log`. */
+export const DEFAULT_LOG_OPTIONS: Omit<LogOptions, 'uid' | 'incarnation'> = {
+  fileSizeMax: 64 << 20,
+  batchSizeMax: 8 << 20,
+  waitingMax: 10_000,
+  roomWaitMsMax: 5000,
+  commitWaitMsMax: 15_000,
+  sync: 'fsync',
+  diskUsedMax: 0.9,
+  spaceCheckMs: 1000,
+  compactAgeMs: 30 * 60_000,
+  compactLiveShareMax: 0.25,
+  tidyPeriodMs: 10_000,
+};
+
+export interface LogDeps {
+  readonly files: LogFiles;
+  readonly clock: Clock;
+  /** In [0, 1). */
+  readonly chance: () => number;
+  readonly report: (problem: string, error: unknown) => void;
+}
+
+/** What was found at the start. */
+export interface LogRecovery {
+  readonly files: readonly RecoveredFile[];
+  readonly segments: number;
+  readonly tornBytes: number;
+  readonly damagedBytes: number;
+  /** At least so many. */
+  readonly damagedRecords: number;
+  /** Segments that lack entries, and how many entries. */
+  readonly damagedSegments: number;
+  readonly missingEntries: number;
+  /** Segments whose labels are lost. */
+  readonly namelessSegments: number;
+}
+
+export interface LogFigures extends CommitFigures {
+  readonly files: number;
+  readonly bytes: number;
+  readonly liveBytes: number;
+  readonly removedFiles: number;
+  readonly compactedFiles: number;
+  readonly isDiskFull: boolean;
+}
+
+interface LogParts extends LogDeps {
+  readonly table: SegmentTable;
+  readonly head: HeadFile;
+  readonly commit: GroupCommit;
+  readonly reader: LogReader;
+  readonly space: SpaceWatch;
+  readonly tidier: Tidier;
+  readonly recovery: LogRecovery;
+  readonly options: LogOptions;
+}
+
+/**
+ * Opens the log of a folder: reads footers, scans what has none, closes what a crash left open. Entries can be appended at once; what was found is
+ * in `recovery` and `segments()`.
+ * @throws RefusedError STORAGE_UNAVAILABLE if it is another disk's or a newer version's log; LogFileError if the folder cannot be read
+ */
+export const openLog = async (deps: LogDeps, options: LogOptions): Promise<Log> => {
+  if (!isLittleEndian()) throw unusable('the log needs a little-endian machine');
+  const { files, clock, chance, report } = deps;
+  const { uid, incarnation, fileSizeMax, sync } = options;
+  const table = new SegmentTable();
+  const recovered = await recoverLog(files, table, uid);
+  await closeRecovered(files, table, recovered, report);
+  const salt = Math.floor(chance() * 2 ** 32);
+  const firstNumber = 1 + recovered.reduce((max, { name }) => Math.max(max, numberOfFile(name) ?? 0), 0);
+  const previous = newestOf(table, recovered);
+  const head = new HeadFile(
+    { files, table, clock, report },
+    { uid, incarnation, salt, fileSizeMax, isSynced: sync === 'fsync', firstNumber, previous },
+  );
+  const commit = new GroupCommit({ clock, head, table }, { ...options, salt });
+  const reader = new LogReader(files);
+  const space = new SpaceWatch(files, clock, options.diskUsedMax, options.spaceCheckMs);
+  const keepsEnds = recovered.some(({ state }) => state === 'unreadable');
+  const tidier = new Tidier(
+    { files, table, head, commit, reader, report, nowMs: () => clock.nowMs() },
+    { ...options, keepsEnds },
+  );
+  await space.look();
+  return new Log({ ...deps, table, head, commit, reader, space, tidier, options, recovery: summary(table, recovered) });
+};
+
+export class Log {
+  readonly #parts: LogParts;
+  #cancelTidy: () => void;
+  #isClosed = false;
+
+  constructor(parts: LogParts) {
+    this.#parts = parts;
+    this.#cancelTidy = this.#tidyLater();
+  }
+
+  get recovery(): LogRecovery {
+    return this.#parts.recovery;
+  }
+
+  get figures(): LogFigures {
+    const { table, commit, tidier, space } = this.#parts;
+    const files = [...table.files.values()];
+    return {
+      ...commit.figures,
+      ...tidier.figures,
+      files: files.length,
+      bytes: files.reduce((sum, { size }) => sum + size, 0),
+      liveBytes: files.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
+      isDiskFull: space.isFull,
+    };
+  }
+
+  /** Unflushed segments that are durable, at least in part. */
+  *segments(): Iterable<LogSegment> {
+    for (const segment of this.#parts.table.segments()) if (segment.isLive) yield segment;
+  }
+
+  /** undefined if the log has nothing of it. */
+  find(id: SegmentId): LogSegment | undefined {
+    return this.#parts.table.find(id);
+  }
+
+  /** A new segment. Nothing is written before its first entries are. `id` was never used before. */
+  open(id: SegmentId, header: SegmentHeader): LogSegment {
+    if (!isNodeIdShort(id.nodeId)) throw unusable(`the node id ${id.nodeId} is longer than 255 bytes`);
+    const { table } = this.#parts;
+    const segment = table.segment(table.writer(id.nodeId, id.incarnation), id.counter);
+    segment.open = encodeOpen(header);
+    return segment;
+  }
+
+  /**
+   * Resolves once the entries are durable. They are borrowed until then, but copied before this returns when there is room. All that end up in a batch
+   * share one promise.
+   * @throws RefusedError OVERLOADED: too much waits, or the disk is nearly full; nothing of the range was taken, unless it is larger than
+   *   a quarter of a batch. STORAGE_UNAVAILABLE: not written; if `segment.isRefused`, go on in another segment. DEADLINE_EXCEEDED: it may
+   *   become durable yet. TOO_LARGE: an entry is larger than a batch
+   */
+  append(segment: LogSegment, range: EntryRange): Promise<void> {
+    if (segment.isRefused) return Promise.reject(new RefusedError(segmentClosed()));
+    const { space, commit, options } = this.#parts;
+    if (space.isFull) return Promise.reject(new RefusedError(diskFull()));
+    const plan = planAppend(range);
+    if (plan.length <= options.batchSizeMax >> 2) return commit.add(segment, { plan });
+    const openSize = segment.open?.length ?? 0;
+    const parts = splitRange(plan, options.batchSizeMax >> 2, options.batchSizeMax - openSize - LARGEST_SPARE);
+    if (!parts) return Promise.reject(tooLarge());
+    const committed = parts.map((part) => commit.add(segment, { plan: part }));
+    return Promise.all(committed).then(() => undefined);
+  }
+
+  /** It will have `finalCount` entries and no more. */
+  seal(segment: LogSegment, finalCount: number): Promise<void> {
+    return this.#end(segment, RecordType.SEAL, finalCount, 0);
+  }
+
+  /** Its first `count` entries are in a committed chunk; all there will ever be if `isComplete`. The space is freed in time. */
+  flushed(segment: LogSegment, count: number, isComplete: boolean): Promise<void> {
+    return this.#end(segment, RecordType.FLUSHED, count, isComplete ? 1 : 0);
+  }
+
+  /** Nobody needs it any more, flushed or not. */
+  drop(segment: LogSegment): Promise<void> {
+    return this.#end(segment, RecordType.DROP, 0, 0);
+  }
+
+  /** See LogReader.read. */
+  read(segment: LogSegment, onGap: (gap: Gap) => void): AsyncGenerator<AppendRun> {
+    return this.#parts.reader.read(segment, onGap);
+  }
+
+  /** Frees what can be freed, now instead of at the next period. */
+  async tidy(): Promise<void> {
+    await this.#parts.tidier.tidy();
+  }
+
+  /** Waits for what was added, ends the head with a footer. Nothing may be added any more. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#cancelTidy();
+    const { tidier, commit, head, reader, files } = this.#parts;
+    await tidier.settled();
+    await commit.drain();
+    await head.close();
+    await reader.close();
+    await files.close();
+  }
+
+  #end(segment: LogSegment, type: number, first: number, count: number): Promise<void> {
+    // Of what never got into the log there is nothing to say.
+    if (segment.accepted === 0) {
+      this.#parts.table.forgetUnwritten(segment);
+      return Promise.resolve();
+    }
+    const payload = new Uint8Array(Uint32Array.of(first, count).buffer);
+    return this.#parts.commit.add(segment, { type, payload, first, count });
+  }
+
+  #tidyLater(): () => void {
+    const { clock, tidier, options } = this.#parts;
+    return clock.after(options.tidyPeriodMs, () => {
+      void tidier.tidy().then(() => {
+        if (!this.#isClosed) this.#cancelTidy = this.#tidyLater();
+      });
+    });
+  }
+}
+
+/** Nothing is said of what comes before if a file of it cannot be read: what the next one does not name is taken for unfinished. */
+const newestOf = ({ files }: SegmentTable, recovered: readonly RecoveredFile[]): PreviousFile | undefined => {
+  const newest = files.get(Math.max(0, ...files.keys()));
+  const number = newest?.number ?? 0;
+  const isKnown = recovered.every(({ state, name }) => state !== 'unreadable' || (numberOfFile(name) ?? 0) < number);
+  return isKnown ? { number, size: newest?.end ?? 0 } : undefined;
+};
+
+/** Headers and padding of an OPEN and an APPEND record. */
+const LARGEST_SPARE = 128;
+
+const unusable = (text: string): RefusedError => new RefusedError({ code: 'STORAGE_UNAVAILABLE', text });
+
+const tooLarge = (): RefusedError =>
+  new RefusedError({ code: 'TOO_LARGE', text: 'an entry is larger than the log takes in one piece' });
+
+const summary = (table: SegmentTable, files: readonly RecoveredFile[]): LogRecovery => {
+  let segments = 0;
+  let damagedSegments = 0;
+  let missing = 0;
+  let namelessSegments = 0;
+  for (const segment of table.segments()) {
+    if (!segment.isLive) continue;
+    segments += 1;
+    if (!segment.open) namelessSegments += 1;
+    const lost = missingEntries(segment);
+    missing += lost;
+    if (lost > 0) damagedSegments += 1;
+  }
+  const sum = (of: (file: RecoveredFile) => number): number => files.reduce((total, file) => total + of(file), 0);
+  return {
+    files,
+    segments,
+    tornBytes: sum(({ tornBytes }) => tornBytes),
+    damagedBytes: sum(({ damagedBytes }) => damagedBytes),
+    damagedRecords: sum(({ damagedRecords }) => damagedRecords),
+    damagedSegments,
+    missingEntries: missing,
+    namelessSegments,
+  };
+};

@@ -1,0 +1,204 @@
+/** The log's folder on this machine. Writes go to a thread of their own, reads through libuv's pool: neither waits for the other. */
+import fs, { type FileHandle } from 'node:fs/promises';
+import path from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { type DiskSpace, type FileStep, type LogFile, LogFileError, type LogFiles } from './log-files.ts';
+import type { ThreadAnswer, ThreadQuestion } from './log-thread.ts';
+import type { FileRequest, FileResult } from './node-file-steps.ts';
+
+interface Asked {
+  readonly step: FileStep;
+  readonly resolve: (result: FileResult) => void;
+  readonly reject: (error: LogFileError) => void;
+}
+
+/**
+ * The folder must be there. The thread starts with the first write; should it crash, what it had is refused and the next request gets a new
+ * one. Requests are few: one commit, and what tidies up.
+ */
+export class NodeLogFiles implements LogFiles {
+  readonly #folder: string;
+  readonly #asked = new Map<number, Asked>();
+  #worker: Worker | undefined;
+  #nextId = 1;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  async list(): Promise<readonly string[]> {
+    return await failing('list', fs.readdir(this.#folder));
+  }
+
+  async open(name: string, mode: 'create' | 'write' | 'read'): Promise<LogFile> {
+    if (mode === 'read') return new ReadFile(await failing('open', fs.open(path.join(this.#folder, name), 'r')));
+    const handle = (await this.ask('open', { type: 'open', name, isNew: mode === 'create' })) as number;
+    return new WrittenFile(this, handle, () => this.open(name, 'read'));
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await this.ask('rename', { type: 'rename', from, to });
+  }
+
+  async unlink(name: string): Promise<void> {
+    await this.ask('unlink', { type: 'unlink', name });
+  }
+
+  async syncFolder(): Promise<void> {
+    await this.ask('sync', { type: 'sync-folder' });
+  }
+
+  async space(): Promise<DiskSpace> {
+    const { bsize, blocks, bavail, bfree } = await failing('space', fs.statfs(this.#folder));
+    // What is kept for root counts as used, or a full disk would never look full.
+    return { sizeBytes: bsize * (blocks - bfree + bavail), freeBytes: bsize * bavail };
+  }
+
+  async close(): Promise<void> {
+    await this.#worker?.terminate();
+  }
+
+  /** Has the thread do it. `step`: what failed if the thread itself does. */
+  ask(step: FileStep, request: FileRequest): Promise<FileResult> {
+    return new Promise((resolve, reject) => {
+      this.#worker ??= this.#spawn();
+      // An idle thread keeps no process alive, a busy one does.
+      this.#worker.ref();
+      const id = this.#nextId;
+      this.#nextId += 1;
+      this.#asked.set(id, { step, resolve, reject });
+      this.#worker.postMessage({ id, request } satisfies ThreadQuestion);
+    });
+  }
+
+  #spawn(): Worker {
+    const worker = new Worker(threadEntry(), { workerData: this.#folder });
+    const end = (why: unknown): void => {
+      if (this.#worker !== worker) return;
+      this.#worker = undefined;
+      const text = `the thread of the log ended: ${why instanceof Error ? why.message : `exit code ${why}`}`;
+      for (const { step, reject } of this.#asked.values())
+        reject(new LogFileError(text, { step, code: 'EIO', cause: why }));
+      this.#asked.clear();
+    };
+    worker.on('message', (answer: ThreadAnswer) => this.#settle(worker, answer));
+    worker.on('error', end);
+    worker.on('exit', end);
+    return worker;
+  }
+
+  #settle(worker: Worker, answer: ThreadAnswer): void {
+    const asked = this.#asked.get(answer.id);
+    this.#asked.delete(answer.id);
+    if (this.#asked.size === 0) worker.unref();
+    if (answer.ok) asked?.resolve(answer.result);
+    else asked?.reject(new LogFileError(answer.message, answer));
+  }
+}
+
+class WrittenFile implements LogFile {
+  readonly #files: NodeLogFiles;
+  readonly #handle: number;
+  readonly #openToRead: () => Promise<LogFile>;
+  #reader: Promise<LogFile> | undefined;
+
+  constructor(files: NodeLogFiles, handle: number, openToRead: () => Promise<LogFile>) {
+    this.#files = files;
+    this.#handle = handle;
+    this.#openToRead = openToRead;
+  }
+
+  async size(): Promise<number> {
+    return await (await this.#read()).size();
+  }
+
+  async read(offset: number, into: Uint8Array): Promise<number> {
+    return await (await this.#read()).read(offset, into);
+  }
+
+  async write(offset: number, bytes: Uint8Array, isSynced: boolean): Promise<void> {
+    await this.#files.ask('write', { type: 'write', handle: this.#handle, offset, bytes, isSynced });
+  }
+
+  async datasync(): Promise<void> {
+    await this.#files.ask('sync', { type: 'datasync', handle: this.#handle });
+  }
+
+  async truncate(size: number): Promise<void> {
+    await this.#files.ask('truncate', { type: 'truncate', handle: this.#handle, size });
+  }
+
+  async close(): Promise<void> {
+    const reader = this.#reader;
+    this.#reader = undefined;
+    await (await reader)?.close();
+    await this.#files.ask('close', { type: 'close', handle: this.#handle });
+  }
+
+  #read(): Promise<LogFile> {
+    this.#reader ??= this.#openToRead();
+    return this.#reader;
+  }
+}
+
+class ReadFile implements LogFile {
+  readonly #handle: FileHandle;
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  async size(): Promise<number> {
+    const { size } = await failing('read', this.#handle.stat());
+    return size;
+  }
+
+  async read(offset: number, into: Uint8Array): Promise<number> {
+    let read = 0;
+    while (read < into.length) {
+      const { bytesRead } = await failing('read', this.#handle.read(into, read, into.length - read, offset + read));
+      if (bytesRead === 0) break;
+      read += bytesRead;
+    }
+    return read;
+  }
+
+  async write(): Promise<void> {
+    throw readOnly('write');
+  }
+
+  async datasync(): Promise<void> {
+    throw readOnly('sync');
+  }
+
+  async truncate(): Promise<void> {
+    throw readOnly('truncate');
+  }
+
+  async close(): Promise<void> {
+    await failing('close', this.#handle.close());
+  }
+}
+
+const readOnly = (step: FileStep): LogFileError =>
+  new LogFileError('the file is open to be read only', { step, code: 'EBADF' });
+
+const failing = async <Result>(step: FileStep, work: Promise<Result>): Promise<Result> => {
+  try {
+    return await work;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new LogFileError(message, { step, code: code ?? 'EIO', cause: error });
+  }
+};
+
+/** As in storage/file-commit-queue.ts: a thread does not inherit tsx from the one that starts it. */
+const threadEntry = (): URL => {
+  if (!import.meta.url.endsWith('.ts')) return new URL('./log-thread.js', import.meta.url);
+  const source = new URL('./log-thread.ts', import.meta.url);
+  const bootstrap = `import { createRequire } from 'node:module';
+    const require = createRequire('${source}');
+    require('tsx/cjs/api').register();
+    require(decodeURIComponent('${source.pathname}'));`;
+  return new URL(`data:text/javascript,${encodeURIComponent(bootstrap)}`);
+};

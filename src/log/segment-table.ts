@@ -1,0 +1,272 @@
+/**
+ * What the log holds: writers → segments → places (a segment in a file) → records. Kept by what is durable only. No I/O.
+ *
+ *   segment:  live ──FLUSHED(complete), or all its entries; DROP──▶ dead        a file whose segments are all dead can go
+ */
+import type { SegmentId } from '../chunk/memory-format.ts';
+import { int64 } from '../chunk/varint.ts';
+import { type TimeBounds, widenBy } from './append-record.ts';
+import { type Damage, FileIndex, type IndexedRecord, NO_RECORD, sizeInFile } from './file-index.ts';
+import { RecordType } from './record-format.ts';
+import { decodeOpen, type SegmentHeader, type Writer } from './state-records.ts';
+
+/** A segment's records in one file. */
+export interface Place {
+  readonly file: IndexedFile;
+  readonly segment: LogSegment;
+  /** The newest of them; the index chains the others. */
+  last: number;
+  /** Bytes of its records. */
+  bytes: number;
+  /** Of APPEND records. */
+  entries: number;
+  bounds: TimeBounds | undefined;
+  /** It has what a restart would take for an unflushed segment. */
+  hasData: boolean;
+  /** It says that the segment is dead. */
+  hasEnd: boolean;
+}
+
+/** One segment as the log knows it: what a restart would find. */
+export class LogSegment {
+  readonly id: SegmentId;
+  readonly writer: Writer;
+  readonly places: Place[] = [];
+  /** Entries that are durable, or lost to damage: one more than the highest index. */
+  count = 0;
+  /** Of a SEAL record: it will have no more than so many. */
+  finalCount: number | undefined = undefined;
+  /** Of a FLUSHED record. */
+  flushed: { readonly count: number; readonly isComplete: boolean } | undefined = undefined;
+  isDropped = false;
+  /** Entries handed to the log, whether durable yet or not: the index of the next one. */
+  accepted = 0;
+  /** Entries of it were refused: it takes no more, so that the log has a prefix of it. */
+  isRefused = false;
+  #open: Uint8Array | undefined = undefined;
+  #header: SegmentHeader | undefined = undefined;
+
+  constructor(id: SegmentId, writer: Writer) {
+    this.id = id;
+    this.writer = writer;
+  }
+
+  /** Tenant, labels and so on; undefined if its OPEN record is lost. */
+  get header(): SegmentHeader | undefined {
+    if (this.#open) this.#header ??= decodeOpen(this.#open);
+    return this.#header;
+  }
+
+  /** Payload of its OPEN record. */
+  get open(): Uint8Array | undefined {
+    return this.#open;
+  }
+
+  set open(payload: Uint8Array | undefined) {
+    this.#open = payload;
+  }
+
+  get isDead(): boolean {
+    return (
+      this.isDropped || (this.flushed !== undefined && (this.flushed.isComplete || this.flushed.count >= this.count))
+    );
+  }
+
+  /** It has entries that are nowhere else. */
+  get isLive(): boolean {
+    return this.count > 0 && !this.isDead;
+  }
+
+  /** Bytes in the log, all files. */
+  get bytes(): number {
+    return this.places.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Bounds in ns; undefined while it has no entry. */
+  get minTime(): bigint | undefined {
+    const bounds = this.#bounds();
+    return bounds && int64(bounds.minLow, bounds.minHigh);
+  }
+
+  get maxTime(): bigint | undefined {
+    const bounds = this.#bounds();
+    return bounds && int64(bounds.maxLow, bounds.maxHigh);
+  }
+
+  #bounds(): TimeBounds | undefined {
+    let all: TimeBounds | undefined;
+    for (const { bounds } of this.places) {
+      if (!bounds) continue;
+      if (all) widenBy(all, bounds);
+      else all = { ...bounds };
+    }
+    return all;
+  }
+}
+
+/** A file of the log, and what lies in it. */
+export class IndexedFile {
+  readonly number: number;
+  readonly salt: number;
+  readonly createdMs: number;
+  readonly index = new FileIndex();
+  readonly places: Place[] = [];
+  readonly damage: Damage[] = [];
+  /** Bytes whose content is known to be durable. */
+  size = 0;
+  /** Where its footer begins, once it has one. */
+  footerAt: number | undefined = undefined;
+  /** Whatever of it is needed is durable in a newer file too. */
+  isCopied = false;
+  /** A record could not be read when it was to be copied: it stays until its segments are dead. */
+  isUnreadable = false;
+  /** It is being removed: nobody may begin to read it. */
+  isLeaving = false;
+  /** Bytes of records of live segments. */
+  liveBytes = 0;
+  liveSegments = 0;
+  /** Number of the file before it, of which its header says how much counts. */
+  previous: number | undefined = undefined;
+  /** Readers at work: it must stay. */
+  pins = 0;
+
+  /** Where its batches end. */
+  get end(): number {
+    return this.footerAt ?? this.size;
+  }
+
+  constructor(number: number, salt: number, createdMs: number) {
+    this.number = number;
+    this.salt = salt;
+    this.createdMs = createdMs;
+  }
+}
+
+export class SegmentTable {
+  readonly files = new Map<number, IndexedFile>();
+  /** Names of files that never became part of the log, and that the disk has not let go of yet. */
+  readonly leftovers = new Set<string>();
+  readonly #writers: Writer[] = [];
+  readonly #segments: Map<number, LogSegment>[] = [];
+
+  /** The writer with this name: its number is good for this process. */
+  writer(nodeId: string, incarnation: number): Writer {
+    const known = this.#writers.find((one) => one.incarnation === incarnation && one.nodeId === nodeId);
+    if (known) return known;
+    const writer = { number: this.#writers.length, nodeId, incarnation };
+    this.#writers.push(writer);
+    this.#segments.push(new Map());
+    return writer;
+  }
+
+  /** The segment, new if it is not known. */
+  segment(writer: Writer, counter: number): LogSegment {
+    const ofWriter = this.#segments[writer.number] as Map<number, LogSegment>;
+    const known = ofWriter.get(counter);
+    if (known) return known;
+    const { nodeId, incarnation } = writer;
+    const segment = new LogSegment({ nodeId, incarnation, counter }, writer);
+    ofWriter.set(counter, segment);
+    return segment;
+  }
+
+  find({ nodeId, incarnation, counter }: SegmentId): LogSegment | undefined {
+    const writer = this.#writers.find((one) => one.incarnation === incarnation && one.nodeId === nodeId);
+    return writer && this.#segments[writer.number]?.get(counter);
+  }
+
+  /** A segment of which nothing became durable. */
+  forgetUnwritten(segment: LogSegment): void {
+    if (segment.places.length === 0) this.#segments[segment.writer.number]?.delete(segment.id.counter);
+  }
+
+  /** All that have records, the dead too. */
+  *segments(): Iterable<LogSegment> {
+    for (const ofWriter of this.#segments) yield* ofWriter.values();
+  }
+
+  /** A record is durable in `file`. The same one may come again, from another file. */
+  add(file: IndexedFile, segment: LogSegment, record: IndexedRecord, bounds?: TimeBounds): void {
+    const wasLive = segment.isLive;
+    const place = placeIn(file, segment);
+    if (place.last === NO_RECORD && wasLive) file.liveSegments += 1;
+    place.last = file.index.add(record, place.last);
+    const size = sizeInFile(record);
+    place.bytes += size;
+    if (wasLive) file.liveBytes += size;
+    if (record.type === RecordType.APPEND) {
+      place.entries += record.count;
+      if (bounds && place.bounds) widenBy(place.bounds, bounds);
+      else if (bounds) place.bounds = { ...bounds };
+    }
+    const isEnd = record.type === RecordType.FLUSHED || record.type === RecordType.DROP;
+    if (isEnd) place.hasEnd = true;
+    else place.hasData = true;
+    apply(segment, record);
+    noteLiveness(segment, wasLive);
+  }
+
+  /** Its file is gone. */
+  forgetFile(file: IndexedFile): void {
+    this.files.delete(file.number);
+    for (const { segment } of file.places) {
+      const at = segment.places.findIndex((place) => place.file === file);
+      segment.places.splice(at, 1);
+      if (segment.places.length === 0) this.#segments[segment.writer.number]?.delete(segment.id.counter);
+    }
+  }
+}
+
+const placeIn = (file: IndexedFile, segment: LogSegment): Place => {
+  const newest = segment.places.at(-1);
+  const known = newest?.file === file ? newest : segment.places.find((place) => place.file === file);
+  if (known) return known;
+  const place: Place = {
+    file,
+    segment,
+    last: NO_RECORD,
+    bytes: 0,
+    entries: 0,
+    bounds: undefined,
+    hasData: false,
+    hasEnd: false,
+  };
+  segment.places.push(place);
+  file.places.push(place);
+  return place;
+};
+
+const apply = (segment: LogSegment, { type, first, count }: IndexedRecord): void => {
+  switch (type) {
+    case RecordType.APPEND:
+      segment.count = Math.max(segment.count, first + count);
+      return;
+    case RecordType.SEAL:
+      segment.finalCount = Math.min(first, segment.finalCount ?? first);
+      return;
+    case RecordType.FLUSHED:
+      segment.flushed = largerFlush(segment.flushed, { count: first, isComplete: count !== 0 });
+      return;
+    case RecordType.DROP:
+      segment.isDropped = true;
+      return;
+  }
+};
+
+const largerFlush = (
+  known: LogSegment['flushed'],
+  flushed: { readonly count: number; readonly isComplete: boolean },
+): LogSegment['flushed'] => {
+  if (!known) return flushed;
+  return { count: Math.max(known.count, flushed.count), isComplete: known.isComplete || flushed.isComplete };
+};
+
+const noteLiveness = (segment: LogSegment, wasLive: boolean): void => {
+  const { isLive } = segment;
+  if (isLive === wasLive) return;
+  const sign = isLive ? 1 : -1;
+  for (const { file, bytes } of segment.places) {
+    file.liveBytes += sign * bytes;
+    file.liveSegments += sign;
+  }
+};
