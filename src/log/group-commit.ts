@@ -149,7 +149,11 @@ export class GroupCommit {
       const waiting: Waiting = { segment, record, resolve, reject, cancelDeadline };
       this.#waiting.add(waiting);
     });
-    committed.catch(ignore);
+    segment.waiting += 1;
+    const leave = (): void => {
+      segment.waiting -= 1;
+    };
+    committed.then(leave, leave);
     return committed;
   }
 

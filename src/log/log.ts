@@ -199,7 +199,7 @@ export class Log {
   #end(segment: LogSegment, type: number, first: number, count: number): Promise<void> {
     if (this.#isClosed) return Promise.reject(unusable('the log is closed'));
     // Of what never got into the log there is nothing to say.
-    if (segment.accepted === 0) {
+    if (segment.accepted === 0 && segment.waiting === 0) {
       this.#parts.table.forgetUnwritten(segment);
       return Promise.resolve();
     }
