@@ -19,6 +19,15 @@ import {
 } from './record-format.ts';
 import { type BatchHeader, readBatch, readPair, type Writer } from './state-records.ts';
 
+/**
+ * Checksummed in vain while a damaged file is searched, in sizes of the file. Pushed lines can look like headers of long records; past this only BATCH
+ * records are looked for, which are short.
+ */
+const SEARCH_SIZES_MAX = 4;
+
+/** No BATCH record is longer: see batch-buffer.ts. */
+const BATCH_SIZE_MAX = 4096;
+
 /** Part of a file in memory. */
 const WINDOW_SIZE = 4 << 20;
 
@@ -72,6 +81,7 @@ class FileScan {
   readonly #records: ScannedRecord[] = [];
   readonly #damage: Damage[] = [];
   #batch: OpenBatch | undefined;
+  #searchedInVain = 0;
   /** First damage that no batch behind it has confirmed yet: where to cut, and how many records and damages there were before it. */
   #doubt: { readonly offset: number; readonly records: number; readonly damage: number } | undefined;
 
@@ -138,10 +148,18 @@ class FileScan {
   async #search(from: number): Promise<number> {
     for (let at = from; at + RECORD_HEADER_SIZE <= this.#size; at += 8) {
       // Most places can be no header: only where one might be is anything awaited.
-      const isPossible = this.#window.mayHoldHeader(at);
-      if (isPossible !== false && (await this.#recordAt(at))) return at;
+      if (this.#window.mayHoldHeader(at) === false) continue;
+      const header = await this.#headerAt(at);
+      if (!header || !this.#isWorthwhile(header)) continue;
+      if (await this.#recordAt(at)) return at;
+      if (at + header.length <= this.#size) this.#searchedInVain += header.length;
     }
     return this.#size;
+  }
+
+  #isWorthwhile({ type, length }: RecordHeader): boolean {
+    if (type === RecordType.BATCH) return length <= BATCH_SIZE_MAX;
+    return this.#searchedInVain < SEARCH_SIZES_MAX * this.#size;
   }
 
   #take(at: number, header: RecordHeader): void {

@@ -27,6 +27,8 @@ export interface GroupCommitOptions {
 export interface CommitFigures {
   readonly commits: number;
   readonly committedBytes: number;
+  /** Σ time of writing and syncing, failures included. */
+  readonly commitMs: number;
   readonly failures: number;
   readonly waiting: number;
 }
@@ -67,6 +69,7 @@ export class GroupCommit {
   #sequence = 0;
   #commits = 0;
   #committedBytes = 0;
+  #commitMs = 0;
   #failures = 0;
 
   constructor(
@@ -85,6 +88,7 @@ export class GroupCommit {
     return {
       commits: this.#commits,
       committedBytes: this.#committedBytes,
+      commitMs: this.#commitMs,
       failures: this.#failures,
       waiting: this.#waiting.size,
     };
@@ -145,7 +149,11 @@ export class GroupCommit {
       const waiting: Waiting = { segment, record, resolve, reject, cancelDeadline };
       this.#waiting.add(waiting);
     });
-    committed.catch(ignore);
+    segment.waiting += 1;
+    const leave = (): void => {
+      segment.waiting -= 1;
+    };
+    committed.then(leave, leave);
     return committed;
   }
 
@@ -163,6 +171,7 @@ export class GroupCommit {
     this.#sequence += 1;
     this.#open = this.#spare as Half;
     this.#spare = undefined;
+    const startMs = this.#clock.monotonicMs();
     try {
       const { file, offset } = await this.#head.write(bytes);
       for (const record of half.buffer.records) {
@@ -176,6 +185,7 @@ export class GroupCommit {
       this.#failures += 1;
       this.#refuseAll(half, new RefusedError(notWritten(error as Error), { cause: error }));
     }
+    this.#commitMs += this.#clock.monotonicMs() - startMs;
     renew(half);
     this.#spare = half;
     this.#letIn();

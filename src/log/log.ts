@@ -13,7 +13,9 @@ import { numberOfFile, type PreviousFile } from './file-header.ts';
 import { type CommitFigures, GroupCommit } from './group-commit.ts';
 import { HeadFile } from './head-file.ts';
 import type { LogFiles } from './log-files.ts';
-import { type Gap, LogReader, missingEntries } from './log-reader.ts';
+import type { LogOptions } from './log-options.ts';
+import { type Gap, LogReader } from './log-reader.ts';
+import { type LogRecovery, summarize } from './log-recovery.ts';
 import { isLittleEndian, RecordType } from './record-format.ts';
 import { closeRecovered, type RecoveredFile, recoverLog } from './recover-log.ts';
 import { type LogSegment, SegmentTable } from './segment-table.ts';
@@ -21,63 +23,12 @@ import { splitRange } from './split-range.ts';
 import { encodeOpen, isNodeIdShort, type SegmentHeader } from './state-records.ts';
 import { Tidier } from './tidier.ts';
 
-export interface LogOptions {
-  /** Of the data folder: 32 hex digits. */
-  readonly uid: string;
-  /** Of this process. */
-  readonly incarnation: number;
-  readonly fileSizeMax: number;
-  /** Bytes of each half of the double buffer. */
-  readonly batchSizeMax: number;
-  readonly waitingMax: number;
-  readonly roomWaitMsMax: number;
-  readonly commitWaitMsMax: number;
-  /** `fsync`: acknowledged entries survive power loss; `os`: the end of the process. */
-  readonly sync: 'fsync' | 'os';
-  /** In [0, 1]: over it entries are refused, so that flushes can still be recorded. */
-  readonly diskUsedMax: number;
-  readonly spaceCheckMs: number;
-  readonly compactAgeMs: number;
-  readonly compactLiveShareMax: number;
-  readonly tidyPeriodMs: number;
-}
-
-/** All but the names; see there for units. Chosen; the sizes after `npm run bench -- micro log`. */
-export const DEFAULT_LOG_OPTIONS: Omit<LogOptions, 'uid' | 'incarnation'> = {
-  fileSizeMax: 64 << 20,
-  batchSizeMax: 8 << 20,
-  waitingMax: 10_000,
-  roomWaitMsMax: 5000,
-  commitWaitMsMax: 15_000,
-  sync: 'fsync',
-  diskUsedMax: 0.9,
-  spaceCheckMs: 1000,
-  compactAgeMs: 30 * 60_000,
-  compactLiveShareMax: 0.25,
-  tidyPeriodMs: 10_000,
-};
-
 export interface LogDeps {
   readonly files: LogFiles;
   readonly clock: Clock;
   /** In [0, 1). */
   readonly chance: () => number;
   readonly report: (problem: string, error: unknown) => void;
-}
-
-/** What was found at the start. */
-export interface LogRecovery {
-  readonly files: readonly RecoveredFile[];
-  readonly segments: number;
-  readonly tornBytes: number;
-  readonly damagedBytes: number;
-  /** At least so many. */
-  readonly damagedRecords: number;
-  /** Segments that lack entries, and how many entries. */
-  readonly damagedSegments: number;
-  readonly missingEntries: number;
-  /** Segments whose labels are lost. */
-  readonly namelessSegments: number;
 }
 
 export interface LogFigures extends CommitFigures {
@@ -128,7 +79,17 @@ export const openLog = async (deps: LogDeps, options: LogOptions): Promise<Log> 
     { ...options, keepsEnds },
   );
   await space.look();
-  return new Log({ ...deps, table, head, commit, reader, space, tidier, options, recovery: summary(table, recovered) });
+  return new Log({
+    ...deps,
+    table,
+    head,
+    commit,
+    reader,
+    space,
+    tidier,
+    options,
+    recovery: summarize(table, recovered),
+  });
 };
 
 export class Log {
@@ -185,6 +146,7 @@ export class Log {
    *   become durable yet. TOO_LARGE: an entry is larger than a batch
    */
   append(segment: LogSegment, range: EntryRange): Promise<void> {
+    if (this.#isClosed) return Promise.reject(unusable('the log is closed'));
     if (segment.isRefused) return Promise.reject(new RefusedError(segmentClosed()));
     const { space, commit, options } = this.#parts;
     if (space.isFull) return Promise.reject(new RefusedError(diskFull()));
@@ -235,8 +197,9 @@ export class Log {
   }
 
   #end(segment: LogSegment, type: number, first: number, count: number): Promise<void> {
+    if (this.#isClosed) return Promise.reject(unusable('the log is closed'));
     // Of what never got into the log there is nothing to say.
-    if (segment.accepted === 0) {
+    if (segment.accepted === 0 && segment.waiting === 0) {
       this.#parts.table.forgetUnwritten(segment);
       return Promise.resolve();
     }
@@ -269,29 +232,3 @@ const unusable = (text: string): RefusedError => new RefusedError({ code: 'STORA
 
 const tooLarge = (): RefusedError =>
   new RefusedError({ code: 'TOO_LARGE', text: 'an entry is larger than the log takes in one piece' });
-
-const summary = (table: SegmentTable, files: readonly RecoveredFile[]): LogRecovery => {
-  let segments = 0;
-  let damagedSegments = 0;
-  let missing = 0;
-  let namelessSegments = 0;
-  for (const segment of table.segments()) {
-    if (!segment.isLive) continue;
-    segments += 1;
-    if (!segment.open) namelessSegments += 1;
-    const lost = missingEntries(segment);
-    missing += lost;
-    if (lost > 0) damagedSegments += 1;
-  }
-  const sum = (of: (file: RecoveredFile) => number): number => files.reduce((total, file) => total + of(file), 0);
-  return {
-    files,
-    segments,
-    tornBytes: sum(({ tornBytes }) => tornBytes),
-    damagedBytes: sum(({ damagedBytes }) => damagedBytes),
-    damagedRecords: sum(({ damagedRecords }) => damagedRecords),
-    damagedSegments,
-    missingEntries: missing,
-    namelessSegments,
-  };
-};

@@ -41,6 +41,8 @@ export class LogSegment {
   isDropped = false;
   /** Entries handed to the log, whether durable yet or not: the index of the next one. */
   accepted = 0;
+  /** Appends that wait in line. */
+  waiting = 0;
   /** Entries of it were refused: it takes no more, so that the log has a prefix of it. */
   isRefused = false;
   #open: Uint8Array | undefined = undefined;

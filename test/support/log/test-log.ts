@@ -1,7 +1,8 @@
 import { lineLengthAt, lineStartAt } from '../../../src/chunk/line-bounds.ts';
 import type { AppendRun } from '../../../src/log/append-record.ts';
-import { DEFAULT_LOG_OPTIONS, type Log, type LogOptions, openLog } from '../../../src/log/log.ts';
+import { type Log, openLog } from '../../../src/log/log.ts';
 import type { LogFiles } from '../../../src/log/log-files.ts';
+import { DEFAULT_LOG_OPTIONS, type LogOptions } from '../../../src/log/log-options.ts';
 import type { Gap } from '../../../src/log/log-reader.ts';
 import type { LogSegment } from '../../../src/log/segment-table.ts';
 import { textOfBytes } from '../../../src/protocol/byte-text.ts';

@@ -112,6 +112,24 @@ describe('the group commit', () => {
     ]);
   });
 
+  it('keeps a segment that is sealed while its first entries wait in line', async () => {
+    await start({ batchSizeMax: 4096 });
+    disk.holdSyncs();
+    const filling = Array.from({ length: 4 }, () => append(open(), 'x'.repeat(900)));
+    await turn();
+    await turn();
+    filling.push(...Array.from({ length: 4 }, () => append(open(), 'x'.repeat(900))));
+    const segment = open();
+    const appended = append(segment, 'waits');
+    expect(segment.accepted).to.equal(0);
+    const sealed = log.seal(segment, 1);
+    disk.releaseSyncs();
+    await Promise.all([...filling, appended, sealed]);
+    expect(log.find(segment.id)).to.equal(segment);
+    expect(segment).to.include({ count: 1, finalCount: 1, isLive: true });
+    expect(await log.drop(open()), 'of nothing, nothing is written').to.equal(undefined);
+  });
+
   it('bounds who waits', async () => {
     await start({ batchSizeMax: 4096, waitingMax: 2 });
     disk.holdSyncs();
