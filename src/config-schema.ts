@@ -20,7 +20,23 @@ const period = z.strictObject({
   row_shards: wholeNumber(1, 1024).prefault(16),
 });
 
+/** The write-ahead log, in the folder `log` of the data folder. */
+const wal = z.strictObject({
+  /** Without it an acknowledged push is lost if the process ends before its chunk is stored. */
+  enabled: flag().prefault(true),
+  /** fsync: what is acknowledged survives power loss; os: the end of the process. */
+  sync: oneOf(['fsync', 'os']).prefault('fsync'),
+  file_size: size({ min: '1MB', max: '1GB' }).prefault('64MB'),
+  /** Of each of the two buffers of the group commit. A line must fit into one. */
+  batch_size: size({ min: '512KB', max: '64MB' }).prefault('4MB'),
+  /** A node that stops stores everything first, in small chunks; otherwise the next one finds it in the log. */
+  flush_on_shutdown: flag().prefault(false),
+  /** Of the disk that the log is on; over it pushes are refused, so that flushes can still be recorded. */
+  disk_used_percent_max: wholeNumber(1, 100).prefault(95),
+});
+
 const ingester = z.strictObject({
+  wal: wal.prefault({}),
   /** A block is cut when its lines reach this. */
   chunk_block_size: size({ min: '1KB', max: '4MB' }).prefault('256KB'),
   /** A chunk is full when its compressed blocks and open lines reach this. */

@@ -8,6 +8,10 @@ import type { QueryReader } from './actors/querier.ts';
 import type { EncodedChunk } from './chunk/chunk-object.ts';
 import type { BlockData } from './chunk/memory-format.ts';
 import type { Config } from './config.ts';
+import type { LogFiles } from './log/log-files.ts';
+import { NodeLogFiles } from './log/node-log-files.ts';
+import { type NodeIdentity, nextIdentity } from './node-identity.ts';
+import { type NodeLogDeps, openNodeLog } from './node-log.ts';
 import type { Clock } from './protocol/clock.ts';
 import { RefusedError } from './protocol/refusal.ts';
 import { queryEvents } from './query/execute-query.ts';
@@ -41,6 +45,13 @@ export interface NodeDeps {
   readonly chance?: () => number;
   /** Threads shared with other nodes of the process; not closed by the node. */
   readonly workers?: NodeWorkers;
+  /** A disk for the log, where the stores are given too: without it such a node has none. */
+  readonly logDisk?: LogDisk;
+}
+
+export interface LogDisk {
+  readonly files: LogFiles;
+  readonly identity: NodeIdentity;
 }
 
 export interface NodeWorkers {
@@ -58,7 +69,8 @@ export interface RinglogNode {
   /** Looks for idle and old streams now instead of at the next `flush_check_period`. */
   sweep(): Promise<void>;
   /**
-   * Takes no more pushes, stores everything that is unflushed, closes. Nothing acknowledged is lost if it resolves.
+   * Takes no more pushes, stores what is unflushed unless the log keeps it for the next start, closes. Nothing acknowledged is lost if it
+   * resolves.
    * @throws RefusedError DEADLINE_EXCEEDED if not all could be stored in time; closed all the same
    */
   stop(options?: { readonly deadlineMs?: number }): Promise<void>;
@@ -77,10 +89,13 @@ const CUT_YOUNG_GENERATION_MB = 2;
 /** @throws RefusedError STORAGE_UNAVAILABLE if the data folder cannot be used, or another node has it */
 export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<RinglogNode> => {
   const { clock = systemClock, log, chance = Math.random } = deps;
-  const { chunks, index, release } = await openStores(config, deps, clock);
+  const report = (problem: string, error: unknown): void => log?.error({ err: error }, problem);
+  const { chunks, index, logDisk, release } = await openStores(config, deps, clock);
+  const wal = logDisk && (await openLogOf(config, logDisk, { index, clock, chance, report, ...toldTo(log) }));
   const { cut, scan } = deps.workers ?? startWorkers(config);
   const pressure = new SharedMemoryPressure();
-  const node = new LocalNode(optionsOf(config, cut.size), {
+  const incarnation = logDisk?.identity.incarnation ?? clock.nowMs();
+  const node = new LocalNode(optionsOf(config, cut.size, incarnation, wal !== undefined), {
     clock,
     chance,
     chunks,
@@ -90,7 +105,9 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
     encode: (task) => cut.run(task) as Promise<EncodedChunk>,
     execute: (request, sources, signal) => queryEvents(request, sources, { scanPool: scan, clock }, signal),
     dropped: (bytes) => pressure.dropped(bytes),
-    report: (problem, error) => log?.error({ err: error }, problem),
+    report,
+    log: wal?.log,
+    recovered: wal?.recovered,
   });
   return {
     services: node.services,
@@ -102,6 +119,7 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
         await node.stop(deadlineMs);
       } finally {
         pressure.close();
+        await wal?.log.close();
         if (!deps.workers) await Promise.all([cut.close(), scan.close()]);
         await Promise.all([chunks.close(), index.close()]);
         await release();
@@ -113,22 +131,40 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
 interface OpenStores {
   readonly chunks: ChunkStore;
   readonly index: IndexStore;
+  readonly logDisk: LogDisk | undefined;
   /** Lets another process have the data folder; call it when they are closed. */
   release(): Promise<void>;
 }
 
 const openStores = async (config: Config, deps: NodeDeps, clock: Clock): Promise<OpenStores> => {
-  if (deps.chunks && deps.index) return { chunks: deps.chunks, index: deps.index, release: async () => undefined };
+  const { logDisk } = deps;
+  if (deps.chunks && deps.index) {
+    return { chunks: deps.chunks, index: deps.index, logDisk, release: async () => undefined };
+  }
   const lock = await lockedFolder(config.data_dir);
   try {
     const chunks = deps.chunks ?? (await FileChunkStore.open(await folderOf(config, 'chunks')));
     const index = deps.index ?? (await LmdbIndexStore.open({ path: await folderOf(config, 'index'), clock }));
-    return { chunks, index, release: () => lock.release() };
+    return { chunks, index, logDisk: logDisk ?? (await logDiskOf(config, clock)), release: () => lock.release() };
   } catch (error) {
     await lock.release();
     throw error;
   }
 };
+
+const logDiskOf = async (config: Config, clock: Clock): Promise<LogDisk | undefined> => {
+  if (!config.ingester.wal.enabled) return undefined;
+  const identity = await nextIdentity(config.data_dir, clock.nowMs());
+  return { files: new NodeLogFiles(await folderOf(config, 'log')), identity };
+};
+
+const openLogOf = ({ ingester }: Config, { files, identity }: LogDisk, deps: Omit<NodeLogDeps, 'files' | 'identity'>) =>
+  openNodeLog(ingester, { files, identity, ...deps });
+
+const toldTo = (log: NodeLog | undefined): Pick<NodeLogDeps, 'info' | 'warn'> => ({
+  info: (fields, text) => log?.info(fields, text),
+  warn: (fields, text) => log?.warn(fields, text),
+});
 
 const lockedFolder = async (folder: string): Promise<FolderLock> => {
   try {
@@ -185,8 +221,14 @@ const cutWeight = (task: CutWorkerTask): number => {
 
 const NS_PER_MS = 1_000_000n;
 
-const optionsOf = ({ ingester, querier, schema, limits }: Config, cutWorkers: number): LocalNodeOptions => ({
+const optionsOf = (
+  { ingester, querier, schema, limits }: Config,
+  cutWorkers: number,
+  incarnation: number,
+  hasLog: boolean,
+): LocalNodeOptions => ({
   nodeId: 'local',
+  incarnation,
   blockSize: ingester.chunk_block_size,
   targetSize: ingester.chunk_target_size,
   encoding: ingester.chunk_encoding,
@@ -199,6 +241,7 @@ const optionsOf = ({ ingester, querier, schema, limits }: Config, cutWorkers: nu
   flushCheckMs: ingester.flush_check_period,
   flushConcurrencyMax: ingester.concurrent_flushes,
   flushTimeoutMs: ingester.flush_op_timeout,
+  flushesAtStop: !hasLog || ingester.wal.flush_on_shutdown,
   flushBackOff: { firstMs: ingester.flush_backoff_min, lastMs: ingester.flush_backoff_max },
   headBytesMax: ingester.head_memory_budget,
   unflushedBytesMax: ingester.unflushed_memory_max,

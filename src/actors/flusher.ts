@@ -1,17 +1,20 @@
 import { dispatch, type Ref, spawn } from 'nact';
 import type { BlockEncoding } from '../chunk/block-encoding.ts';
 import type { EncodedChunk } from '../chunk/chunk-object.ts';
+import { type SegmentId, segmentName } from '../chunk/memory-format.ts';
+import type { Segment } from '../chunk/segment.ts';
+import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
+import type { LabelSet } from '../protocol/label-set.ts';
 import { chunkKey } from '../storage/chunk-key.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
 import type { IndexedChunk } from '../storage/index-row.ts';
 import type { IndexStore } from '../storage/index-store.ts';
-import { WrittenSeries, writeChunkIndex } from '../storage/index-writer.ts';
+import { commitChunk, WrittenSeries } from '../storage/index-writer.ts';
 import type { SchemaConfig } from '../storage/schema-config.ts';
 import type { ChunkTask } from '../workers/cut-worker.ts';
 import { type FlusherEffect, type FlusherMessage, newFlusherState, stepFlusher } from './flusher-state.ts';
-import type { FlushReason, HeldSegment, StreamCell } from './stream-cell.ts';
-import type { StreamMessage } from './stream-state.ts';
+import type { FlushReason } from './stream-cell.ts';
 
 export interface FlusherDeps {
   readonly system: Ref<never>;
@@ -30,13 +33,24 @@ export interface FlusherDeps {
   readonly backOff: { readonly firstMs: number; readonly lastMs: number };
   /** A store that has not answered for this long has failed. */
   readonly timeoutMs: number;
-  readonly tell: (cell: StreamCell, message: StreamMessage) => void;
+  /** The segment is in a committed chunk: its part of the log is free. */
+  readonly ended: (log: LogSegment, id: SegmentId) => void;
   readonly report: (problem: string, error: unknown) => void;
 }
 
-interface SegmentJob {
-  readonly stream: StreamCell;
-  readonly held: HeldSegment;
+/** A segment of which everything is in blocks. */
+export interface SegmentJob {
+  /** Jobs of one stream run one after another, in the order they came. */
+  readonly stream: object;
+  readonly tenant: string;
+  readonly labels: LabelSet;
+  readonly segment: Segment;
+  readonly version: 3 | 4;
+  readonly reason: FlushReason;
+  /** What the log knows it by, if it does: it is committed by its name then, and the log told. */
+  readonly log: LogSegment | undefined;
+  /** The chunk can be read from the store. */
+  readonly stored: () => void;
 }
 
 /** A chunk whose object is durable. `size` in bytes. */
@@ -52,6 +66,8 @@ export interface FlusherFigures {
   readonly pending: number;
 }
 
+const ORPHAN = 'a chunk that nobody points to could not be deleted';
+
 /**
  * The actor that brings sealed segments to the store: object first, then the index rows (a row without its object would fail every query
  * that meets it), then the stream is told to drop its copy. A crash between the steps leaves at most an object nobody points to. What
@@ -62,7 +78,15 @@ export class Flusher {
   readonly #ref: Ref<FlusherMessage<SegmentJob>>;
   readonly #written = new WrittenSeries();
   readonly #placed = new Map<SegmentJob, PlacedChunk>();
-  readonly #flushed: Record<FlushReason, number> = { full: 0, idle: 0, old: 0, asked: 0, memory: 0 };
+  readonly #flushed: Record<FlushReason, number> = {
+    full: 0,
+    idle: 0,
+    old: 0,
+    asked: 0,
+    memory: 0,
+    unlogged: 0,
+    recovered: 0,
+  };
   #flushedBytes = 0;
   #failures = 0;
   #pending = 0;
@@ -96,9 +120,9 @@ export class Flusher {
     };
   }
 
-  flush(cell: StreamCell, held: HeldSegment): void {
+  flush(job: SegmentJob): void {
     this.#pending += 1;
-    dispatch(this.#ref, { type: 'enqueue', job: { stream: cell, held } });
+    dispatch(this.#ref, { type: 'enqueue', job });
   }
 
   #perform(effect: FlusherEffect<SegmentJob>): void {
@@ -123,11 +147,9 @@ export class Flusher {
   /** First step: the object. */
   async #place(job: SegmentJob): Promise<void> {
     const { schema, chunks } = this.#deps;
-    const { stream, held } = job;
-    const tenant = stream.tenant.name;
-    const { labels } = stream;
+    const { tenant, labels } = job;
     try {
-      const { bytes, fromMs, throughMs, checksum } = await this.#deps.encode(this.#taskOf(stream, held));
+      const { bytes, fromMs, throughMs, checksum } = await this.#deps.encode(this.#taskOf(job));
       const key = chunkKey(schema, { tenant, fingerprint: labels.fingerprint, fromMs, throughMs, checksum });
       await this.#inTime(chunks.put(key, bytes));
       this.#placed.set(job, { chunk: { tenant, labels, fromMs, throughMs, key }, size: bytes.length });
@@ -137,28 +159,33 @@ export class Flusher {
     }
   }
 
-  /** Second step: its rows. */
+  /** Second step: the segment is committed to this chunk, with its rows. */
   async #writeRows(job: SegmentJob): Promise<void> {
-    const { schema, index } = this.#deps;
+    const { schema, index, ended, chunks, report } = this.#deps;
     const placed = this.#placed.get(job);
     if (!placed) return;
     this.#placed.delete(job);
+    const { chunk, size } = placed;
+    const name = job.log && segmentName(job.segment.id);
     try {
-      await this.#inTime(writeChunkIndex(index, schema, placed.chunk, this.#written));
+      const committedIn = await this.#inTime(commitChunk(index, schema, name, chunk, this.#written));
+      // An attempt that was thought to have failed: its chunk counts, nobody points to this one.
+      if (committedIn !== chunk.key) await chunks.delete(chunk.key).catch((error: unknown) => report(ORPHAN, error));
     } catch (error) {
       this.#fail(job, error);
       return;
     }
-    this.#flushedBytes += placed.size;
+    this.#flushedBytes += size;
     this.#pending -= 1;
-    this.#flushed[job.held.sealedFor ?? 'asked'] += 1;
-    this.#deps.tell(job.stream, { type: 'stored', held: job.held });
+    this.#flushed[job.reason] += 1;
+    job.stored();
+    if (job.log) ended(job.log, job.segment.id);
     this.#settle(job, true);
   }
 
   #fail(job: SegmentJob, error: unknown): void {
     this.#failures += 1;
-    this.#deps.report(`a chunk of ${job.stream.labels.canonical} could not be stored; trying again`, error);
+    this.#deps.report(`a chunk of ${job.labels.canonical} could not be stored; trying again`, error);
     this.#settle(job, false);
   }
 
@@ -166,11 +193,11 @@ export class Flusher {
     dispatch(this.#ref, { type: 'settled', job, ok, chance: this.#deps.chance() });
   }
 
-  #taskOf({ tenant, labels }: StreamCell, { segment, version }: HeldSegment): ChunkTask {
+  #taskOf({ tenant, labels, segment, version }: SegmentJob): ChunkTask {
     const { encoding, level, blockSize } = this.#deps;
     return {
       kind: 'chunk',
-      tenant: tenant.name,
+      tenant,
       fingerprint: labels.fingerprint,
       labels: labels.pairs,
       version,

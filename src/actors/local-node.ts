@@ -3,6 +3,7 @@ import type { BlockEncoding } from '../chunk/block-encoding.ts';
 import type { EncodedChunk } from '../chunk/chunk-object.ts';
 import { HeadMemory } from '../chunk/head-memory.ts';
 import type { BlockData } from '../chunk/memory-format.ts';
+import type { Log, LogFigures } from '../log/log.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { TenantLimits } from '../protocol/limits.ts';
 import { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
@@ -27,8 +28,11 @@ import type { NodeServices, RunningQuery } from './node-services.ts';
 import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
 import { QueryGate, type QueryGateOptions } from './query-gate.ts';
 import { readAll, readEvents } from './query-reading.ts';
+import { RecoveredFlusher } from './recovered-flusher.ts';
+import type { RecoveredSegments } from './recovered-segments.ts';
+import { SegmentLog } from './segment-log.ts';
 import { streamSpawner, tell } from './stream.ts';
-import type { StreamCell } from './stream-cell.ts';
+import type { HeldSegment, StreamCell } from './stream-cell.ts';
 import { StreamDirectory } from './stream-directory.ts';
 import type { FlushRules, StreamSurroundings } from './stream-state.ts';
 import { Sweeper } from './sweeper.ts';
@@ -43,6 +47,8 @@ export type ExecuteOver = (
 
 export interface LocalNodeOptions {
   readonly nodeId: string;
+  /** Of this process: higher than those of all before it. */
+  readonly incarnation: number;
   readonly blockSize: number;
   readonly targetSize: number;
   readonly encoding: BlockEncoding;
@@ -51,6 +57,8 @@ export interface LocalNodeOptions {
   readonly flushCheckMs: number;
   readonly flushConcurrencyMax: number;
   readonly flushTimeoutMs: number;
+  /** Everything is stored before the node stops: where there is no log it must be. */
+  readonly flushesAtStop: boolean;
   readonly flushBackOff: { readonly firstMs: number; readonly lastMs: number };
   readonly headBytesMax: number;
   readonly unflushedBytesMax: number;
@@ -72,6 +80,10 @@ export interface LocalNodeDeps {
   readonly cut: (task: CutTask) => Promise<BlockData>;
   readonly encode: (task: ChunkTask) => Promise<EncodedChunk>;
   readonly execute: ExecuteOver;
+  /** Undefined on a node that has no disk: what is acknowledged is lost with the process then. */
+  readonly log: Log | undefined;
+  /** What the log had before this process. */
+  readonly recovered: RecoveredSegments | undefined;
   /** Shared memory that became garbage, in bytes: V8 does not see it by itself. */
   readonly dropped: (bytes: number) => void;
   readonly report: (problem: string, error: unknown) => void;
@@ -87,6 +99,9 @@ export interface NodeFigures {
   readonly pushesWaiting: number;
   readonly cutsPending: number;
   readonly flush: FlusherFigures;
+  /** Segments of earlier processes that are not stored yet. */
+  readonly recoveredSegments: number;
+  readonly log: LogFigures | undefined;
 }
 
 /** A slice of telling all streams something: each costs a turn of the loop again when it is handled. */
@@ -100,10 +115,13 @@ export class LocalNode {
   readonly #directory: StreamDirectory;
   readonly #memory: StreamMemory;
   readonly #budget: AppendBudget;
+  readonly #headMemory: HeadMemory;
   readonly #heads: HeadBudget;
   readonly #guard: MemoryGuard;
   readonly #cutter: Cutter;
   readonly #flusher: Flusher;
+  readonly #segmentLog: SegmentLog | undefined;
+  readonly #recovered: RecoveredFlusher | undefined;
   readonly #sweeper: Sweeper;
   readonly #distributor: Distributor;
   readonly #querier: QuerierDeps;
@@ -117,9 +135,10 @@ export class LocalNode {
     this.#options = options;
     this.#deps = deps;
     this.#system = start() as Ref<never>;
+    this.#headMemory = new HeadMemory(deps.dropped);
     this.#budget = new AppendBudget(clock, options.append);
     this.#directory = new StreamDirectory({ system: this.#system, clock, spawnStream: this.#streamSpawner() });
-    this.#memory = new StreamMemory(this.#directory, clock);
+    this.#memory = new StreamMemory(this.#directory, clock, deps.recovered);
     this.#heads = new HeadBudget(options.headBytesMax, (cell) => tell(cell, { type: 'cut-early' }));
     this.#guard = new MemoryGuard({ directory: this.#directory, tell, report, bytesMax: options.unflushedBytesMax });
     this.#cutter = new Cutter({
@@ -132,7 +151,9 @@ export class LocalNode {
       tell,
       report,
     });
+    this.#segmentLog = deps.log && new SegmentLog({ log: deps.log, clock, index: deps.index, tell, report });
     this.#flusher = this.#newFlusher();
+    this.#recovered = this.#newRecoveredFlusher();
     const { rules } = options;
     this.#sweeper = new Sweeper({
       clock,
@@ -141,6 +162,7 @@ export class LocalNode {
       periodMs: options.flushCheckMs,
       tell,
       report,
+      swept: () => void this.#recovered?.sweep(),
     });
     this.#distributor = new Distributor({
       clock,
@@ -178,6 +200,8 @@ export class LocalNode {
       pushesWaiting: this.#budget.waiting,
       cutsPending: this.#cutter.pending,
       flush: this.#flusher.figures,
+      recoveredSegments: this.#deps.recovered?.size ?? 0,
+      log: this.#deps.log?.figures,
     };
   }
 
@@ -199,7 +223,7 @@ export class LocalNode {
     labelNames: (tenant, matchers, range) => this.#labels.names(tenant, matchers, range),
     labelValues: (tenant, name, matchers, range) => this.#labels.values(tenant, name, matchers, range),
     series: (tenant, selectors, range) => this.#labels.series(tenant, selectors, range),
-    flush: () => this.flush(this.#options.flushTimeoutMs),
+    flush: () => this.#flushAll(),
     notReady: () => (this.#isStopping ? 'Application is stopping' : undefined),
   };
 
@@ -211,6 +235,7 @@ export class LocalNode {
   /** Looks for idle, old and passive streams now instead of at the next period. */
   async sweep(): Promise<void> {
     await this.#sweeper.sweep();
+    await this.#recovered?.sweep();
   }
 
   /** Stores what is unflushed now. @throws RefusedError DEADLINE_EXCEEDED if that takes longer; it goes on all the same */
@@ -227,17 +252,24 @@ export class LocalNode {
     });
   }
 
+  /** That and what earlier processes left. */
+  async #flushAll(): Promise<void> {
+    await this.flush(this.#options.flushTimeoutMs);
+    await this.#recovered?.flushAll();
+  }
+
   /**
-   * Takes no more pushes, waits for those in flight, stores everything, stops the actors.
+   * Takes no more pushes, waits for those in flight, stores everything of this process unless the log keeps it, stops the actors.
    * @throws RefusedError DEADLINE_EXCEEDED if not all could be stored in time; the actors are stopped then too
    */
   async stop(deadlineMs: number): Promise<void> {
     this.#isStopping = true;
     try {
       await this.#distributor.stop();
-      await this.flush(deadlineMs);
+      if (this.#options.flushesAtStop) await this.flush(deadlineMs);
     } finally {
       this.#sweeper.stop();
+      this.#segmentLog?.stop();
       stop(this.#system);
     }
   }
@@ -247,7 +279,8 @@ export class LocalNode {
       ...this.#surroundings(),
       cut: (cell, held, cut) => this.#cutter.cut(cell, held, cut),
       cutAgain: (cell, held, cut) => this.#cutter.cutAgain(cell, held, cut),
-      flush: (cell, held) => this.#flusher.flush(cell, held),
+      flush: (cell, held) => this.#flushHeld(cell, held),
+      log: (cell, held, range) => this.#segmentLog?.append(cell, held, range),
       appended: showToTails,
       changed: (cell) => {
         this.#heads.update(cell);
@@ -261,12 +294,25 @@ export class LocalNode {
     });
   }
 
+  #flushHeld(cell: StreamCell, held: HeldSegment): void {
+    const { segment, version, sealedFor, log } = held;
+    this.#flusher.flush({
+      stream: cell,
+      tenant: cell.tenant.name,
+      labels: cell.labels,
+      segment,
+      version,
+      reason: sealedFor ?? 'asked',
+      log,
+      stored: () => tell(cell, { type: 'stored', held }),
+    });
+  }
+
   #surroundings(): StreamSurroundings {
-    const { nodeId, blockSize, targetSize, schema } = this.#options;
-    const incarnation = this.#deps.clock.nowMs();
+    const { nodeId, incarnation, blockSize, targetSize, schema } = this.#options;
     let counter = 0;
     return {
-      segmentLimits: { blockSize, targetSize, memory: new HeadMemory(this.#deps.dropped) },
+      segmentLimits: { blockSize, targetSize, memory: this.#headMemory },
       nextSegmentId: () => {
         counter += 1;
         return { nodeId, incarnation, counter };
@@ -292,9 +338,18 @@ export class LocalNode {
       concurrencyMax: options.flushConcurrencyMax,
       backOff: options.flushBackOff,
       timeoutMs: options.flushTimeoutMs,
-      tell,
+      ended: (log, id) => this.#segmentLog?.ended(log, id),
       report,
     });
+  }
+
+  #newRecoveredFlusher(): RecoveredFlusher | undefined {
+    const { recovered, clock, index, cut, report } = this.#deps;
+    const { rules, blockSize, encoding, level } = this.#options;
+    if (!recovered || !this.#segmentLog) return undefined;
+    const limits = { blockSize, targetSize: Number.POSITIVE_INFINITY, memory: this.#headMemory };
+    const [log, flusher] = [this.#segmentLog, this.#flusher];
+    return new RecoveredFlusher({ recovered, log, index, flusher, clock, rules, cut, limits, encoding, level, report });
   }
 
   #query(request: QueryRequest): RunningQuery {

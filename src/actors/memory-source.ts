@@ -9,6 +9,7 @@ import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { MemorySource, MemoryStream } from '../query/query-source.ts';
 import { forEachInSlices } from './cooperative.ts';
 import { type CompiledMatcher, passesAll } from './label-index.ts';
+import type { RecoveredSegments, RecoveredStream } from './recovered-segments.ts';
 import type { StreamCell } from './stream-cell.ts';
 import type { StreamDirectory } from './stream-directory.ts';
 import type { TailSubscription } from './tenant-streams.ts';
@@ -30,15 +31,18 @@ const overlaps = (segment: Segment, { startNs, endNs }: TimeRangeNs): boolean =>
 
 /**
  * What this node's streams hold and the store does not have yet, read straight from the cells: a snapshot costs no copy and needs no
- * message, since handlers are synchronous and leave a cell consistent.
+ * message, since handlers are synchronous and leave a cell consistent. What earlier processes left lies in the log and is asked for first: it
+ * only ever moves to the store.
  */
 export class StreamMemory implements MemorySource {
   readonly #directory: StreamDirectory;
   readonly #clock: Clock;
+  readonly #recovered: RecoveredSegments | undefined;
 
-  constructor(directory: StreamDirectory, clock: Clock) {
+  constructor(directory: StreamDirectory, clock: Clock, recovered: RecoveredSegments | undefined) {
     this.#directory = directory;
     this.#clock = clock;
+    this.#recovered = recovered;
   }
 
   /** @throws RefusedError INVALID_QUERY for a regex that does not parse */
@@ -48,6 +52,10 @@ export class StreamMemory implements MemorySource {
     range: TimeRangeNs,
   ): Promise<readonly MemoryStream[]> {
     const streams: MemoryStream[] = [];
+    await this.#visitRecovered(tenant, matchers, (stream, recovered) => {
+      const found = recovered.select(stream, range);
+      if (found) streams.push(found);
+    });
     await this.#visit(tenant, matchers, (cell) => {
       const segments = snapshotsOf(cell, range);
       if (segments.length > 0) streams.push({ labels: cell.labels, segments });
@@ -58,6 +66,9 @@ export class StreamMemory implements MemorySource {
   /** Labels of the streams that hold entries in the range. */
   async labelSets(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly LabelSet[]> {
     const labelSets: LabelSet[] = [];
+    await this.#visitRecovered(tenant, matchers, (stream, recovered) => {
+      if (recovered.holdsIn(stream, range)) labelSets.push(stream.labels);
+    });
     await this.#visit(tenant, matchers, (cell) => {
       if (cell.segments.some(({ segment }) => overlaps(segment, range))) labelSets.push(cell.labels);
     });
@@ -80,6 +91,17 @@ export class StreamMemory implements MemorySource {
         cell.tails = others.length > 0 ? others : undefined;
       }
     };
+  }
+
+  async #visitRecovered(
+    tenant: string,
+    matchers: readonly LabelMatcher[],
+    visit: (stream: RecoveredStream, recovered: RecoveredSegments) => void,
+  ): Promise<void> {
+    const recovered = this.#recovered;
+    if (!recovered || recovered.size === 0) return;
+    const streams = recovered.streams(tenant, compiled(matchers));
+    await forEachInSlices(this.#clock, SLICE_MS, streams, (stream) => visit(stream, recovered));
   }
 
   async #visit(tenant: string, matchers: readonly LabelMatcher[], visit: (cell: StreamCell) => void): Promise<void> {

@@ -34,6 +34,7 @@ export type StreamDiscardReason =
   | 'out_of_order'
   | 'per_stream_rate_limit'
   | 'stream_limit'
+  | 'not_logged'
   | 'internal';
 
 export interface RunningQuery {

@@ -6,7 +6,13 @@ import type { AppendRefusal } from './stream-state.ts';
  * Which code stands for all refusals of a push: one that makes the client try again wins, since what was stored is known as a duplicate
  * then, and what was not gets another chance. Loki reports the last stream's outcome only, and so loses the others without a word.
  */
-const DOMINANCE: readonly AppendRefusal['code'][] = ['INTERNAL', 'RATE_LIMITED', 'STREAM_LIMIT', 'INVALID_ENTRIES'];
+const DOMINANCE: readonly AppendRefusal['code'][] = [
+  'INTERNAL',
+  'NOT_LOGGED',
+  'RATE_LIMITED',
+  'STREAM_LIMIT',
+  'INVALID_ENTRIES',
+];
 
 /** Characters of the text; chosen: clients log it. */
 const TEXT_MAX = 64 * 1024;
@@ -26,6 +32,7 @@ export const joinRefusals = (
   const texts = new Set(ofStreams.map((refusal) => refusal.text));
   if (invalid) texts.add(invalid.text);
   const text = [...texts].join('; ').slice(0, TEXT_MAX);
+  if (code === 'NOT_LOGGED') return { code: 'OVERLOADED', text, retryAfterMs: RETRY_AFTER_MS };
   return code === 'RATE_LIMITED' ? { code, text, retryAfterMs: RETRY_AFTER_MS } : { code, text };
 };
 
@@ -38,5 +45,6 @@ export const discardedBy = ({ code, lines }: AppendRefusal, isOrdered: boolean):
 const STREAM_REASONS = {
   RATE_LIMITED: 'per_stream_rate_limit',
   STREAM_LIMIT: 'stream_limit',
+  NOT_LOGGED: 'not_logged',
   INTERNAL: 'internal',
 } as const;

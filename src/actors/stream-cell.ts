@@ -1,6 +1,7 @@
 import type { Ref } from 'nact';
 import type { LastEntry } from '../chunk/head-block.ts';
 import type { Segment } from '../chunk/segment.ts';
+import type { LogSegment } from '../log/segment-table.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import type { Bucketed } from './size-buckets.ts';
 import type { StreamMessage } from './stream-state.ts';
@@ -8,9 +9,9 @@ import type { TailSubscription, TenantStreams } from './tenant-streams.ts';
 
 /**
  * Why a segment takes no more entries: it reached its size; nothing came for long; it spans too much time; somebody asked;
- * memory ran short.
+ * memory ran short; the log did not take some of its entries; the process that wrote it ended.
  */
-export type FlushReason = 'full' | 'idle' | 'old' | 'asked' | 'memory';
+export type FlushReason = 'full' | 'idle' | 'old' | 'asked' | 'memory' | 'unlogged' | 'recovered';
 
 /** A segment and how far it is on its way to the store: open → sealed (heads are being cut) → flushing → stored and dropped. */
 export interface HeldSegment {
@@ -23,6 +24,8 @@ export interface HeldSegment {
   isFlushing: boolean;
   /** Memory of heads handed to the cut workers. */
   cuttingBytes: number;
+  /** What the log knows it by, once its first entries went there; undefined on a node without a log. */
+  log: LogSegment | undefined;
 }
 
 /** Told when everything that was unflushed at the time of asking is stored. */

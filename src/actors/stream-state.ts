@@ -21,7 +21,7 @@ export interface AppendOutcome {
 }
 
 export interface AppendRefusal {
-  readonly code: 'INVALID_ENTRIES' | 'RATE_LIMITED' | 'STREAM_LIMIT' | 'INTERNAL';
+  readonly code: 'INVALID_ENTRIES' | 'RATE_LIMITED' | 'STREAM_LIMIT' | 'NOT_LOGGED' | 'INTERNAL';
   readonly text: string;
   readonly lines: number;
   readonly bytes: number;
@@ -45,12 +45,16 @@ export type StreamMessage =
   | { readonly type: 'check'; readonly rules: FlushRules; readonly nowMs: number }
   /** Store what is unflushed. `reply`, if given, is called when all of it is stored. */
   | { readonly type: 'flush'; readonly reason: FlushReason; readonly reply?: (answer: undefined) => void }
+  /** From the shell: the log refused entries of this segment, so it takes no more. */
+  | { readonly type: 'unlogged'; readonly held: HeldSegment }
   /** From the flusher: object and index rows last. */
   | { readonly type: 'stored'; readonly held: HeldSegment }
   /** From the directory: stop if nothing is held and nothing is coming. */
   | { readonly type: 'passivate'; readonly rules: FlushRules; readonly nowMs: number };
 
 export type StreamEffect =
+  /** Entries that were just appended to `held`, in order: the reply of this step waits until they are durable. */
+  | { readonly type: 'log'; readonly held: HeldSegment; readonly range: EntryRange }
   | { readonly type: 'reply'; readonly reply: (outcome: AppendOutcome) => void; readonly outcome: AppendOutcome }
   | { readonly type: 'replied'; readonly reply: (answer: undefined) => void }
   /** For tails: what was just accepted. */
@@ -102,6 +106,8 @@ export const stepStream = (
     }
     case 'flush':
       return flush(cell, message);
+    case 'unlogged':
+      return message.held.sealedFor === undefined ? seal(cell, 'unlogged') : [];
     case 'stored':
       return stored(cell, message.held);
     case 'passivate':
@@ -167,12 +173,17 @@ const appendRange = (
     const held = cell.open ?? openSegment(cell, rest, surroundings);
     const appended = held.segment.append(rest);
     acceptedBytes += appended.acceptedBytes;
+    if (appended.next > rest.first) effects.push({ type: 'log', held, range: partOf(rest, appended.next) });
     takeCuts(held, effects);
     if (appended.isFull) closeHeads(held, 'full', effects);
     rest = { columns: range.columns, first: appended.next, end: range.end };
   }
   return acceptedBytes;
 };
+
+/** Keeps what is known of a range that is taken whole. */
+const partOf = (range: EntryRange, end: number): EntryRange =>
+  end === range.end ? range : { columns: range.columns, first: range.first, end };
 
 const openSegment = (
   cell: StreamCell,
@@ -184,7 +195,7 @@ const openSegment = (
   cell.last = undefined;
   const segment = new Segment(nextSegmentId(), segmentLimits, last, previous?.headRoom);
   const version = chunkFormatAt(columns.times[first] as bigint);
-  const held = { segment, version, sealedFor: undefined, isFlushing: false, cuttingBytes: 0 };
+  const held = { segment, version, sealedFor: undefined, isFlushing: false, cuttingBytes: 0, log: undefined };
   cell.segments.push(held);
   return held;
 };

@@ -2,13 +2,21 @@ import { dispatch, type Ref, spawn, stop } from 'nact';
 import type { HeadCut } from '../chunk/segment.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
 import type { HeldSegment, StreamCell } from './stream-cell.ts';
-import { type StreamEffect, type StreamMessage, type StreamSurroundings, stepStream } from './stream-state.ts';
+import {
+  type AppendOutcome,
+  type StreamEffect,
+  type StreamMessage,
+  type StreamSurroundings,
+  stepStream,
+} from './stream-state.ts';
 
 /** Where a stream's effects go. One object for all streams of a node. */
 export interface StreamDeps extends StreamSurroundings {
   readonly cut: (cell: StreamCell, held: HeldSegment, cut: HeadCut) => void;
   readonly cutAgain: (cell: StreamCell, held: HeldSegment, cut: HeadCut) => void;
   readonly flush: (cell: StreamCell, held: HeldSegment) => void;
+  /** Hands entries to the log. Resolves when they are durable; undefined where there is no log. @throws RefusedError */
+  readonly log: (cell: StreamCell, held: HeldSegment, range: EntryRange) => Promise<void> | undefined;
   readonly appended: (cell: StreamCell, ranges: readonly EntryRange[]) => void;
   /** After each message: its memory may have changed. */
   readonly changed: (cell: StreamCell) => void;
@@ -36,7 +44,8 @@ export const streamSpawner = (deps: StreamDeps): ((parent: Ref<never>, name: str
   const handle = (cell: StreamCell, message: StreamMessage): StreamCell => {
     cell.messagesInFlight -= 1;
     try {
-      for (const effect of stepStream(cell, message, deps)) perform(cell, effect, deps);
+      const logged: Promise<void>[] = [];
+      for (const effect of stepStream(cell, message, deps)) perform(cell, effect, deps, logged);
     } catch (error) {
       deps.crashed(cell, error);
       if (message.type === 'append') refuse(message);
@@ -57,14 +66,45 @@ const resetToCell = <Reset>(_message: unknown, _error: unknown, context: { reado
 
 const refuse = ({ ranges, reply }: Extract<StreamMessage, { type: 'append' }>): void => {
   const lines = ranges.reduce((count, { first, end }) => count + end - first, 0);
-  const refusal = { code: 'INTERNAL', text: 'the stream failed to store the entries', lines, bytes: 0 } as const;
-  reply({ acceptedLines: 0, acceptedBytes: 0, refusal });
+  reply(refusedOutcome('INTERNAL', 'the stream failed to store the entries', lines));
 };
 
-const perform = (cell: StreamCell, effect: StreamEffect, deps: StreamDeps): void => {
+const refusedOutcome = (code: 'INTERNAL' | 'NOT_LOGGED', text: string, lines: number): AppendOutcome => ({
+  acceptedLines: 0,
+  acceptedBytes: 0,
+  refusal: { code, text, lines, bytes: 0 },
+});
+
+/** What was accepted is acknowledged once it is durable; where that fails the client is told to send it again. */
+const replyOnceLogged = (
+  { reply, outcome }: Extract<StreamEffect, { type: 'reply' }>,
+  logged: readonly Promise<void>[],
+): void => {
+  const [first] = logged;
+  const durable = logged.length === 1 && first ? first : allSettled(logged);
+  durable.then(
+    () => reply(outcome),
+    (error: Error) => reply(refusedOutcome('NOT_LOGGED', error.message, outcome.acceptedLines)),
+  );
+};
+
+/** One that failed does not end it: the others may still be borrowing the push. */
+const allSettled = async (promises: readonly Promise<void>[]): Promise<void> => {
+  for (const outcome of await Promise.allSettled(promises)) if (outcome.status === 'rejected') throw outcome.reason;
+};
+
+/** `logged`: of this step so far. */
+const perform = (cell: StreamCell, effect: StreamEffect, deps: StreamDeps, logged: Promise<void>[]): void => {
   switch (effect.type) {
+    case 'log': {
+      const durable = deps.log(cell, effect.held, effect.range);
+      // All records of a batch of the log share one promise.
+      if (durable && durable !== logged.at(-1)) logged.push(durable);
+      return;
+    }
     case 'reply':
-      effect.reply(effect.outcome);
+      if (logged.length > 0) replyOnceLogged(effect, logged);
+      else effect.reply(effect.outcome);
       return;
     case 'replied':
       effect.reply(undefined);

@@ -11,6 +11,8 @@ export interface SweeperDeps {
   readonly periodMs: number;
   readonly tell: (cell: StreamCell, message: StreamMessage) => void;
   readonly report: (problem: string, error: unknown) => void;
+  /** After each sweep of the timer. */
+  readonly swept: () => void;
 }
 
 /**
@@ -46,7 +48,9 @@ export class Sweeper {
       this.sweep()
         .catch((error: unknown) => this.#deps.report('a sweep over the streams failed', error))
         .finally(() => {
-          if (!this.#isStopped) this.#schedule();
+          if (this.#isStopped) return;
+          this.#deps.swept();
+          this.#schedule();
         });
     });
   }

@@ -1,4 +1,5 @@
 import { headTimes } from '../chunk/head-views.ts';
+import { type HeadSnapshot, isLogged } from '../chunk/memory-format.ts';
 import type { MemoryStream } from '../query/query-source.ts';
 import type { TailFrame } from './node-services.ts';
 
@@ -53,7 +54,7 @@ export class TailBuffer {
   }
 
   #drop({ labels, segments }: MemoryStream): void {
-    for (const head of segments.flatMap(({ heads }) => heads)) {
+    for (const head of headsOf(segments)) {
       for (const timeNs of headTimes(head).subarray(0, DROPPED_MAX - this.#dropped.length)) {
         this.#dropped.push({ timeNs, labels: labels.pairs });
       }
@@ -61,8 +62,12 @@ export class TailBuffer {
   }
 }
 
+/** What was just appended is never in the log alone. */
+const headsOf = (segments: MemoryStream['segments']): readonly HeadSnapshot[] =>
+  segments.flatMap((segment) => (isLogged(segment) ? [] : segment.heads));
+
 const bytesOf = ({ segments }: MemoryStream): number => {
   let bytes = 0;
-  for (const { heads } of segments) for (const { region } of heads) bytes += region.size;
+  for (const { region } of headsOf(segments)) bytes += region.size;
   return bytes;
 };

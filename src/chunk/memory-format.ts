@@ -56,6 +56,28 @@ export interface SegmentId {
   readonly counter: number;
 }
 
+/** Its name among all segments there ever were. */
+export const segmentName = ({ nodeId, incarnation, counter }: SegmentId): string =>
+  `${nodeId}/${incarnation}/${counter}`;
+
+/**
+ * An unflushed segment that lies in the log only: what a process left that ended. It can be read for as long as this object is kept.
+ */
+export interface LoggedSegment {
+  readonly id: SegmentId;
+  /** Bounds in ns. */
+  readonly minTime: bigint;
+  readonly maxTime: bigint;
+  /** In the log. */
+  readonly bytes: number;
+  /** Its entries, brought into memory. @throws RefusedError INTERNAL if some cannot be read: an answer without them would be silently short */
+  load(): Promise<SegmentSnapshot>;
+}
+
+export type UnflushedSegment = SegmentSnapshot | LoggedSegment;
+
+export const isLogged = (segment: UnflushedSegment): segment is LoggedSegment => 'load' in segment;
+
 /** One unflushed segment of a stream as a query sees it: blocks, then heads being cut, then the open head, in append order. */
 export interface SegmentSnapshot {
   readonly id: SegmentId;

@@ -155,8 +155,7 @@ export class Log {
     const openSize = segment.open?.length ?? 0;
     const parts = splitRange(plan, options.batchSizeMax >> 2, options.batchSizeMax - openSize - LARGEST_SPARE);
     if (!parts) return Promise.reject(tooLarge());
-    const committed = parts.map((part) => commit.add(segment, { plan: part }));
-    return Promise.all(committed).then(() => undefined);
+    return allSettled(parts.map((part) => commit.add(segment, { plan: part })));
   }
 
   /** It will have `finalCount` entries and no more. */
@@ -172,6 +171,15 @@ export class Log {
   /** Nobody needs it any more, flushed or not. */
   drop(segment: LogSegment): Promise<void> {
     return this.#end(segment, RecordType.DROP, 0, 0);
+  }
+
+  /** Its files stay, flushed or not, until the returned function is called. */
+  pin(segment: LogSegment): () => void {
+    const files = segment.places.map(({ file }) => file);
+    for (const file of files) file.pins += 1;
+    return () => {
+      for (const file of files) file.pins -= 1;
+    };
   }
 
   /** See LogReader.read. */
@@ -223,6 +231,11 @@ const newestOf = ({ files }: SegmentTable, recovered: readonly RecoveredFile[]):
   const number = newest?.number ?? 0;
   const isKnown = recovered.every(({ state, name }) => state !== 'unreadable' || (numberOfFile(name) ?? 0) < number);
   return isKnown ? { number, size: newest?.end ?? 0 } : undefined;
+};
+
+/** One that failed does not end it: the others still borrow the range. */
+const allSettled = async (parts: readonly Promise<void>[]): Promise<void> => {
+  for (const outcome of await Promise.allSettled(parts)) if (outcome.status === 'rejected') throw outcome.reason;
 };
 
 /** Headers and padding of an OPEN and an APPEND record. */

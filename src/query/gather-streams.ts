@@ -1,4 +1,4 @@
-import type { SegmentSnapshot } from '../chunk/memory-format.ts';
+import { isLogged, type UnflushedSegment } from '../chunk/memory-format.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
@@ -61,7 +61,9 @@ export const boundsOfRef = ({ fromMs, throughMs }: ChunkRef): TimeRangeNs => ({
 });
 
 /** Bounds of a segment; undefined if it holds nothing. */
-export const boundsOfSegment = ({ blocks, heads }: SegmentSnapshot): TimeRangeNs | undefined => {
+export const boundsOfSegment = (segment: UnflushedSegment): TimeRangeNs | undefined => {
+  if (isLogged(segment)) return { startNs: segment.minTime, endNs: segment.maxTime };
+  const { blocks, heads } = segment;
   let startNs: bigint | undefined;
   let endNs: bigint | undefined;
   for (const { count, minTime, maxTime } of [...blocks, ...heads]) {

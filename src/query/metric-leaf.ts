@@ -7,6 +7,7 @@ import type { ChunkRef } from '../storage/index-reader.ts';
 import { fetchChunk } from './fetch-chunk.ts';
 import { forEachConcurrent } from './for-each-concurrent.ts';
 import { gatherStreams } from './gather-streams.ts';
+import { loadMemory } from './load-memory.ts';
 import { CountMerger, ValueMerger, type ValueSeries } from './merge-partials.ts';
 import { chunksPerTask, packTasks } from './pack-tasks.ts';
 import { pipelineErrorText } from './pipeline-error.ts';
@@ -109,7 +110,12 @@ const fetchSlices = (context: QueryContext, slices: readonly PlannedSlice[]): Pr
   };
   return Promise.all(
     slices.map(async ({ startNs, endNs, memory, refs }) => {
-      return { startNs, endNs, memory, chunks: await Promise.all(refs.map(fetchOnce)) };
+      return {
+        startNs,
+        endNs,
+        memory: await loadMemory(context, memory),
+        chunks: await Promise.all(refs.map(fetchOnce)),
+      };
     }),
   );
 };

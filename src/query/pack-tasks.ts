@@ -1,7 +1,10 @@
+import { isLogged, type UnflushedSegment } from '../chunk/memory-format.ts';
 import type { PlannedSlice } from './plan-slices.ts';
 
 /** Memory scanned by one task: about 10 ms of inflating. */
 const MEMORY_BYTES_MAX = 4 << 20;
+/** Open bytes cost no inflating. */
+const OPEN_BYTES_SHARE = 8;
 const SLICES_MAX = 256;
 const CHUNKS_MAX = 4;
 
@@ -33,14 +36,17 @@ export const packTasks = (slices: readonly PlannedSlice[], chunksMax: number): P
   return tasks;
 };
 
+const segmentBytes = (segment: UnflushedSegment): number => {
+  if (isLogged(segment)) return segment.bytes / OPEN_BYTES_SHARE;
+  const compressed = segment.blocks.reduce((sum, block) => sum + block.bytes.length, 0);
+  return compressed + segment.heads.reduce((sum, head) => sum + head.byteCount, 0) / OPEN_BYTES_SHARE;
+};
+
 /** Compressed and open bytes of the slice's memory. */
 const memoryBytes = ({ memory }: PlannedSlice): number => {
   let bytes = 0;
   for (const { segments } of memory) {
-    for (const { blocks, heads } of segments) {
-      for (const block of blocks) bytes += block.bytes.length;
-      for (const head of heads) bytes += head.byteCount / 8;
-    }
+    for (const segment of segments) bytes += segmentBytes(segment);
   }
   return bytes;
 };

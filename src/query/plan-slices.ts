@@ -1,13 +1,13 @@
-import type { SegmentSnapshot } from '../chunk/memory-format.ts';
+import type { UnflushedSegment } from '../chunk/memory-format.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
 import { boundsOfRef, boundsOfSegment, type GatheredStream } from './gather-streams.ts';
-import type { MemoryPart } from './scan/scan-messages.ts';
+import type { MemoryStream } from './query-source.ts';
 
 /** A slice before its chunks are fetched. */
 export interface PlannedSlice extends TimeRangeNs {
-  readonly memory: readonly MemoryPart[];
+  readonly memory: readonly MemoryStream[];
   readonly refs: readonly ChunkRef[];
 }
 
@@ -16,7 +16,7 @@ interface Source extends TimeRangeNs {
   readonly order: number;
   readonly ref: ChunkRef | undefined;
   readonly labels: LabelSet | undefined;
-  readonly segment: SegmentSnapshot | undefined;
+  readonly segment: UnflushedSegment | undefined;
 }
 
 /**
@@ -88,8 +88,8 @@ const sliceOf = (sources: readonly Source[], startNs: bigint, endNs: bigint): Pl
   ];
 };
 
-const memoryParts = (sources: readonly Source[]): MemoryPart[] => {
-  const parts = new Map<string, { labels: LabelSet; segments: SegmentSnapshot[] }>();
+const memoryParts = (sources: readonly Source[]): MemoryStream[] => {
+  const parts = new Map<string, { labels: LabelSet; segments: UnflushedSegment[] }>();
   for (const { labels, segment } of [...sources].sort((a, b) => a.order - b.order)) {
     if (!labels || !segment) continue;
     const part = parts.get(labels.canonical);

@@ -1,5 +1,5 @@
 /** What a querier reads from: the actors' memory and the store. Memory is always asked before the store (a flush in between then shows twice, never not at all; the merge drops the second). */
-import type { SegmentSnapshot } from '../chunk/memory-format.ts';
+import type { UnflushedSegment } from '../chunk/memory-format.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
@@ -8,7 +8,7 @@ import type { IndexReader } from '../storage/index-reader.ts';
 export interface MemoryStream {
   readonly labels: LabelSet;
   /** Oldest first; only segments that overlap the range. */
-  readonly segments: readonly SegmentSnapshot[];
+  readonly segments: readonly UnflushedSegment[];
 }
 
 /** The unflushed part: the stream actors of this node (later: of all nodes). */

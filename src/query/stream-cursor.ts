@@ -1,5 +1,6 @@
 import { highWord, lowWord } from '../chunk/varint.ts';
 import { type ChunkCache, chunkCacheFetch } from './chunk-cache.ts';
+import { loadMemory } from './load-memory.ts';
 import type { PlannedSlice } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import type { LogResult, LogScan, ScanPlan, ScanPosition } from './scan/scan-messages.ts';
@@ -122,7 +123,8 @@ export class StreamCursor {
   async #read(quota: ReadQuota): Promise<void> {
     const slice = this.#slices[this.#slice]!;
     const chunks = await Promise.all(slice.refs.map((ref) => chunkCacheFetch(this.#cache, this.#context, ref)));
-    const { startNs, endNs, memory } = slice;
+    const { startNs, endNs } = slice;
+    const memory = await loadMemory(this.#context, slice.memory);
     const result = (await this.#context.runTask({
       kind: 'log',
       plan: this.#plan,

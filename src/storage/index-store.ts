@@ -21,10 +21,25 @@ export interface IndexCell {
   readonly value: string;
 }
 
+/** Name of a segment among all there ever were: of `SegmentId`. No zero byte. */
+export type SegmentName = string;
+
 /** Where index rows last: wide rows ordered by key, as in Bigtable. Writing an entry again replaces its value. */
 export interface IndexStore {
   /** Resolves once all entries are durable. Atomic per call where the store can, idempotent everywhere. */
   write(entries: readonly IndexEntry[]): Promise<void>;
+  /**
+   * Makes a chunk visible, once for a segment: writes the entries, and that the segment is in the chunk, together. If it is in one already
+   * (of an earlier attempt whose outcome was lost, or of another node) nothing is written.
+   * @returns the key of the chunk that the segment is in
+   */
+  commit(segment: SegmentName, chunkKey: string, entries: readonly IndexEntry[]): Promise<string>;
+  /** The key of the chunk that the segment is in; undefined if it was never committed, or that was forgotten. */
+  committed(segment: SegmentName): Promise<string | undefined>;
+  /** All segments whose commit is not forgotten. */
+  commits(): AsyncIterable<SegmentName>;
+  /** Nobody will ask for them again: their log has forgotten them. */
+  forget(segments: readonly SegmentName[]): Promise<void>;
   delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void>;
   /** Cells in order of range value, in batches; never blocks the event loop over 5 ms a batch. */
   read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]>;

@@ -1,5 +1,5 @@
 import { chunkEntry, type IndexedChunk, labelEntries, seriesIdOf } from './index-row.ts';
-import type { IndexEntry, IndexStore } from './index-store.ts';
+import type { IndexEntry, IndexStore, SegmentName } from './index-store.ts';
 import { type DayBucket, dayBuckets, type SchemaConfig } from './schema-config.ts';
 
 /** Chosen: 100,000 streams over midnight; about 20 MiB. */
@@ -48,16 +48,18 @@ export class WrittenSeries {
 const dayKey = ({ table, day }: DayBucket, tenant: string): string => `${table}/${day}/${tenant}`;
 
 /**
- * Writes the rows of one chunk, in one write. Its object must be durable already: a row without an object fails every query that
- * meets it. Repeating it after an error is fine.
+ * Commits a segment with the rows of its chunk; without a segment the rows are written whatever was before. The object must be durable already: a row without an object fails every query that meets
+ * it. Repeating it after an error is fine.
+ * @returns the key of the chunk that the segment is in: another one if it was committed before
  * @throws RefusedError what the store refuses
  */
-export const writeChunkIndex = async (
+export const commitChunk = async (
   store: IndexStore,
   schema: SchemaConfig,
+  segment: SegmentName | undefined,
   chunk: IndexedChunk,
   written: WrittenSeries,
-): Promise<void> => {
+): Promise<string> => {
   const { tenant, labels, key } = chunk;
   const series = seriesIdOf(labels);
   const entries: IndexEntry[] = [];
@@ -69,6 +71,8 @@ export const writeChunkIndex = async (
     }
     entries.push(chunkEntry(bucket, tenant, series, key));
   }
-  await store.write(entries);
-  for (const bucket of fresh) written.add(bucket, tenant, series);
+  const committedIn = segment === undefined ? key : await store.commit(segment, key, entries);
+  if (segment === undefined) await store.write(entries);
+  if (committedIn === key) for (const bucket of fresh) written.add(bucket, tenant, series);
+  return committedIn;
 };

@@ -1,8 +1,9 @@
 import { open, type RootDatabase } from 'lmdb';
+import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
-import type { IndexCell, IndexEntry, IndexLookup, IndexStore } from './index-store.ts';
+import type { IndexCell, IndexEntry, IndexLookup, IndexStore, SegmentName } from './index-store.ts';
 import {
   cellKey,
   cellTextOf,
@@ -32,6 +33,9 @@ const COMMIT_DEADLINE_MS = 30_000;
 /** No table's name begins with a zero byte. */
 const FORMAT_KEY = Buffer.from('\0format');
 const FORMAT = '1';
+/** Followed by the segment's name. The value is the chunk's key. */
+const COMMIT_PREFIX = Buffer.from('\0commit\0');
+const COMMITS_END = Buffer.from('\0commit\u0001');
 
 /** What is written are bytes; what is read is latin1 text: one call a key, and neither a copy nor a Buffer (measured: half the time). */
 type IndexDatabase = RootDatabase<Buffer | string, Buffer | string>;
@@ -67,8 +71,17 @@ interface Operation {
   readonly value: Buffer | undefined;
 }
 
+interface Commit {
+  readonly key: Buffer;
+  readonly chunkKey: string;
+  /** Where the segment is, once that is known. */
+  committedIn: string | undefined;
+}
+
 interface WaitingWrite {
   readonly operations: readonly Operation[];
+  /** Written with the operations, or neither. */
+  readonly commit: Commit | undefined;
   readonly resolve: () => void;
   readonly reject: (error: RefusedError) => void;
 }
@@ -115,13 +128,33 @@ export class LmdbIndexStore implements IndexStore {
   }
 
   async write(entries: readonly IndexEntry[]): Promise<void> {
-    const rows = new RowKeys();
-    await this.#enqueue(
-      entries.map(({ table, hashValue, rangeValue, value }) => {
-        const row = rows.of(table, hashValue);
-        return { key: cellKey(row, rangeValue), value: cellValue(row, value) };
-      }),
-    );
+    await this.#enqueue(putsOf(entries));
+  }
+
+  async commit(segment: SegmentName, chunkKey: string, entries: readonly IndexEntry[]): Promise<string> {
+    const commit: Commit = { key: commitKeyOf(segment), chunkKey, committedIn: undefined };
+    await this.#enqueue(putsOf(entries), commit);
+    return commit.committedIn ?? chunkKey;
+  }
+
+  async committed(segment: SegmentName): Promise<string | undefined> {
+    return this.#guarded(() => this.#database.get(commitKeyOf(segment)) as string | undefined);
+  }
+
+  async *commits(): AsyncIterable<SegmentName> {
+    let start: Buffer = COMMIT_PREFIX;
+    for (;;) {
+      while (!this.#reads.hasTime()) await this.#reads.nextTurn();
+      const found = this.#scan(start, COMMITS_END);
+      for (const { key } of found) yield textOfBytes(Buffer.from(key.slice(COMMIT_PREFIX.length), 'latin1'));
+      const last = found.at(-1);
+      if (!last || found.length < BATCH_CELLS) return;
+      start = keyAfter(Buffer.from(last.key, 'latin1'));
+    }
+  }
+
+  async forget(segments: readonly SegmentName[]): Promise<void> {
+    await this.#enqueue(segments.map((segment) => ({ key: commitKeyOf(segment), value: undefined })));
   }
 
   async delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
@@ -201,15 +234,15 @@ export class LmdbIndexStore implements IndexStore {
     }
   }
 
-  async #enqueue(operations: readonly Operation[]): Promise<void> {
+  async #enqueue(operations: readonly Operation[], commit?: Commit): Promise<void> {
     if (this.#isClosed) throw unavailable('the index is closed', undefined);
-    if (operations.length === 0) return;
+    if (operations.length === 0 && !commit) return;
     if (this.#waitingOperations + operations.length > WAITING_OPERATIONS_MAX && this.#waiting.length > 0) {
       throw new RefusedError({ code: 'OVERLOADED', text: 'too many index writes are waiting', retryAfterMs: 100 });
     }
     this.#waitingOperations += operations.length;
     const written = new Promise<void>((resolve, reject) => {
-      this.#waiting.push({ operations, resolve, reject });
+      this.#waiting.push({ operations, commit, resolve, reject });
     });
     this.#draining ??= this.#drain();
     await written;
@@ -221,7 +254,7 @@ export class LmdbIndexStore implements IndexStore {
     while (this.#waiting.length > 0) {
       const writes = this.#nextWrites();
       try {
-        await this.#withDeadline(this.#commit(writes.flatMap((write) => write.operations)));
+        await this.#withDeadline(this.#commit(this.#conditional(writes)));
         for (const write of writes) write.resolve();
       } catch (error) {
         const refused = unavailable('cannot write the index', error);
@@ -241,6 +274,22 @@ export class LmdbIndexStore implements IndexStore {
     }
     this.#waitingOperations -= operationCount;
     return this.#waiting.splice(0, end);
+  }
+
+  /**
+   * Operations of the writes whose segment is not committed yet. Looked up before the transaction: this process is the only one that commits
+   * (it has the folder's lock), and its commits run one after the other.
+   */
+  #conditional(writes: readonly WaitingWrite[]): readonly Operation[] {
+    const committing = new Map<string, string>();
+    return writes.flatMap(({ operations, commit }) => {
+      if (!commit) return operations;
+      const name = commit.key.toString('latin1');
+      commit.committedIn = committing.get(name) ?? (this.#database.get(commit.key) as string | undefined);
+      if (commit.committedIn !== undefined) return [];
+      committing.set(name, commit.chunkKey);
+      return [...operations, { key: commit.key, value: Buffer.from(commit.chunkKey, 'latin1') }];
+    });
   }
 
   async #commit(operations: readonly Operation[]): Promise<void> {
@@ -271,6 +320,16 @@ export class LmdbIndexStore implements IndexStore {
     }
   }
 }
+
+const commitKeyOf = (segment: SegmentName): Buffer => Buffer.concat([COMMIT_PREFIX, bytesOfText(segment)]);
+
+const putsOf = (entries: readonly IndexEntry[]): readonly Operation[] => {
+  const rows = new RowKeys();
+  return entries.map(({ table, hashValue, rangeValue, value }) => {
+    const row = rows.of(table, hashValue);
+    return { key: cellKey(row, rangeValue), value: cellValue(row, value) };
+  });
+};
 
 /** Neighbouring entries mostly share their row. */
 class RowKeys {

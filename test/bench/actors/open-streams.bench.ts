@@ -30,6 +30,7 @@ const newNode = (): LocalNode => {
   const index = new MemoryIndexStore();
   return new LocalNode(
     {
+      incarnation: 1,
       nodeId: 'bench',
       blockSize: 262_144,
       targetSize: 1_572_864,
@@ -39,6 +40,7 @@ const newNode = (): LocalNode => {
       flushCheckMs: 3_600_000,
       flushConcurrencyMax: 1,
       flushTimeoutMs: 1000,
+      flushesAtStop: false,
       flushBackOff: { firstMs: 1000, lastMs: 1000 },
       headBytesMax: 1 << 30,
       unflushedBytesMax: 1 << 30,
@@ -59,6 +61,8 @@ const newNode = (): LocalNode => {
       encode: never,
       execute: undefined as never,
       dropped: () => undefined,
+      log: undefined,
+      recovered: undefined,
       report: (problem, error) => console.error(problem, error),
     },
   );

@@ -6,7 +6,7 @@ import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import type { LabelMatcher } from '../../../src/protocol/matcher.ts';
 import { chunkKey } from '../../../src/storage/chunk-key.ts';
 import { chunkEntries, type IndexedChunk } from '../../../src/storage/index-row.ts';
-import { WrittenSeries, writeChunkIndex } from '../../../src/storage/index-writer.ts';
+import { commitChunk, WrittenSeries } from '../../../src/storage/index-writer.ts';
 import { LmdbIndexStore } from '../../../src/storage/lmdb-index-store.ts';
 import { DAY_MS, defaultSchemaConfig } from '../../../src/storage/schema-config.ts';
 import { SchemaIndexReader } from '../../../src/storage/schema-index-reader.ts';
@@ -41,10 +41,10 @@ export const registerBenches = async (): Promise<void> => {
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const store = await LmdbIndexStore.open({ path: path.join(folder, 'index'), clock: systemClock });
   const written = new WrittenSeries();
-  const writes: Promise<void>[] = [];
+  const writes: Promise<string>[] = [];
   for (let stream = 0; stream < STREAMS; stream++) {
     for (let sequence = 0; sequence < CHUNKS_PER_STREAM; sequence++) {
-      writes.push(writeChunkIndex(store, schema, chunkOf(stream, sequence), written));
+      writes.push(commitChunk(store, schema, undefined, chunkOf(stream, sequence), written));
     }
   }
   await Promise.all(writes);
@@ -62,9 +62,9 @@ export const registerBenches = async (): Promise<void> => {
     bench('all entries of a chunk of 4 labels', () => do_not_optimize(chunkEntries(schema, chunkOf(1, 1))));
   });
   group('index write, LMDB, synced', () => {
-    bench('1 chunk', () => writeChunkIndex(store, schema, nextChunk(), written));
+    bench('1 chunk', () => commitChunk(store, schema, undefined, nextChunk(), written));
     bench('100 chunks at once', () =>
-      Promise.all(Array.from({ length: 100 }, () => writeChunkIndex(store, schema, nextChunk(), written))),
+      Promise.all(Array.from({ length: 100 }, () => commitChunk(store, schema, undefined, nextChunk(), written))),
     );
     bench('100 chunks at once, label rows too', () =>
       Promise.all(Array.from({ length: 100 }, () => store.write(chunkEntries(schema, nextChunk())))),

@@ -49,6 +49,38 @@ export const indexStoreContract = (make: () => Promise<StoreHarness<IndexStore>>
       ]);
     });
 
+    it('commits a segment once: to the chunk that came first, with its rows', async () => {
+      const commit = (chunkKey: string, place: string) => store.commit('node/1/7', chunkKey, [entry('row', place)]);
+      expect(await store.committed('node/1/7')).to.equal(undefined);
+      expect(await commit('chunk-a', 'a')).to.equal('chunk-a');
+      expect(await commit('chunk-b', 'b')).to.equal('chunk-a');
+      expect(await commit('chunk-a', 'a')).to.equal('chunk-a');
+      expect(await store.committed('node/1/7')).to.equal('chunk-a');
+      expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal(['a']);
+    });
+
+    it('commits a segment once, also of two attempts at the same time', async () => {
+      const outcomes = await Promise.all(
+        ['a', 'b', 'c'].map((name) => store.commit('node/1/8', name, [entry('row', name)])),
+      );
+      expect(new Set(outcomes).size).to.equal(1);
+      expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal([outcomes[0]]);
+    });
+
+    it('keeps its commits, lists them apart from its tables, and forgets those it is told to', async () => {
+      const names = Array.from({ length: 600 }, (_, number) => `node/1/${number}`);
+      await Promise.all(names.map((name) => store.commit(name, `chunk of ${name}`, [entry('row', name)])));
+      await store.close();
+      store = await harness.open();
+      const listed: string[] = [];
+      for await (const name of store.commits()) listed.push(name);
+      expect(listed.sort()).to.deep.equal(names.sort());
+      expect(await store.tables?.()).to.deep.equal([TABLE]);
+      await store.forget(names.slice(1));
+      expect(await store.committed(names[0]!)).to.equal(`chunk of ${names[0]}`);
+      expect(await store.committed(names[1]!)).to.equal(undefined);
+    });
+
     it('keeps rows and tables apart whose names begin alike', async () => {
       const rows = ['a', 'a:', 'a:b', 'a:b\0', 'a:b\0c', 'b'];
       await store.write(rows.flatMap((row) => [entry(row, `in ${row}`), entry(row, 'x', row, 'index_277')]));

@@ -1,5 +1,5 @@
 import { compareBytes } from '../../../src/protocol/label-text.ts';
-import type { IndexCell, IndexEntry, IndexLookup, IndexStore } from '../../../src/storage/index-store.ts';
+import type { IndexCell, IndexEntry, IndexLookup, IndexStore, SegmentName } from '../../../src/storage/index-store.ts';
 
 const BATCH_CELLS = 256;
 
@@ -12,6 +12,7 @@ interface Row {
 /** An index store for tests: rows in nested maps, sorted when they are read. */
 export class MemoryIndexStore implements IndexStore {
   readonly #rows = new Map<string, Map<string, Row>>();
+  readonly #commits = new Map<SegmentName, string>();
   /** Every lookup that was read, oldest first. */
   readonly lookups: IndexLookup[] = [];
   /** Awaited before each operation: throw to refuse it, wait to delay it. */
@@ -24,6 +25,31 @@ export class MemoryIndexStore implements IndexStore {
       row.cells.set(rangeValue, value);
       row.order = undefined;
     }
+  }
+
+  async commit(segment: SegmentName, chunkKey: string, entries: readonly IndexEntry[]): Promise<string> {
+    const known = this.#commits.get(segment);
+    if (known !== undefined) return known;
+    this.#commits.set(segment, chunkKey);
+    try {
+      await this.write(entries);
+    } catch (error) {
+      this.#commits.delete(segment);
+      throw error;
+    }
+    return chunkKey;
+  }
+
+  async committed(segment: SegmentName): Promise<string | undefined> {
+    return this.#commits.get(segment);
+  }
+
+  async *commits(): AsyncIterable<SegmentName> {
+    yield* this.#commits.keys();
+  }
+
+  async forget(segments: readonly SegmentName[]): Promise<void> {
+    for (const segment of segments) this.#commits.delete(segment);
   }
 
   async delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {

@@ -24,6 +24,7 @@ class TestStream {
   readonly outcomes: AppendOutcome[] = [];
   readonly replies: string[] = [];
   readonly pending: StreamEffect[] = [];
+  readonly logged: Extract<StreamEffect, { type: 'log' }>[] = [];
   #counter = 0;
   readonly #limits;
 
@@ -40,6 +41,7 @@ class TestStream {
     for (const effect of effects) {
       if (effect.type === 'reply') effect.reply(effect.outcome);
       else if (effect.type === 'replied') effect.reply(undefined);
+      else if (effect.type === 'log') this.logged.push(effect);
       else this.pending.push(effect);
     }
     return effects.map(({ type }) => type);
@@ -207,6 +209,43 @@ describe('stepStream', () => {
     expect(stream.cell.segments.length).to.equal(1);
   });
 
+  describe('and the log', () => {
+    const logged = (stream: TestStream) =>
+      stream.logged.map(({ held, range }) => [held.segment.id.counter, range.first, range.end]);
+
+    it('gets what each segment was offered, repetitions included, in order', () => {
+      const stream = new TestStream(1000, 900);
+      stream.append([long(0), long(0), long(1), long(2), long(3), long(4)]);
+      const parts = logged(stream);
+      expect(parts.length).to.be.greaterThan(1);
+      expect(parts.map(([counter]) => counter)).to.deep.equal(parts.map((_, index) => index));
+      expect(parts[0]?.[1]).to.equal(0);
+      expect(parts.at(-1)?.[2]).to.equal(6);
+      for (const [index, part] of parts.slice(1).entries()) expect(part[1]).to.equal(parts[index]?.[2]);
+    });
+
+    it('gets nothing of entries that are refused', () => {
+      const stream = new TestStream();
+      stream.append([entry(7_200_000)]);
+      stream.append([entry(0), entry(7_200_001)]);
+      expect(logged(stream)).to.deep.equal([
+        [0, 0, 1],
+        [0, 1, 2],
+      ]);
+    });
+
+    it('closes a segment that it lost entries of: the next ones go into another', () => {
+      const stream = new TestStream();
+      stream.append([entry(0)]);
+      const [held] = stream.cell.segments;
+      expect(stream.send({ type: 'unlogged', held: held! })).to.deep.equal(['cut']);
+      expect(held?.sealedFor).to.equal('unlogged');
+      stream.append([entry(1)]);
+      expect(stream.cell.segments.map(({ segment }) => segment.id.counter)).to.deep.equal([0, 1]);
+      expect(stream.send({ type: 'unlogged', held: held! }), 'told twice').to.deep.equal([]);
+    });
+  });
+
   it('refuses entries that are too far behind and stores the others', () => {
     const stream = new TestStream();
     stream.append([entry(7_200_000)]);
@@ -226,7 +265,7 @@ describe('stepStream', () => {
       nowMs: T0_MS,
       reply: () => undefined,
     });
-    expect(effects).to.deep.equal(['cut', 'crash']);
+    expect(effects).to.deep.equal(['log', 'cut', 'crash']);
   });
 
   describe('check', () => {

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { headBytes, headTimes } from '../../../src/chunk/head-views.ts';
 import { Segment } from '../../../src/chunk/segment.ts';
 import { BatchBuffer } from '../../../src/log/batch-buffer.ts';
 import { DATA_START, fileNameOf } from '../../../src/log/file-header.ts';
@@ -110,8 +111,8 @@ describe('the recovery of a log', () => {
       const { heads, symbols } = segment.snapshot();
       return heads.map((head) => ({
         symbols,
-        times: new BigInt64Array(head.memory, 0, head.count),
-        bytes: Buffer.from(new Uint8Array(head.memory, 12 * head.capacity, head.byteCount)),
+        times: headTimes(head),
+        bytes: Buffer.from(headBytes(head)),
         ends: head.metadataEnds?.slice(0, head.count),
       }));
     };

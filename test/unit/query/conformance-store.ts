@@ -10,7 +10,7 @@ import { compareBytes, labelSetOf } from '../../../src/protocol/label-text.ts';
 import type { MemorySource, MemoryStream, QuerySources } from '../../../src/query/query-source.ts';
 import { compileMatchers } from '../../../src/query/scan/scan-runner.ts';
 import { chunkKey } from '../../../src/storage/chunk-key.ts';
-import { WrittenSeries, writeChunkIndex } from '../../../src/storage/index-writer.ts';
+import { commitChunk, WrittenSeries } from '../../../src/storage/index-writer.ts';
 import { createSchemaConfig } from '../../../src/storage/schema-config.ts';
 import { SchemaIndexReader } from '../../../src/storage/schema-index-reader.ts';
 import { columnsOf, type TestEntry } from '../../support/entries.ts';
@@ -141,7 +141,7 @@ export const storeOf = async (streams: readonly DataStream[]): Promise<QuerySour
       const { fromMs, throughMs, checksum } = chunk;
       const key = chunkKey(SCHEMA, { tenant, fingerprint, fromMs, throughMs, checksum });
       await chunks.put(key, chunk.bytes);
-      await writeChunkIndex(rows, SCHEMA, { tenant, labels, key, fromMs, throughMs }, written);
+      await commitChunk(rows, SCHEMA, undefined, { tenant, labels, key, fromMs, throughMs }, written);
     }
   }
   return { index: new SchemaIndexReader(rows, SCHEMA), fetch: (key) => chunks.get(key) };

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { chunkEntries, type IndexedChunk } from '../../../src/storage/index-row.ts';
-import { WrittenSeries, writeChunkIndex } from '../../../src/storage/index-writer.ts';
+import { commitChunk, WrittenSeries } from '../../../src/storage/index-writer.ts';
 import { dayBuckets, defaultSchemaConfig } from '../../../src/storage/schema-config.ts';
 import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
 
@@ -30,7 +30,7 @@ describe('writing the index of a chunk', () => {
     };
   });
 
-  const write = (chunk: IndexedChunk): Promise<void> => writeChunkIndex(store, schema, chunk, written);
+  const write = (chunk: IndexedChunk): Promise<string> => commitChunk(store, schema, undefined, chunk, written);
 
   it('writes all rows of the first chunk, in one write', async () => {
     const chunk = chunkAt(noon);

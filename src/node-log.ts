@@ -1,0 +1,67 @@
+/** Opens the log of a node, and tells what an earlier process left in it. */
+import { RecoveredSegments } from './actors/recovered-segments.ts';
+import { segmentName } from './chunk/memory-format.ts';
+import type { Config } from './config.ts';
+import { type Log, openLog } from './log/log.ts';
+import type { LogFiles } from './log/log-files.ts';
+import { DEFAULT_LOG_OPTIONS } from './log/log-options.ts';
+import type { NodeIdentity } from './node-identity.ts';
+import type { Clock } from './protocol/clock.ts';
+import type { IndexStore } from './storage/index-store.ts';
+
+export interface NodeLogDeps {
+  readonly files: LogFiles;
+  readonly identity: NodeIdentity;
+  readonly index: IndexStore;
+  readonly clock: Clock;
+  readonly chance: () => number;
+  readonly info: (fields: object, text: string) => void;
+  readonly warn: (fields: object, text: string) => void;
+  readonly report: (problem: string, error: unknown) => void;
+}
+
+export interface OpenNodeLog {
+  readonly log: Log;
+  readonly recovered: RecoveredSegments;
+}
+
+/** @throws RefusedError STORAGE_UNAVAILABLE if the log is another folder's or a newer version's; LogFileError if it cannot be read */
+export const openNodeLog = async ({ wal }: Config['ingester'], deps: NodeLogDeps): Promise<OpenNodeLog> => {
+  const { files, identity, clock, chance, report } = deps;
+  const log = await openLog(
+    { files, clock, chance, report },
+    {
+      ...DEFAULT_LOG_OPTIONS,
+      ...identity,
+      fileSizeMax: wal.file_size,
+      batchSizeMax: wal.batch_size,
+      sync: wal.sync,
+      diskUsedMax: wal.disk_used_percent_max / 100,
+    },
+  );
+  tellRecovery(log, deps);
+  const recovered = await RecoveredSegments.of({ log, clock, report });
+  await forgetOldCommits(log, deps.index);
+  return { log, recovered };
+};
+
+const tellRecovery = ({ recovery }: Log, { info, warn }: NodeLogDeps): void => {
+  const { files, ...counts } = recovery;
+  if (files.length > 0) info({ files: files.length, ...counts }, 'found the log of an earlier process');
+  if (recovery.tornBytes > 0) {
+    warn({ bytes: recovery.tornBytes }, 'the log ended in the middle of a write, which nobody was told of: cut off');
+  }
+  if (recovery.damagedBytes > 0 || recovery.missingEntries > 0) {
+    const { damagedBytes, damagedRecords, damagedSegments, missingEntries } = recovery;
+    warn({ damagedBytes, damagedRecords, damagedSegments, missingEntries }, 'the log is damaged: entries are lost');
+  }
+};
+
+/** A process that ends right after a segment's end is durable in the log leaves its commit behind. */
+const forgetOldCommits = async (log: Log, index: IndexStore): Promise<void> => {
+  const live = new Set<string>();
+  for (const { id } of log.segments()) live.add(segmentName(id));
+  const old: string[] = [];
+  for await (const name of index.commits()) if (!live.has(name)) old.push(name);
+  if (old.length > 0) await index.forget(old);
+};
