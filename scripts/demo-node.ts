@@ -111,6 +111,13 @@ export class DemoNode {
     throw new Error('no tail connected within 10 s');
   }
 
+  /** SIGKILL: no time to store anything. */
+  async kill(): Promise<void> {
+    const exited = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await exited;
+  }
+
   /** SIGTERM; rejects unless the node ends with 0. */
   async stop(): Promise<void> {
     const exited = once(this.#child, 'exit');

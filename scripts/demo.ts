@@ -1,6 +1,6 @@
 /**
  * The main job on this machine's own logs: one node, pushes over gRPC and HTTP, live tail, answers from memory, flush, a look at a chunk,
- * a restart, and the same answers from chunks. Every answer is checked against what was pushed; a wrong one ends the demo with 1.
+ * a restart, a crash, and the same answers from chunks and from the log. Every answer is checked against what was pushed; a wrong one ends the demo with 1.
  *
  *   ./scripts/demo [--keep]
  */
@@ -221,8 +221,21 @@ const run = async (): Promise<DemoNode> => {
   ]);
   say(`   and the node's own log of before: ${ownLog.trim().split('\n').pop()}`);
   await answersAreRight(node, expected);
+
+  step('kill -9 right after an acknowledgement: the log has it, nothing was flushed since');
+  await node.kill();
+  node = await DemoNode.start(dataDir, workDir);
+  const [head = '', , ...segments] = (await runCli(['wal', 'inspect', path.join(dataDir, 'log')])).trim().split('\n\n');
+  say(`   $ ringlog wal inspect\n${indent([head, ...segments].join('\n\n'))}`);
+  await answersAreRight(node, expected);
   return node;
 };
+
+const indent = (text: string): string =>
+  text
+    .split('\n')
+    .map((line) => `     ${line}`)
+    .join('\n');
 
 /** What the node logged until it was stopped, kept aside so that it stays the same. */
 const keepOwnLog = async (): Promise<Expected> => {

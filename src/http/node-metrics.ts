@@ -40,6 +40,8 @@ const addFlushed = (registry: Registry, figures: FiguresOf): void => {
   });
 };
 
+const isDiskFull = ({ log }: NodeFigures): boolean => log?.isDiskFull ?? false;
+
 /** Adds a node's figures to the registry. */
 export const addNodeMetrics = (registry: Registry, figures: FiguresOf): void => {
   const gauges: readonly (readonly [string, string, () => number])[] = [
@@ -50,12 +52,24 @@ export const addNodeMetrics = (registry: Registry, figures: FiguresOf): void => 
     ['ringlog_pushes_waiting', 'Pushes that wait for room.', () => figures().pushesWaiting],
     ['ringlog_cuts_pending', 'Heads that wait to be compressed.', () => figures().cutsPending],
     ['ringlog_flushes_pending', 'Chunks on their way to the store.', () => figures().flush.pending],
+    ['ringlog_recovered_segments', 'Segments of earlier processes in the log.', () => figures().recoveredSegments],
+    ['ringlog_log_files', 'Files of the log.', () => figures().log?.files ?? 0],
+    ['ringlog_log_bytes', 'Bytes of the log.', () => figures().log?.bytes ?? 0],
+    ['ringlog_log_live_bytes', 'Bytes of the log that are not stored yet.', () => figures().log?.liveBytes ?? 0],
+    ['ringlog_log_disk_full', '1 while the log takes no entries for lack of disk.', () => +isDiskFull(figures())],
   ];
   for (const [name, help, read] of gauges) addGauge(registry, name, help, read);
   const counters: readonly (readonly [string, string, () => number])[] = [
     ['loki_ingester_streams_created_total', 'Streams opened.', () => figures().streamsCreated],
     ['ringlog_flushed_bytes_total', 'Bytes of chunks written to the store.', () => figures().flush.flushedBytes],
     ['ringlog_flush_failures_total', 'Attempts to store a chunk that failed.', () => figures().flush.failures],
+    [
+      'loki_ingester_wal_logged_bytes_total',
+      'Bytes made durable in the log.',
+      () => figures().log?.committedBytes ?? 0,
+    ],
+    ['ringlog_log_commits_total', 'Writes of the log, one for all that waited.', () => figures().log?.commits ?? 0],
+    ['ringlog_log_failures_total', 'Writes of the log that failed.', () => figures().log?.failures ?? 0],
     ['loki_panic_total', 'Stream actors that failed.', () => figures().streamCrashes],
   ];
   for (const [name, help, read] of counters) addCounter(registry, name, help, read);
