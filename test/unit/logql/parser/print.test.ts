@@ -109,21 +109,44 @@ describe('damaged LogQL', () => {
     inserted: fc.constantFrom('', ...scraps, ...numbers, ...words),
   });
 
+  type Edit = typeof edit extends fc.Arbitrary<infer T> ? T : never;
+
+  /** Edits between characters, never inside of one: a query arrives as UTF-8, which has no form for half a surrogate pair. */
+  const damaged = (text: string, edits: readonly Edit[]): string => {
+    const characters = [...text];
+    for (const { at, removed, inserted } of edits)
+      characters.splice(Math.floor(at * characters.length), removed, ...inserted);
+    return characters.join('');
+  };
+
+  const expectRefusedOrPrintable = (text: string): void => {
+    const refusal = refusalOf(() => {
+      const parsed = parseExpr(text);
+      expect(parseExpr(printExpr(parsed))).to.deep.equal(parsed);
+    });
+    if (refusal !== undefined) expect(refusal.code).to.equal('INVALID_QUERY');
+  };
+
   it('is refused or parses, and then prints as what parses to the same tree', () => {
     fc.assert(
       fc.property(anyExpr, fc.array(edit, { minLength: 1, maxLength: 4 }), (expr, edits) => {
-        let text = printExpr(expr);
-        for (const { at, removed, inserted } of edits) {
-          const start = Math.floor(at * text.length);
-          text = text.slice(0, start) + inserted + text.slice(start + removed);
-        }
-        const refusal = refusalOf(() => {
-          const parsed = parseExpr(text);
-          expect(parseExpr(printExpr(parsed))).to.deep.equal(parsed);
-        });
-        if (refusal !== undefined) expect(refusal.code).to.equal('INVALID_QUERY');
+        expectRefusedOrPrintable(damaged(printExpr(expr), edits));
       }),
       { numRuns: RUNS },
     );
   }).timeout(PROPERTY_TIMEOUT_MS);
+
+  it('is damaged beside a character of two UTF-16 units, not inside', () => {
+    const template = '𮯡𐀻𘳖𐇾𑝀𐌀𘳖𮯡𱍋';
+    const text = printed(
+      `{app="web"} | line_format \`${template}\` | regexp \`(?P<a>.)"\` | logfmt --strict --keep-empty`,
+    );
+    const [before, after] = text.split('𐌀') as [string, string];
+    for (const kept of [before, `${before}𐌀`]) {
+      const at = [...kept].length / [...text].length;
+      const edited = damaged(text, [{ at, removed: 0, inserted: '//' }]);
+      expect(edited).to.equal(kept === before ? `${before}//𐌀${after}` : `${before}𐌀//${after}`);
+      expectRefusedOrPrintable(edited);
+    }
+  });
 });
