@@ -14,11 +14,6 @@ const REASONS: Readonly<Record<string, readonly string[]>> = {
   ],
   'a defect: a label name that is a letter but not ASCII breaks the answer': ['label-format-040'],
   'not evaluated: variants, gone from Loki after 3.7': ['syntax-errors-067'],
-  'json expressions stop where Loki reads on behind a missing comma': [
-    'json-paths-044',
-    'json-paths-045',
-    'unwrap-106',
-  ],
 };
 
 /** What only a server shows: parameters, limits, printed queries. */
