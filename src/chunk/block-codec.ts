@@ -5,6 +5,7 @@ import { CorruptChunkError } from './corrupt-chunk-error.ts';
 import { DEFAULT_GZIP_LEVEL } from './gzip-level.ts';
 import { gunzip, gzipMemberParts } from './gzip-member.ts';
 import { compressLz4Frame, decompressLz4Frame } from './lz4-frame.ts';
+import { releaseMemory } from './release-memory.ts';
 import { compressSnappyFrames, decompressSnappyFrames } from './snappy-framing.ts';
 import { compressZstd, decompressZstd, prepareZstd } from './zstd-codec.ts';
 
@@ -93,6 +94,11 @@ export const decompressBlock = (bytes: Uint8Array, encoding: BlockEncoding, opti
     case 'dumb':
       throw new CorruptChunkError('the encoding dumb cannot be read');
   }
+};
+
+/** Takes back what `decompressBlock` made, which nobody may read any more. Other encodings have views and memory of native libraries. */
+export const releaseBlock = (plain: Buffer, encoding: BlockEncoding): void => {
+  if (encoding === 'gzip' || encoding === 'flate') releaseMemory(plain);
 };
 
 const checkedSize = (bytes: Buffer, maxBytes: number): Buffer => {

@@ -1,4 +1,5 @@
-import { decompressBlock } from '../../chunk/block-codec.ts';
+import { decompressBlock, releaseBlock } from '../../chunk/block-codec.ts';
+import type { BlockEncoding } from '../../chunk/block-encoding.ts';
 import { crc32c } from '../../chunk/checksum.ts';
 import type { ChunkView } from '../../chunk/chunk-object.ts';
 import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
@@ -18,6 +19,7 @@ interface StoredBlock {
   readonly minTime: bigint;
   readonly maxTime: bigint;
   readonly size: number;
+  readonly encoding: BlockEncoding;
   readonly hasMetadataSections: boolean;
   symbols(): readonly string[];
   /** CRC-32C of the compressed bytes. */
@@ -53,6 +55,10 @@ export class CompressedBlock implements BlockSource {
     entries.readInflated(bytes, hasMetadataSections, hasMetadataSections ? this.block.symbols() : [], baseNs);
   }
 
+  release(bytes: Buffer): void {
+    releaseBlock(bytes, this.block.encoding);
+  }
+
   /** True if the two hold the same entries: a block that is flushed and still in memory has the same bytes in both. */
   isSameAs(other: CompressedBlock): boolean {
     const a = this.block;
@@ -77,6 +83,7 @@ const memoryBlock = (block: BlockData, symbols: readonly string[]): StoredBlock 
     minTime,
     maxTime,
     size: bytes.length,
+    encoding,
     hasMetadataSections,
     symbols: () => symbols,
     checksum: () => checksum,
@@ -103,6 +110,7 @@ const chunkBlock = ({ key, view }: OpenChunk, index: number): StoredBlock => {
   };
   return {
     ...view.blocks[index]!,
+    encoding: view.encoding,
     hasMetadataSections: view.hasMetadataSections,
     symbols: () => naming(() => view.symbols()),
     checksum: () => naming(() => crc32c(view.blockBytes(index))),
@@ -136,6 +144,9 @@ export class HeadBlock implements BlockSource {
   read(entries: BlockColumns, _bytes: Buffer, baseNs: bigint, counts: ScanCounts): void {
     counts.duplicates += entries.readHead(this.#head, this.#symbols, baseNs);
   }
+
+  /** The memory is the head's. */
+  release(): void {}
 }
 
 /** The blocks and heads of a segment that may hold entries in the range. */

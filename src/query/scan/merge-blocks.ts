@@ -14,15 +14,18 @@ export interface BlockSource {
   bytes(counts: ScanCounts): Buffer;
   /** Fills the columns over what `bytes` gave. */
   read(entries: BlockColumns, bytes: Buffer, baseNs: bigint, counts: ScanCounts): void;
+  /** Takes back what `bytes` gave: nobody reads it any more. */
+  release(bytes: Buffer): void;
 }
 
 export interface EntryVisitor {
-  /** Entries [first, end) of a block: wanted ones, in time order after those visited before, no duplicates. Borrowed. */
+  /** Entries [first, end) of a block: wanted ones, in time order after those visited before, no duplicates. Borrowed until it returns. */
   visit(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void;
 }
 
 interface OpenBlock {
   readonly source: BlockSource;
+  readonly bytes: Buffer;
   readonly entries: BlockColumns;
   readonly hits: LiteralHits;
   /** Next entry, and the end of those wanted. */
@@ -93,19 +96,23 @@ export class BlockMerge {
     const block = this.#open(group[0]!);
     if (!block) return;
     visitor.visit(block.entries, block.hits, block.position, block.end);
-    this.#free.push(block.entries);
+    this.#close(block);
   }
 
   /** undefined if no wanted entry can be in it. */
   #open(source: BlockSource): OpenBlock | undefined {
     const bytes = source.bytes(this.counts);
-    if (!this.#literals.mayHit(bytes)) return undefined;
+    if (!this.#literals.mayHit(bytes)) {
+      source.release(bytes);
+      return undefined;
+    }
     const entries = this.#free.pop() ?? new BlockColumns();
     source.read(entries, bytes, this.#baseNs, this.counts);
     const position = source.minTime >= this.#startTime ? 0 : entries.lowerBound(this.#startTime);
     const end = source.maxTime <= this.#endTime ? entries.count : entries.upperBound(this.#endTime, position);
     return {
       source,
+      bytes,
       entries,
       hits: this.#literals.hitsIn(entries, entries.bytes.buffer === bytes.buffer),
       position,
@@ -122,7 +129,9 @@ export class BlockMerge {
       while (next < group.length && group[next]!.minTime <= reached) {
         const block = this.#open(group[next]!);
         next += 1;
-        if (block && block.position < block.end) open.push(block);
+        if (!block) continue;
+        if (block.position < block.end) open.push(block);
+        else this.#close(block);
       }
       if (open.length === 0) {
         if (next === group.length) return;
@@ -169,9 +178,14 @@ export class BlockMerge {
     for (let index = open.length - 1; index >= 0; index -= 1) {
       const block = open[index]!;
       if (block.position < block.end) continue;
-      this.#free.push(block.entries);
+      this.#close(block);
       open.splice(index, 1);
     }
+  }
+
+  #close({ source, bytes, entries }: OpenBlock): void {
+    source.release(bytes);
+    this.#free.push(entries);
   }
 }
 

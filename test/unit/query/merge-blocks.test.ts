@@ -81,6 +81,30 @@ describe('a merge of blocks', () => {
     );
   }).timeout(PROPERTY_TIMEOUT_MS);
 
+  it('lets go of the memory of a block once it is read, and not before', () => {
+    const long = (time: number) => at(time, String(time).padStart(1000));
+    const lists = [0, 1].map((first) => Array.from({ length: 80 }, (_, index) => long(first + 2 * index)));
+    const counts = noCounts();
+    const merge = new BlockMerge([], BASE_NS, counts);
+    merge.setRange(0, 1000);
+    const blocks = lists.flatMap((list, source) => {
+      return segmentBlocks(segmentOf([list], { encoding: 'gzip' }), source, EVERYTHING, BASE_NS);
+    });
+    const recorder = new Recorder();
+    const seen = new Set<Buffer>();
+    for (const group of groupBlocks(blocks)) {
+      merge.visitGroup(group, {
+        visit: (...visited) => {
+          seen.add(visited[0].bytes);
+          recorder.visit(...visited);
+        },
+      });
+    }
+    expect(recorder.entries.map(({ line }) => Number(line))).to.deep.equal(Array.from({ length: 160 }, (_, n) => n));
+    expect([...seen].map((bytes) => bytes.length)).to.deep.equal([0, 0]);
+    expect(counts.decompressedLines).to.equal(160);
+  });
+
   it('gives each entry of two overlapping segments once', () => {
     const first = [at(1, 'a'), at(2, 'b'), at(2, 'c'), at(4, 'd')];
     const second = [at(2, 'c'), at(2, 'e'), at(3, 'f'), at(4, 'd')];

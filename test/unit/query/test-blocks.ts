@@ -1,4 +1,5 @@
 /** Blocks and heads as the scan finds them, made by the real writers. */
+import type { BlockEncoding } from '../../../src/chunk/block-encoding.ts';
 import { cutBlock } from '../../../src/chunk/cut-block.ts';
 import type { SegmentSnapshot } from '../../../src/chunk/memory-format.ts';
 import { Segment } from '../../../src/chunk/segment.ts';
@@ -16,7 +17,11 @@ export const at = (time: number, line: string, metadata?: readonly string[]): Te
 /** One segment with a block for each list of entries but, with `openHead`, the last. */
 export const segmentOf = (
   lists: readonly (readonly TestEntry[])[],
-  { openHead = false, counter = 0 }: { readonly openHead?: boolean; readonly counter?: number } = {},
+  {
+    openHead = false,
+    counter = 0,
+    encoding = 'snappy',
+  }: { readonly openHead?: boolean; readonly counter?: number; readonly encoding?: BlockEncoding } = {},
 ): SegmentSnapshot => {
   const limits = { blockSize: Number.POSITIVE_INFINITY, targetSize: Number.POSITIVE_INFINITY };
   const segment = new Segment({ nodeId: 'test', incarnation: 1, counter }, limits);
@@ -24,7 +29,7 @@ export const segmentOf = (
     segment.append({ columns: columnsOf(entries), first: 0, end: entries.length });
     if (openHead && index === lists.length - 1) return;
     for (let cut = segment.cutHead(); cut; cut = segment.cutHead()) {
-      segment.headCut(cut.number, cutBlock(cut.head, { encoding: 'snappy', withMetadataSections: true }));
+      segment.headCut(cut.number, cutBlock(cut.head, { encoding, withMetadataSections: true }));
     }
   });
   return segment.snapshot();
