@@ -143,6 +143,12 @@ const folderOf = async ({ data_dir }: Config, name: string): Promise<string> => 
   return folder;
 };
 
+/**
+ * With V8's own 48 MB the space for new objects outgrows what a scan's small heap has left before a collection is due, so that V8 is always
+ * collecting: 6.6 % of a scan's CPU; 1.9 % with this (measured).
+ */
+const SCAN_YOUNG_GENERATION_MB = 6;
+
 /** Chosen: ten times what an honest task takes. A template or a regex can be made to take minutes over one task's entries. */
 const SCAN_ABORT_GRACE_MS = 1000;
 
@@ -160,6 +166,7 @@ export const startWorkers = ({ ingester, querier }: Pick<Config, 'ingester' | 'q
     scan: new WorkerPool({
       entry: 'scan-worker',
       size: querier.scan_workers || coreCount(),
+      youngGenerationMb: SCAN_YOUNG_GENERATION_MB,
       queueMax: querier.scan_queue_max,
       abortGraceMs: SCAN_ABORT_GRACE_MS,
     }),

@@ -156,7 +156,9 @@ export class WorkerPool<Task, Result> {
   }
 
   #spawn(slot: Slot): Worker {
-    const worker = new Worker(workerEntry(this.#options.entry), { workerData: this.#options.workerData });
+    const { entry, workerData, youngGenerationMb } = this.#options;
+    const resourceLimits = youngGenerationMb === undefined ? {} : { maxYoungGenerationSizeMb: youngGenerationMb };
+    const worker = new Worker(workerEntry(entry), { workerData, resourceLimits });
     worker.unref();
     worker.on('message', (answer: WorkerAnswer) => this.#settle(slot, answer));
     worker.on('error', (error) => this.#replace(slot, worker, error));

@@ -1,10 +1,11 @@
 /** A worker thread that does what its task says, for tests of the pool. */
-import { threadId } from 'node:worker_threads';
+import { resourceLimits, threadId } from 'node:worker_threads';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { serveTasks } from '../../../src/workers/worker-main.ts';
 
 export type ObedientTask =
   | { readonly kind: 'thread' }
+  | { readonly kind: 'young-generation' }
   /** Runs until the first number is not 0. */
   | { readonly kind: 'hold'; readonly gate: Int32Array }
   | { readonly kind: 'throw' }
@@ -15,6 +16,8 @@ serveTasks((task: ObedientTask) => {
   switch (task.kind) {
     case 'thread':
       return { result: threadId };
+    case 'young-generation':
+      return { result: resourceLimits.maxYoungGenerationSizeMb };
     case 'hold':
       Atomics.wait(task.gate, 0, 0);
       return { result: threadId };

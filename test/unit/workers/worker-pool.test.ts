@@ -35,6 +35,12 @@ describe('a worker pool', function () {
   };
   afterEach(() => pool.close());
 
+  it('gives its threads a young generation of the size asked for', async () => {
+    const entry = '../../test/support/workers/obedient-worker';
+    pool = new WorkerPool({ entry, size: 1, queueMax: 1, youngGenerationMb: 3 });
+    expect(await pool.run({ kind: 'young-generation' })).to.equal(3);
+  });
+
   it('gives each thread one task at a time, first come first served', async () => {
     start(2, 10);
     const [first, second] = [holding(), holding()];
