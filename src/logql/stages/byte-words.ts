@@ -56,15 +56,14 @@ export class BytePattern {
   readonly length: number;
   /** Bytes that a comparison reads. */
   readonly reach: number;
-  /** Fields as TypeScript has them: `#` ones are twice the bytecode. */
-  private readonly first: number;
-  private readonly second: number;
-  private readonly third: number;
-  private readonly secondAt: number;
-  private readonly thirdAt: number;
+  readonly #first: number;
+  readonly #second: number;
+  readonly #third: number;
+  readonly #secondAt: number;
+  readonly #thirdAt: number;
   /** The bytes that count, in patterns of less than a word. */
-  private readonly mask: number;
-  private readonly between: Int32Array;
+  readonly #mask: number;
+  readonly #between: Int32Array;
 
   constructor(bytes: Uint8Array) {
     const { length } = bytes;
@@ -74,29 +73,29 @@ export class BytePattern {
     const data = new DataView(padded.buffer);
     this.length = length;
     this.reach = padded.length;
-    this.secondAt = Math.min(4, last);
-    this.thirdAt = length > SHORT_SIZE ? last : Math.min(8, last);
-    this.first = data.getInt32(0, true);
-    this.second = data.getInt32(this.secondAt, true);
-    this.third = data.getInt32(this.thirdAt, true);
-    this.mask = length >= 4 ? -1 : (1 << (8 * length)) - 1;
+    this.#secondAt = Math.min(4, last);
+    this.#thirdAt = length > SHORT_SIZE ? last : Math.min(8, last);
+    this.#first = data.getInt32(0, true);
+    this.#second = data.getInt32(this.#secondAt, true);
+    this.#third = data.getInt32(this.#thirdAt, true);
+    this.#mask = length >= 4 ? -1 : (1 << (8 * length)) - 1;
     const more = length > SHORT_SIZE ? (length - SHORT_SIZE + 3) >>> 2 : 0;
-    this.between = Int32Array.from({ length: more }, (_, index) => data.getInt32(Math.min(8 + 4 * index, last), true));
+    this.#between = Int32Array.from({ length: more }, (_, index) => data.getInt32(Math.min(8 + 4 * index, last), true));
   }
 
   /** True if the bytes stand at `at`. The caller sees to it that `at + reach` lies within the data. */
   isAt(data: DataView, at: number): boolean {
     const differing =
-      (data.getInt32(at, true) ^ this.first) |
-      (data.getInt32(at + this.secondAt, true) ^ this.second) |
-      (data.getInt32(at + this.thirdAt, true) ^ this.third);
-    return (differing & this.mask) === 0 && (this.length <= SHORT_SIZE || this.isBetween(data, at + 8));
+      (data.getInt32(at, true) ^ this.#first) |
+      (data.getInt32(at + this.#secondAt, true) ^ this.#second) |
+      (data.getInt32(at + this.#thirdAt, true) ^ this.#third);
+    return (differing & this.#mask) === 0 && (this.length <= SHORT_SIZE || this.#isBetween(data, at + 8));
   }
 
-  private isBetween(data: DataView, at: number): boolean {
+  #isBetween(data: DataView, at: number): boolean {
     const last = at + this.length - SHORT_SIZE;
-    for (let index = 0; index < this.between.length; index++) {
-      if (data.getInt32(Math.min(at + 4 * index, last), true) !== this.between[index]) return false;
+    for (let index = 0; index < this.#between.length; index++) {
+      if (data.getInt32(Math.min(at + 4 * index, last), true) !== this.#between[index]) return false;
     }
     return true;
   }
