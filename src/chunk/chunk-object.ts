@@ -92,6 +92,9 @@ export interface DecodeOptions {
 
 const BLOCK_BYTES_MAX = 64 << 20;
 
+/** Encodings by which other bytes might be read: those of all others begin with bytes that nothing else begins with. */
+const WITHOUT_MAGIC: ReadonlySet<BlockEncoding> = new Set(['none', 'flate']);
+
 /** @throws CorruptChunkError if the bytes are not a whole, valid chunk object (blocks are looked at when they are asked for) */
 export const decodeChunk = (bytes: Uint8Array, options: DecodeOptions = {}): ChunkView => {
   if (options.checksum !== undefined && crc32c(bytes) !== options.checksum >>> 0) {
@@ -180,7 +183,8 @@ export class ChunkView {
     const bytes = this.blockBytes(index);
     const plain = decompressBlock(bytes, this.encoding, { maxBytes: this.#blockBytesMax, isVerified: true });
     // No checksum but the object's covers the encoding byte; gzip bytes read as stored ones do not hold that many entries.
-    if (!this.#isVerified && entryCountOf(plain, this.hasMetadataSections) !== this.#meta(index).count) {
+    const mayBeOther = !this.#isVerified && WITHOUT_MAGIC.has(this.encoding);
+    if (mayBeOther && entryCountOf(plain, this.hasMetadataSections) !== this.#meta(index).count) {
       throw new CorruptChunkError(`block ${index} does not hold as many entries as its meta says`);
     }
     return plain;

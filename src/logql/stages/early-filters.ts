@@ -18,6 +18,13 @@ interface EarlyFilter {
 const compileSimpleParts = (filters: readonly LabelFilter[]): readonly EarlyFilter[] =>
   filters.flatMap(simpleParts).map(({ name, filter }) => ({ name, stage: compileLabelFilter(filter) }));
 
+/** Most queries have one filter: no table to look it up in. */
+const onlyTest = (entry: Entry, { name, stage }: EarlyFilter): EarlyTest => {
+  const filtered = entry.id(name);
+  const test = stage.start(entry);
+  return (id) => id !== filtered || test(entry);
+};
+
 export class EarlyFilters {
   readonly #filters: readonly LabelFilter[];
   #compiled: readonly EarlyFilter[] | undefined;
@@ -30,7 +37,9 @@ export class EarlyFilters {
   /** A test for a label just set: false if a filter on it drops the line. undefined if there is no filter. */
   start(entry: Entry): EarlyTest | undefined {
     this.#compiled ??= compileSimpleParts(this.#filters);
-    if (this.#compiled.length === 0) return undefined;
+    const [first, ...others] = this.#compiled;
+    if (first === undefined) return undefined;
+    if (others.length === 0) return onlyTest(entry, first);
     const tests: (RunStage[] | undefined)[] = [];
     for (const { name, stage } of this.#compiled) {
       const id = entry.id(name);

@@ -3,19 +3,17 @@ import type { LabelFilter } from '../ast.ts';
 import { BlockView, endOfPlainText } from './byte-words.ts';
 import { EarlyFilters, type EarlyTest } from './early-filters.ts';
 import { type Entry, FORM, type Form } from './entry.ts';
-import { type Key, KeyReader, Prefix, SKIPPED } from './json-keys.ts';
+import { type Key, KeyReader, SKIPPED as NO_LABEL, Prefix } from './json-keys.ts';
 import {
   BACKSLASH,
   CLOSE_ARRAY,
   CLOSE_OBJECT,
   COLON,
-  COMMA,
   endOfBlock,
   endOfToken,
   JSON_ERROR,
   OPEN_ARRAY,
   OPEN_OBJECT,
-  QUOTE,
   skipBlanks,
   tokenKind,
 } from './json-scan.ts';
@@ -23,7 +21,14 @@ import type { CompiledStage } from './stage.ts';
 
 export const JSON_PARSER_ERROR = 'JSONParserErr';
 
+// Constants of the inner loop: imported ones are loaded and checked at each use, constants of the module itself are part of the code.
+const QUOTE = 0x22;
 const BLANK = 0x20;
+const COMMA = 0x2c;
+/** `,"` as a little-endian word. */
+const COMMA_QUOTE = 0x222c;
+const SKIPPED: number = NO_LABEL;
+const { bytes: BYTES, cleaned: CLEANED } = FORM;
 
 /** Objects nested deeper than this are skipped like arrays: the names would be longer than the line. */
 const DEPTH_MAX = 128;
@@ -105,9 +110,8 @@ class JsonFlattener {
    */
   #usualMembers(bytes: Buffer, end: number): boolean {
     const view = this.#view;
-    const { data } = view;
+    const { data, size } = view;
     const root = this.#root;
-    const size = data.byteLength;
     let at = this.#position;
     let last = root.cursor;
     for (;;) {
@@ -120,15 +124,21 @@ class JsonFlattener {
       if (to < 0 || to >= end) break;
       at = to + +isString;
       last = key;
-      if (key.id !== SKIPPED && !this.#set(bytes, key.id, isString ? FORM.cleaned : FORM.bytes, from + +isString, to))
+      if (key.id !== SKIPPED && !this.#set(bytes, key.id, isString ? CLEANED : BYTES, from + +isString, to))
         return false;
-      this.#position = at;
-      if (!this.#skipToNext(bytes, end)) return false;
-      at = this.#position;
+      at = this.#nextAfter(at, bytes, end);
+      if (at < 0) return false;
     }
     root.cursor = last;
     this.#position = at;
     return true;
+  }
+
+  /** Position of the next key or the closing bracket after a value that ends at `at`; -1 if something else follows (#error). */
+  #nextAfter(at: number, bytes: Buffer, end: number): number {
+    if (at + 1 < end && this.#view.data.getInt16(at, true) === COMMA_QUOTE) return at + 1;
+    this.#position = at;
+    return this.#skipToNext(bytes, end) ? this.#position : -1;
   }
 
   /** The prefix of the member that follows; undefined to stop. */
@@ -192,7 +202,7 @@ class JsonFlattener {
     this.#position = endOfToken(bytes, start, end);
     const kind = tokenKind(bytes, start, this.#position);
     if (kind === undefined) return this.#stop(JSON_ERROR.unknown);
-    return kind === 'null' || this.#found(bytes, key, FORM.bytes, start, this.#position) ? null : undefined;
+    return kind === 'null' || this.#found(bytes, key, BYTES, start, this.#position) ? null : undefined;
   }
 
   #stop(error: string): undefined {
@@ -214,7 +224,7 @@ class JsonFlattener {
     if (at >= end) return this.#stop(JSON_ERROR.string);
     this.#position = at + 1;
     if (key.id === SKIPPED) return null;
-    return this.#found(bytes, key, isEscaped ? FORM.jsonString : FORM.cleaned, start, at) ? null : undefined;
+    return this.#found(bytes, key, isEscaped ? FORM.jsonString : CLEANED, start, at) ? null : undefined;
   }
 
   #readObject(bytes: Buffer, start: number, end: number, key: Key): Prefix | null | undefined {

@@ -54,11 +54,11 @@ const typedFilter = (
     const id = fresh.id(name);
     const convert = remembersLast(parse);
     return (entry) => {
-      if (!entry.has(id)) return false;
       if (readsPlainNumbers && entry.isPlainBytes(id)) {
         const value = parsePlainDecimal(entry.valueBytes(id), entry.valueStart(id), entry.valueEnd(id));
         if (!Number.isNaN(value)) return compare(value);
       }
+      if (!entry.has(id)) return false;
       const converted = convert(entry.text(id));
       if ('value' in converted) return compare(converted.value);
       entry.setFilterError(FILTER_ERROR, converted.error);

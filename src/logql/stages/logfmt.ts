@@ -103,8 +103,7 @@ class LogfmtFlattener {
    */
   #usualPairs(bytes: Buffer, end: number): boolean | undefined {
     const view = this.#view;
-    const { data } = view;
-    const size = data.byteLength;
+    const { data, size } = view;
     let at = this.#position;
     let last = this.#cursor;
     while (at < end) {

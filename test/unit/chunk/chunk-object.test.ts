@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { prepareCodec } from '../../../src/chunk/block-codec.ts';
+import { BLOCK_ENCODINGS } from '../../../src/chunk/block-encoding.ts';
 import { crc32c } from '../../../src/chunk/checksum.ts';
 import { encodeChunkMetadata } from '../../../src/chunk/chunk-metadata.ts';
 import { type ChunkView, decodeChunk, encodeChunk } from '../../../src/chunk/chunk-object.ts';
@@ -124,6 +125,23 @@ describe('chunk object', function () {
           continue;
         }
         expect(read, `byte ${at}`).to.deep.equal(expected);
+      }
+    });
+  }
+
+  for (const { name, bytes, memchunk } of rewritable) {
+    it(`without that checksum, no other encoding is believed: ${name}`, () => {
+      const at = bytes.indexOf(Buffer.from([0x01, 0x2e, 0xe5, 0x6a])) + 5;
+      const expected = entriesOfChunk(decodeChunk(bytes));
+      expect(BLOCK_ENCODINGS[bytes[at]!]).to.equal(memchunk.encoding);
+      for (let value = 0; value < 256; value += 1) {
+        const changed = Buffer.from(bytes);
+        changed[at] = value;
+        try {
+          expect(entriesOfChunk(decodeChunk(changed)), `encoding ${value}`).to.deep.equal(expected);
+        } catch (error) {
+          expect(error, `encoding ${value}`).to.be.instanceOf(CorruptChunkError);
+        }
       }
     });
   }
