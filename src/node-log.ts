@@ -1,5 +1,6 @@
 /** Opens the log of a node, and tells what an earlier process left in it. */
 import { RecoveredSegments } from './actors/recovered-segments.ts';
+import type { HeadMemorySource } from './chunk/head-memory.ts';
 import { segmentName } from './chunk/memory-format.ts';
 import type { Config } from './config.ts';
 import { type Log, openLog } from './log/log.ts';
@@ -18,6 +19,7 @@ export interface NodeLogDeps {
   readonly info: (fields: object, text: string) => void;
   readonly warn: (fields: object, text: string) => void;
   readonly report: (problem: string, error: unknown) => void;
+  readonly memory: HeadMemorySource;
 }
 
 export interface OpenNodeLog {
@@ -27,7 +29,7 @@ export interface OpenNodeLog {
 
 /** @throws RefusedError STORAGE_UNAVAILABLE if the log is another folder's or a newer version's; LogFileError if it cannot be read */
 export const openNodeLog = async ({ wal }: Config['ingester'], deps: NodeLogDeps): Promise<OpenNodeLog> => {
-  const { files, identity, clock, chance, report } = deps;
+  const { files, identity, clock, chance, report, memory } = deps;
   const log = await openLog(
     { files, clock, chance, report },
     {
@@ -40,7 +42,7 @@ export const openNodeLog = async ({ wal }: Config['ingester'], deps: NodeLogDeps
     },
   );
   tellRecovery(log, deps);
-  const recovered = await RecoveredSegments.of({ log, clock, report });
+  const recovered = await RecoveredSegments.of({ log, clock, memory, report });
   await forgetOldCommits(log, deps.index);
   return { log, recovered };
 };

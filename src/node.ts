@@ -6,6 +6,7 @@ import { LocalNode, type LocalNodeOptions, type NodeFigures } from './actors/loc
 import type { NodeServices } from './actors/node-services.ts';
 import type { QueryReader } from './actors/querier.ts';
 import type { EncodedChunk } from './chunk/chunk-object.ts';
+import { HeadMemory } from './chunk/head-memory.ts';
 import type { BlockData } from './chunk/memory-format.ts';
 import type { Config } from './config.ts';
 import type { LogFiles } from './log/log-files.ts';
@@ -91,9 +92,10 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
   const { clock = systemClock, log, chance = Math.random } = deps;
   const report = (problem: string, error: unknown): void => log?.error({ err: error }, problem);
   const { chunks, index, logDisk, release } = await openStores(config, deps, clock);
-  const wal = logDisk && (await openLogOf(config, logDisk, { index, clock, chance, report, ...toldTo(log) }));
-  const { cut, scan } = deps.workers ?? startWorkers(config);
   const pressure = new SharedMemoryPressure();
+  const memory = new HeadMemory((bytes) => pressure.dropped(bytes));
+  const wal = logDisk && (await openLogOf(config, logDisk, { index, clock, chance, report, memory, ...toldTo(log) }));
+  const { cut, scan } = deps.workers ?? startWorkers(config);
   const incarnation = logDisk?.identity.incarnation ?? clock.nowMs();
   const node = new LocalNode(optionsOf(config, cut.size, incarnation, wal !== undefined), {
     clock,
@@ -104,7 +106,7 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
     cut: (task) => cut.run(task) as Promise<BlockData>,
     encode: (task) => cut.run(task) as Promise<EncodedChunk>,
     execute: (request, sources, signal) => queryEvents(request, sources, { scanPool: scan, clock }, signal),
-    dropped: (bytes) => pressure.dropped(bytes),
+    memory,
     report,
     log: wal?.log,
     recovered: wal?.recovered,

@@ -1,7 +1,7 @@
 import { type Ref, start, stop } from 'nact';
 import type { BlockEncoding } from '../chunk/block-encoding.ts';
 import type { EncodedChunk } from '../chunk/chunk-object.ts';
-import { HeadMemory } from '../chunk/head-memory.ts';
+import type { HeadMemorySource } from '../chunk/head-memory.ts';
 import type { BlockData } from '../chunk/memory-format.ts';
 import type { Log, LogFigures } from '../log/log.ts';
 import type { Clock } from '../protocol/clock.ts';
@@ -84,8 +84,8 @@ export interface LocalNodeDeps {
   readonly log: Log | undefined;
   /** What the log had before this process. */
   readonly recovered: RecoveredSegments | undefined;
-  /** Shared memory that became garbage, in bytes: V8 does not see it by itself. */
-  readonly dropped: (bytes: number) => void;
+  /** Of all heads. */
+  readonly memory: HeadMemorySource;
   readonly report: (problem: string, error: unknown) => void;
 }
 
@@ -115,7 +115,6 @@ export class LocalNode {
   readonly #directory: StreamDirectory;
   readonly #memory: StreamMemory;
   readonly #budget: AppendBudget;
-  readonly #headMemory: HeadMemory;
   readonly #heads: HeadBudget;
   readonly #guard: MemoryGuard;
   readonly #cutter: Cutter;
@@ -135,7 +134,6 @@ export class LocalNode {
     this.#options = options;
     this.#deps = deps;
     this.#system = start() as Ref<never>;
-    this.#headMemory = new HeadMemory(deps.dropped);
     this.#budget = new AppendBudget(clock, options.append);
     this.#directory = new StreamDirectory({ system: this.#system, clock, spawnStream: this.#streamSpawner() });
     this.#memory = new StreamMemory(this.#directory, clock, deps.recovered);
@@ -312,7 +310,7 @@ export class LocalNode {
     const { nodeId, incarnation, blockSize, targetSize, schema } = this.#options;
     let counter = 0;
     return {
-      segmentLimits: { blockSize, targetSize, memory: this.#headMemory },
+      segmentLimits: { blockSize, targetSize, memory: this.#deps.memory },
       nextSegmentId: () => {
         counter += 1;
         return { nodeId, incarnation, counter };
@@ -347,9 +345,20 @@ export class LocalNode {
     const { recovered, clock, index, cut, report } = this.#deps;
     const { rules, blockSize, encoding, level } = this.#options;
     if (!recovered || !this.#segmentLog) return undefined;
-    const limits = { blockSize, targetSize: Number.POSITIVE_INFINITY, memory: this.#headMemory };
     const [log, flusher] = [this.#segmentLog, this.#flusher];
-    return new RecoveredFlusher({ recovered, log, index, flusher, clock, rules, cut, limits, encoding, level, report });
+    return new RecoveredFlusher({
+      recovered,
+      log,
+      index,
+      flusher,
+      clock,
+      rules,
+      cut,
+      blockSize,
+      encoding,
+      level,
+      report,
+    });
   }
 
   #query(request: QueryRequest): RunningQuery {

@@ -1,6 +1,6 @@
 import type { BlockEncoding } from '../chunk/block-encoding.ts';
 import { type BlockData, segmentName } from '../chunk/memory-format.ts';
-import type { Segment, SegmentLimits } from '../chunk/segment.ts';
+import type { Segment } from '../chunk/segment.ts';
 import type { Gap } from '../log/log-reader.ts';
 import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
@@ -21,7 +21,7 @@ export interface RecoveredFlusherDeps {
   readonly rules: FlushRules;
   /** In a worker thread. */
   readonly cut: (task: CutTask) => Promise<BlockData>;
-  readonly limits: SegmentLimits;
+  readonly blockSize: number;
   readonly encoding: BlockEncoding;
   readonly level: number;
   readonly report: (problem: string, error: unknown) => void;
@@ -87,10 +87,10 @@ export class RecoveredFlusher {
   }
 
   async #flushOne({ stream, segment }: Recovered): Promise<void> {
-    const { recovered, log, index, flusher, limits } = this.#deps;
+    const { recovered, log, index, flusher, blockSize } = this.#deps;
     const version = segment.header?.version === 3 ? 3 : 4;
     if ((await index.committed(segmentName(segment.id))) === undefined) {
-      const loaded = await recovered.load(segment, limits, (gap) => this.#reportGap(segment, gap));
+      const loaded = await recovered.load(segment, blockSize, (gap) => this.#reportGap(segment, gap));
       await this.#cutAll(loaded, version);
       const { tenant, labels } = stream;
       await new Promise<void>((stored) => {
@@ -104,9 +104,13 @@ export class RecoveredFlusher {
 
   async #cutAll(segment: Segment, version: 3 | 4): Promise<void> {
     const { encoding, level, cut: run } = this.#deps;
-    for (let cut = segment.cutHead(); cut; cut = segment.cutHead()) {
-      const withMetadataSections = version === 4;
-      segment.headCut(cut.number, await run({ kind: 'cut', head: cut.head, encoding, level, withMetadataSections }));
+    const withMetadataSections = version === 4;
+    try {
+      for (let cut = segment.cutHead(); cut; cut = segment.cutHead()) {
+        segment.headCut(cut.number, await run({ kind: 'cut', head: cut.head, encoding, level, withMetadataSections }));
+      }
+    } finally {
+      segment.discard();
     }
   }
 

@@ -1,5 +1,6 @@
+import type { HeadMemorySource } from '../chunk/head-memory.ts';
 import { type LoggedSegment, type SegmentSnapshot, segmentName } from '../chunk/memory-format.ts';
-import { Segment, type SegmentLimits } from '../chunk/segment.ts';
+import { Segment } from '../chunk/segment.ts';
 import type { Log } from '../log/log.ts';
 import type { Gap } from '../log/log-reader.ts';
 import type { LogSegment } from '../log/segment-table.ts';
@@ -15,6 +16,8 @@ import { type CompiledMatcher, LabelIndex, passesAll } from './label-index.ts';
 export interface RecoveredSegmentsDeps {
   readonly log: Log;
   readonly clock: Clock;
+  /** For what queries read: it is lent to them, so that it is used again soon. */
+  readonly memory: HeadMemorySource;
   readonly report: (problem: string, error: unknown) => void;
 }
 
@@ -37,8 +40,8 @@ interface TenantRecovery {
 
 /** A slice of work on the event loop. */
 const SLICE_MS = 4;
-/** For queries: heads only, whatever a segment holds. */
-const LOAD_LIMITS: SegmentLimits = { blockSize: 256 << 10, targetSize: Number.POSITIVE_INFINITY };
+/** For queries: line bytes of a head. */
+const LOAD_BLOCK_SIZE = 256 << 10;
 
 /**
  * Unflushed segments of earlier processes. They stay in the log, where queries read them, until they are stored: a restart reads footers,
@@ -105,18 +108,27 @@ export class RecoveredSegments {
   }
 
   /** The segment's entries in memory. @throws RefusedError INTERNAL if some cannot be read, unless `onGap` takes that */
-  async load(segment: LogSegment, limits: SegmentLimits, onGap?: (gap: Gap) => void): Promise<Segment> {
-    const gaps: Gap[] = [];
+  async load(segment: LogSegment, blockSize: number, onGap?: (gap: Gap) => void): Promise<Segment> {
+    const limits = { blockSize, targetSize: Number.POSITIVE_INFINITY, memory: this.#deps.memory };
     const loaded = new Segment(segment.id, limits);
-    const runs = this.#deps.log.read(segment, (gap) => gaps.push(gap));
-    for await (const { columns, count } of runs) {
+    try {
+      await this.#fill(loaded, segment, onGap);
+      return loaded;
+    } catch (error) {
+      loaded.discard();
+      throw error;
+    }
+  }
+
+  async #fill(loaded: Segment, segment: LogSegment, onGap?: (gap: Gap) => void): Promise<void> {
+    const gaps: Gap[] = [];
+    for await (const { columns, count } of this.#deps.log.read(segment, (gap) => gaps.push(gap))) {
       const { next } = loaded.append({ columns, first: 0, end: count });
       if (next < count) throw new Error(`segment ${segmentName(segment.id)} is larger than a chunk may be`);
       if (gaps.length > 0 && !onGap) throw unreadable(segment, gaps);
     }
     if (gaps.length > 0 && !onGap) throw unreadable(segment, gaps);
     for (const gap of gaps) onGap?.(gap);
-    return loaded;
   }
 
   #add(segment: LogSegment): void {
@@ -149,7 +161,12 @@ export class RecoveredSegments {
       minTime: segment.minTime ?? 0n,
       maxTime: segment.maxTime ?? 0n,
       bytes: segment.bytes,
-      load: async (): Promise<SegmentSnapshot> => (await this.load(segment, LOAD_LIMITS)).snapshot(),
+      load: async (): Promise<SegmentSnapshot> => {
+        const loaded = await this.load(segment, LOAD_BLOCK_SIZE);
+        const snapshot = loaded.snapshot();
+        loaded.discard();
+        return snapshot;
+      },
     };
     this.#pins.register(logged, this.#deps.log.pin(segment));
     return logged;

@@ -236,6 +236,13 @@ export class Segment {
     if (failed) failed.isTaken = false;
   }
 
+  /** Gives back the memory of its heads. Nobody appends to it or cuts it any more; snapshots stay as they are. */
+  discard(): void {
+    for (const { head } of this.#cuts.splice(0)) this.#memory.give(head.region);
+    if (this.#head) this.#memory.give(this.#head.snapshot().region);
+    this.#head = undefined;
+  }
+
   /** The whole segment as queries see it: no copy of data, stable whatever is appended later. */
   snapshot(): SegmentSnapshot {
     const heads = this.#cuts.map(({ head }) => ({ ...head }));

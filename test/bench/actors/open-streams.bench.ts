@@ -2,9 +2,11 @@
  * What open streams cost: heap and memory of each beyond its line, with one short line in each; how long the event loop was held up while
  * they were opened, and by a sweep over them; and a push to one stream among them.
  */
+
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { bench, group } from 'mitata';
 import { LocalNode } from '../../../src/actors/local-node.ts';
+import { HeadMemory } from '../../../src/chunk/head-memory.ts';
 import { loadConfig } from '../../../src/config.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { pushOf } from '../../support/entries.ts';
@@ -60,7 +62,7 @@ const newNode = (): LocalNode => {
       cut: never,
       encode: never,
       execute: undefined as never,
-      dropped: () => undefined,
+      memory: new HeadMemory(),
       log: undefined,
       recovered: undefined,
       report: (problem, error) => console.error(problem, error),

@@ -89,6 +89,20 @@ describe('head memory', () => {
     expect(memory.takenBytes).to.equal(0);
   });
 
+  it('of a segment that is discarded is used again, what was lent of it later', () => {
+    const watch = new ManualWatch();
+    const memory = new HeadMemory(undefined, watch);
+    const [kept, lent] = [segmentOver(memory), segmentOver(memory)];
+    for (const segment of [kept, lent]) for (let round = 0; round < 5; round += 1) push(segment, round);
+    expect(kept.cutsInFlight).to.be.greaterThan(0);
+    const taken = memory.takenBytes;
+    lent.snapshot();
+    for (const segment of [kept, lent]) segment.discard();
+    expect(memory.takenBytes).to.equal(taken / 2);
+    watch.collectAll();
+    expect(memory.takenBytes).to.equal(0);
+  });
+
   it('is let go of when the collector takes the snapshot of a query', async () => {
     v8.setFlagsFromString('--expose-gc');
     const collect = vm.runInNewContext('gc') as () => void;
