@@ -1,5 +1,4 @@
 /** The composition root of a node: alone in opening stores and starting threads. */
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Ref } from 'nact';
 import { LocalNode, type LocalNodeOptions, type NodeFigures } from './actors/local-node.ts';
@@ -24,6 +23,7 @@ import { FileChunkStore } from './storage/file-chunk-store.ts';
 import { FolderLock } from './storage/folder-lock.ts';
 import type { IndexStore } from './storage/index-store.ts';
 import { LmdbIndexStore } from './storage/lmdb-index-store.ts';
+import { makeFolder } from './storage/make-folder.ts';
 import { SchemaIndexReader } from './storage/schema-index-reader.ts';
 import { systemClock } from './system-clock.ts';
 import type { CutWorkerTask } from './workers/cut-worker.ts';
@@ -170,7 +170,7 @@ const toldTo = (log: NodeLog | undefined): Pick<NodeLogDeps, 'info' | 'warn'> =>
 
 const lockedFolder = async (folder: string): Promise<FolderLock> => {
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
   } catch (error) {
     const text = `cannot make the data folder ${path.resolve(folder)}: ${(error as Error).message}`;
     throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text }, { cause: error });
@@ -180,7 +180,7 @@ const lockedFolder = async (folder: string): Promise<FolderLock> => {
 
 const folderOf = async ({ data_dir }: Config, name: string): Promise<string> => {
   const folder = path.join(data_dir, name);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   return folder;
 };
 

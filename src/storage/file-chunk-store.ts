@@ -5,6 +5,7 @@ import type { ChunkStore } from './chunk-store.ts';
 import { codeOf, MISSING_CODES, TEMPORARY } from './file-commit.ts';
 import { FileCommitQueue } from './file-commit-queue.ts';
 import { folderOfTenant, keyOfPath, pathOfKey } from './file-path.ts';
+import { makeFolder } from './make-folder.ts';
 
 /**
  * One file an object, below a folder. A file appears under its name only when it is whole and on disk; puts and deletes that come
@@ -26,7 +27,7 @@ export class FileChunkStore implements ChunkStore {
   static async open(folder: string): Promise<FileChunkStore> {
     const root = path.resolve(folder);
     return await guarded('open the chunk folder', async () => {
-      await mkdir(root, { recursive: true });
+      await makeFolder(root);
       await rm(path.join(root, TEMPORARY), { recursive: true, force: true });
       await mkdir(path.join(root, TEMPORARY));
       await syncFolder(root);
