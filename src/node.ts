@@ -1,7 +1,8 @@
 /** The composition root of a node: alone in opening stores and starting threads. */
 import path from 'node:path';
 import type { Ref } from 'nact';
-import { LocalNode, type LocalNodeOptions, type NodeFigures } from './actors/local-node.ts';
+import { LocalNode } from './actors/local-node.ts';
+import type { LocalNodeOptions, NodeFigures } from './actors/local-node-options.ts';
 import type { NodeServices } from './actors/node-services.ts';
 import type { QueryReader } from './actors/querier.ts';
 import type { EncodedChunk } from './chunk/chunk-object.ts';

@@ -38,13 +38,15 @@ export interface FlusherDeps {
   readonly report: (problem: string, error: unknown) => void;
 }
 
-/** A segment of which everything is in blocks. */
+/** A sealed segment. */
 export interface SegmentJob {
   /** Jobs of one stream run one after another, in the order they came. */
   readonly stream: object;
   readonly tenant: string;
   readonly labels: LabelSet;
-  readonly segment: Segment;
+  readonly id: SegmentId;
+  /** Everything of it in blocks; asked for at each attempt. */
+  readonly load: () => Promise<Pick<Segment, 'blocks' | 'symbols'>>;
   readonly version: 3 | 4;
   readonly reason: FlushReason;
   /** What the log knows it by, if it does: it is committed by its name then, and the log told. */
@@ -149,7 +151,7 @@ export class Flusher {
     const { schema, chunks } = this.#deps;
     const { tenant, labels } = job;
     try {
-      const { bytes, fromMs, throughMs, checksum } = await this.#deps.encode(this.#taskOf(job));
+      const { bytes, fromMs, throughMs, checksum } = await this.#deps.encode(await this.#taskOf(job));
       const key = chunkKey(schema, { tenant, fingerprint: labels.fingerprint, fromMs, throughMs, checksum });
       await this.#inTime(chunks.put(key, bytes));
       this.#placed.set(job, { chunk: { tenant, labels, fromMs, throughMs, key }, size: bytes.length });
@@ -166,7 +168,7 @@ export class Flusher {
     if (!placed) return;
     this.#placed.delete(job);
     const { chunk, size } = placed;
-    const name = job.log && segmentName(job.segment.id);
+    const name = job.log && segmentName(job.id);
     try {
       const committedIn = await this.#inTime(commitChunk(index, schema, name, chunk, this.#written));
       // An attempt that was thought to have failed: its chunk counts, nobody points to this one.
@@ -179,7 +181,7 @@ export class Flusher {
     this.#pending -= 1;
     this.#flushed[job.reason] += 1;
     job.stored();
-    if (job.log) ended(job.log, job.segment.id);
+    if (job.log) ended(job.log, job.id);
     this.#settle(job, true);
   }
 
@@ -193,8 +195,9 @@ export class Flusher {
     dispatch(this.#ref, { type: 'settled', job, ok, chance: this.#deps.chance() });
   }
 
-  #taskOf({ tenant, labels, segment, version }: SegmentJob): ChunkTask {
+  async #taskOf({ tenant, labels, load, version }: SegmentJob): Promise<ChunkTask> {
     const { encoding, level, blockSize } = this.#deps;
+    const { blocks, symbols } = await load();
     return {
       kind: 'chunk',
       tenant,
@@ -204,8 +207,8 @@ export class Flusher {
       encoding,
       level,
       blockSize,
-      blocks: segment.blocks,
-      symbols: version === 4 ? segment.symbols : [],
+      blocks,
+      symbols: version === 4 ? symbols : [],
     };
   }
 

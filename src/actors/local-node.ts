@@ -1,108 +1,32 @@
 import { type Ref, start, stop } from 'nact';
-import type { BlockEncoding } from '../chunk/block-encoding.ts';
-import type { EncodedChunk } from '../chunk/chunk-object.ts';
-import type { HeadMemorySource } from '../chunk/head-memory.ts';
-import type { BlockData } from '../chunk/memory-format.ts';
-import type { Log, LogFigures } from '../log/log.ts';
-import type { Clock } from '../protocol/clock.ts';
-import type { TenantLimits } from '../protocol/limits.ts';
 import { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
 import type { QueryCommand, QueryRequest, QueryResult } from '../query/query-messages.ts';
 import type { MemoryStream, QuerySources } from '../query/query-source.ts';
-import type { ChunkStore } from '../storage/chunk-store.ts';
-import type { IndexReader, SeriesReader } from '../storage/index-reader.ts';
-import type { IndexStore } from '../storage/index-store.ts';
-import { chunkFormatOf, periodAt, type SchemaConfig } from '../storage/schema-config.ts';
-import type { ChunkTask, CutTask } from '../workers/cut-worker.ts';
-import { AppendBudget, type AppendBudgetOptions } from './append-budget.ts';
+import { chunkFormatOf, periodAt } from '../storage/schema-config.ts';
+import { AppendBudget } from './append-budget.ts';
 import { gather } from './ask.ts';
 import { forEachInSlices } from './cooperative.ts';
 import { Cutter } from './cutter.ts';
 import { Distributor } from './distributor.ts';
-import { Flusher, type FlusherFigures } from './flusher.ts';
+import { Flusher } from './flusher.ts';
 import { HeadBudget } from './head-budget.ts';
 import { LabelQueries } from './label-queries.ts';
+import type { LocalNodeDeps, LocalNodeOptions, NodeFigures } from './local-node-options.ts';
+import { LoggedBlocks } from './logged-blocks.ts';
 import { MemoryGuard } from './memory-guard.ts';
 import { StreamMemory, showToTails } from './memory-source.ts';
 import type { NodeServices, RunningQuery } from './node-services.ts';
 import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
-import { QueryGate, type QueryGateOptions } from './query-gate.ts';
+import { QueryGate } from './query-gate.ts';
 import { readAll, readEvents } from './query-reading.ts';
 import { RecoveredFlusher } from './recovered-flusher.ts';
-import type { RecoveredSegments } from './recovered-segments.ts';
 import { SegmentLog } from './segment-log.ts';
 import { streamSpawner, tell } from './stream.ts';
 import type { HeldSegment, StreamCell } from './stream-cell.ts';
 import { StreamDirectory } from './stream-directory.ts';
-import type { FlushRules, StreamSurroundings } from './stream-state.ts';
+import type { StreamSurroundings } from './stream-state.ts';
 import { Sweeper } from './sweeper.ts';
 import { startTail } from './tail.ts';
-
-/** Evaluates over given sources; see ExecuteQuery. */
-export type ExecuteOver = (
-  request: QueryRequest,
-  sources: QuerySources,
-  signal: AbortSignal,
-) => ReturnType<QuerierDeps['execute']>;
-
-export interface LocalNodeOptions {
-  readonly nodeId: string;
-  /** Of this process: higher than those of all before it. */
-  readonly incarnation: number;
-  readonly blockSize: number;
-  readonly targetSize: number;
-  readonly encoding: BlockEncoding;
-  readonly level: number;
-  readonly rules: FlushRules;
-  readonly flushCheckMs: number;
-  readonly flushConcurrencyMax: number;
-  readonly flushTimeoutMs: number;
-  /** Everything is stored before the node stops: where there is no log it must be. */
-  readonly flushesAtStop: boolean;
-  readonly flushBackOff: { readonly firstMs: number; readonly lastMs: number };
-  readonly headBytesMax: number;
-  readonly unflushedBytesMax: number;
-  readonly append: AppendBudgetOptions;
-  readonly labelCacheBytes: number;
-  readonly cutConcurrencyMax: number;
-  readonly gate: QueryGateOptions;
-  readonly schema: SchemaConfig;
-  readonly limits: TenantLimits;
-}
-
-export interface LocalNodeDeps {
-  readonly clock: Clock;
-  readonly chance: () => number;
-  readonly chunks: ChunkStore;
-  readonly index: IndexStore;
-  readonly reader: IndexReader & SeriesReader;
-  /** Both in worker threads. */
-  readonly cut: (task: CutTask) => Promise<BlockData>;
-  readonly encode: (task: ChunkTask) => Promise<EncodedChunk>;
-  readonly execute: ExecuteOver;
-  /** Undefined on a node that has no disk: what is acknowledged is lost with the process then. */
-  readonly log: Log | undefined;
-  /** What the log had before this process. */
-  readonly recovered: RecoveredSegments | undefined;
-  /** Of all heads. */
-  readonly memory: HeadMemorySource;
-  readonly report: (problem: string, error: unknown) => void;
-}
-
-export interface NodeFigures {
-  readonly streams: number;
-  readonly streamsCreated: number;
-  readonly streamCrashes: number;
-  readonly headBytes: number;
-  readonly unflushedBytes: number;
-  readonly appendBytesInFlight: number;
-  readonly pushesWaiting: number;
-  readonly cutsPending: number;
-  readonly flush: FlusherFigures;
-  /** Segments of earlier processes that are not stored yet. */
-  readonly recoveredSegments: number;
-  readonly log: LogFigures | undefined;
-}
 
 /** A slice of telling all streams something: each costs a turn of the loop again when it is handled. */
 const TELL_SLICE_MS = 1;
@@ -120,6 +44,7 @@ export class LocalNode {
   readonly #cutter: Cutter;
   readonly #flusher: Flusher;
   readonly #segmentLog: SegmentLog | undefined;
+  readonly #blocks: LoggedBlocks | undefined;
   readonly #recovered: RecoveredFlusher | undefined;
   readonly #sweeper: Sweeper;
   readonly #distributor: Distributor;
@@ -138,7 +63,14 @@ export class LocalNode {
     this.#directory = new StreamDirectory({ system: this.#system, clock, spawnStream: this.#streamSpawner() });
     this.#memory = new StreamMemory(this.#directory, clock, deps.recovered);
     this.#heads = new HeadBudget(options.headBytesMax, (cell) => tell(cell, { type: 'cut-early' }));
-    this.#guard = new MemoryGuard({ directory: this.#directory, tell, report, bytesMax: options.unflushedBytesMax });
+    this.#guard = new MemoryGuard({
+      directory: this.#directory,
+      tell,
+      report,
+      bytesMax: options.unflushedBytesMax,
+      canSpill: deps.recovered !== undefined,
+    });
+    this.#blocks = this.#newLoggedBlocks();
     this.#cutter = new Cutter({
       clock,
       run: deps.cut,
@@ -294,11 +226,13 @@ export class LocalNode {
 
   #flushHeld(cell: StreamCell, held: HeldSegment): void {
     const { segment, version, sealedFor, log } = held;
+    const blocks = this.#blocks;
     this.#flusher.flush({
       stream: cell,
       tenant: cell.tenant.name,
       labels: cell.labels,
-      segment,
+      id: segment.id,
+      load: async () => (held.isSpilled && log && blocks ? await blocks.load(log, version) : segment),
       version,
       reason: sealedFor ?? 'asked',
       log,
@@ -342,23 +276,16 @@ export class LocalNode {
   }
 
   #newRecoveredFlusher(): RecoveredFlusher | undefined {
-    const { recovered, clock, index, cut, report } = this.#deps;
-    const { rules, blockSize, encoding, level } = this.#options;
-    if (!recovered || !this.#segmentLog) return undefined;
-    const [log, flusher] = [this.#segmentLog, this.#flusher];
-    return new RecoveredFlusher({
-      recovered,
-      log,
-      index,
-      flusher,
-      clock,
-      rules,
-      cut,
-      blockSize,
-      encoding,
-      level,
-      report,
-    });
+    const { recovered, clock, index, report } = this.#deps;
+    const [log, blocks, flusher] = [this.#segmentLog, this.#blocks, this.#flusher];
+    if (!recovered || !log || !blocks) return undefined;
+    return new RecoveredFlusher({ recovered, log, blocks, index, flusher, clock, rules: this.#options.rules, report });
+  }
+
+  #newLoggedBlocks(): LoggedBlocks | undefined {
+    const { recovered, cut, report } = this.#deps;
+    const { blockSize, encoding, level } = this.#options;
+    return recovered && new LoggedBlocks({ recovered, cut, blockSize, encoding, level, report });
   }
 
   #query(request: QueryRequest): RunningQuery {

@@ -1,6 +1,6 @@
 import type { StreamCell } from './stream-cell.ts';
 import type { StreamDirectory } from './stream-directory.ts';
-import type { StreamMessage } from './stream-state.ts';
+import { isSpillable, type StreamMessage } from './stream-state.ts';
 
 export interface MemoryGuardDeps {
   readonly directory: StreamDirectory;
@@ -8,17 +8,20 @@ export interface MemoryGuardDeps {
   readonly report: (problem: string, error: unknown) => void;
   /** Unflushed bytes of all streams that are refused beyond. */
   readonly bytesMax: number;
+  /** There is a log that has what is sealed. */
+  readonly canSpill: boolean;
 }
 
 /** From here on chunks are flushed early, until half is left. */
 const RELIEF_SHARE = 3 / 4;
 const RELIEVED_SHARE = 1 / 2;
-/** Not worth it when this little could be flushed: the rest is on its way already, or the store is down. */
+/** When this little could be flushed, the rest is on its way already, or the store is down. */
 const OPEN_SHARE_MIN = 1 / 4;
 
 /**
- * Bounds what is unflushed: before it is full the larger chunks are flushed early; when it is (the store is down, or slower than the
- * pushes) pushes are refused until there is room. One pass over the streams frees a quarter of it, so it costs nothing per push.
+ * Bounds what of the unflushed is in memory. Before it is full the larger chunks are flushed early; if they stay, for the store is down or slower
+ * than the pushes, they are left to the log. Pushes are refused while it is full all the same: without a log, or when that is behind. One
+ * pass over the streams frees a quarter of it, so it costs nothing per push.
  */
 export class MemoryGuard {
   readonly #deps: MemoryGuardDeps;
@@ -46,18 +49,19 @@ export class MemoryGuard {
     this.#openBytes += openBytes - cell.countedOpenBytes;
     cell.countedBytes = bytes;
     cell.countedOpenBytes = openBytes;
-    const { bytesMax } = this.#deps;
-    const isNearFull = this.#bytes > bytesMax * RELIEF_SHARE && this.#openBytes > bytesMax * OPEN_SHARE_MIN;
-    if (!isNearFull || this.#isRelieving) return;
+    const { bytesMax, canSpill } = this.#deps;
+    if (this.#bytes <= bytesMax * RELIEF_SHARE || this.#isRelieving) return;
+    const isOpen = this.#openBytes > bytesMax * OPEN_SHARE_MIN;
+    if (!isOpen && !canSpill) return;
     this.#isRelieving = true;
-    this.#relieve()
+    (isOpen ? this.#flushLarge() : this.#spill())
       .catch((error: unknown) => this.#deps.report('memory could not be relieved', error))
       .finally(() => {
         this.#isRelieving = false;
       });
   }
 
-  async #relieve(): Promise<void> {
+  async #flushLarge(): Promise<void> {
     const { directory, tell, bytesMax } = this.#deps;
     const average = this.#openBytes / Math.max(1, directory.size);
     let excess = this.#bytes - bytesMax * RELIEVED_SHARE;
@@ -67,4 +71,19 @@ export class MemoryGuard {
       tell(cell, { type: 'flush', reason: 'memory' });
     });
   }
+
+  async #spill(): Promise<void> {
+    const { directory, tell, bytesMax } = this.#deps;
+    let excess = this.#bytes - bytesMax * RELIEVED_SHARE;
+    await directory.forEach((cell) => {
+      if (excess <= 0) return;
+      const bytes = spillableBytes(cell);
+      if (bytes === 0) return;
+      excess -= bytes;
+      tell(cell, { type: 'spill' });
+    });
+  }
 }
+
+const spillableBytes = ({ segments }: StreamCell): number =>
+  segments.reduce((sum, held) => sum + (isSpillable(held) ? held.segment.memoryBytes : 0), 0);

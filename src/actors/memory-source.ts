@@ -1,4 +1,4 @@
-import type { SegmentSnapshot } from '../chunk/memory-format.ts';
+import type { UnflushedSegment } from '../chunk/memory-format.ts';
 import { Segment } from '../chunk/segment.ts';
 import { compileLabelMatcher } from '../logql/matcher.ts';
 import type { Clock } from '../protocol/clock.ts';
@@ -57,7 +57,7 @@ export class StreamMemory implements MemorySource {
       if (found) streams.push(found);
     });
     await this.#visit(tenant, matchers, (cell) => {
-      const segments = snapshotsOf(cell, range);
+      const segments = snapshotsOf(cell, range, this.#recovered);
       if (segments.length > 0) streams.push({ labels: cell.labels, segments });
     });
     return streams;
@@ -115,9 +115,16 @@ export class StreamMemory implements MemorySource {
   }
 }
 
-const snapshotsOf = (cell: StreamCell, range: TimeRangeNs): SegmentSnapshot[] => {
-  const segments: SegmentSnapshot[] = [];
-  for (const { segment } of cell.segments) if (overlaps(segment, range)) segments.push(segment.snapshot());
+const snapshotsOf = (
+  cell: StreamCell,
+  range: TimeRangeNs,
+  recovered: RecoveredSegments | undefined,
+): UnflushedSegment[] => {
+  const segments: UnflushedSegment[] = [];
+  for (const { segment, isSpilled, log } of cell.segments) {
+    if (!overlaps(segment, range)) continue;
+    segments.push(isSpilled && log && recovered ? recovered.logged(log) : segment.snapshot());
+  }
   return segments;
 };
 

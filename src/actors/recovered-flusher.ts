@@ -1,13 +1,11 @@
-import type { BlockEncoding } from '../chunk/block-encoding.ts';
-import { type BlockData, segmentName } from '../chunk/memory-format.ts';
+import { segmentName } from '../chunk/memory-format.ts';
 import type { Segment } from '../chunk/segment.ts';
-import type { Gap } from '../log/log-reader.ts';
 import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { forEachConcurrent } from '../query/for-each-concurrent.ts';
 import type { IndexStore } from '../storage/index-store.ts';
-import type { CutTask } from '../workers/cut-worker.ts';
 import type { Flusher } from './flusher.ts';
+import type { LoggedBlocks } from './logged-blocks.ts';
 import type { RecoveredSegments, RecoveredStream } from './recovered-segments.ts';
 import type { SegmentLog } from './segment-log.ts';
 import type { FlushRules } from './stream-state.ts';
@@ -19,15 +17,11 @@ export interface RecoveredFlusherDeps {
   readonly flusher: Flusher;
   readonly clock: Clock;
   readonly rules: FlushRules;
-  /** In a worker thread. */
-  readonly cut: (task: CutTask) => Promise<BlockData>;
-  readonly blockSize: number;
-  readonly encoding: BlockEncoding;
-  readonly level: number;
+  readonly blocks: LoggedBlocks;
   readonly report: (problem: string, error: unknown) => void;
 }
 
-/** Segments in memory at a time: pushes have the memory otherwise. */
+/** On their way to the store at a time. */
 const CONCURRENCY = 4;
 
 interface Recovered {
@@ -87,38 +81,27 @@ export class RecoveredFlusher {
   }
 
   async #flushOne({ stream, segment }: Recovered): Promise<void> {
-    const { recovered, log, index, flusher, blockSize } = this.#deps;
+    const { recovered, log, index, flusher, blocks } = this.#deps;
     const version = segment.header?.version === 3 ? 3 : 4;
     if ((await index.committed(segmentName(segment.id))) === undefined) {
-      const loaded = await recovered.load(segment, blockSize, (gap) => this.#reportGap(segment, gap));
-      await this.#cutAll(loaded, version);
       const { tenant, labels } = stream;
+      const load = (): Promise<Segment> => blocks.load(segment, version);
       await new Promise<void>((stored) => {
-        flusher.flush({ stream, tenant, labels, segment: loaded, version, reason: 'recovered', log: segment, stored });
+        flusher.flush({
+          stream,
+          tenant,
+          labels,
+          id: segment.id,
+          load,
+          version,
+          reason: 'recovered',
+          log: segment,
+          stored,
+        });
       });
     } else {
       log.ended(segment, segment.id);
     }
     recovered.remove(stream, segment);
-  }
-
-  async #cutAll(segment: Segment, version: 3 | 4): Promise<void> {
-    const { encoding, level, cut: run } = this.#deps;
-    const withMetadataSections = version === 4;
-    try {
-      for (let cut = segment.cutHead(); cut; cut = segment.cutHead()) {
-        segment.headCut(cut.number, await run({ kind: 'cut', head: cut.head, encoding, level, withMetadataSections }));
-      }
-    } finally {
-      segment.discard();
-    }
-  }
-
-  #reportGap({ id }: LogSegment, { first, end, file }: Gap): void {
-    const where = file ? ` in ${file}` : '';
-    this.#deps.report(
-      `${end - first} entries of segment ${segmentName(id)} are lost to damage of the log${where}`,
-      undefined,
-    );
   }
 }

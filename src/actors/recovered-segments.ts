@@ -90,8 +90,26 @@ export class RecoveredSegments {
 
   /** undefined if the stream has nothing in the range. */
   select({ labels, segments }: RecoveredStream, range: TimeRangeNs): MemoryStream | undefined {
-    const found = segments.filter((segment) => overlaps(segment, range)).map((segment) => this.#logged(segment));
+    const found = segments.filter((segment) => overlaps(segment, range)).map((segment) => this.logged(segment));
     return found.length > 0 ? { labels, segments: found } : undefined;
+  }
+
+  /** A segment of the log as queries read it. Its files stay while anybody keeps the object. */
+  logged(segment: LogSegment): LoggedSegment {
+    const logged: LoggedSegment = {
+      id: segment.id,
+      minTime: segment.minTime ?? 0n,
+      maxTime: segment.maxTime ?? 0n,
+      bytes: segment.bytes,
+      load: async (): Promise<SegmentSnapshot> => {
+        const loaded = await this.load(segment, LOAD_BLOCK_SIZE);
+        const snapshot = loaded.snapshot();
+        loaded.discard();
+        return snapshot;
+      },
+    };
+    this.#pins.register(logged, this.#deps.log.pin(segment));
+    return logged;
   }
 
   /** It is stored. */
@@ -152,24 +170,6 @@ export class RecoveredSegments {
     }
     stream.segments.push(segment);
     this.#size += 1;
-  }
-
-  /** Its files stay while anybody keeps the object. */
-  #logged(segment: LogSegment): LoggedSegment {
-    const logged: LoggedSegment = {
-      id: segment.id,
-      minTime: segment.minTime ?? 0n,
-      maxTime: segment.maxTime ?? 0n,
-      bytes: segment.bytes,
-      load: async (): Promise<SegmentSnapshot> => {
-        const loaded = await this.load(segment, LOAD_BLOCK_SIZE);
-        const snapshot = loaded.snapshot();
-        loaded.discard();
-        return snapshot;
-      },
-    };
-    this.#pins.register(logged, this.#deps.log.pin(segment));
-    return logged;
   }
 }
 

@@ -24,6 +24,8 @@ export interface HeldSegment {
   isFlushing: boolean;
   /** Memory of heads handed to the cut workers. */
   cuttingBytes: number;
+  /** Memory ran short: its entries are in the log only, from where queries and the flusher read them. */
+  isSpilled: boolean;
   /** What the log knows it by, once its first entries went there; undefined on a node without a log. */
   log: LogSegment | undefined;
 }

@@ -45,6 +45,8 @@ export type StreamMessage =
   | { readonly type: 'check'; readonly rules: FlushRules; readonly nowMs: number }
   /** Store what is unflushed. `reply`, if given, is called when all of it is stored. */
   | { readonly type: 'flush'; readonly reason: FlushReason; readonly reply?: (answer: undefined) => void }
+  /** From the memory guard: give up what waits for the store and is in the log. */
+  | { readonly type: 'spill' }
   /** From the shell: the log refused entries of this segment, so it takes no more. */
   | { readonly type: 'unlogged'; readonly held: HeldSegment }
   /** From the flusher: object and index rows last. */
@@ -106,6 +108,9 @@ export const stepStream = (
     }
     case 'flush':
       return flush(cell, message);
+    case 'spill':
+      for (const held of cell.segments) if (isSpillable(held)) spill(held);
+      return [];
     case 'unlogged':
       return message.held.sealedFor === undefined ? seal(cell, 'unlogged') : [];
     case 'stored':
@@ -113,6 +118,15 @@ export const stepStream = (
     case 'passivate':
       return isPassive(cell, message.rules, message.nowMs) ? [{ type: 'passivated' }] : [];
   }
+};
+
+/** All of it waits for the store, and all of it is durable in the log. */
+export const isSpillable = ({ isFlushing, isSpilled, log }: HeldSegment): boolean =>
+  isFlushing && !isSpilled && log !== undefined && log.count === log.accepted && !log.isRefused;
+
+const spill = (held: HeldSegment): void => {
+  held.isSpilled = true;
+  held.segment.dropBlocks();
 };
 
 /** Memory of a head that is being cut: what it had while open. */
@@ -195,7 +209,15 @@ const openSegment = (
   cell.last = undefined;
   const segment = new Segment(nextSegmentId(), segmentLimits, last, previous?.headRoom);
   const version = chunkFormatAt(columns.times[first] as bigint);
-  const held = { segment, version, sealedFor: undefined, isFlushing: false, cuttingBytes: 0, log: undefined };
+  const held = {
+    segment,
+    version,
+    sealedFor: undefined,
+    isFlushing: false,
+    cuttingBytes: 0,
+    isSpilled: false,
+    log: undefined,
+  };
   cell.segments.push(held);
   return held;
 };

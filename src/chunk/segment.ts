@@ -75,7 +75,7 @@ const FIRST_CAPACITY_MAX = 4096;
 export class Segment {
   readonly id: SegmentId;
   readonly #limits: SegmentLimits;
-  readonly #blocks: BlockData[] = [];
+  #blocks: BlockData[] = [];
   #cuts: Cut[] = [];
   #head: HeadBlock | undefined = undefined;
   #symbols: SymbolTable | undefined = undefined;
@@ -234,6 +234,13 @@ export class Segment {
   cutFailed(number: number): void {
     const failed = this.#cuts.find((cut) => cut.number === number);
     if (failed) failed.isTaken = false;
+  }
+
+  /** Keeps its bounds and its last entry only: everything else is somewhere else. Everything must be cut; whoever has its blocks keeps them. */
+  dropBlocks(): void {
+    this.#blocks = [];
+    this.#symbols = undefined;
+    this.compressedBytes = 0;
   }
 
   /** Gives back the memory of its heads. Nobody appends to it or cuts it any more; snapshots stay as they are. */

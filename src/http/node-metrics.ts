@@ -1,6 +1,6 @@
 /** What the node counts in plain fields, copied into metrics when they are asked for: nothing here costs a push anything. */
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { NodeFigures } from '../actors/local-node.ts';
+import type { NodeFigures } from '../actors/local-node-options.ts';
 
 type FiguresOf = () => NodeFigures;
 

@@ -1,0 +1,87 @@
+/** What a node is made of, and what it tells of itself. */
+import type { BlockEncoding } from '../chunk/block-encoding.ts';
+import type { EncodedChunk } from '../chunk/chunk-object.ts';
+import type { HeadMemorySource } from '../chunk/head-memory.ts';
+import type { BlockData } from '../chunk/memory-format.ts';
+import type { Log, LogFigures } from '../log/log.ts';
+import type { Clock } from '../protocol/clock.ts';
+import type { TenantLimits } from '../protocol/limits.ts';
+import type { QueryRequest } from '../query/query-messages.ts';
+import type { QuerySources } from '../query/query-source.ts';
+import type { ChunkStore } from '../storage/chunk-store.ts';
+import type { IndexReader, SeriesReader } from '../storage/index-reader.ts';
+import type { IndexStore } from '../storage/index-store.ts';
+import type { SchemaConfig } from '../storage/schema-config.ts';
+import type { ChunkTask, CutTask } from '../workers/cut-worker.ts';
+import type { AppendBudgetOptions } from './append-budget.ts';
+import type { FlusherFigures } from './flusher.ts';
+import type { QuerierDeps } from './querier.ts';
+import type { QueryGateOptions } from './query-gate.ts';
+import type { RecoveredSegments } from './recovered-segments.ts';
+import type { FlushRules } from './stream-state.ts';
+
+/** Evaluates over given sources; see ExecuteQuery. */
+export type ExecuteOver = (
+  request: QueryRequest,
+  sources: QuerySources,
+  signal: AbortSignal,
+) => ReturnType<QuerierDeps['execute']>;
+
+export interface LocalNodeOptions {
+  readonly nodeId: string;
+  /** Of this process: higher than those of all before it. */
+  readonly incarnation: number;
+  readonly blockSize: number;
+  readonly targetSize: number;
+  readonly encoding: BlockEncoding;
+  readonly level: number;
+  readonly rules: FlushRules;
+  readonly flushCheckMs: number;
+  readonly flushConcurrencyMax: number;
+  readonly flushTimeoutMs: number;
+  /** Everything is stored before the node stops: where there is no log it must be. */
+  readonly flushesAtStop: boolean;
+  readonly flushBackOff: { readonly firstMs: number; readonly lastMs: number };
+  readonly headBytesMax: number;
+  readonly unflushedBytesMax: number;
+  readonly append: AppendBudgetOptions;
+  readonly labelCacheBytes: number;
+  readonly cutConcurrencyMax: number;
+  readonly gate: QueryGateOptions;
+  readonly schema: SchemaConfig;
+  readonly limits: TenantLimits;
+}
+
+export interface LocalNodeDeps {
+  readonly clock: Clock;
+  readonly chance: () => number;
+  readonly chunks: ChunkStore;
+  readonly index: IndexStore;
+  readonly reader: IndexReader & SeriesReader;
+  /** Both in worker threads. */
+  readonly cut: (task: CutTask) => Promise<BlockData>;
+  readonly encode: (task: ChunkTask) => Promise<EncodedChunk>;
+  readonly execute: ExecuteOver;
+  /** Undefined on a node that has no disk: what is acknowledged is lost with the process then. */
+  readonly log: Log | undefined;
+  /** What the log had before this process. */
+  readonly recovered: RecoveredSegments | undefined;
+  /** Of all heads. */
+  readonly memory: HeadMemorySource;
+  readonly report: (problem: string, error: unknown) => void;
+}
+
+export interface NodeFigures {
+  readonly streams: number;
+  readonly streamsCreated: number;
+  readonly streamCrashes: number;
+  readonly headBytes: number;
+  readonly unflushedBytes: number;
+  readonly appendBytesInFlight: number;
+  readonly pushesWaiting: number;
+  readonly cutsPending: number;
+  readonly flush: FlusherFigures;
+  /** Segments of earlier processes that are not stored yet. */
+  readonly recoveredSegments: number;
+  readonly log: LogFigures | undefined;
+}

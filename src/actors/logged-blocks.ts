@@ -1,0 +1,75 @@
+import type { BlockEncoding } from '../chunk/block-encoding.ts';
+import { type BlockData, segmentName } from '../chunk/memory-format.ts';
+import type { Segment } from '../chunk/segment.ts';
+import type { Gap } from '../log/log-reader.ts';
+import type { LogSegment } from '../log/segment-table.ts';
+import type { CutTask } from '../workers/cut-worker.ts';
+import type { RecoveredSegments } from './recovered-segments.ts';
+
+export interface LoggedBlocksDeps {
+  readonly recovered: RecoveredSegments;
+  /** In a worker thread. */
+  readonly cut: (task: CutTask) => Promise<BlockData>;
+  readonly blockSize: number;
+  readonly encoding: BlockEncoding;
+  readonly level: number;
+  readonly report: (problem: string, error: unknown) => void;
+}
+
+/** Segments being brought back at a time, some 15 MB each: pushes have the memory otherwise. */
+const CONCURRENCY = 4;
+
+/** Brings segments that lie in the log only back as blocks, for the flusher. */
+export class LoggedBlocks {
+  readonly #deps: LoggedBlocksDeps;
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  constructor(deps: LoggedBlocksDeps) {
+    this.#deps = deps;
+  }
+
+  /** Everything in blocks. What is lost to damage of the log is reported. @throws LogFileError, RefusedError */
+  async load(segment: LogSegment, version: 3 | 4): Promise<Segment> {
+    await this.#turn();
+    try {
+      const { recovered, blockSize } = this.#deps;
+      const loaded = await recovered.load(segment, blockSize, (gap) => this.#reportGap(segment, gap));
+      await this.#cutAll(loaded, version);
+      return loaded;
+    } finally {
+      this.#leave();
+    }
+  }
+
+  async #cutAll(segment: Segment, version: 3 | 4): Promise<void> {
+    const { encoding, level, cut: run } = this.#deps;
+    const withMetadataSections = version === 4;
+    try {
+      for (let cut = segment.cutHead(); cut; cut = segment.cutHead()) {
+        segment.headCut(cut.number, await run({ kind: 'cut', head: cut.head, encoding, level, withMetadataSections }));
+      }
+    } finally {
+      segment.discard();
+    }
+  }
+
+  #reportGap({ id }: LogSegment, { first, end, file }: Gap): void {
+    const where = file ? ` in ${file}` : '';
+    this.#deps.report(
+      `${end - first} entries of segment ${segmentName(id)} are lost to damage of the log${where}`,
+      undefined,
+    );
+  }
+
+  async #turn(): Promise<void> {
+    if (this.#running === CONCURRENCY) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#running += 1;
+  }
+
+  #leave(): void {
+    const next = this.#waiting.shift();
+    if (next) next();
+    else this.#running -= 1;
+  }
+}
