@@ -1,5 +1,5 @@
 /**
- * Benchmarks.   npm run bench [-- micro [name …]] [-- e2e [ingest|query|mixed …] [--mb N]]
+ * Benchmarks.   npm run bench [-- micro [name …]] [-- e2e [ingest|query|mixed|log …] [--mb N]]
  * Without arguments: all of them.
  */
 import { readdirSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
  * End to end, whole processes: a node of its own, pushes over HTTP, queries over what it flushed. Prints markdown tables.
  *
- *   npm run bench -- e2e [ingest] [query] [mixed] [--mb 450]
+ *   npm run bench -- e2e [ingest] [query] [mixed] [log] [--mb 450]
  *
  * CPU is that of the node's process (all threads), so the load generator does not count. Beside each figure stands the bare work of the
  * same lines or blocks, measured in the same run: on a noisy machine only the ratio holds.
@@ -13,6 +13,7 @@ import { DEFAULT_GZIP_LEVEL } from '../../../src/chunk/gzip-level.ts';
 import { corpusStreams } from '../../support/corpus.ts';
 import { buildLoad, type Load } from '../../support/load.ts';
 import { bareGzip, bareInflate, storedBlocks } from './bare.ts';
+import { benchLog } from './bench-log.ts';
 import { ask, post, type SendResult, sendAll } from './client.ts';
 import { cpuSeconds, peakRssMiB, rssMiB } from './process-meter.ts';
 import { build, type RunningServer, startServer } from './server.ts';
@@ -289,4 +290,5 @@ export const runEndToEnd = async (parts: readonly string[], options: Options): P
   if (wants('ingest')) await benchIngest(options);
   if (wants('query')) await benchQuery(options);
   if (wants('mixed')) await benchMixed(options);
+  if (wants('log')) await benchLog(options.megabytes);
 };
