@@ -171,6 +171,7 @@ export class LocalNode {
       rateLimiter: new IngestionRateLimiter(() => clock.monotonicMs()),
       budget: this.#budget,
       guard: this.#guard,
+      logRefusal: () => deps.log?.refusal,
       tell,
       labelCacheBytes: options.labelCacheBytes,
       chunkAgeMs: Number(rules.ageNs / 1_000_000n),
@@ -224,7 +225,7 @@ export class LocalNode {
     labelValues: (tenant, name, matchers, range) => this.#labels.values(tenant, name, matchers, range),
     series: (tenant, selectors, range) => this.#labels.series(tenant, selectors, range),
     flush: () => this.#flushAll(),
-    notReady: () => (this.#isStopping ? 'Application is stopping' : undefined),
+    notReady: () => (this.#isStopping ? 'Application is stopping' : this.#deps.log?.refusal?.text),
   };
 
   /** Spawns the actor of a query: see spawnQuery. */

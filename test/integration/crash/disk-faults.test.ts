@@ -1,0 +1,192 @@
+import { expect } from 'chai';
+import type { PushOutcome } from '../../../src/actors/node-services.ts';
+import { pushStatusOf, retryAfterSecondsOf } from '../../../src/http/refusal-status.ts';
+import type { LogFile, LogFiles } from '../../../src/log/log-files.ts';
+import type { RinglogNode } from '../../../src/node.ts';
+import { startTestNode, type TestNode } from '../../support/cluster.ts';
+import { checkAnswers } from '../../support/crash/answers.ts';
+import { SkippingClock } from '../../support/crash/skipping-clock.ts';
+import { linesOfPush, pushNumbered } from '../../support/crash/workload.ts';
+import { eventually } from '../../support/eventually.ts';
+import { type Fault, PowerLossFiles } from '../../support/log/power-loss-files.ts';
+import { UID } from '../../support/log/test-log.ts';
+import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
+import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
+
+/** How long a log takes its disk for what it was. */
+const LOOK_PERIOD_MS = 1000;
+const GB = 1 << 30;
+
+/** A disk, the stores, and one node after the other on them. */
+class Machine {
+  readonly disk = new PowerLossFiles();
+  readonly chunks = new MemoryChunkStore();
+  readonly index = new MemoryIndexStore();
+  readonly clock = new SkippingClock();
+  readonly acknowledged: string[] = [];
+  readonly sent = new Set<string>();
+  #incarnation = 0;
+  running: TestNode | undefined;
+
+  async start(files: LogFiles = this.disk.process()): Promise<RinglogNode> {
+    this.#incarnation += 1;
+    const identity = { uid: UID, incarnation: this.#incarnation };
+    const { chunks, index, clock } = this;
+    this.running = await startTestNode(
+      {
+        ingester: {
+          chunk_block_size: 8 << 10,
+          chunk_target_size: 32 << 10,
+          wal: { file_size: '1MB', batch_size: '512KB' },
+        },
+      },
+      { chunks, index, clock, logDisk: { files, identity } },
+    );
+    return this.node;
+  }
+
+  get node(): RinglogNode {
+    return this.running!.node;
+  }
+
+  async push(number: number): Promise<PushOutcome> {
+    for (const line of linesOfPush(number)) this.sent.add(line);
+    const outcome = await this.node.services.push('tenant', pushNumbered(number));
+    if (!outcome.refusal) this.acknowledged.push(...linesOfPush(number));
+    return outcome;
+  }
+
+  /** The client tries until it is told yes. */
+  async pushUntilTaken(number: number): Promise<number> {
+    let refusals = 0;
+    await eventually(
+      `push ${number} is taken`,
+      async () => {
+        const { refusal } = await this.push(number);
+        if (!refusal) return true;
+        expectRetryLater(refusal);
+        refusals += 1;
+        this.clock.skip(LOOK_PERIOD_MS);
+        return false;
+      },
+      () => this.node.figures(),
+    );
+    return refusals;
+  }
+
+  check(when: string): Promise<void> {
+    return checkAnswers(this.node, when, this);
+  }
+
+  /** A kill and a restart; then everything stored. All answers must be right all the while. */
+  async finish(): Promise<void> {
+    await this.check('before the restart');
+    this.disk.kill();
+    await this.stop();
+    await this.start();
+    await this.check('after the restart');
+    await this.node.services.flush();
+    await this.check('after the flush');
+    await eventually('the log is told', () => this.node.figures().log?.liveBytes === 0, this.node.figures);
+  }
+
+  async stop(): Promise<void> {
+    await this.running?.node.stop({ deadlineMs: 1000 }).catch(() => undefined);
+    this.running = undefined;
+  }
+}
+
+const expectRetryLater = (refusal: PushOutcome['refusal']): void => {
+  expect(refusal && pushStatusOf(refusal), refusal?.text).to.equal(503);
+  expect(refusal && retryAfterSecondsOf(refusal)).to.be.within(1, 60);
+};
+
+/** Each sync takes this much longer. */
+const slowed = (files: LogFiles, ms: number): LogFiles => {
+  const pause = () => new Promise((resolve) => setTimeout(resolve, ms));
+  const slowFile = (file: LogFile): LogFile => ({
+    ...file,
+    write: async (offset, bytes, isSynced) => {
+      await file.write(offset, bytes, isSynced);
+      if (isSynced) await pause();
+    },
+  });
+  return { ...files, open: async (name, mode) => slowFile(await files.open(name, mode)) };
+};
+
+describe('a node whose log has a bad disk', function () {
+  this.timeout(60_000);
+  let machine: Machine;
+
+  beforeEach(async () => {
+    machine = new Machine();
+    await machine.start();
+    for (let number = 0; number < 6; number += 1) expect((await machine.push(number)).refusal).to.equal(undefined);
+  });
+  afterEach(async () => {
+    machine.disk.clear();
+    await machine.stop();
+  });
+
+  const faults: Readonly<Record<string, readonly Fault[]>> = {
+    'is full': [{ step: 'write', code: 'ENOSPC' }],
+    'became read-only': ['write', 'unlink', 'truncate', 'rename'].map((step) => ({ step, code: 'EROFS' }) as Fault),
+    'fails to write': [{ step: 'write', code: 'EIO' }],
+    'fails to sync': [{ step: 'sync', code: 'EIO' }],
+  };
+  for (const [what, injected] of Object.entries(faults)) {
+    it(`refuses pushes while it ${what}, answers queries, and takes pushes again by itself`, async () => {
+      const { disk, node, clock } = machine;
+      for (const fault of injected) disk.inject(fault);
+      const unflushed: number[] = [];
+      for (let round = 0; round < 20; round += 1) {
+        expectRetryLater((await machine.push(6)).refusal);
+        unflushed.push(node.figures().unflushedBytes);
+      }
+      expect(disk.failures, 'the faults happened').to.be.greaterThan(0);
+      expect(unflushed.at(-1), 'memory does not grow with what is refused').to.be.at.most(unflushed[0]!);
+      expect(node.services.notReady(), 'it says so').to.match(/log/);
+      await machine.check('meanwhile');
+      clock.skip(LOOK_PERIOD_MS);
+      expectRetryLater((await machine.push(6)).refusal);
+      expect(node.services.notReady(), 'it still says so').to.match(/log/);
+      disk.clear();
+      // Nobody pushes: it finds out by itself.
+      clock.skip(LOOK_PERIOD_MS);
+      await eventually('it is ready', () => node.services.notReady() === undefined);
+      for (let number = 6; number < 12; number += 1) expect((await machine.push(number)).refusal).to.equal(undefined);
+      await machine.finish();
+    });
+  }
+
+  it('takes nothing into memory while the disk is nearly full, and goes on once it is not', async () => {
+    const { disk, node, clock } = machine;
+    disk.diskSpace = { sizeBytes: GB, freeBytes: GB / 100 };
+    clock.skip(LOOK_PERIOD_MS);
+    await eventually('it is not ready', () => node.services.notReady() !== undefined);
+    const before = node.figures();
+    for (let number = 6; number < 12; number += 1) expectRetryLater((await machine.push(number)).refusal);
+    expect(node.figures().unflushedBytes).to.equal(before.unflushedBytes);
+    await machine.check('meanwhile');
+    // What is left of the disk is for this.
+    await node.services.flush();
+    await eventually('the log is told', () => node.figures().log?.liveBytes === 0, node.figures);
+    disk.diskSpace = { sizeBytes: GB, freeBytes: GB / 2 };
+    expect(await machine.pushUntilTaken(6)).to.be.greaterThan(0);
+    expect(node.services.notReady()).to.equal(undefined);
+    await machine.finish();
+  });
+
+  it('acknowledges pushes in groups when each sync takes 100 ms', async () => {
+    await machine.stop();
+    const node = await machine.start(slowed(machine.disk.process(), 100));
+    const first = node.figures().log!.commits;
+    const pushers = Array.from({ length: 40 }, async (_, pusher) => {
+      for (let round = 0; round < 4; round += 1) await machine.push(6 + pusher + 40 * round);
+    });
+    await Promise.all(pushers);
+    expect(machine.acknowledged.length).to.equal(166 * linesOfPush(0).length);
+    expect(node.figures().log!.commits - first, 'commits of 160 pushes').to.be.within(4, 16);
+    await machine.finish();
+  });
+});
