@@ -1,6 +1,7 @@
 import { type LoggedSegment, type SegmentSnapshot, segmentName } from '../chunk/memory-format.ts';
 import { Segment, type SegmentLimits } from '../chunk/segment.ts';
 import type { Log } from '../log/log.ts';
+import { LogFileError } from '../log/log-files.ts';
 import type { Gap } from '../log/log-reader.ts';
 import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
@@ -104,8 +105,21 @@ export class RecoveredSegments {
     if (tenant.streams.size === 0) this.#tenants.delete(stream.tenant);
   }
 
-  /** The segment's entries in memory. @throws RefusedError INTERNAL if some cannot be read, unless `onGap` takes that */
+  /**
+   * The segment's entries in memory.
+   * @throws RefusedError STORAGE_UNAVAILABLE if the disk fails; INTERNAL if entries are damaged, unless `onGap` takes that
+   */
   async load(segment: LogSegment, limits: SegmentLimits, onGap?: (gap: Gap) => void): Promise<Segment> {
+    try {
+      return await this.#load(segment, limits, onGap);
+    } catch (error) {
+      if (!(error instanceof LogFileError)) throw error;
+      const text = `segment ${segmentName(segment.id)} cannot be read from the log: ${error.message}`;
+      throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text }, { cause: error });
+    }
+  }
+
+  async #load(segment: LogSegment, limits: SegmentLimits, onGap?: (gap: Gap) => void): Promise<Segment> {
     const gaps: Gap[] = [];
     const loaded = new Segment(segment.id, limits);
     const runs = this.#deps.log.read(segment, (gap) => gaps.push(gap));

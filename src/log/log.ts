@@ -38,6 +38,8 @@ export interface LogFigures extends CommitFigures {
   readonly removedFiles: number;
   readonly compactedFiles: number;
   readonly isDiskFull: boolean;
+  /** Files that could not be read at the start: what is in them is in no answer. */
+  readonly unreadableFiles: number;
 }
 
 interface LogParts extends LogDeps {
@@ -107,7 +109,7 @@ export class Log {
   }
 
   get figures(): LogFigures {
-    const { table, commit, tidier, disk } = this.#parts;
+    const { table, commit, tidier, disk, recovery } = this.#parts;
     const files = [...table.files.values()];
     return {
       ...commit.figures,
@@ -116,6 +118,7 @@ export class Log {
       bytes: files.reduce((sum, { size }) => sum + size, 0),
       liveBytes: files.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
       isDiskFull: disk.isFull,
+      unreadableFiles: recovery.files.filter(({ state }) => state === 'unreadable').length,
     };
   }
 

@@ -3,7 +3,8 @@ import type { PushOutcome } from '../../../src/actors/node-services.ts';
 import { pushStatusOf, retryAfterSecondsOf } from '../../../src/http/refusal-status.ts';
 import type { LogFile, LogFiles } from '../../../src/log/log-files.ts';
 import type { RinglogNode } from '../../../src/node.ts';
-import { startTestNode, type TestNode } from '../../support/cluster.ts';
+import { RefusedError } from '../../../src/protocol/refusal.ts';
+import { linesOf, startTestNode, type TestNode } from '../../support/cluster.ts';
 import { checkAnswers } from '../../support/crash/answers.ts';
 import { SkippingClock } from '../../support/crash/skipping-clock.ts';
 import { linesOfPush, pushNumbered } from '../../support/crash/workload.ts';
@@ -189,4 +190,53 @@ describe('a node whose log has a bad disk', function () {
     expect(node.figures().log!.commits - first, 'commits of 160 pushes').to.be.within(4, 16);
     await machine.finish();
   });
+
+  it('fails a query over what it cannot read of the log, rather than leave it out', async () => {
+    const { disk } = machine;
+    disk.kill();
+    await machine.stop();
+    const node = await machine.start();
+    disk.inject({ step: 'read', code: 'EIO' });
+    const failed = await linesOf(node, '{app=~".+"}').then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    expect(failed).to.be.instanceOf(RefusedError);
+    expect((failed as RefusedError).refusal).to.deep.include({ code: 'STORAGE_UNAVAILABLE' });
+    expect((failed as RefusedError).message).to.match(/log.*EIO/);
+    disk.clear();
+    await machine.check('once it can be read');
+    await machine.finish();
+  });
+
+  it('reports a file that cannot be read at the start, and has it and its commits when it can', async () => {
+    const { disk, node, index } = machine;
+    // Committed, and the log is not told.
+    disk.holdSyncs();
+    await node.services.flush();
+    disk.kill();
+    await machine.stop();
+    const commits = await commitsOf(index);
+    expect(commits.length).to.be.greaterThan(0);
+    disk.inject({ step: 'read', code: 'EIO' });
+    await machine.start();
+    expect(machine.running?.problems.join('; ')).to.match(/cannot be read/);
+    expect(machine.node.figures().log?.unreadableFiles).to.equal(1);
+    expect(await commitsOf(index), 'still remembered').to.deep.equal(commits);
+    disk.clear();
+    disk.kill();
+    await machine.stop();
+    await machine.start();
+    await machine.check('once it can be read');
+    const objects = machine.chunks.objects.size;
+    await machine.node.services.flush();
+    expect(machine.chunks.objects.size, 'nothing is stored twice').to.equal(objects);
+    await machine.finish();
+  });
 });
+
+const commitsOf = async (index: MemoryIndexStore): Promise<readonly string[]> => {
+  const commits: string[] = [];
+  for await (const name of index.commits()) commits.push(name);
+  return commits.sort();
+};
