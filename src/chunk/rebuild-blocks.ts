@@ -13,9 +13,12 @@ export interface RebuildOptions extends BlockForm {
   readonly maxBytes: number;
 }
 
-/** True if the blocks make a valid chunk as they are: ascending in time, not overlapping. */
+/** True if the blocks make a valid chunk as they are: ascending in time, not overlapping, no entry in two of them. */
 export const areBlocksAscending = (blocks: readonly BlockData[]): boolean =>
-  blocks.every((block, index) => index === 0 || block.minTime >= blocks[index - 1]!.maxTime);
+  blocks.every((block, index) => {
+    const previous = blocks[index - 1];
+    return !previous || block.minTime > previous.maxTime || (block.minTime === previous.maxTime && !block.mayRepeat);
+  });
 
 /**
  * Makes blocks of a segment (in append order) valid for a chunk: what overlaps in time is inflated, merged by time (equal times keep
@@ -46,7 +49,8 @@ const overlapGroups = (blocks: readonly BlockData[]): BlockData[][] => {
     const block = blocks[number]!;
     // Touching blocks may stay apart only in append order, or lines of equal time would change places.
     const group = groups.at(-1);
-    const isApart = end === undefined || block.minTime > end || (block.minTime === end && number > Math.max(...group!));
+    const isTouching = block.minTime === end && !block.mayRepeat && number > Math.max(...group!);
+    const isApart = end === undefined || block.minTime > end || isTouching;
     if (isApart) groups.push([number]);
     else group!.push(number);
     if (end === undefined || block.maxTime > end) end = block.maxTime;

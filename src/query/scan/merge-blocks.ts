@@ -10,6 +10,8 @@ export interface BlockSource {
   readonly source: number;
   readonly minTime: number;
   readonly maxTime: number;
+  /** Entries at its lowest time may be in other blocks of its source. */
+  readonly mayRepeat: boolean;
   /** The bytes lines lie in, inflated and checked. Counted as read. @throws CorruptChunkError */
   bytes(counts: ScanCounts): Buffer;
   /** Fills the columns over what `bytes` gave. */
@@ -35,7 +37,7 @@ interface OpenBlock {
 
 /**
  * Blocks in time order, those that overlap in time together. Blocks of one source that only share a border time stay apart (they are in
- * order and hold no duplicates of each other); of two sources they go together, since an entry may be in both.
+ * order and hold no duplicates of each other) unless they say otherwise; of two sources they go together, since an entry may be in both.
  */
 export const groupBlocks = (blocks: readonly BlockSource[]): BlockSource[][] => {
   const sorted = [...blocks].sort((a, b) => a.minTime - b.minTime || a.source - b.source);
@@ -44,7 +46,7 @@ export const groupBlocks = (blocks: readonly BlockSource[]): BlockSource[][] => 
   let until = Number.NEGATIVE_INFINITY;
   for (const block of sorted) {
     const last = groups.at(-1);
-    const isTogether = block.minTime < until || (block.minTime === until && shared.has(until));
+    const isTogether = block.minTime < until || (block.minTime === until && (block.mayRepeat || shared.has(until)));
     if (last && isTogether) last.push(block);
     else groups.push([block]);
     until = Math.max(until, block.maxTime);

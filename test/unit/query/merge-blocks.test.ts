@@ -56,6 +56,17 @@ describe('groups of blocks', () => {
     expect(groups.map((group) => group.length)).to.deep.equal([2, 1]);
   });
 
+  it('hold entries once that were pushed twice, wherever their blocks were cut', () => {
+    const pushed = [at(1, 'a'), at(2, 'b'), at(3, 'c'), at(3, 'd')];
+    const offered = [...pushed, ...pushed, at(4, 'e')];
+    for (let cut = 1; cut < offered.length; cut += 1) {
+      for (const openHead of [false, true]) {
+        const segment = segmentOf([offered.slice(0, cut), offered.slice(cut)], { openHead });
+        expect(read([segment]).entries.map(keyOf), `cut at ${cut}`).to.deep.equal(sortedDistinct(offered));
+      }
+    }
+  });
+
   it('do not join blocks of one source that share a border time, but those of two', () => {
     const touching = [
       [at(1, 'a'), at(5, 'b')],
