@@ -1,106 +1,13 @@
 import { expect } from 'chai';
-import type { PushOutcome } from '../../../src/actors/node-services.ts';
-import { pushStatusOf, retryAfterSecondsOf } from '../../../src/http/refusal-status.ts';
 import type { LogFile, LogFiles } from '../../../src/log/log-files.ts';
-import type { RinglogNode } from '../../../src/node.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
-import { linesOf, startTestNode, type TestNode } from '../../support/cluster.ts';
-import { checkAnswers } from '../../support/crash/answers.ts';
-import { SkippingClock } from '../../support/crash/skipping-clock.ts';
-import { linesOfPush, pushNumbered } from '../../support/crash/workload.ts';
+import { linesOf } from '../../support/cluster.ts';
+import { expectRetryLater, LOOK_PERIOD_MS, Machine } from '../../support/crash/machine.ts';
+import { linesOfPush } from '../../support/crash/workload.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type Fault, PowerLossFiles } from '../../support/log/power-loss-files.ts';
-import { UID } from '../../support/log/test-log.ts';
-import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
-import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
+import type { Fault } from '../../support/log/power-loss-files.ts';
 
-/** How long a log takes its disk for what it was. */
-const LOOK_PERIOD_MS = 1000;
 const GB = 1 << 30;
-
-/** A disk, the stores, and one node after the other on them. */
-class Machine {
-  readonly disk = new PowerLossFiles();
-  readonly chunks = new MemoryChunkStore();
-  readonly index = new MemoryIndexStore();
-  readonly clock = new SkippingClock();
-  readonly acknowledged: string[] = [];
-  readonly sent = new Set<string>();
-  #incarnation = 0;
-  running: TestNode | undefined;
-
-  async start(files: LogFiles = this.disk.process()): Promise<RinglogNode> {
-    this.#incarnation += 1;
-    const identity = { uid: UID, incarnation: this.#incarnation };
-    const { chunks, index, clock } = this;
-    this.running = await startTestNode(
-      {
-        ingester: {
-          chunk_block_size: 8 << 10,
-          chunk_target_size: 32 << 10,
-          wal: { file_size: '1MB', batch_size: '512KB' },
-        },
-      },
-      { chunks, index, clock, logDisk: { files, identity } },
-    );
-    return this.node;
-  }
-
-  get node(): RinglogNode {
-    return this.running!.node;
-  }
-
-  async push(number: number): Promise<PushOutcome> {
-    for (const line of linesOfPush(number)) this.sent.add(line);
-    const outcome = await this.node.services.push('tenant', pushNumbered(number));
-    if (!outcome.refusal) this.acknowledged.push(...linesOfPush(number));
-    return outcome;
-  }
-
-  /** The client tries until it is told yes. */
-  async pushUntilTaken(number: number): Promise<number> {
-    let refusals = 0;
-    await eventually(
-      `push ${number} is taken`,
-      async () => {
-        const { refusal } = await this.push(number);
-        if (!refusal) return true;
-        expectRetryLater(refusal);
-        refusals += 1;
-        this.clock.skip(LOOK_PERIOD_MS);
-        return false;
-      },
-      () => this.node.figures(),
-    );
-    return refusals;
-  }
-
-  check(when: string): Promise<void> {
-    return checkAnswers(this.node, when, this);
-  }
-
-  /** A kill and a restart; then everything stored. All answers must be right all the while. */
-  async finish(): Promise<void> {
-    await this.check('before the restart');
-    this.disk.kill();
-    await this.stop();
-    await this.start();
-    await this.check('after the restart');
-    await this.node.services.flush();
-    await this.check('after the flush');
-    await eventually('the log is told', () => this.node.figures().log?.liveBytes === 0, this.node.figures);
-  }
-
-  async stop(): Promise<void> {
-    await this.running?.node.stop({ deadlineMs: 1000 }).catch(() => undefined);
-    this.running = undefined;
-  }
-}
-
-const expectRetryLater = (refusal: PushOutcome['refusal']): void => {
-  expect(refusal && pushStatusOf(refusal), refusal?.text).to.equal(503);
-  expect(refusal && retryAfterSecondsOf(refusal)).to.be.within(1, 60);
-};
 
 /** Each sync takes this much longer. */
 const slowed = (files: LogFiles, ms: number): LogFiles => {
@@ -180,13 +87,13 @@ describe('a node whose log has a bad disk', function () {
 
   it('acknowledges pushes in groups when each sync takes 100 ms', async () => {
     await machine.stop();
-    const node = await machine.start(slowed(machine.disk.process(), 100));
+    const node = await machine.start({ files: slowed(machine.disk.process(), 100) });
     const first = node.figures().log!.commits;
     const pushers = Array.from({ length: 40 }, async (_, pusher) => {
       for (let round = 0; round < 4; round += 1) await machine.push(6 + pusher + 40 * round);
     });
     await Promise.all(pushers);
-    expect(machine.acknowledged.length).to.equal(166 * linesOfPush(0).length);
+    expect(machine.acknowledged.size).to.equal(166 * linesOfPush(0).length);
     expect(node.figures().log!.commits - first, 'commits of 160 pushes').to.be.within(4, 16);
     await machine.finish();
   });
@@ -210,19 +117,19 @@ describe('a node whose log has a bad disk', function () {
   });
 
   it('reports a file that cannot be read at the start, and has it and its commits when it can', async () => {
-    const { disk, node, index } = machine;
+    const { disk, node } = machine;
     // Committed, and the log is not told.
     disk.holdSyncs();
     await node.services.flush();
     disk.kill();
     await machine.stop();
-    const commits = await commitsOf(index);
+    const commits = await machine.commits();
     expect(commits.length).to.be.greaterThan(0);
     disk.inject({ step: 'read', code: 'EIO' });
     await machine.start();
     expect(machine.running?.problems.join('; ')).to.match(/cannot be read/);
     expect(machine.node.figures().log?.unreadableFiles).to.equal(1);
-    expect(await commitsOf(index), 'still remembered').to.deep.equal(commits);
+    expect(await machine.commits(), 'still remembered').to.deep.equal(commits);
     disk.clear();
     disk.kill();
     await machine.stop();
@@ -234,9 +141,3 @@ describe('a node whose log has a bad disk', function () {
     await machine.finish();
   });
 });
-
-const commitsOf = async (index: MemoryIndexStore): Promise<readonly string[]> => {
-  const commits: string[] = [];
-  for await (const name of index.commits()) commits.push(name);
-  return commits.sort();
-};
