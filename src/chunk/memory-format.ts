@@ -50,8 +50,8 @@ export interface BlockData {
   /** True if each entry is followed by a v4 metadata section. */
   readonly hasMetadataSections: boolean;
   /**
-   * Entries came late into it or what is before it in its segment, as where a push was sent twice: entries at its lowest time may be in other
-   * blocks of the segment too. Only in memory: what is stored holds no entry twice.
+   * Entries came late into it or what is before it in its segment, as where a push was sent twice: entries at its lowest and its highest
+   * time may be in any other block of the segment too. Only in memory: what is stored holds no entry twice.
    */
   readonly mayRepeat?: boolean;
 }

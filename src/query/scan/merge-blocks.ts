@@ -10,7 +10,7 @@ export interface BlockSource {
   readonly source: number;
   readonly minTime: number;
   readonly maxTime: number;
-  /** Entries at its lowest time may be in other blocks of its source. */
+  /** Entries at its lowest and its highest time may be in other blocks of its source. */
   readonly mayRepeat: boolean;
   /** The bytes lines lie in, inflated and checked. Counted as read. @throws CorruptChunkError */
   bytes(counts: ScanCounts): Buffer;
@@ -46,7 +46,7 @@ export const groupBlocks = (blocks: readonly BlockSource[]): BlockSource[][] => 
   let until = Number.NEGATIVE_INFINITY;
   for (const block of sorted) {
     const last = groups.at(-1);
-    const isTogether = block.minTime < until || (block.minTime === until && (block.mayRepeat || shared.has(until)));
+    const isTogether = block.minTime < until || (block.minTime === until && shared.has(until));
     if (last && isTogether) last.push(block);
     else groups.push([block]);
     until = Math.max(until, block.maxTime);
@@ -54,12 +54,13 @@ export const groupBlocks = (blocks: readonly BlockSource[]): BlockSource[][] => 
   return groups;
 };
 
-/** Border times at which more than one source has a block. */
+/** Border times at which more than one source has a block, or one has an entry in several. */
 const sharedBorders = (blocks: readonly BlockSource[]): Set<number> => {
   const owners = new Map<number, number>();
   const shared = new Set<number>();
-  for (const { source, minTime, maxTime } of blocks) {
+  for (const { source, minTime, maxTime, mayRepeat } of blocks) {
     for (const time of [minTime, maxTime]) {
+      if (mayRepeat) shared.add(time);
       const owner = owners.get(time);
       if (owner === undefined) owners.set(time, source);
       else if (owner !== source) shared.add(time);
