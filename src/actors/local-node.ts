@@ -282,6 +282,7 @@ export class LocalNode {
       cutAgain: (cell, held, cut) => this.#cutter.cutAgain(cell, held, cut),
       flush: (cell, held) => this.#flushHeld(cell, held),
       log: (cell, held, range) => this.#segmentLog?.append(cell, held, range),
+      ended: ({ log, segment }) => log && this.#segmentLog?.ended(log, segment.id),
       appended: showToTails,
       changed: (cell) => {
         this.#heads.update(cell);

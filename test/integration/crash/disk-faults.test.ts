@@ -3,7 +3,7 @@ import type { LogFile, LogFiles } from '../../../src/log/log-files.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { linesOf } from '../../support/cluster.ts';
 import { expectRetryLater, LOOK_PERIOD_MS, Machine } from '../../support/crash/machine.ts';
-import { linesOfPush } from '../../support/crash/workload.ts';
+import { linesOfPush, linesOfSmallPush, smallPush } from '../../support/crash/workload.ts';
 import { eventually } from '../../support/eventually.ts';
 import type { Fault } from '../../support/log/power-loss-files.ts';
 
@@ -95,6 +95,26 @@ describe('a node whose log has a bad disk', function () {
     await Promise.all(pushers);
     expect(machine.acknowledged.size).to.equal(166 * linesOfPush(0).length);
     expect(node.figures().log!.commits - first, 'commits of 160 pushes').to.be.within(4, 16);
+    await machine.finish();
+  });
+
+  it('is not kept from freeing the log by pushes that repeat what is stored', async () => {
+    const { node, chunks, clock } = machine;
+    let letStore = (): void => undefined;
+    const mayStore = new Promise<void>((resolve) => {
+      letStore = resolve;
+    });
+    chunks.before = (operation) => (operation === 'put' ? mayStore : undefined);
+    const repeat = () => node.services.push('tenant', smallPush(1));
+    await repeat();
+    const flushed = node.services.flush();
+    await repeat();
+    letStore();
+    await flushed;
+    await repeat();
+    for (const line of linesOfSmallPush(1)) machine.sent.add(line);
+    await eventually('the log is told', () => node.figures().log?.liveBytes === 0, node.figures);
+    clock.skip(LOOK_PERIOD_MS);
     await machine.finish();
   });
 
