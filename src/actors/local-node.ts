@@ -255,8 +255,14 @@ export class LocalNode {
 
   /** That and what earlier processes left. */
   async #flushAll(): Promise<void> {
-    await this.flush(this.#options.flushTimeoutMs);
-    await this.#recovered?.flushAll();
+    const { flushTimeoutMs } = this.#options;
+    await this.flush(flushTimeoutMs);
+    const recovered = this.#recovered;
+    if (!recovered) return;
+    await gather<undefined>(this.#deps.clock, flushTimeoutMs, 1, async (reply) => {
+      await recovered.flushAll();
+      reply(undefined);
+    });
   }
 
   /**
