@@ -6,6 +6,7 @@ import type { Config } from './config.ts';
 import { type Log, openLog } from './log/log.ts';
 import type { LogFiles } from './log/log-files.ts';
 import { DEFAULT_LOG_OPTIONS } from './log/log-options.ts';
+import type { LogRecovery } from './log/log-recovery.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import type { Clock } from './protocol/clock.ts';
 import type { IndexStore } from './storage/index-store.ts';
@@ -50,6 +51,12 @@ export const openNodeLog = async ({ wal }: Config['ingester'], deps: NodeLogDeps
 const tellRecovery = ({ recovery }: Log, { info, warn }: NodeLogDeps): void => {
   const { files, ...counts } = recovery;
   if (files.length > 0) info({ files: files.length, ...counts }, 'found the log of an earlier process');
+  for (const { name, error } of unreadableFiles(recovery)) {
+    warn(
+      { file: name, err: error },
+      'a file of the log cannot be read: what is in it is in no answer; start again once it can',
+    );
+  }
   if (recovery.tornBytes > 0) {
     warn({ bytes: recovery.tornBytes }, 'the log ended in the middle of a write, which nobody was told of: cut off');
   }
@@ -59,8 +66,11 @@ const tellRecovery = ({ recovery }: Log, { info, warn }: NodeLogDeps): void => {
   }
 };
 
-/** A process that ends right after a segment's end is durable in the log leaves its commit behind. */
+const unreadableFiles = ({ files }: LogRecovery) => files.filter(({ state }) => state === 'unreadable');
+
+/** A process that ends right after a segment's end is durable in the log leaves its commit behind. A file that cannot be read may have segments of any. */
 const forgetOldCommits = async (log: Log, index: IndexStore): Promise<void> => {
+  if (unreadableFiles(log.recovery).length > 0) return;
   const live = new Set<string>();
   for (const { id } of log.segments()) live.add(segmentName(id));
   const old: string[] = [];

@@ -27,6 +27,8 @@ export interface DistributorDeps {
   readonly rateLimiter: IngestionRateLimiter;
   readonly budget: AppendBudget;
   readonly guard: MemoryGuard;
+  /** Why the log would not take entries now. What is offered all the same is kept in memory, refused, and offered again. */
+  readonly logRefusal: () => Refusal | undefined;
   readonly tell: (cell: StreamCell, message: StreamMessage) => void;
   readonly labelCacheBytes: number;
   /** `max_chunk_age` */
@@ -105,13 +107,15 @@ export class Distributor {
   }
 
   async #admitted(tenant: string, push: DecodedPush): Promise<PushOutcome> {
-    const { budget, guard } = this.#deps;
+    const { budget, guard, logRefusal } = this.#deps;
     if (this.#isStopped) return nothingStored(overloaded('Application is stopping'));
     const [first] = push.streams;
     if (!first) {
       return nothingStored({ code: 'EMPTY_PUSH', text: 'error at least one valid stream is required for ingestion' });
     }
     if (guard.isFull) return nothingStored(overloaded('too much is waiting to be stored, try again later'));
+    const refusal = logRefusal();
+    if (refusal) return nothingStored(overloaded(refusal.text));
     const bytes = first.columns.bytes.length;
     await budget.acquire(bytes);
     try {

@@ -101,6 +101,7 @@ export class LocalNode {
       rateLimiter: new IngestionRateLimiter(() => clock.monotonicMs()),
       budget: this.#budget,
       guard: this.#guard,
+      logRefusal: () => deps.log?.refusal,
       tell,
       labelCacheBytes: options.labelCacheBytes,
       chunkAgeMs: Number(rules.ageNs / 1_000_000n),
@@ -154,7 +155,7 @@ export class LocalNode {
     labelValues: (tenant, name, matchers, range) => this.#labels.values(tenant, name, matchers, range),
     series: (tenant, selectors, range) => this.#labels.series(tenant, selectors, range),
     flush: () => this.#flushAll(),
-    notReady: () => (this.#isStopping ? 'Application is stopping' : undefined),
+    notReady: () => (this.#isStopping ? 'Application is stopping' : this.#deps.log?.refusal?.text),
   };
 
   /** Spawns the actor of a query: see spawnQuery. */
@@ -184,8 +185,14 @@ export class LocalNode {
 
   /** That and what earlier processes left. */
   async #flushAll(): Promise<void> {
-    await this.flush(this.#options.flushTimeoutMs);
-    await this.#recovered?.flushAll();
+    const { flushTimeoutMs } = this.#options;
+    await this.flush(flushTimeoutMs);
+    const recovered = this.#recovered;
+    if (!recovered) return;
+    await gather<undefined>(this.#deps.clock, flushTimeoutMs, 1, async (reply) => {
+      await recovered.flushAll();
+      reply(undefined);
+    });
   }
 
   /**
@@ -211,6 +218,7 @@ export class LocalNode {
       cutAgain: (cell, held, cut) => this.#cutter.cutAgain(cell, held, cut),
       flush: (cell, held) => this.#flushHeld(cell, held),
       log: (cell, held, range) => this.#segmentLog?.append(cell, held, range),
+      ended: ({ log, segment }) => log && this.#segmentLog?.ended(log, segment.id),
       appended: showToTails,
       changed: (cell) => {
         this.#heads.update(cell);

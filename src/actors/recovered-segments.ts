@@ -2,6 +2,7 @@ import type { HeadMemorySource } from '../chunk/head-memory.ts';
 import { type LoggedSegment, type SegmentSnapshot, segmentName } from '../chunk/memory-format.ts';
 import { Segment } from '../chunk/segment.ts';
 import type { Log } from '../log/log.ts';
+import { LogFileError } from '../log/log-files.ts';
 import type { Gap } from '../log/log-reader.ts';
 import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
@@ -125,7 +126,10 @@ export class RecoveredSegments {
     if (tenant.streams.size === 0) this.#tenants.delete(stream.tenant);
   }
 
-  /** The segment's entries in memory. @throws RefusedError INTERNAL if some cannot be read, unless `onGap` takes that */
+  /**
+   * The segment's entries in memory.
+   * @throws RefusedError STORAGE_UNAVAILABLE if the disk fails; INTERNAL if entries are damaged, unless `onGap` takes that
+   */
   async load(segment: LogSegment, blockSize: number, onGap?: (gap: Gap) => void): Promise<Segment> {
     const limits = { blockSize, targetSize: Number.POSITIVE_INFINITY, memory: this.#deps.memory };
     const loaded = new Segment(segment.id, limits);
@@ -134,7 +138,9 @@ export class RecoveredSegments {
       return loaded;
     } catch (error) {
       loaded.discard();
-      throw error;
+      if (!(error instanceof LogFileError)) throw error;
+      const text = `segment ${segmentName(segment.id)} cannot be read from the log: ${error.message}`;
+      throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text }, { cause: error });
     }
   }
 

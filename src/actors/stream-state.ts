@@ -65,6 +65,8 @@ export type StreamEffect =
   /** It failed before: wait a little. */
   | { readonly type: 'cut-again'; readonly held: HeldSegment; readonly cut: HeadCut }
   | { readonly type: 'flush'; readonly held: HeldSegment }
+  /** What the log has of it is in a committed chunk. */
+  | { readonly type: 'ended'; readonly held: HeldSegment }
   | { readonly type: 'passivated' }
   /** A defect: the batch is refused, the actor starts anew from its cell. Comes last, so that what was decided before is done. */
   | { readonly type: 'crash'; readonly error: unknown };
@@ -112,7 +114,7 @@ export const stepStream = (
       for (const held of cell.segments) if (isSpillable(held)) spill(held);
       return [];
     case 'unlogged':
-      return message.held.sealedFor === undefined ? seal(cell, 'unlogged') : [];
+      return cell.open === message.held ? seal(cell, 'unlogged') : [];
     case 'stored':
       return stored(cell, message.held);
     case 'passivate':
@@ -187,13 +189,18 @@ const appendRange = (
     const held = cell.open ?? openSegment(cell, rest, surroundings);
     const appended = held.segment.append(rest);
     acceptedBytes += appended.acceptedBytes;
-    if (appended.next > rest.first) effects.push({ type: 'log', held, range: partOf(rest, appended.next) });
+    if (appended.next > rest.first && !onlyRepeatsStored(cell))
+      effects.push({ type: 'log', held, range: partOf(rest, appended.next) });
     takeCuts(held, effects);
     if (appended.isFull) closeHeads(held, 'full', effects);
     rest = { columns: range.columns, first: appended.next, end: range.end };
   }
   return acceptedBytes;
 };
+
+/** All that was offered since the last segment was stored repeats an entry of it: that one is in a committed chunk. */
+const onlyRepeatsStored = ({ segments: [first, second] }: StreamCell): boolean =>
+  first !== undefined && second === undefined && first.segment.isEmpty;
 
 /** Keeps what is known of a range that is taken whole. */
 const partOf = (range: EntryRange, end: number): EntryRange =>
@@ -285,15 +292,25 @@ const flushReady = (cell: StreamCell): StreamEffect[] => {
   return effects;
 };
 
-const stored = (cell: StreamCell, held: HeldSegment): readonly StreamEffect[] => {
+const stored = (cell: StreamCell, held: HeldSegment): StreamEffect[] => {
   cell.segments = cell.segments.filter((one) => one !== held);
-  if (cell.segments.length === 0) cell.last = held.segment.lastEntry;
+  const effects = onlyRepeatsStored(cell) ? endEmpty(cell) : [];
+  if (cell.segments.length === 0) cell.last ??= held.segment.lastEntry;
   const waiters = cell.flushWaiters;
-  if (!waiters) return [];
+  if (!waiters) return effects;
   const oldest = cell.segments[0]?.segment.id.counter ?? Number.POSITIVE_INFINITY;
   const waiting = waiters.filter(({ through }) => through >= oldest);
   cell.flushWaiters = waiting.length > 0 ? waiting : undefined;
-  return waiters.filter(({ through }) => through < oldest).map(({ reply }) => ({ type: 'replied', reply }));
+  for (const { through, reply } of waiters) if (through < oldest) effects.push({ type: 'replied', reply });
+  return effects;
+};
+
+/** An open segment that has nothing of its own: the log may have the repetitions that were offered to it. */
+const endEmpty = (cell: StreamCell): StreamEffect[] => {
+  const [empty] = cell.segments;
+  cell.segments = [];
+  cell.last = empty?.segment.lastEntry;
+  return empty?.log ? [{ type: 'ended', held: empty }] : [];
 };
 
 const refusalOf = (

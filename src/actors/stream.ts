@@ -17,6 +17,8 @@ export interface StreamDeps extends StreamSurroundings {
   readonly flush: (cell: StreamCell, held: HeldSegment) => void;
   /** Hands entries to the log. Resolves when they are durable; undefined where there is no log. @throws RefusedError */
   readonly log: (cell: StreamCell, held: HeldSegment, range: EntryRange) => Promise<void> | undefined;
+  /** What the log has of it is free. */
+  readonly ended: (held: HeldSegment) => void;
   readonly appended: (cell: StreamCell, ranges: readonly EntryRange[]) => void;
   /** After each message: its memory may have changed. */
   readonly changed: (cell: StreamCell) => void;
@@ -120,6 +122,9 @@ const perform = (cell: StreamCell, effect: StreamEffect, deps: StreamDeps, logge
       return;
     case 'flush':
       deps.flush(cell, effect.held);
+      return;
+    case 'ended':
+      deps.ended(effect.held);
       return;
     case 'passivated':
       cell.isClosed = true;

@@ -9,6 +9,7 @@ import { RefusedError } from '../protocol/refusal.ts';
 import type { AppendPlan } from './append-record.ts';
 import { BatchBuffer, type BatchRecord, type PlainRecord, sizeInBatch } from './batch-buffer.ts';
 import { noRoom, notWritten, segmentClosed } from './commit-state.ts';
+import type { DiskWatch } from './disk-watch.ts';
 import type { HeadFile } from './head-file.ts';
 import { paddedSize, RecordType } from './record-format.ts';
 import type { LogSegment, SegmentTable } from './segment-table.ts';
@@ -59,6 +60,7 @@ interface Waiting {
 export class GroupCommit {
   readonly #clock: Clock;
   readonly #head: HeadFile;
+  readonly #disk: DiskWatch;
   readonly #table: SegmentTable;
   readonly #options: GroupCommitOptions;
   readonly #waiting = new Set<Waiting>();
@@ -73,11 +75,12 @@ export class GroupCommit {
   #failures = 0;
 
   constructor(
-    deps: { readonly clock: Clock; readonly head: HeadFile; readonly table: SegmentTable },
+    deps: { readonly clock: Clock; readonly head: HeadFile; readonly table: SegmentTable; readonly disk: DiskWatch },
     options: GroupCommitOptions,
   ) {
     this.#clock = deps.clock;
     this.#head = deps.head;
+    this.#disk = deps.disk;
     this.#table = deps.table;
     this.#options = options;
     this.#open = { buffer: new BatchBuffer(options.batchSizeMax, options.salt), settlement: newSettlement() };
@@ -183,6 +186,7 @@ export class GroupCommit {
       half.settlement.resolve();
     } catch (error) {
       this.#failures += 1;
+      this.#disk.failed(error as Error);
       this.#refuseAll(half, new RefusedError(notWritten(error as Error), { cause: error }));
     }
     this.#commitMs += this.#clock.monotonicMs() - startMs;

@@ -5,10 +5,10 @@
 import type { SegmentId } from '../chunk/memory-format.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
-import { RefusedError } from '../protocol/refusal.ts';
+import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import { type AppendRun, planAppend } from './append-record.ts';
 import { diskFull, segmentClosed } from './commit-state.ts';
-import { SpaceWatch } from './disk-space.ts';
+import { DiskWatch } from './disk-watch.ts';
 import { numberOfFile, type PreviousFile } from './file-header.ts';
 import { type CommitFigures, GroupCommit } from './group-commit.ts';
 import { HeadFile } from './head-file.ts';
@@ -38,6 +38,8 @@ export interface LogFigures extends CommitFigures {
   readonly removedFiles: number;
   readonly compactedFiles: number;
   readonly isDiskFull: boolean;
+  /** Files that could not be read at the start: what is in them is in no answer. */
+  readonly unreadableFiles: number;
 }
 
 interface LogParts extends LogDeps {
@@ -45,7 +47,7 @@ interface LogParts extends LogDeps {
   readonly head: HeadFile;
   readonly commit: GroupCommit;
   readonly reader: LogReader;
-  readonly space: SpaceWatch;
+  readonly disk: DiskWatch;
   readonly tidier: Tidier;
   readonly recovery: LogRecovery;
   readonly options: LogOptions;
@@ -70,22 +72,22 @@ export const openLog = async (deps: LogDeps, options: LogOptions): Promise<Log> 
     { files, table, clock, report },
     { uid, incarnation, salt, fileSizeMax, isSynced: sync === 'fsync', firstNumber, previous },
   );
-  const commit = new GroupCommit({ clock, head, table }, { ...options, salt });
+  const disk = new DiskWatch(files, clock, options.diskUsedMax, options.spaceCheckMs);
+  const commit = new GroupCommit({ clock, head, table, disk }, { ...options, salt });
   const reader = new LogReader(files);
-  const space = new SpaceWatch(files, clock, options.diskUsedMax, options.spaceCheckMs);
   const keepsEnds = recovered.some(({ state }) => state === 'unreadable');
   const tidier = new Tidier(
     { files, table, head, commit, reader, report, nowMs: () => clock.nowMs() },
     { ...options, keepsEnds },
   );
-  await space.look();
+  await disk.look();
   return new Log({
     ...deps,
     table,
     head,
     commit,
     reader,
-    space,
+    disk,
     tidier,
     options,
     recovery: summarize(table, recovered),
@@ -107,7 +109,7 @@ export class Log {
   }
 
   get figures(): LogFigures {
-    const { table, commit, tidier, space } = this.#parts;
+    const { table, commit, tidier, disk, recovery } = this.#parts;
     const files = [...table.files.values()];
     return {
       ...commit.figures,
@@ -115,8 +117,14 @@ export class Log {
       files: files.length,
       bytes: files.reduce((sum, { size }) => sum + size, 0),
       liveBytes: files.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
-      isDiskFull: space.isFull,
+      isDiskFull: disk.isFull,
+      unreadableFiles: recovery.files.filter(({ state }) => state === 'unreadable').length,
     };
+  }
+
+  /** Why entries are better not offered now: the disk is nearly full, or did not take the last batch. Looks again by itself. */
+  get refusal(): Refusal | undefined {
+    return this.#parts.disk.refusal;
   }
 
   /** Unflushed segments that are durable, at least in part. */
@@ -148,8 +156,8 @@ export class Log {
   append(segment: LogSegment, range: EntryRange): Promise<void> {
     if (this.#isClosed) return Promise.reject(unusable('the log is closed'));
     if (segment.isRefused) return Promise.reject(new RefusedError(segmentClosed()));
-    const { space, commit, options } = this.#parts;
-    if (space.isFull) return Promise.reject(new RefusedError(diskFull()));
+    const { disk, commit, options } = this.#parts;
+    if (disk.isFull) return Promise.reject(new RefusedError(diskFull()));
     const plan = planAppend(range);
     if (plan.length <= options.batchSizeMax >> 2) return commit.add(segment, { plan });
     const openSize = segment.open?.length ?? 0;
@@ -196,8 +204,9 @@ export class Log {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancelTidy();
-    const { tidier, commit, head, reader, files } = this.#parts;
+    const { tidier, commit, head, reader, disk, files } = this.#parts;
     await tidier.settled();
+    await disk.stop();
     await commit.drain();
     await head.close();
     await reader.close();

@@ -22,6 +22,7 @@ interface StoredBlock {
   readonly size: number;
   readonly encoding: BlockEncoding;
   readonly hasMetadataSections: boolean;
+  readonly mayRepeat: boolean;
   symbols(): readonly string[];
   /** CRC-32C of the compressed bytes. */
   checksum(): number;
@@ -41,6 +42,10 @@ export class CompressedBlock implements BlockSource {
     this.source = source;
     this.minTime = Number(block.minTime - baseNs);
     this.maxTime = Number(block.maxTime - baseNs);
+  }
+
+  get mayRepeat(): boolean {
+    return this.block.mayRepeat;
   }
 
   bytes(counts: ScanCounts): Buffer {
@@ -78,7 +83,7 @@ const isPrefix = (a: readonly string[], b: readonly string[]): boolean => {
 };
 
 const memoryBlock = (block: BlockData, symbols: readonly string[]): StoredBlock => {
-  const { bytes, encoding, checksum, count, minTime, maxTime, hasMetadataSections } = block;
+  const { bytes, encoding, checksum, count, minTime, maxTime, hasMetadataSections, mayRepeat = false } = block;
   return {
     count,
     minTime,
@@ -86,6 +91,7 @@ const memoryBlock = (block: BlockData, symbols: readonly string[]): StoredBlock 
     size: bytes.length,
     encoding,
     hasMetadataSections,
+    mayRepeat,
     symbols: () => symbols,
     checksum: () => checksum,
     inflate: () => {
@@ -113,6 +119,7 @@ const chunkBlock = ({ key, view }: OpenChunk, index: number): StoredBlock => {
     ...view.blocks[index]!,
     encoding: view.encoding,
     hasMetadataSections: view.hasMetadataSections,
+    mayRepeat: false,
     symbols: () => naming(() => view.symbols()),
     checksum: () => naming(() => crc32c(view.blockBytes(index))),
     inflate: () => naming(() => view.inflateBlock(index)),
@@ -133,6 +140,10 @@ export class HeadBlock implements BlockSource {
     this.source = source;
     this.minTime = Number(head.minTime - baseNs);
     this.maxTime = Number(head.maxTime - baseNs);
+  }
+
+  get mayRepeat(): boolean {
+    return this.#head.mayRepeat ?? false;
   }
 
   bytes(counts: ScanCounts): Buffer {

@@ -10,6 +10,7 @@ import {
 } from '../../../src/actors/stream-state.ts';
 import { TenantStreams } from '../../../src/actors/tenant-streams.ts';
 import { cutBlock } from '../../../src/chunk/cut-block.ts';
+import type { LogSegment } from '../../../src/log/segment-table.ts';
 import { labelsOf, rangeOf, type TestEntry } from '../../support/entries.ts';
 
 const MS_NS = 1_000_000n;
@@ -232,6 +233,37 @@ describe('stepStream', () => {
         [0, 0, 1],
         [0, 1, 2],
       ]);
+    });
+
+    it('gets nothing of entries that only repeat what is stored, and goes on with the next', () => {
+      const stream = new TestStream();
+      stream.append([entry(0)]);
+      stream.flush('asked');
+      stream.finishCut();
+      stream.send({ type: 'stored', held: stream.cell.segments[0]! });
+      stream.logged.length = 0;
+      expect(stream.append([entry(0)])).to.deep.include({ acceptedLines: 1, acceptedBytes: 0, refusal: undefined });
+      expect(logged(stream)).to.deep.equal([]);
+      stream.append([entry(1)]);
+      expect(logged(stream)).to.deep.equal([[1, 0, 1]]);
+    });
+
+    it('is told that what only repeats a segment on its way to the store ended with it', () => {
+      const stream = new TestStream();
+      stream.append([entry(0)]);
+      stream.flush('asked');
+      stream.append([entry(0)]);
+      expect(logged(stream), 'the first may not be durable').to.deep.equal([
+        [0, 0, 1],
+        [1, 0, 1],
+      ]);
+      const [first, second] = stream.cell.segments;
+      second!.log = {} as LogSegment;
+      stream.finishCut();
+      expect(stream.send({ type: 'stored', held: first! })).to.deep.equal(['ended', 'replied']);
+      expect(stream.cell.segments).to.deep.equal([]);
+      stream.append([entry(0), entry(1)]);
+      expect(stream.cell.segments[0]?.segment.count, 'still known').to.equal(1);
     });
 
     it('closes a segment that it lost entries of: the next ones go into another', () => {
