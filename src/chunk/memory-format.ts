@@ -27,8 +27,6 @@ export interface HeadSnapshot {
   readonly maxTime: bigint;
   /** False after an out-of-order append: readers sort by time (stable) and drop equal (time, line, metadata) neighbours. */
   readonly isSorted: boolean;
-  /** As for BlockData. */
-  readonly mayRepeat?: boolean;
   /** Symbol numbers of all structured metadata, [name, value, name, value, …]; undefined while there is none. */
   readonly metadataRefs: Uint32Array | undefined;
   /** metadataEnds[i] = end in metadataRefs of entry i's numbers (its start is metadataEnds[i-1] or 0). */
@@ -49,11 +47,6 @@ export interface BlockData {
   readonly uncompressedSize: number;
   /** True if each entry is followed by a v4 metadata section. */
   readonly hasMetadataSections: boolean;
-  /**
-   * Entries came late into it or what is before it in its segment, as where a push was sent twice: entries at its lowest and its highest
-   * time may be in any other block of the segment too. Only in memory: what is stored holds no entry twice.
-   */
-  readonly mayRepeat?: boolean;
 }
 
 /** Identity of a segment: an append-only list written by exactly one process incarnation. */

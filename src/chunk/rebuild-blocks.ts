@@ -13,20 +13,9 @@ export interface RebuildOptions extends BlockForm {
   readonly maxBytes: number;
 }
 
-/** True if the blocks make a valid chunk as they are: ascending in time, not overlapping, no entry in two of them. */
+/** True if the blocks make a valid chunk as they are: ascending in time, not overlapping. */
 export const areBlocksAscending = (blocks: readonly BlockData[]): boolean =>
-  areAscending(blocks, repeatedTimes(blocks));
-
-const areAscending = (blocks: readonly BlockData[], repeated: ReadonlySet<bigint>): boolean =>
-  blocks.every((block, index) => {
-    const previous = blocks[index - 1];
-    if (!previous || block.minTime > previous.maxTime) return true;
-    return block.minTime === previous.maxTime && !repeated.has(block.minTime);
-  });
-
-/** Border times at which entries of one block may be in another one. */
-const repeatedTimes = (blocks: readonly BlockData[]): ReadonlySet<bigint> =>
-  new Set(blocks.flatMap(({ mayRepeat, minTime, maxTime }) => (mayRepeat ? [minTime, maxTime] : [])));
+  blocks.every((block, index) => index === 0 || block.minTime >= blocks[index - 1]!.maxTime);
 
 /**
  * Makes blocks of a segment (in append order) valid for a chunk: what overlaps in time is inflated, merged by time (equal times keep
@@ -52,14 +41,12 @@ const overlapGroups = (blocks: readonly BlockData[]): BlockData[][] => {
     return left === right ? a - b : left < right ? -1 : 1;
   });
   const groups: number[][] = [];
-  const repeated = repeatedTimes(blocks);
   let end: bigint | undefined;
   for (const number of numbers) {
     const block = blocks[number]!;
     // Touching blocks may stay apart only in append order, or lines of equal time would change places.
     const group = groups.at(-1);
-    const isTouching = block.minTime === end && !repeated.has(end) && number > Math.max(...group!);
-    const isApart = end === undefined || block.minTime > end || isTouching;
+    const isApart = end === undefined || block.minTime > end || (block.minTime === end && number > Math.max(...group!));
     if (isApart) groups.push([number]);
     else group!.push(number);
     if (end === undefined || block.maxTime > end) end = block.maxTime;

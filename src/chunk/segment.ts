@@ -84,8 +84,6 @@ export class Segment {
   #nextNumber = 0;
   #compressionRatio = COMPRESSION_GUESS;
   #isOverlapping = false;
-  /** Entries came late. */
-  #isDisordered = false;
   #sealedMin: bigint | undefined = undefined;
   #sealedMax: bigint | undefined = undefined;
   count = 0;
@@ -218,7 +216,7 @@ export class Segment {
     this.#compressionRatio = block.bytes.length / Math.max(1, done.head.lineBytes);
     while (this.#cuts[0]?.block) {
       const { block: next, head } = this.#cuts.shift()!;
-      this.#install(head.mayRepeat ? { ...next!, mayRepeat: true } : next!);
+      this.#install(next!);
       // Last: whatever becomes of the memory, the block is there.
       this.#memory.give(head.region);
     }
@@ -255,7 +253,7 @@ export class Segment {
   /** The whole segment as queries see it: no copy of data, stable whatever is appended later. */
   snapshot(): SegmentSnapshot {
     const heads = this.#cuts.map(({ head }) => ({ ...head }));
-    if (this.#head && this.#head.count > 0) heads.push(this.#snapshotOf(this.#head));
+    if (this.#head && this.#head.count > 0) heads.push(this.#head.snapshot());
     for (const head of heads) this.#memory.lend(head.region, head);
     return { id: this.id, blocks: [...this.#blocks], heads, symbols: this.symbols };
   }
@@ -332,27 +330,19 @@ export class Segment {
   #closeHead(): void {
     const closed = this.#head;
     if (!closed || closed.count === 0) return;
-    const head = this.#snapshotOf(closed);
-    this.#isDisordered = head.mayRepeat ?? false;
     this.#sealedMin = this.minTime;
     this.#sealedMax = this.maxTime;
     this.#last = closed.lastEntry();
     this.#room = roomFor(closed);
     this.#cuts.push({
       number: this.#nextNumber,
-      head,
+      head: closed.snapshot(),
       memoryBytes: closed.memoryBytes,
       isTaken: false,
       block: undefined,
     });
     this.#nextNumber += 1;
     this.#head = undefined;
-  }
-
-  #snapshotOf(head: HeadBlock): HeadSnapshot {
-    const isLate = this.#sealedMax !== undefined && head.minTime < this.#sealedMax;
-    const mayRepeat = this.#isDisordered || !head.isSorted || isLate;
-    return mayRepeat ? { ...head.snapshot(), mayRepeat } : head.snapshot();
   }
 }
 

@@ -22,7 +22,6 @@ interface StoredBlock {
   readonly size: number;
   readonly encoding: BlockEncoding;
   readonly hasMetadataSections: boolean;
-  readonly mayRepeat: boolean;
   symbols(): readonly string[];
   /** CRC-32C of the compressed bytes. */
   checksum(): number;
@@ -42,10 +41,6 @@ export class CompressedBlock implements BlockSource {
     this.source = source;
     this.minTime = Number(block.minTime - baseNs);
     this.maxTime = Number(block.maxTime - baseNs);
-  }
-
-  get mayRepeat(): boolean {
-    return this.block.mayRepeat;
   }
 
   bytes(counts: ScanCounts): Buffer {
@@ -83,7 +78,7 @@ const isPrefix = (a: readonly string[], b: readonly string[]): boolean => {
 };
 
 const memoryBlock = (block: BlockData, symbols: readonly string[]): StoredBlock => {
-  const { bytes, encoding, checksum, count, minTime, maxTime, hasMetadataSections, mayRepeat = false } = block;
+  const { bytes, encoding, checksum, count, minTime, maxTime, hasMetadataSections } = block;
   return {
     count,
     minTime,
@@ -91,7 +86,6 @@ const memoryBlock = (block: BlockData, symbols: readonly string[]): StoredBlock 
     size: bytes.length,
     encoding,
     hasMetadataSections,
-    mayRepeat,
     symbols: () => symbols,
     checksum: () => checksum,
     inflate: () => {
@@ -119,7 +113,6 @@ const chunkBlock = ({ key, view }: OpenChunk, index: number): StoredBlock => {
     ...view.blocks[index]!,
     encoding: view.encoding,
     hasMetadataSections: view.hasMetadataSections,
-    mayRepeat: false,
     symbols: () => naming(() => view.symbols()),
     checksum: () => naming(() => crc32c(view.blockBytes(index))),
     inflate: () => naming(() => view.inflateBlock(index)),
@@ -140,10 +133,6 @@ export class HeadBlock implements BlockSource {
     this.source = source;
     this.minTime = Number(head.minTime - baseNs);
     this.maxTime = Number(head.maxTime - baseNs);
-  }
-
-  get mayRepeat(): boolean {
-    return this.#head.mayRepeat ?? false;
   }
 
   bytes(counts: ScanCounts): Buffer {

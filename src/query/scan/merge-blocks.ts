@@ -10,8 +10,6 @@ export interface BlockSource {
   readonly source: number;
   readonly minTime: number;
   readonly maxTime: number;
-  /** Entries at its lowest and its highest time may be in other blocks of its source. */
-  readonly mayRepeat: boolean;
   /** The bytes lines lie in, inflated and checked. Counted as read. @throws CorruptChunkError */
   bytes(counts: ScanCounts): Buffer;
   /** Fills the columns over what `bytes` gave. */
@@ -37,7 +35,7 @@ interface OpenBlock {
 
 /**
  * Blocks in time order, those that overlap in time together. Blocks of one source that only share a border time stay apart (they are in
- * order and hold no duplicates of each other) unless they say otherwise; of two sources they go together, since an entry may be in both.
+ * order and hold no duplicates of each other); of two sources they go together, since an entry may be in both.
  */
 export const groupBlocks = (blocks: readonly BlockSource[]): BlockSource[][] => {
   const sorted = [...blocks].sort((a, b) => a.minTime - b.minTime || a.source - b.source);
@@ -54,13 +52,12 @@ export const groupBlocks = (blocks: readonly BlockSource[]): BlockSource[][] => 
   return groups;
 };
 
-/** Border times at which more than one source has a block, or one has an entry in several. */
+/** Border times at which more than one source has a block. */
 const sharedBorders = (blocks: readonly BlockSource[]): Set<number> => {
   const owners = new Map<number, number>();
   const shared = new Set<number>();
-  for (const { source, minTime, maxTime, mayRepeat } of blocks) {
+  for (const { source, minTime, maxTime } of blocks) {
     for (const time of [minTime, maxTime]) {
-      if (mayRepeat) shared.add(time);
       const owner = owners.get(time);
       if (owner === undefined) owners.set(time, source);
       else if (owner !== source) shared.add(time);

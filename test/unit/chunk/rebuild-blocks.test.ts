@@ -57,24 +57,6 @@ const blockOf = (entries: readonly Entry[]): BlockData => {
 };
 
 describe('rebuildBlocks', () => {
-  it('drops entries that were pushed twice, wherever the blocks were cut', () => {
-    const pushed = [1n, 2n, 3n, 3n].map((time, index) => ({ time, line: `line ${index}` }));
-    const offered = [...pushed, ...pushed, { time: 4n, line: 'later' }];
-    for (let first = 1; first < offered.length; first += 1) {
-      for (let second = first + 1; second < offered.length; second += 1) {
-        const segment = new Segment({ nodeId: 'node', incarnation: 1, counter: 1 }, LIMITS);
-        for (const entries of [offered.slice(0, first), offered.slice(first, second), offered.slice(second)]) {
-          segment.append(rangeOf(entries));
-          const cut = segment.cutHead();
-          if (cut) segment.headCut(cut.number, cutBlock(cut.head, FORM));
-        }
-        const rebuilt = rebuildBlocks(segment.blocks, { ...FORM, blockSize: LIMITS.blockSize, maxBytes: 1 << 20 });
-        const count = rebuilt.reduce((sum, block) => sum + block.count, 0);
-        expect(count, `cut at ${first} and ${second}`).to.equal(pushed.length + 1);
-      }
-    }
-  });
-
   it('keeps lines that were made to share a checksum, without comparing each with all', () => {
     const entries = alikeEntries(2, 0).map(({ line }) => Buffer.concat([FRAMING, Buffer.from(line, 'latin1')]));
     expect(entries.map((entry) => crc32c(entry))).to.deep.equal([0xdeadbeef, 0xdeadbeef]);

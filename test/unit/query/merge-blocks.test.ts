@@ -56,22 +56,6 @@ describe('groups of blocks', () => {
     expect(groups.map((group) => group.length)).to.deep.equal([2, 1]);
   });
 
-  it('hold entries once that were pushed twice, wherever their blocks were cut', () => {
-    const pushed = [at(1, 'a'), at(2, 'b'), at(3, 'c'), at(3, 'd')];
-    const offered = [...pushed, ...pushed, at(4, 'e')];
-    for (let first = 1; first < offered.length; first += 1) {
-      for (let second = first + 1; second <= offered.length; second += 1) {
-        const lists = [offered.slice(0, first), offered.slice(first, second), offered.slice(second)];
-        const segment = segmentOf(
-          lists.filter(({ length }) => length > 0),
-          { openHead: second % 2 === 0 },
-        );
-        const found = read([segment]).entries.map(keyOf);
-        expect(settled(found), `cut at ${first} and ${second}`).to.deep.equal(settled(sortedDistinct(offered)));
-      }
-    }
-  });
-
   it('do not join blocks of one source that share a border time, but those of two', () => {
     const touching = [
       [at(1, 'a'), at(5, 'b')],
