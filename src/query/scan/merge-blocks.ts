@@ -130,18 +130,15 @@ export class BlockMerge {
     const open: OpenBlock[] = [];
     let next = 0;
     for (;;) {
-      const reached = open.length > 0 ? earliest(open) : (group[next]?.minTime ?? 0);
-      while (next < group.length && group[next]!.minTime <= reached) {
+      // What is open may begin far behind its own minimum, where the range begins: until nothing is left that could come before it.
+      while (next < group.length && group[next]!.minTime <= earliest(open)) {
         const block = this.#open(group[next]!);
         next += 1;
         if (!block) continue;
         if (block.position < block.end) open.push(block);
         else this.#close(block);
       }
-      if (open.length === 0) {
-        if (next === group.length) return;
-        continue;
-      }
+      if (open.length === 0) return;
       this.#step(open, next < group.length ? group[next]!.minTime : Number.POSITIVE_INFINITY, visitor);
       this.#closeUsed(open);
     }
@@ -194,6 +191,7 @@ export class BlockMerge {
   }
 }
 
+/** Infinity if nothing is open. */
 const earliest = (open: readonly OpenBlock[]): number => {
   let time = Number.POSITIVE_INFINITY;
   for (const { entries, position } of open) time = Math.min(time, entries.times[position]!);
