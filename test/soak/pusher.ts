@@ -117,8 +117,10 @@ export class Pusher {
   #nextTime(stream: SoakStream): bigint {
     const { random } = this.#deps;
     const newestNs = this.#newestNs.get(stream);
-    if (newestNs !== undefined && random() < SAME_TIME_SHARE) return newestNs;
     const nowNs = BigInt(Date.now()) * NS_PER_MS + BigInt(this.#below(1e6));
+    // A repeated push must still be within the window of what it brought the first time.
+    const isRecent = newestNs !== undefined && newestNs > nowNs - BigInt(LATEST_MS) * NS_PER_MS;
+    if (isRecent && random() < SAME_TIME_SHARE) return newestNs;
     if (newestNs !== undefined && random() < LATE_SHARE) return nowNs - BigInt(this.#below(LATEST_MS)) * NS_PER_MS;
     const timeNs = newestNs === undefined || nowNs > newestNs ? nowNs : newestNs + 1n;
     this.#newestNs.set(stream, timeNs);
