@@ -8,6 +8,8 @@ export interface FaultOptions {
   readonly pauseMsMax: number;
   /** Nothing but kills. */
   readonly isKillsOnly: boolean;
+  /** Before a fault: resolves once the node has taken something since its last start, or does not. */
+  readonly untilBusy: () => Promise<void>;
 }
 
 export interface FaultFigures {
@@ -47,6 +49,7 @@ export class Faults {
   /** Leaves a node that runs. */
   async run(isOver: () => boolean): Promise<void> {
     while (!isOver()) {
+      await this.#options.untilBusy();
       await this.#pause(this.#options.pauseMsMin, this.#options.pauseMsMax);
       if (isOver()) return;
       const chance = this.#options.isKillsOnly ? 1 : this.#random();

@@ -51,13 +51,17 @@ export interface SoakReport {
   readonly missing: readonly string[];
 }
 
+type FaultTimes = Omit<FaultOptions, 'untilBusy'>;
+
 const PUSHERS = 5;
 const STREAMS_EACH = 8;
 const ASKERS = 2;
 const PRINT_MS = 10_000;
 const DRAIN_MS = 120_000;
-const FAULTS: FaultOptions = { pauseMsMin: 1_000, pauseMsMax: 4_000, isKillsOnly: false };
-const KILLS: FaultOptions = { pauseMsMin: 50, pauseMsMax: 400, isKillsOnly: true };
+const FAULTS: FaultTimes = { pauseMsMin: 1_000, pauseMsMax: 4_000, isKillsOnly: false };
+const KILLS: FaultTimes = { pauseMsMin: 0, pauseMsMax: 200, isKillsOnly: true };
+const BUSY_DEADLINE_MS = 5_000;
+const BUSY_POLL_MS = 10;
 
 export const runSoak = async (options: SoakOptions): Promise<SoakReport> => {
   buildNodes();
@@ -116,7 +120,10 @@ class Soak {
       isFaulty: () => options.kills === undefined && isFaultyChance() < 0.7,
       onProblem: (text) => this.#findings.logged(text),
     });
-    this.#faults = new Faults(this.#keeper, newChance(), options.kills === undefined ? FAULTS : KILLS);
+    this.#faults = new Faults(this.#keeper, newChance(), {
+      ...(options.kills === undefined ? FAULTS : KILLS),
+      untilBusy: () => this.#untilBusy(),
+    });
     const common = { oracle: this.#oracle, node: () => this.#keeper.node, found: this.#findings.add };
     this.#pushers = this.#groups.map(
       (streams) => new Pusher({ ...common, entries, streams, random: newChance(), isOver: () => this.#areFaultsOver }),
@@ -157,6 +164,14 @@ class Soak {
     this.#areFaultsOver = true;
     this.#isAskingOver = true;
     await this.#keeper.kill();
+  }
+
+  async #untilBusy(): Promise<void> {
+    const before = this.#oracle.acknowledgedCount;
+    const deadlineMs = performance.now() + BUSY_DEADLINE_MS;
+    while (this.#oracle.acknowledgedCount === before && performance.now() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, BUSY_POLL_MS));
+    }
   }
 
   #areEnoughFaults(): boolean {

@@ -1,6 +1,7 @@
 /** A node as a process of its own, that can be killed: `ringlog serve` as it is installed, or with stores that fail on command. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { Agent, request } from 'undici';
@@ -11,8 +12,19 @@ const ROOT = path.join(import.meta.dirname, '../..');
 const SERVE = path.join(ROOT, 'dist/src/cli.js');
 const FAULTY = path.join(ROOT, 'dist/test/soak/soak-node.js');
 
-/** Compiles the sources and the node with failing stores: what is tested is what is installed. */
+const newestMs = (folder: string): number =>
+  readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' }).reduce(
+    (newest, name) => Math.max(newest, statSync(path.join(ROOT, folder, name)).mtimeMs),
+    0,
+  );
+
+/**
+ * Compiles the sources and the node with failing stores: what is tested is what is installed. Leaves what is new enough as it is: a process of
+ * another test may be about to load it.
+ */
 export const buildNodes = (): void => {
+  const isBuilt = existsSync(FAULTY) && existsSync(SERVE);
+  if (isBuilt && statSync(FAULTY).mtimeMs > Math.max(newestMs('src'), newestMs('test/soak'))) return;
   const compiler = path.join(ROOT, 'node_modules/typescript/bin/tsc');
   execFileSync(process.execPath, [compiler, '-p', path.join(ROOT, 'test/soak/tsconfig.json')], { stdio: 'inherit' });
 };
