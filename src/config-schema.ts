@@ -31,6 +31,10 @@ const wal = z.strictObject({
   batch_size: size({ min: '512KB', max: '64MB' }).prefault('4MB'),
   /** A node that stops stores everything first, in small chunks; otherwise the next one finds it in the log. */
   flush_on_shutdown: flag().prefault(false),
+  /** A file that is older and mostly flushed is rewritten, so that what is left of it does not keep its space. */
+  compact_age: duration({ min: '1s', max: '365d' }).prefault('30m'),
+  /** How often files are looked at that could be removed or rewritten. */
+  tidy_period: duration({ min: '100ms', max: '1h' }).prefault('10s'),
   /** Of the disk that the log is on; over it pushes are refused, so that flushes can still be recorded. */
   disk_used_percent_max: wholeNumber(1, 100).prefault(95),
 });
@@ -112,6 +116,8 @@ export type Settings = z.output<typeof configSchema>;
 /** Settings that are durations, wherever they stand: printed as such. */
 export const DURATION_KEYS: ReadonlySet<string> = new Set([
   'period',
+  'compact_age',
+  'tidy_period',
   'chunk_idle_period',
   'max_chunk_age',
   'flush_check_period',

@@ -39,6 +39,8 @@ export const openNodeLog = async ({ wal }: Config['ingester'], deps: NodeLogDeps
       fileSizeMax: wal.file_size,
       batchSizeMax: wal.batch_size,
       sync: wal.sync,
+      compactAgeMs: wal.compact_age,
+      tidyPeriodMs: wal.tidy_period,
       diskUsedMax: wal.disk_used_percent_max / 100,
     },
   );

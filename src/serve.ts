@@ -8,7 +8,7 @@ import { type RunningGrpcServer, startGrpcServer } from './http/grpc-server.ts';
 import { EdgeMetrics } from './http/metrics.ts';
 import { addNodeMetrics } from './http/node-metrics.ts';
 import { type RunningHttpServer, startHttpServer } from './http/server.ts';
-import { type RinglogNode, startNode } from './node.ts';
+import { type NodeDeps, type RinglogNode, startNode } from './node.ts';
 import { DECODE_SLICE_MS, decodePushBody, decodePushMessage } from './protocol/push-body.ts';
 import { resolveTenant } from './protocol/tenant.ts';
 import { TurnBudget } from './protocol/turn-budget.ts';
@@ -62,11 +62,19 @@ const edgeOptionsOf = (
   };
 };
 
-/** Starts a node and what listens for it. @throws when an address is taken or the data folder cannot be used */
-export const startServer = async (config: Config, version: string, log: Logger): Promise<RunningServer> => {
+/**
+ * Starts a node and what listens for it; `deps` stand in for its embedded parts.
+ * @throws when an address is taken or the data folder cannot be used
+ */
+export const startServer = async (
+  config: Config,
+  version: string,
+  log: Logger,
+  deps: Omit<NodeDeps, 'log'> = {},
+): Promise<RunningServer> => {
   let isStopping = false;
   const options = edgeOptionsOf(config, version, log, () => (isStopping ? STOPPING : undefined));
-  const node = await startNode(config, { log });
+  const node = await startNode(config, { ...deps, log });
   addNodeMetrics(options.metrics.registry, () => node.figures());
   const stopEventLoopMetrics = addEventLoopMetrics(options.metrics.registry);
   const drainMs = config.server.graceful_shutdown_timeout;

@@ -22,8 +22,6 @@ export interface HeldSegment {
   sealedFor: FlushReason | undefined;
   /** The flusher has it. */
   isFlushing: boolean;
-  /** Memory of heads handed to the cut workers. */
-  cuttingBytes: number;
   /** Memory ran short: its entries are in the log only, from where queries and the flusher read them. */
   isSpilled: boolean;
   /** What the log knows it by, once its first entries went there; undefined on a node without a log. */
@@ -85,10 +83,7 @@ export class StreamCell implements Bucketed {
 
   /** Memory of the open head: what an early cut would give back. */
   get openHeadBytes(): number {
-    const held = this.open;
-    if (!held) return 0;
-    const { segment, cuttingBytes } = held;
-    return segment.memoryBytes - segment.compressedBytes - segment.symbolBytes - cuttingBytes;
+    return this.open?.segment.headMemoryBytes ?? 0;
   }
 
   get unflushedBytes(): number {

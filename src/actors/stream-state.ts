@@ -97,7 +97,6 @@ export const stepStream = (
     case 'append':
       return append(cell, message, surroundings);
     case 'cut-done':
-      message.held.cuttingBytes -= cutBytes(message.cut);
       message.held.segment.headCut(message.cut.number, message.block);
       return flushReady(cell);
     case 'cut-failed':
@@ -221,7 +220,6 @@ const openSegment = (
     version,
     sealedFor: undefined,
     isFlushing: false,
-    cuttingBytes: 0,
     isSpilled: false,
     log: undefined,
   };
@@ -234,7 +232,6 @@ const takeCuts = (held: HeldSegment, effects: StreamEffect[]): void => {
 };
 
 const pushCut = (held: HeldSegment, cut: HeadCut, effects: StreamEffect[]): void => {
-  held.cuttingBytes += cutBytes(cut);
   effects.push({ type: 'cut', held, cut });
 };
 

@@ -1,3 +1,4 @@
+import { BorderEntries } from './border-entries.ts';
 import { crc32c } from './checksum.ts';
 import { type HeadMemorySource, UNSHARED_HEAD_MEMORY } from './head-memory.ts';
 import { areBytesEqual, lineLengthAt, lineStartAt } from './line-bounds.ts';
@@ -115,6 +116,23 @@ export class HeadBlock {
       timeHigh: this.#words[2 * index + 1]!,
       line: Uint8Array.from(this.#bytes.subarray(start, start + lineLengthAt(this.#bytes, offset))),
     };
+  }
+
+  /** Adds the entries at the highest time. */
+  addNewestTo(border: BorderEntries, symbols: SymbolTable): void {
+    const words = this.#words;
+    for (let index = this.#newestStart; index < this.count; index += 1) {
+      if (words[2 * index] !== this.#maxLow || words[2 * index + 1] !== this.#maxHigh) continue;
+      const offset = words[2 * this.#capacity + index]!;
+      const start = lineStartAt(this.#bytes, offset);
+      const line = this.#bytes.subarray(start, start + lineLengthAt(this.#bytes, offset));
+      border.add(line, this.#metadata?.pairsOf(index, symbols));
+    }
+  }
+
+  /** Nothing is held yet of what is at the highest time. */
+  newBorder(): BorderEntries {
+    return new BorderEntries(this.#maxLow, this.#maxHigh);
   }
 
   /** What readers get: no copy, and stable whatever is appended later, for as long as the memory is lent to them. */

@@ -31,6 +31,14 @@ export class MetadataColumns {
     this.ends[index] = end;
   }
 
+  /** The pairs of entry `index`; undefined if it has none. */
+  pairsOf(index: number, symbols: SymbolTable): readonly string[] | undefined {
+    const start = index === 0 ? 0 : this.ends[index - 1]!;
+    const end = this.ends[index]!;
+    if (start === end) return undefined;
+    return Array.from(this.refs.subarray(start, end), (number) => symbols.texts[number]!);
+  }
+
   /** True if entry `index` has exactly these pairs, in this order. */
   isEqual(index: number, pairs: readonly string[] | undefined, symbols: SymbolTable): boolean {
     const start = index === 0 ? 0 : this.ends[index - 1]!;

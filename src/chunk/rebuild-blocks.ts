@@ -40,18 +40,31 @@ const overlapGroups = (blocks: readonly BlockData[]): BlockData[][] => {
     const right = blocks[b]!.minTime;
     return left === right ? a - b : left < right ? -1 : 1;
   });
+  const shared = lateBorders(blocks);
   const groups: number[][] = [];
   let end: bigint | undefined;
   for (const number of numbers) {
     const block = blocks[number]!;
     // Touching blocks may stay apart only in append order, or lines of equal time would change places.
     const group = groups.at(-1);
-    const isApart = end === undefined || block.minTime > end || (block.minTime === end && number > Math.max(...group!));
+    const mayTouch = block.minTime === end && !shared.has(block.minTime) && number > Math.max(...group!);
+    const isApart = end === undefined || block.minTime > end || mayTouch;
     if (isApart) groups.push([number]);
     else group!.push(number);
     if (end === undefined || block.maxTime > end) end = block.maxTime;
   }
   return groups.map((group) => group.sort((a, b) => a - b).map((number) => blocks[number]!));
+};
+
+/** Bounds of blocks that came late: entries at these times may be in the blocks they touch as well. */
+const lateBorders = (blocks: readonly BlockData[]): ReadonlySet<bigint> => {
+  const borders = new Set<bigint>();
+  let newest: bigint | undefined;
+  for (const { minTime, maxTime } of blocks) {
+    if (newest !== undefined && minTime < newest) borders.add(minTime).add(maxTime);
+    if (newest === undefined || maxTime > newest) newest = maxTime;
+  }
+  return borders;
 };
 
 /** Entries of several blocks as columns over one buffer of their plain contents. */

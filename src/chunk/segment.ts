@@ -1,4 +1,5 @@
 import type { EntryColumns, EntryRange } from '../protocol/entry-columns.ts';
+import type { BorderEntries } from './border-entries.ts';
 import { HeadBlock, type LastEntry } from './head-block.ts';
 import { type HeadMemorySource, UNSHARED_HEAD_MEMORY } from './head-memory.ts';
 import { areBytesEqual, lineLengthAt, lineStartAt } from './line-bounds.ts';
@@ -80,6 +81,8 @@ export class Segment {
   #head: HeadBlock | undefined = undefined;
   #symbols: SymbolTable | undefined = undefined;
   #last: LastEntry | undefined;
+  /** Of the closed heads; what repeats it is dropped. */
+  #border: BorderEntries | undefined = undefined;
   #room: HeadRoom | undefined;
   #nextNumber = 0;
   #compressionRatio = COMPRESSION_GUESS;
@@ -154,10 +157,15 @@ export class Segment {
     return head > this.#sealedMax ? head : this.#sealedMax;
   }
 
+  /** Memory of the open head. */
+  get headMemoryBytes(): number {
+    return this.#head?.memoryBytes ?? 0;
+  }
+
   /** Bytes of columns, blocks and symbols. */
   get memoryBytes(): number {
     const cuts = this.#cuts.reduce((sum, cut) => sum + cut.memoryBytes, 0);
-    return this.compressedBytes + cuts + (this.#head?.memoryBytes ?? 0) + this.symbolBytes;
+    return this.compressedBytes + cuts + this.headMemoryBytes + this.symbolBytes + (this.#border?.memoryBytes ?? 0);
   }
 
   /** Heap of the texts of structured metadata: kept until the segment is stored, however its heads are cut. */
@@ -186,7 +194,11 @@ export class Segment {
       const repeated = this.#repeatedFrom(columns, next, end);
       duplicates += repeated;
       next += repeated;
-      const plan = this.#planWhole(range, next) ?? this.#plan(columns, next, end);
+      const plan = this.#planWithoutRepeats(
+        columns,
+        next,
+        this.#planWhole(range, next) ?? this.#plan(columns, next, end),
+      );
       isFull = plan.isFull;
       if (plan.end > next) duplicates += this.#appendToHead(columns, next, plan.end, plan.lineBytes);
       next = plan.end;
@@ -240,6 +252,7 @@ export class Segment {
   dropBlocks(): void {
     this.#blocks = [];
     this.#symbols = undefined;
+    this.#border = undefined;
     this.compressedBytes = 0;
   }
 
@@ -310,26 +323,51 @@ export class Segment {
     return counts.duplicates;
   }
 
-  /** How many entries from `first` on repeat the stream's last one; inside a head the head itself sees to that. */
-  #repeatedFrom(columns: EntryColumns, first: number, end: number): number {
-    const last = this.#last;
-    if (this.#head || !last) return 0;
+  /** The plan up to the first entry that is no news. */
+  #planWithoutRepeats(columns: EntryColumns, first: number, plan: Plan): Plan {
+    const border = this.#border;
+    if (!border) return plan;
     const words = timeWordsOf(columns);
-    const { bytes, lineOffsets, metadata } = columns;
-    const { length } = last.line;
+    const { timeLow, timeHigh } = border;
+    for (let index = first; index < plan.end; index += 1) {
+      if (words[2 * index] !== timeLow || words[2 * index + 1] !== timeHigh) continue;
+      if (border.holds(columns, index)) return this.#plan(columns, first, index);
+    }
+    return plan;
+  }
+
+  /** How many entries from `first` on repeat what closed heads hold at their border; inside a head the head itself sees to that. */
+  #repeatedFrom(columns: EntryColumns, first: number, end: number): number {
     let next = first;
-    while (next < end && words[2 * next] === last.timeLow && words[2 * next + 1] === last.timeHigh) {
-      const offset = lineOffsets[next]!;
-      if (metadata?.has(next) || lineLengthAt(bytes, offset) !== length) break;
-      if (!areBytesEqual(bytes, lineStartAt(bytes, offset), last.line, 0, length)) break;
+    while (next < end && (this.#isLast(columns, next) || this.#border?.holds(columns, next))) {
       next += 1;
     }
     return next - first;
   }
 
+  /** It repeats the stream's last one, which may be in the segment before. */
+  #isLast(columns: EntryColumns, index: number): boolean {
+    const last = this.#last;
+    if (this.#head || !last) return false;
+    const words = timeWordsOf(columns);
+    if (words[2 * index] !== last.timeLow || words[2 * index + 1] !== last.timeHigh) return false;
+    const { bytes, lineOffsets, metadata } = columns;
+    const { length } = last.line;
+    const offset = lineOffsets[index]!;
+    if (metadata?.has(index) || lineLengthAt(bytes, offset) !== length) return false;
+    return areBytesEqual(bytes, lineStartAt(bytes, offset), last.line, 0, length);
+  }
+
+  #moveBorder(closed: HeadBlock): void {
+    if (this.#sealedMax !== undefined && closed.maxTime < this.#sealedMax) return;
+    if (this.#border === undefined || closed.maxTime !== this.#sealedMax) this.#border = closed.newBorder();
+    closed.addNewestTo(this.#border, this.#symbols ?? NO_SYMBOLS);
+  }
+
   #closeHead(): void {
     const closed = this.#head;
     if (!closed || closed.count === 0) return;
+    this.#moveBorder(closed);
     this.#sealedMin = this.minTime;
     this.#sealedMax = this.maxTime;
     this.#last = closed.lastEntry();

@@ -43,7 +43,8 @@ export class PushHandlers {
       );
       const outcome = await this.#services.push(tenant, decoded);
       options.metrics.pushes.count(tenant, decoded, outcome);
-      releasePush(decoded);
+      // What ended without an answer may still be read.
+      if (outcome.refusal?.code !== 'DEADLINE_EXCEEDED') releasePush(decoded);
       const { refusal } = outcome;
       if (refusal) await reply.refuse(pushStatusOf(refusal), refusal, '\n');
       else await reply.empty(204);

@@ -208,6 +208,10 @@ export const startHttpServer = async (
   let isClosing = false;
   server.on('request', (request, response) => {
     if (isClosing) response.shouldKeepAlive = false;
+    // One that was being answered when the end began stays open otherwise, until its client or the deadline ends it.
+    response.on('close', () => {
+      if (isClosing) setImmediate(() => server.closeIdleConnections());
+    });
     edge.observed(request, response);
   });
   server.on('upgrade', (request, socket, head) => edge.upgrade(request, socket, head));

@@ -1,5 +1,5 @@
 /**
- * Benchmarks.   npm run bench [-- micro [name …]] [-- e2e [ingest|query|mixed|log …] [--mb N]]
+ * Benchmarks.   npm run bench [-- micro [name …]] [-- e2e [ingest|query|mixed|log|restart|overload …] [--mb N] [--seconds N]]
  * Without arguments: all of them.
  */
 import { readdirSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { runEndToEnd } from './e2e/run-e2e.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { mb: { type: 'string', default: '450' } },
+  options: { mb: { type: 'string', default: '450' }, seconds: { type: 'string', default: '60' } },
 });
 const [kind, ...names] = positionals;
 
@@ -26,5 +26,5 @@ if (kind === undefined || kind === 'micro') {
   await run();
 }
 if (kind === undefined || kind === 'e2e') {
-  await runEndToEnd(names, { megabytes: Number(values.mb) });
+  await runEndToEnd(names, { megabytes: Number(values.mb), seconds: Number(values.seconds) });
 }

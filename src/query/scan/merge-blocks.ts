@@ -34,12 +34,13 @@ interface OpenBlock {
 }
 
 /**
- * Blocks in time order, those that overlap in time together. Blocks of one source that only share a border time stay apart (they are in
- * order and hold no duplicates of each other); of two sources they go together, since an entry may be in both.
+ * Blocks in time order, those that overlap in time together. Blocks of one source that came in order and only share a border time stay apart
+ * (they hold no duplicates of each other: see BorderEntries); of two sources, or if one came late, they go together, since an entry may be in both.
+ * @param blocks those of one source in the order they were appended
  */
 export const groupBlocks = (blocks: readonly BlockSource[]): BlockSource[][] => {
   const sorted = [...blocks].sort((a, b) => a.minTime - b.minTime || a.source - b.source);
-  const shared = sharedBorders(sorted);
+  const shared = sharedBorders(blocks);
   const groups: BlockSource[][] = [];
   let until = Number.NEGATIVE_INFINITY;
   for (const block of sorted) {
@@ -52,11 +53,15 @@ export const groupBlocks = (blocks: readonly BlockSource[]): BlockSource[][] => 
   return groups;
 };
 
-/** Border times at which more than one source has a block. */
+/** Border times at which more than one source has a block, and those of blocks that came late in their source. */
 const sharedBorders = (blocks: readonly BlockSource[]): Set<number> => {
   const owners = new Map<number, number>();
+  const newest = new Map<number, number>();
   const shared = new Set<number>();
   for (const { source, minTime, maxTime } of blocks) {
+    const before = newest.get(source) ?? minTime;
+    if (minTime < before) shared.add(minTime).add(maxTime);
+    newest.set(source, Math.max(before, maxTime));
     for (const time of [minTime, maxTime]) {
       const owner = owners.get(time);
       if (owner === undefined) owners.set(time, source);
@@ -125,18 +130,15 @@ export class BlockMerge {
     const open: OpenBlock[] = [];
     let next = 0;
     for (;;) {
-      const reached = open.length > 0 ? earliest(open) : (group[next]?.minTime ?? 0);
-      while (next < group.length && group[next]!.minTime <= reached) {
+      // What is open may begin far behind its own minimum, where the range begins: until nothing is left that could come before it.
+      while (next < group.length && group[next]!.minTime <= earliest(open)) {
         const block = this.#open(group[next]!);
         next += 1;
         if (!block) continue;
         if (block.position < block.end) open.push(block);
         else this.#close(block);
       }
-      if (open.length === 0) {
-        if (next === group.length) return;
-        continue;
-      }
+      if (open.length === 0) return;
       this.#step(open, next < group.length ? group[next]!.minTime : Number.POSITIVE_INFINITY, visitor);
       this.#closeUsed(open);
     }
@@ -189,6 +191,7 @@ export class BlockMerge {
   }
 }
 
+/** Infinity if nothing is open. */
 const earliest = (open: readonly OpenBlock[]): number => {
   let time = Number.POSITIVE_INFINITY;
   for (const { entries, position } of open) time = Math.min(time, entries.times[position]!);

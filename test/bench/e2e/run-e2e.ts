@@ -1,7 +1,7 @@
 /**
  * End to end, whole processes: a node of its own, pushes over HTTP, queries over what it flushed. Prints markdown tables.
  *
- *   npm run bench -- e2e [ingest] [query] [mixed] [log] [--mb 450]
+ *   npm run bench -- e2e [ingest] [query] [mixed] [log] [restart] [overload] [--mb 450] [--seconds 60]
  *
  * CPU is that of the node's process (all threads), so the load generator does not count. Beside each figure stands the bare work of the
  * same lines or blocks, measured in the same run: on a noisy machine only the ratio holds.
@@ -15,7 +15,9 @@ import { buildLoad, type Load } from '../../support/load.ts';
 import { bareGzip, bareInflate, storedBlocks } from './bare.ts';
 import { benchLog } from './bench-log.ts';
 import { ask, post, type SendResult, sendAll } from './client.ts';
+import { benchOverload } from './overload.ts';
 import { cpuSeconds, peakRssMiB, rssMiB } from './process-meter.ts';
+import { benchRestart } from './restart.ts';
 import { build, type RunningServer, startServer } from './server.ts';
 
 const SPAN_MS = 50 * 60_000;
@@ -25,7 +27,12 @@ const HEADER_RULE = (columns: number): string => `|${' --- |'.repeat(columns)}`;
 
 interface Options {
   readonly megabytes: number;
+  /** Of overload. */
+  readonly seconds: number;
 }
+
+/** What restart has by default: the bar is for 2 GB. */
+const RESTART_MB = 2000;
 
 const median = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
@@ -291,4 +298,6 @@ export const runEndToEnd = async (parts: readonly string[], options: Options): P
   if (wants('query')) await benchQuery(options);
   if (wants('mixed')) await benchMixed(options);
   if (wants('log')) await benchLog(options.megabytes);
+  if (wants('restart')) await benchRestart(Math.max(RESTART_MB, options.megabytes));
+  if (wants('overload')) await benchOverload(options.seconds, options.megabytes);
 };

@@ -459,6 +459,29 @@ describe('the HTTP server', () => {
     await start();
   });
 
+  it('does not wait for clients that keep their connection once their last request is answered', async () => {
+    await server.close();
+    await start({ drainMs: 60_000 });
+    let finish = (): void => undefined;
+    const running = new Promise<void>((resolve) => {
+      services.answer = () => {
+        resolve();
+        return new Promise((answer) => {
+          finish = () => answer({ type: 'vector', series: [], statistics: NO_STATISTICS });
+        });
+      };
+    });
+    const socket = connect(Number(server.address.split(':')[1]), '127.0.0.1');
+    socket.write('GET /loki/api/v1/query?query=vector(1) HTTP/1.1\r\nHost: x\r\nX-Scope-OrgID: one\r\n\r\n');
+    socket.resume();
+    const ended = new Promise((resolve) => socket.on('close', resolve));
+    await running;
+    const closed = server.close();
+    finish();
+    await Promise.all([closed, ended]);
+    await start();
+  });
+
   it('checks limits of the tenant before the query is run', async () => {
     await server.close();
     await start({

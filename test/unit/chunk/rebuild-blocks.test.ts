@@ -65,4 +65,13 @@ describe('rebuildBlocks', () => {
     const rebuilt = rebuildBlocks(blocks, { ...FORM, blockSize: LIMITS.blockSize, maxBytes: 64 << 20 });
     expect(rebuilt.map(({ count }) => count)).to.deep.equal([30_002]);
   }).timeout(10_000);
+
+  it('finds what a late block repeats of a block that it only touches', () => {
+    const entry = (ns: bigint): Entry => ({ time: TIME + ns, line: `${ns}` });
+    const lists = [[entry(0n), entry(1n)], [entry(1n), entry(5n)], [entry(1n)], [entry(0n)]].map((entries, index) =>
+      index === 1 ? [{ time: TIME + 1n, line: 'another' }, entry(5n)] : entries,
+    );
+    const rebuilt = rebuildBlocks(lists.map(blockOf), { ...FORM, blockSize: LIMITS.blockSize, maxBytes: 64 << 20 });
+    expect(rebuilt.reduce((sum, { count }) => sum + count, 0)).to.equal(4);
+  });
 });

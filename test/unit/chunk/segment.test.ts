@@ -51,6 +51,33 @@ const entriesOfSnapshot = ({ blocks, heads, symbols }: SegmentSnapshot): Entry[]
 
 describe('segment', function () {
   this.timeout(PROPERTY_TIMEOUT_MS);
+  it('drops what repeats entries at the border of a closed head, whatever came after them', () => {
+    const segment = new Segment(ID, { blockSize: 40, targetSize: 1 << 20 });
+    const border: Entry[] = [
+      ...numbered(2),
+      { time: T + 2n, line: 'x'.repeat(10) },
+      { time: T + 2n, line: 'y'.repeat(10), metadata: ['a', 'b'] },
+    ];
+    segment.append(rangeOf(border));
+    expect(segment.cutsInFlight).to.equal(1);
+    expect(
+      segment.append(rangeOf([{ time: T + 2n, line: 'z'.repeat(10) }, ...numbered(1, 3), ...border.slice(2)])),
+    ).to.include({
+      accepted: 2,
+      duplicates: 2,
+    });
+    cutAll(segment);
+    expect(segment.isOverlapping).to.equal(false);
+    expect(entriesOfSnapshot(segment.snapshot()).map(({ line }) => line[0])).to.deep.equal([
+      '0',
+      '1',
+      'x',
+      'y',
+      'z',
+      '3',
+    ]);
+  });
+
   it('cuts a block once the head has the block size, and splits a push there', () => {
     const segment = new Segment(ID, { blockSize: 100, targetSize: 1 << 20 });
     expect(segment.append(rangeOf(numbered(25)))).to.deep.equal({

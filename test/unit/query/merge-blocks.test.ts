@@ -74,8 +74,26 @@ describe('a merge of blocks', () => {
         const { entries } = read(snapshots);
         const times = entries.map(({ timeNs }) => timeNs);
         expect(times).to.deep.equal([...times].sort((a, b) => Number(a - b)));
-        // Segments may themselves hold a repeated entry across two touching blocks, as Loki's chunks may.
-        expect(settled([...new Set(entries.map(keyOf))])).to.deep.equal(settled(sortedDistinct(segments.flat(2))));
+        expect(settled(entries.map(keyOf))).to.deep.equal(settled(sortedDistinct(segments.flat(2))));
+      }),
+      RUNS,
+    );
+  }).timeout(PROPERTY_TIMEOUT_MS);
+
+  it('gives the part of them that is in a range, sorted and distinct, wherever it begins', () => {
+    const ranges = fc.tuple(fc.integer({ min: 0, max: 30 }), fc.integer({ min: 0, max: 30 }));
+    fc.assert(
+      fc.property(fc.array(entryLists, { minLength: 1, maxLength: 4 }), ranges, (segments, [first, length]) => {
+        const range = { startNs: BASE_NS + BigInt(first), endNs: BASE_NS + BigInt(first + length) };
+        const { entries } = read(
+          segments.map((lists, counter) => segmentOf(lists, { counter })),
+          undefined,
+          range,
+        );
+        const times = entries.map(({ timeNs }) => timeNs);
+        expect(times).to.deep.equal([...times].sort((a, b) => Number(a - b)));
+        const within = segments.flat(2).filter(({ timeNs }) => timeNs >= range.startNs && timeNs <= range.endNs);
+        expect(settled(entries.map(keyOf))).to.deep.equal(settled(sortedDistinct(within)));
       }),
       RUNS,
     );

@@ -1,0 +1,135 @@
+/** Stores that fail on command, around real ones. */
+import { RefusedError } from '../../src/protocol/refusal.ts';
+import type { ChunkStore } from '../../src/storage/chunk-store.ts';
+import type { IndexCell, IndexEntry, IndexLookup, IndexStore, SegmentName } from '../../src/storage/index-store.ts';
+
+export type StoreName = 'chunks' | 'index';
+
+/** Says no; says nothing, and does it once the outage is over; does it and says no. */
+export type OutageKind = 'refuse' | 'hang' | 'lose-answer';
+
+export interface Outage {
+  readonly store: StoreName;
+  readonly kind: OutageKind;
+  /** 0 ends the one under way. */
+  readonly ms: number;
+}
+
+const failure = (store: StoreName): RefusedError =>
+  new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: `outage of the ${store}` });
+
+/** Whether a store fails now. */
+export class OutageSwitch {
+  readonly #store: StoreName;
+  #kind: OutageKind | undefined;
+  #ended: Promise<void> = Promise.resolve();
+  #end: () => void = () => undefined;
+
+  constructor(store: StoreName) {
+    this.#store = store;
+  }
+
+  start(kind: OutageKind, ms: number): void {
+    this.#end();
+    if (ms === 0) return;
+    this.#kind = kind;
+    this.#ended = new Promise((resolve) => {
+      const timer = setTimeout(() => this.#end(), ms);
+      this.#end = () => {
+        clearTimeout(timer);
+        this.#kind = undefined;
+        this.#end = () => undefined;
+        resolve();
+      };
+    });
+  }
+
+  async read<Answer>(work: () => Promise<Answer>): Promise<Answer> {
+    if (this.#kind === 'refuse') throw failure(this.#store);
+    if (this.#kind === 'hang') await this.#ended;
+    return await work();
+  }
+
+  async write<Answer>(work: () => Promise<Answer>): Promise<Answer> {
+    const answer = await this.read(work);
+    if (this.#kind === 'lose-answer') throw failure(this.#store);
+    return answer;
+  }
+}
+
+export class FaultyChunkStore implements ChunkStore {
+  readonly #inner: ChunkStore;
+  readonly #outage: OutageSwitch;
+
+  constructor(inner: ChunkStore, outage: OutageSwitch) {
+    this.#inner = inner;
+    this.#outage = outage;
+  }
+
+  put(key: string, bytes: Uint8Array): Promise<void> {
+    return this.#outage.write(() => this.#inner.put(key, bytes));
+  }
+
+  get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    return this.#outage.read(() => this.#inner.get(key));
+  }
+
+  delete(key: string): Promise<boolean> {
+    return this.#outage.write(() => this.#inner.delete(key));
+  }
+
+  list(prefix: string): AsyncIterable<string> {
+    return this.#inner.list(prefix);
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+}
+
+export class FaultyIndexStore implements IndexStore {
+  readonly #inner: IndexStore;
+  readonly #outage: OutageSwitch;
+
+  constructor(inner: IndexStore, outage: OutageSwitch) {
+    this.#inner = inner;
+    this.#outage = outage;
+  }
+
+  write(entries: readonly IndexEntry[]): Promise<void> {
+    return this.#outage.write(() => this.#inner.write(entries));
+  }
+
+  commit(segment: SegmentName, chunkKey: string, entries: readonly IndexEntry[]): Promise<string> {
+    return this.#outage.write(() => this.#inner.commit(segment, chunkKey, entries));
+  }
+
+  committed(segment: SegmentName): Promise<string | undefined> {
+    return this.#outage.read(() => this.#inner.committed(segment));
+  }
+
+  commits(): AsyncIterable<SegmentName> {
+    return this.#inner.commits();
+  }
+
+  forget(segments: readonly SegmentName[]): Promise<void> {
+    return this.#outage.write(() => this.#inner.forget(segments));
+  }
+
+  delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
+    return this.#outage.write(() => this.#inner.delete(entries));
+  }
+
+  async *read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]> {
+    await this.#outage.read(async () => undefined);
+    yield* this.#inner.read(lookup);
+  }
+
+  async tables(): Promise<readonly string[]> {
+    return await this.#outage.read(async () => (await this.#inner.tables?.()) ?? []);
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+}
