@@ -198,7 +198,7 @@ describe('a node that is killed', function () {
         try {
           await checkAnswers(node, 'after the restart', crashed);
           await settle(node, clock);
-          await checkAnswers(node, 'after the flush', crashed);
+          expect(await checkAnswers(node, 'after the flush', crashed), 'stored twice').to.equal(0);
         } finally {
           await node.stop({ deadlineMs: 5000 });
         }
