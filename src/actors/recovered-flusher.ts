@@ -91,11 +91,25 @@ export class RecoveredFlusher {
     const version = segment.header?.version === 3 ? 3 : 4;
     if ((await index.committed(segmentName(segment.id))) === undefined) {
       const loaded = await recovered.load(segment, limits, (gap) => this.#reportGap(segment, gap));
-      await this.#cutAll(loaded, version);
-      const { tenant, labels } = stream;
-      await new Promise<void>((stored) => {
-        flusher.flush({ stream, tenant, labels, segment: loaded, version, reason: 'recovered', log: segment, stored });
-      });
+      if (loaded.isEmpty) {
+        // All of it is lost, and reported: there is no chunk of nothing.
+        log.ended(segment, segment.id);
+      } else {
+        await this.#cutAll(loaded, version);
+        const { tenant, labels } = stream;
+        await new Promise<void>((stored) => {
+          flusher.flush({
+            stream,
+            tenant,
+            labels,
+            segment: loaded,
+            version,
+            reason: 'recovered',
+            log: segment,
+            stored,
+          });
+        });
+      }
     } else {
       log.ended(segment, segment.id);
     }
