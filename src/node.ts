@@ -92,10 +92,13 @@ const CUT_YOUNG_GENERATION_MB = 2;
 export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<RinglogNode> => {
   const { clock = systemClock, log, chance = Math.random } = deps;
   const report = (problem: string, error: unknown): void => log?.error({ err: error }, problem);
-  const { chunks, index, logDisk, release } = await openStores(config, deps, clock);
+  const stores = await openStores(config, deps, clock);
+  const { chunks, index, logDisk } = stores;
   const pressure = new SharedMemoryPressure();
   const memory = new HeadMemory((bytes) => pressure.dropped(bytes));
-  const wal = logDisk && (await openLogOf(config, logDisk, { index, clock, chance, report, memory, ...toldTo(log) }));
+  const wal = await orClose(stores, async () =>
+    logDisk ? await openLogOf(config, logDisk, { index, clock, chance, report, memory, ...toldTo(log) }) : undefined,
+  );
   const { cut, scan } = deps.workers ?? startWorkers(config);
   const incarnation = logDisk?.identity.incarnation ?? clock.nowMs();
   const node = new LocalNode(optionsOf(config, cut.size, incarnation, wal !== undefined), {
@@ -125,7 +128,7 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
         await wal?.log.close();
         if (!deps.workers) await Promise.all([cut.close(), scan.close()]);
         await Promise.all([chunks.close(), index.close()]);
-        await release();
+        await stores.release();
       }
     },
   };
@@ -151,6 +154,17 @@ const openStores = async (config: Config, deps: NodeDeps, clock: Clock): Promise
     return { chunks, index, logDisk: logDisk ?? (await logDiskOf(config, clock)), release: () => lock.release() };
   } catch (error) {
     await lock.release();
+    throw error;
+  }
+};
+
+/** A start that fails leaves nothing open: it may be tried again. */
+const orClose = async <Result>(stores: OpenStores, work: () => Promise<Result>): Promise<Result> => {
+  try {
+    return await work();
+  } catch (error) {
+    await Promise.allSettled([stores.chunks.close(), stores.index.close()]);
+    await stores.release();
     throw error;
   }
 };

@@ -81,27 +81,26 @@ export class RecoveredFlusher {
   }
 
   async #flushOne({ stream, segment }: Recovered): Promise<void> {
-    const { recovered, log, index, flusher, blocks } = this.#deps;
+    const { recovered, log, index, blocks } = this.#deps;
     const version = segment.header?.version === 3 ? 3 : 4;
     if ((await index.committed(segmentName(segment.id))) === undefined) {
-      const { tenant, labels } = stream;
-      const load = (): Promise<Segment> => blocks.load(segment, version);
-      await new Promise<void>((stored) => {
-        flusher.flush({
-          stream,
-          tenant,
-          labels,
-          id: segment.id,
-          load,
-          version,
-          reason: 'recovered',
-          log: segment,
-          stored,
-        });
-      });
+      const loaded = await blocks.load(segment, version);
+      // All of it is lost, and reported: there is no chunk of nothing.
+      if (loaded.blocks.length === 0) log.ended(segment, segment.id);
+      else await this.#store({ stream, segment }, loaded, version);
     } else {
       log.ended(segment, segment.id);
     }
     recovered.remove(stream, segment);
+  }
+
+  async #store({ stream, segment }: Recovered, loaded: Segment, version: 3 | 4): Promise<void> {
+    const { flusher } = this.#deps;
+    const { tenant, labels } = stream;
+    const { id } = segment;
+    const load = async (): Promise<Segment> => loaded;
+    await new Promise<void>((stored) => {
+      flusher.flush({ stream, tenant, labels, id, load, version, reason: 'recovered', log: segment, stored });
+    });
   }
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
@@ -130,6 +130,28 @@ describe('flushing', function () {
     expect(chunks.objects.size, 'there were flushes').to.be.greaterThan(3);
     await node.services.flush();
     expect(await linesOf(node, '{app="web"}')).to.deep.equal(acknowledged);
+  });
+
+  it('lets go of its folder when it cannot start, and starts once it can', async () => {
+    const folder = await mkdtemp(path.join(os.tmpdir(), 'ringlog-node-'));
+    try {
+      const config = testConfig({ data_dir: folder });
+      const first = await startNode(config, { workers: sharedWorkers() });
+      await first.services.push('tenant', pushLine(0));
+      await first.stop({ deadlineMs: 10_000 });
+      const identity = path.join(folder, 'identity.json');
+      const own = await readFile(identity, 'utf8');
+      await writeFile(identity, JSON.stringify({ uid: '0'.repeat(32), incarnation: 1 }));
+      const failed = await startNode(config, { workers: sharedWorkers() }).catch((error: unknown) => error);
+      expect((failed as RefusedError).refusal.code).to.equal('STORAGE_UNAVAILABLE');
+      expect((failed as RefusedError).message).to.match(/belongs to the disk/);
+      await writeFile(identity, own);
+      const second = await startNode(config, { workers: sharedWorkers() });
+      expect(await linesOf(second, '{app="web"}')).to.deep.equal([lineOf(0)]);
+      await second.stop({ deadlineMs: 10_000 });
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   it('keeps everything over a clean stop and a restart, on files and LMDB', async () => {

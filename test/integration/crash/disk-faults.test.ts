@@ -136,6 +136,23 @@ describe('a node whose log has a bad disk', function () {
     await machine.finish();
   });
 
+  it('gives up a segment of which nothing is left, says so, and goes on with the others', async () => {
+    const { disk, node } = machine;
+    await node.services.push('tenant', smallPush(1));
+    await machine.stop();
+    const [name = ''] = disk.names;
+    const content = disk.content(name);
+    const at = content.indexOf(linesOfSmallPush(1)[0] ?? '');
+    content[at] = (content[at] ?? 0) ^ 1;
+    await machine.start();
+    const failed = await linesOf(machine.node, '{app="small"}').catch((error: RefusedError) => error.refusal.code);
+    expect(failed).to.equal('INTERNAL');
+    await machine.node.services.flush();
+    expect(machine.running?.problems.join('; ')).to.match(/1 entries of segment .* are lost to damage/);
+    await machine.check('after the flush');
+    await machine.finish();
+  });
+
   it('reports a file that cannot be read at the start, and has it and its commits when it can', async () => {
     const { disk, node } = machine;
     // Committed, and the log is not told.

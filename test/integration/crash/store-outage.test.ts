@@ -101,7 +101,6 @@ describe('a node whose store is away for minutes', function () {
     machine.disk.kill();
     await machine.stop();
     const node = await machine.start({ ingester: INGESTER });
-    for (let number = 20; number < 30; number += 1) expect((await machine.push(number)).refusal).to.equal(undefined);
     await machine.check('after a restart without the store');
     const flushed = node.services.flush().then(
       () => 'stored',
@@ -109,7 +108,13 @@ describe('a node whose store is away for minutes', function () {
     );
     await eventually('it tries', () => attempts > 3);
     await passSeconds(301);
-    expect(await flushed, 'a flush has a deadline').to.equal('late');
+    let end: string | undefined;
+    void flushed.then((how) => {
+      end = how;
+    });
+    await eventually('a flush has a deadline', () => end !== undefined);
+    expect(end).to.equal('late');
+    for (let number = 20; number < 30; number += 1) expect((await machine.push(number)).refusal).to.equal(undefined);
     isDown = false;
     const again = node.services.flush();
     await drained();

@@ -14,9 +14,16 @@ export interface Pushed {
 const HOUR_NS = 3_600_000_000_000n;
 const EVERYTHING = '{app=~".+"}';
 
-/** Lines must differ from each other. Every acknowledged one is in the answers, once, and counted, once; nothing else is. */
-export const checkAnswers = async (node: RinglogNode, when: string, { acknowledged, sent }: Pushed): Promise<void> => {
-  const found = await linesByStream(node);
+/**
+ * Lines must differ from each other. Every acknowledged one is in the answers, once, and counted, once; nothing else is.
+ * @returns how many entries the node had more than once, and showed once
+ */
+export const checkAnswers = async (
+  node: RinglogNode,
+  when: string,
+  { acknowledged, sent }: Pushed,
+): Promise<number> => {
+  const { found, duplicates } = await linesByStream(node);
   const lines = [...found.values()].flat();
   const once = new Set(lines);
   expect([...acknowledged].filter((line) => !once.has(line)).map(brief), `${when}: lost`).to.deep.equal([]);
@@ -24,6 +31,7 @@ export const checkAnswers = async (node: RinglogNode, when: string, { acknowledg
   expect(lines.filter((line) => !sent.has(line)).map(brief), `${when}: invented`).to.deep.equal([]);
   const counts = new Map([...found].map(([app, { length }]) => [app, length]));
   expect(await countsByStream(node), `${when}: counted`).to.deep.equal(counts);
+  return duplicates;
 };
 
 const brief = (line: string): string => line.slice(0, 24);
@@ -35,11 +43,13 @@ const repeated = (lines: readonly string[]): readonly string[] => {
 
 const appOf = (labels: readonly string[]): string => labels[labels.indexOf('app') + 1] ?? '';
 
-const linesByStream = async (node: RinglogNode): Promise<ReadonlyMap<string, readonly string[]>> => {
+const linesByStream = async (
+  node: RinglogNode,
+): Promise<{ readonly found: ReadonlyMap<string, readonly string[]>; readonly duplicates: number }> => {
   const answer = await node.services.queryAll(logRequest(EVERYTHING), new AbortController().signal);
   if (answer.type !== 'streams') throw new Error(`expected streams, got ${answer.type}`);
   const byApp = answer.streams.map(({ labels, entries }) => [appOf(labels), entries.map(({ line }) => line)] as const);
-  return new Map([...byApp].sort());
+  return { found: new Map([...byApp].sort()), duplicates: answer.statistics.duplicates };
 };
 
 const countsByStream = async (node: RinglogNode): Promise<ReadonlyMap<string, number>> => {

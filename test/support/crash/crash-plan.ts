@@ -25,11 +25,11 @@ export interface CrashPlan {
 export const TIDY_PERIOD_MS = 10_000;
 
 /** Chunks of a few pushes, the smallest log files. */
-export const crashConfig = (folder: string): Config =>
+export const crashConfig = (folder: string, chunk_block_size = 8 << 10): Config =>
   testConfig({
     data_dir: folder,
     ingester: {
-      chunk_block_size: 8 << 10,
+      chunk_block_size,
       chunk_target_size: 32 << 10,
       wal: { file_size: '1MB', batch_size: '512KB' },
     },

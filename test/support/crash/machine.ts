@@ -84,7 +84,7 @@ export class Machine implements Pushed {
     return refusals;
   }
 
-  check(when: string): Promise<void> {
+  check(when: string): Promise<number> {
     return checkAnswers(this.node, when, this);
   }
 
