@@ -53,8 +53,10 @@ export class Faults {
       await this.#pause(this.#options.pauseMsMin, this.#options.pauseMsMax);
       if (isOver()) return;
       const chance = this.#options.isKillsOnly ? 1 : this.#random();
+      // A short run has one of each kind, too.
       if (chance < STOP_SHARE) await this.#stop();
-      else if (chance < STOP_SHARE + OUTAGE_SHARE) this.#outage();
+      else if (chance < STOP_SHARE + OUTAGE_SHARE || (this.outageCount === 0 && this.#keeper.node?.isFaulty))
+        this.#outage();
       else await this.#kill();
     }
   }

@@ -54,7 +54,7 @@ export const benchOverload = async (seconds: number, megabytes: number): Promise
     http_listen: '127.0.0.1:0',
     grpc_listen: 'off',
     data_dir: path.join(folder, 'data'),
-    ingester: { unflushed_memory_max: '256MB', flush_backoff_max: '5s' },
+    ingester: { unflushed_memory_max: '96MB', flush_backoff_max: '5s' },
     server: { max_push_size: '8MB' },
     limits: UNLIMITED,
   };
