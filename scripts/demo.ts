@@ -12,7 +12,7 @@ import snappy from 'snappy';
 import { encodePushRequest } from '../src/protocol/logproto.ts';
 import { LineSource, type System } from '../test/support/corpus.ts';
 import { copyLog, copyLogs, type LogCopy } from './demo-logs.ts';
-import { DemoNode, runCli, startCli } from './demo-node.ts';
+import { DemoNode, killNodes, type RunningCli, runCli, startCli } from './demo-node.ts';
 
 const { values: flags } = parseArgs({ options: { keep: { type: 'boolean', default: false } } });
 const HOUR_MS = 3_600_000;
@@ -134,6 +134,14 @@ const answersAreRight = async (node: DemoNode, expected: readonly Expected[]): P
 
 const showTail = async (node: DemoNode): Promise<void> => {
   const tail = startCli(['tail', '{job="live"}', '--addr', node.url, '--output', 'raw']);
+  try {
+    await watchTail(node, tail);
+  } finally {
+    await tail.end();
+  }
+};
+
+const watchTail = async (node: DemoNode, tail: RunningCli): Promise<void> => {
   await node.tailConnected();
   const words = ['the first line, pushed after the tail began', 'the second', 'the third'];
   for (const line of words) {
@@ -145,7 +153,6 @@ const showTail = async (node: DemoNode): Promise<void> => {
   const seen = await tail.waitForLines(words.length, 10_000);
   for (const line of seen) say(`   tail │ ${line}`);
   check('lines seen live', seen.filter((line, index) => line.includes(words[index] as string)).length, words.length);
-  await tail.end();
 };
 
 const showQueries = async (node: DemoNode): Promise<void> => {
@@ -235,16 +242,40 @@ const keepOwnLog = (): Expected => {
   return { what: "lines of the node's own log", query: 'sum(count_over_time({job="ringlog"}[1h]))', value: lines };
 };
 
-const node = await run();
-step(wrong === 0 ? 'done: every answer is right' : `done: ${wrong} answers are wrong`);
-if (flags.keep) {
+const finish = async (node: DemoNode): Promise<void> => {
+  step(wrong === 0 ? 'done: every answer is right' : `done: ${wrong} answers are wrong`);
+  if (!flags.keep) {
+    await node.stop();
+    return;
+  }
   say(`   the node keeps running (pid ${node.pid}); try\n`);
   say(`     npx ringlog query '{job="varlogs"}' --addr ${node.url}`);
   say(`     npx ringlog tail '{job=~".+"}' --addr ${node.url}`);
   say(`     kill ${node.pid}; rm -r ${workDir}`);
   node.release();
-} else {
-  await node.stop();
-  rmSync(workDir, { recursive: true, force: true });
+};
+
+/** However the demo ends: nodes have sessions of their own, so that Ctrl-C does not reach them. */
+const tidy = async (): Promise<void> => {
+  await killNodes();
+  if (flags.keep) say(`   ${workDir} is kept`);
+  else rmSync(workDir, { recursive: true, force: true });
+};
+
+let exitCode = 1;
+for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143 })) {
+  process.once(signal, () => {
+    exitCode = code;
+    void tidy().finally(() => process.exit(code));
+  });
 }
-process.exit(wrong === 0 ? 0 : 1);
+try {
+  await finish(await run());
+  exitCode = wrong === 0 ? 0 : 1;
+} catch (error) {
+  // What was under way when a signal killed the node fails too.
+  if (exitCode === 1) console.error(error);
+} finally {
+  await tidy();
+}
+process.exit(exitCode);
