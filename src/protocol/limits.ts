@@ -40,7 +40,6 @@ const LEVEL_FIELDS = [
 
 /** Our name → Loki's. Names end in their unit: Bytes, Ms; other numbers are counts. 0 = no limit, where Loki says so. */
 const PUSH_FIELDS = {
-  ingestionRateStrategy: field('ingestion_rate_strategy', oneOf(['global', 'local']), 'global'),
   ingestionRateBytes: field('ingestion_rate_mb', megabytes(), 4 * MIB),
   ingestionBurstBytes: field('ingestion_burst_size_mb', megabytes(), 6 * MIB),
   maxLabelNameBytes: field('max_label_name_length', count(), 1024),
@@ -64,13 +63,10 @@ const PUSH_FIELDS = {
 };
 
 const QUERY_FIELDS = {
-  maxChunksPerQuery: field('max_chunks_per_query', count(), 2_000_000),
   maxQuerySeries: field('max_query_series', count(), 500),
   maxQueryLookbackMs: field('max_query_lookback', duration(), 0),
   maxQueryLengthMs: field('max_query_length', duration(), 721 * HOUR_MS),
   maxQueryRangeMs: field('max_query_range', duration(), 0),
-  maxQueryParallelism: field('max_query_parallelism', count(), 32),
-  cardinalityLimit: field('cardinality_limit', count(), 100_000),
   maxStreamsMatchersPerQuery: field('max_streams_matchers_per_query', count(), 1000),
   maxConcurrentTailRequests: field('max_concurrent_tail_requests', count(), 10),
   maxEntriesLimitPerQuery: field('max_entries_limit_per_query', count(), 5000),
@@ -83,6 +79,10 @@ const QUERY_FIELDS = {
 
 /** Known, so that a configuration of Loki can be used, but without an effect yet. */
 const UNUSED_FIELDS = {
+  ingestionRateStrategy: field('ingestion_rate_strategy', oneOf(['global', 'local']), 'global'),
+  maxChunksPerQuery: field('max_chunks_per_query', count(), 2_000_000),
+  maxQueryParallelism: field('max_query_parallelism', count(), 32),
+  cardinalityLimit: field('cardinality_limit', count(), 100_000),
   discoverServiceName: field('discover_service_name', texts(), SERVICE_LABELS),
   discoverLogLevels: field('discover_log_levels', flag(), true),
   logLevelFields: field('log_level_fields', texts(), LEVEL_FIELDS),
