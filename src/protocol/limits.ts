@@ -12,6 +12,7 @@ import {
   text,
   texts,
 } from './limit-values.ts';
+import { tenantProblem } from './tenant.ts';
 
 interface LimitField<T> extends LimitKind<T> {
   /** Loki's name. */
@@ -178,9 +179,11 @@ export const readLimits = (config: unknown, overrides: unknown = undefined): Ten
   const defaults = readOver(DEFAULT_LIMITS, config ?? {}, 'limits', problems);
   const byTenant = new Map<string, Limits>();
   if (typeof (overrides ?? {}) !== 'object' || Array.isArray(overrides)) {
-    problems.push(`overrides: ${JSON.stringify(overrides)} is not allowed, want tenants with their limits`);
+    problems.push(`overrides: got ${JSON.stringify(overrides)}, want tenants with their limits`);
   } else {
     for (const [tenant, own] of Object.entries(overrides ?? {})) {
+      const problem = tenantProblem(tenant);
+      if (problem !== undefined) problems.push(`overrides: ${problem}`);
       byTenant.set(tenant, readOver(defaults, own ?? {}, `overrides.${tenant}`, problems));
     }
   }
@@ -195,6 +198,8 @@ const readOver = (base: Limits, config: unknown, path: string, problems: string[
       const key = [path, ...issue.path].join('.');
       if (issue.code === 'unrecognized_keys')
         problems.push(...issue.keys.map((name) => `${key}.${name}: no such limit`));
+      else if (issue.code === 'invalid_type')
+        problems.push(`${key}: got ${JSON.stringify(config)}, want keys and values`);
       else problems.push(`${key}: ${issue.message}`);
     }
     return base;
