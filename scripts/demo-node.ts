@@ -52,6 +52,16 @@ const freePort = async (): Promise<number> => {
   return port;
 };
 
+/** Nodes that run and belong to this process. */
+const running = new Set<ChildProcess>();
+
+/** SIGKILL to every node that was neither stopped nor released; resolves once they are gone. */
+export const killNodes = async (): Promise<void> => {
+  const exits = [...running].map((child) => once(child, 'exit'));
+  for (const child of running) child.kill('SIGKILL');
+  await Promise.all(exits);
+};
+
 export class DemoNode {
   readonly url: string;
   readonly grpcAddress: string;
@@ -74,6 +84,8 @@ export class DemoNode {
     const log = openSync(path.join(logDir, 'node.log'), 'a');
     const args = ['serve', '--http-listen', http, '--grpc-listen', grpc, '--data-dir', dataDir];
     const child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', log, log], detached: true });
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     const node = new DemoNode(`http://${http}`, grpc, child);
     await node.#untilReady();
     return node;
@@ -128,6 +140,7 @@ export class DemoNode {
 
   /** Lets the node outlive this process. */
   release(): void {
+    running.delete(this.#child);
     this.#child.unref();
   }
 

@@ -4,14 +4,15 @@
  *
  *   ./scripts/demo [--keep]
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import snappy from 'snappy';
 import { encodePushRequest } from '../src/protocol/logproto.ts';
 import { LineSource, type System } from '../test/support/corpus.ts';
-import { DemoNode, runCli, startCli } from './demo-node.ts';
+import { copyLog, copyLogs, type LogCopy } from './demo-logs.ts';
+import { DemoNode, killNodes, type RunningCli, runCli, startCli } from './demo-node.ts';
 
 const { values: flags } = parseArgs({ options: { keep: { type: 'boolean', default: false } } });
 const HOUR_MS = 3_600_000;
@@ -49,33 +50,24 @@ interface Expected {
   readonly value: number;
 }
 
-/** Real files: whatever of /var/log this user may read, at most 4 MB of each. */
-const realLogs = (): { file: string; lines: number }[] => {
+/** Real files: whatever of /var/log this user may read. */
+const realLogs = (): readonly LogCopy[] => {
   const copies = path.join(workDir, 'logs');
-  const found: { file: string; lines: number }[] = [];
-  for (const name of readdirSync('/var/log')) {
-    const file = path.join('/var/log', name);
-    if (!name.endsWith('.log')) continue;
-    try {
-      if (statSync(file).size === 0 || statSync(file).size > 4e6) continue;
-      const text = readFileSync(file, 'utf8');
-      found.push({ file, lines: text.split('\n').filter((line) => line !== '').length });
-    } catch {
-      say(`   (cannot read ${file})`);
-    }
-  }
+  mkdirSync(copies);
+  const found = copyLogs('/var/log', copies, (file) => say(`   (cannot read ${file})`));
   if (found.length > 0) return found;
   say('   this machine has no readable /var/log/*.log: a generated one stands in');
   const source = new LineSource('jvm', 7);
-  writeFileSync(copies, `${Array.from({ length: 500 }, (_, n) => source.next(Date.now() - 1000 + n)).join('\n')}\n`);
-  return [{ file: copies, lines: 500 }];
+  const copy = path.join(copies, 'generated.log');
+  writeFileSync(copy, `${Array.from({ length: 500 }, (_, n) => source.next(Date.now() - 1000 + n)).join('\n')}\n`);
+  return [{ file: copy, copy, lines: 500 }];
 };
 
 const pushRealLogs = async (node: DemoNode): Promise<Expected[]> => {
   const expected: Expected[] = [];
-  for (const { file, lines } of realLogs()) {
-    const labels = `{job="varlogs", file="${path.basename(file)}"}`;
-    const output = await runCli(['push', file, '--addr', node.grpcAddress, '--labels', labels]);
+  for (const { file, copy, lines } of realLogs()) {
+    const labels = `{job="varlogs", file=${JSON.stringify(path.basename(file))}}`;
+    const output = await runCli(['push', copy, '--addr', node.grpcAddress, '--labels', labels]);
     say(`   $ ringlog push ${file} --labels '${labels}'\n     ${output.trim().split('\n').pop()}`);
     const query = `sum(count_over_time(${labels}[1h]))`;
     expected.push({ what: `lines of ${path.basename(file)}`, query, value: lines });
@@ -142,6 +134,14 @@ const answersAreRight = async (node: DemoNode, expected: readonly Expected[]): P
 
 const showTail = async (node: DemoNode): Promise<void> => {
   const tail = startCli(['tail', '{job="live"}', '--addr', node.url, '--output', 'raw']);
+  try {
+    await watchTail(node, tail);
+  } finally {
+    await tail.end();
+  }
+};
+
+const watchTail = async (node: DemoNode, tail: RunningCli): Promise<void> => {
   await node.tailConnected();
   const words = ['the first line, pushed after the tail began', 'the second', 'the third'];
   for (const line of words) {
@@ -153,7 +153,6 @@ const showTail = async (node: DemoNode): Promise<void> => {
   const seen = await tail.waitForLines(words.length, 10_000);
   for (const line of seen) say(`   tail │ ${line}`);
   check('lines seen live', seen.filter((line, index) => line.includes(words[index] as string)).length, words.length);
-  await tail.end();
 };
 
 const showQueries = async (node: DemoNode): Promise<void> => {
@@ -209,7 +208,7 @@ const run = async (): Promise<DemoNode> => {
 
   step('restart: SIGTERM, wait, start again on the same folder');
   await node.stop();
-  expected.push(await keepOwnLog());
+  expected.push(keepOwnLog());
   node = await DemoNode.start(dataDir, workDir);
   const ownLog = await runCli([
     'push',
@@ -238,23 +237,45 @@ const indent = (text: string): string =>
     .join('\n');
 
 /** What the node logged until it was stopped, kept aside so that it stays the same. */
-const keepOwnLog = async (): Promise<Expected> => {
-  const text = readFileSync(path.join(workDir, 'node.log'), 'utf8');
-  writeFileSync(path.join(workDir, 'node.log.1'), text);
-  const lines = text.split('\n').filter((line) => line !== '').length;
+const keepOwnLog = (): Expected => {
+  const { lines } = copyLog(path.join(workDir, 'node.log'), path.join(workDir, 'node.log.1'));
   return { what: "lines of the node's own log", query: 'sum(count_over_time({job="ringlog"}[1h]))', value: lines };
 };
 
-const node = await run();
-step(wrong === 0 ? 'done: every answer is right' : `done: ${wrong} answers are wrong`);
-if (flags.keep) {
+const finish = async (node: DemoNode): Promise<void> => {
+  step(wrong === 0 ? 'done: every answer is right' : `done: ${wrong} answers are wrong`);
+  if (!flags.keep) {
+    await node.stop();
+    return;
+  }
   say(`   the node keeps running (pid ${node.pid}); try\n`);
   say(`     npx ringlog query '{job="varlogs"}' --addr ${node.url}`);
   say(`     npx ringlog tail '{job=~".+"}' --addr ${node.url}`);
   say(`     kill ${node.pid}; rm -r ${workDir}`);
   node.release();
-} else {
-  await node.stop();
-  rmSync(workDir, { recursive: true, force: true });
+};
+
+/** However the demo ends: nodes have sessions of their own, so that Ctrl-C does not reach them. */
+const tidy = async (): Promise<void> => {
+  await killNodes();
+  if (flags.keep) say(`   ${workDir} is kept`);
+  else rmSync(workDir, { recursive: true, force: true });
+};
+
+let exitCode = 1;
+for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143 })) {
+  process.once(signal, () => {
+    exitCode = code;
+    void tidy().finally(() => process.exit(code));
+  });
 }
-process.exit(wrong === 0 ? 0 : 1);
+try {
+  await finish(await run());
+  exitCode = wrong === 0 ? 0 : 1;
+} catch (error) {
+  // What was under way when a signal killed the node fails too.
+  if (exitCode === 1) console.error(error);
+} finally {
+  await tidy();
+}
+process.exit(exitCode);

@@ -71,7 +71,10 @@ const exitCodeOf = (error: unknown, terminal: Terminal): number => {
   const isUsage = error instanceof UsageError || (error as Error).name === 'ConfigError';
   const isExpected = isUsage || error instanceof CommandError || isOfTheWorld(error as NodeJS.ErrnoException);
   const { message, stack } = error as Error;
-  for (const line of (isExpected ? message : (stack ?? message)).split('\n')) terminal.note(`ringlog: ${line}`);
+  for (const line of (isExpected ? message : (stack ?? message)).split('\n')) {
+    // What is indented belongs to the line before.
+    if (line.trim() !== '') terminal.note(/^\s/.test(line) ? line : `ringlog: ${line}`);
+  }
   return isUsage ? 2 : 1;
 };
 

@@ -45,17 +45,21 @@ export const loadConfig = ({ file, env = {}, flags = {} }: ConfigSources): Confi
 
 const fromFile = (file: ConfigSources['file']): ConfigInput => {
   if (!file) return {};
-  let content: unknown;
-  try {
-    content = parseYaml(file.text);
-  } catch (error) {
-    throw new ConfigError([`${file.name}: ${error instanceof Error ? error.message : String(error)}`], {
-      cause: error,
-    });
-  }
+  const content = yamlOf(file.name, file.text);
   if (content === null || content === undefined) return {};
   if (!isMapping(content)) throw new ConfigError([`${file.name}: want keys and values, got ${shown(content)}`]);
   return content;
+};
+
+/** @throws ConfigError; it shows the place in lines of their own, indented */
+const yamlOf = (name: string, text: string): unknown => {
+  try {
+    return parseYaml(text);
+  } catch (error) {
+    const lines = (error instanceof Error ? error.message : String(error)).split('\n');
+    const problem = lines.filter((line) => line.trim() !== '').join('\n  ');
+    throw new ConfigError([`${name}: ${problem}`], { cause: error });
+  }
 };
 
 const fromEnv = (env: Readonly<Record<string, string | undefined>>): ConfigInput => {
@@ -65,7 +69,7 @@ const fromEnv = (env: Readonly<Record<string, string | undefined>>): ConfigInput
   for (const [variable, value] of Object.entries(env)) {
     if (value === undefined || !variable.startsWith(ENV_PREFIX) || variable === ENV_CONFIG_FILE) continue;
     const path = paths.get(variable);
-    if (path) input = merged(input, nested(path, parseYaml(value)));
+    if (path) input = merged(input, nested(path, yamlOf(variable, value)));
     else problems.push(`${variable}: no such setting`);
   }
   if (problems.length > 0) throw new ConfigError(problems);

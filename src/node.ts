@@ -13,6 +13,7 @@ import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
 import { type NodeIdentity, nextIdentity } from './node-identity.ts';
 import { type NodeLogDeps, openNodeLog } from './node-log.ts';
+import { ProblemLog } from './problem-log.ts';
 import type { Clock } from './protocol/clock.ts';
 import { RefusedError } from './protocol/refusal.ts';
 import { queryEvents } from './query/execute-query.ts';
@@ -91,7 +92,8 @@ const CUT_YOUNG_GENERATION_MB = 2;
 /** @throws RefusedError STORAGE_UNAVAILABLE if the data folder cannot be used, or another node has it */
 export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<RinglogNode> => {
   const { clock = systemClock, log, chance = Math.random } = deps;
-  const report = (problem: string, error: unknown): void => log?.error({ err: error }, problem);
+  const problems = new ProblemLog(clock, (fields, problem) => log?.error(fields, problem));
+  const report = (problem: string, error: unknown, about?: object): void => problems.report(problem, error, about);
   const stores = await openStores(config, deps, clock);
   const { chunks, index, logDisk } = stores;
   const pressure = new SharedMemoryPressure();

@@ -1,5 +1,5 @@
 /** A node with its edges: what `ringlog serve` runs, until a signal ends it. */
-import { type Logger, pino } from 'pino';
+import { type Logger, pino, stdSerializers } from 'pino';
 import { type Config, configYaml } from './config.ts';
 import { parseListenAddress } from './config-values.ts';
 import type { EdgeOptions } from './http/edge-options.ts';
@@ -129,7 +129,11 @@ const untilSignal = (log: Logger): Promise<NodeJS.Signals> =>
 
 /** Runs a node until it is told to stop. @returns the exit code */
 export const serve = async (config: Config, version: string): Promise<number> => {
-  const log = pino({ level: config.log_level, base: null }, pino.destination({ dest: 2, sync: true }));
+  const log = pino(
+    // pino's own way adds the texts of the causes to ours, which have them already.
+    { level: config.log_level, base: null, serializers: { err: stdSerializers.errWithCause } },
+    pino.destination({ dest: 2, sync: true }),
+  );
   const signalled = untilSignal(log);
   const started = performance.now();
   const server = await startServer(config, version, log);

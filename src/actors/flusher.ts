@@ -35,7 +35,8 @@ export interface FlusherDeps {
   readonly timeoutMs: number;
   /** The segment is in a committed chunk: its part of the log is free. */
   readonly ended: (log: LogSegment, id: SegmentId) => void;
-  readonly report: (problem: string, error: unknown) => void;
+  /** `about` says which of many it was: the same problem of many streams is one. */
+  readonly report: (problem: string, error: unknown, about?: object) => void;
 }
 
 /** A sealed segment. */
@@ -187,7 +188,8 @@ export class Flusher {
 
   #fail(job: SegmentJob, error: unknown): void {
     this.#failures += 1;
-    this.#deps.report(`a chunk of ${job.labels.canonical} could not be stored; trying again`, error);
+    const { tenant, labels } = job;
+    this.#deps.report('a chunk could not be stored; trying again', error, { tenant, stream: labels.canonical });
     this.#settle(job, false);
   }
 

@@ -68,7 +68,7 @@ export interface LocalNodeDeps {
   readonly recovered: RecoveredSegments | undefined;
   /** Of all heads. */
   readonly memory: HeadMemorySource;
-  readonly report: (problem: string, error: unknown) => void;
+  readonly report: (problem: string, error: unknown, about?: object) => void;
 }
 
 export interface NodeFigures {

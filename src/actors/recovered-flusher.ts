@@ -18,7 +18,7 @@ export interface RecoveredFlusherDeps {
   readonly clock: Clock;
   readonly rules: FlushRules;
   readonly blocks: LoggedBlocks;
-  readonly report: (problem: string, error: unknown) => void;
+  readonly report: (problem: string, error: unknown, about?: object) => void;
 }
 
 /** On their way to the store at a time. */
@@ -76,7 +76,9 @@ export class RecoveredFlusher {
     try {
       await this.#flushOne(one);
     } catch (error) {
-      this.#deps.report(`a segment of ${one.stream.labels.canonical} that lies in the log could not be stored`, error);
+      const { tenant, labels } = one.stream;
+      const about = { tenant, stream: labels.canonical };
+      this.#deps.report('a segment that lies in the log could not be stored', error, about);
     }
   }
 

@@ -17,6 +17,7 @@ export type EdgeLimits = Pick<
   | 'maxConcurrentTailRequests'
   | 'queryTimeoutMs'
   | 'maxQueryBytesRead'
+  | 'maxQuerierBytesRead'
   | 'maxQuerySeries'
 >;
 

@@ -2,36 +2,18 @@
 import { parsePrometheusDuration } from '../logql/durations.ts';
 import { quoteGo as quoted } from '../protocol/go-quote.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import { parseRfc3339 } from '../protocol/time-text.ts';
 
 const NS_PER_SECOND = 1_000_000_000n;
 const INT64_MAX = 2n ** 63n - 1n;
 const HOUR_NS = 3600n * NS_PER_SECOND;
 const DECIMAL_FLOAT = /^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$/;
-const RFC3339 = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))$/;
 
 export const badRequest = (text: string): RefusedError => new RefusedError({ code: 'BAD_REQUEST', text });
 
-const parseRfc3339 = (text: string): bigint | undefined => {
-  const match = RFC3339.exec(text);
-  if (!match) return undefined;
-  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const [fraction = '', sign, zoneHours = '0', zoneMinutes = '0'] = match.slice(7);
-  const date = new Date(0);
-  date.setUTCFullYear(year, month - 1, day);
-  date.setUTCHours(hour, minute, second);
-  const isReal =
-    date.getUTCMonth() === month - 1 && date.getUTCDate() === day && hour < 24 && minute < 60 && second < 60;
-  if (!isReal || Number(zoneHours) > 24 || Number(zoneMinutes) > 59) return undefined;
-  const zoneSeconds = (Number(zoneHours) * 3600 + Number(zoneMinutes) * 60) * (sign === '-' ? -1 : 1);
-  const seconds = BigInt(date.getTime() / 1000 - zoneSeconds);
-  return seconds * NS_PER_SECOND + BigInt(fraction.slice(0, 9).padEnd(9, '0'));
+const rfc3339Ns = (text: string): bigint | undefined => {
+  const time = parseRfc3339(text);
+  return time && BigInt(time.seconds) * NS_PER_SECOND + BigInt(time.nanos);
 };
 
 /** Go's `strconv.ParseInt(text, 10, 64)`; the error is its text. */
@@ -56,7 +38,7 @@ export const parseTimestamp = (text: string): bigint => {
   }
   const { value, error } = parseInt64(text, 'ParseInt');
   if (value !== undefined) return text.length <= 10 ? value * NS_PER_SECOND : value;
-  const time = parseRfc3339(text);
+  const time = rfc3339Ns(text);
   if (time === undefined) throw badRequest(error);
   return time;
 };

@@ -1,6 +1,4 @@
-import { WireWriter } from '../protocol/logproto.ts';
-
-const NS_PER_SECOND = 1_000_000_000n;
+import { WireWriter, writeEntry } from '../protocol/logproto.ts';
 
 /** Entries on their way into one PushRequest; encoded as they come, nothing but bytes is kept. */
 export class PushBatch {
@@ -20,7 +18,7 @@ export class PushBatch {
   add(labels: string, timeNs: bigint, line: Uint8Array | string, metadata: readonly string[] = []): void {
     const stream = this.#streams.get(labels) ?? this.#open(labels);
     const before = stream.finish().length;
-    stream.message(2, () => writeEntry(stream, timeNs, line, metadata));
+    stream.message(2, () => writeEntry(stream, { timeNs, line, metadata }));
     this.#size += stream.finish().length - before;
     this.lines += 1;
     this.lineBytes += typeof line === 'string' ? Buffer.byteLength(line) : line.length;
@@ -41,24 +39,3 @@ export class PushBatch {
     return stream;
   }
 }
-
-const writeEntry = (
-  writer: WireWriter,
-  timeNs: bigint,
-  line: Uint8Array | string,
-  metadata: readonly string[],
-): void => {
-  const remainder = timeNs % NS_PER_SECOND;
-  const nanos = remainder < 0n ? remainder + NS_PER_SECOND : remainder;
-  writer.message(1, () => {
-    writer.integer(1, (timeNs - nanos) / NS_PER_SECOND);
-    writer.integer(2, nanos);
-  });
-  writer.bytes(2, line);
-  for (let index = 0; index + 1 < metadata.length; index += 2) {
-    writer.message(3, () => {
-      writer.bytes(1, metadata[index] ?? '');
-      writer.bytes(2, metadata[index + 1] ?? '');
-    });
-  }
-};

@@ -37,6 +37,7 @@ type QueryText = Omit<QueryRequest, 'tenant' | 'limits' | 'categorizeLabels'>;
 const limitsFor = (limits: EdgeLimits): QueryRequest['limits'] => ({
   timeoutMs: limits.queryTimeoutMs,
   bytesReadMax: limits.maxQueryBytesRead,
+  querierBytesReadMax: limits.maxQuerierBytesRead,
   seriesMax: limits.maxQuerySeries,
 });
 

@@ -14,7 +14,7 @@ const kind = <T>(
   schema: z.unknown().transform((input, context) => {
     const value = read(input);
     if (value !== undefined) return value;
-    context.addIssue({ code: 'custom', message: `${JSON.stringify(input)} is not allowed, want ${wanted}`, input });
+    context.addIssue({ code: 'custom', message: `got ${JSON.stringify(input)}, want ${wanted}`, input });
     return z.NEVER;
   }),
   print,

@@ -12,6 +12,7 @@ import {
   text,
   texts,
 } from './limit-values.ts';
+import { tenantProblem } from './tenant.ts';
 
 interface LimitField<T> extends LimitKind<T> {
   /** Loki's name. */
@@ -40,7 +41,6 @@ const LEVEL_FIELDS = [
 
 /** Our name → Loki's. Names end in their unit: Bytes, Ms; other numbers are counts. 0 = no limit, where Loki says so. */
 const PUSH_FIELDS = {
-  ingestionRateStrategy: field('ingestion_rate_strategy', oneOf(['global', 'local']), 'global'),
   ingestionRateBytes: field('ingestion_rate_mb', megabytes(), 4 * MIB),
   ingestionBurstBytes: field('ingestion_burst_size_mb', megabytes(), 6 * MIB),
   maxLabelNameBytes: field('max_label_name_length', count(), 1024),
@@ -64,13 +64,10 @@ const PUSH_FIELDS = {
 };
 
 const QUERY_FIELDS = {
-  maxChunksPerQuery: field('max_chunks_per_query', count(), 2_000_000),
   maxQuerySeries: field('max_query_series', count(), 500),
   maxQueryLookbackMs: field('max_query_lookback', duration(), 0),
   maxQueryLengthMs: field('max_query_length', duration(), 721 * HOUR_MS),
   maxQueryRangeMs: field('max_query_range', duration(), 0),
-  maxQueryParallelism: field('max_query_parallelism', count(), 32),
-  cardinalityLimit: field('cardinality_limit', count(), 100_000),
   maxStreamsMatchersPerQuery: field('max_streams_matchers_per_query', count(), 1000),
   maxConcurrentTailRequests: field('max_concurrent_tail_requests', count(), 10),
   maxEntriesLimitPerQuery: field('max_entries_limit_per_query', count(), 5000),
@@ -83,6 +80,10 @@ const QUERY_FIELDS = {
 
 /** Known, so that a configuration of Loki can be used, but without an effect yet. */
 const UNUSED_FIELDS = {
+  ingestionRateStrategy: field('ingestion_rate_strategy', oneOf(['global', 'local']), 'global'),
+  maxChunksPerQuery: field('max_chunks_per_query', count(), 2_000_000),
+  maxQueryParallelism: field('max_query_parallelism', count(), 32),
+  cardinalityLimit: field('cardinality_limit', count(), 100_000),
   discoverServiceName: field('discover_service_name', texts(), SERVICE_LABELS),
   discoverLogLevels: field('discover_log_levels', flag(), true),
   logLevelFields: field('log_level_fields', texts(), LEVEL_FIELDS),
@@ -178,9 +179,11 @@ export const readLimits = (config: unknown, overrides: unknown = undefined): Ten
   const defaults = readOver(DEFAULT_LIMITS, config ?? {}, 'limits', problems);
   const byTenant = new Map<string, Limits>();
   if (typeof (overrides ?? {}) !== 'object' || Array.isArray(overrides)) {
-    problems.push(`overrides: ${JSON.stringify(overrides)} is not allowed, want tenants with their limits`);
+    problems.push(`overrides: got ${JSON.stringify(overrides)}, want tenants with their limits`);
   } else {
     for (const [tenant, own] of Object.entries(overrides ?? {})) {
+      const problem = tenantProblem(tenant);
+      if (problem !== undefined) problems.push(`overrides: ${problem}`);
       byTenant.set(tenant, readOver(defaults, own ?? {}, `overrides.${tenant}`, problems));
     }
   }
@@ -195,6 +198,8 @@ const readOver = (base: Limits, config: unknown, path: string, problems: string[
       const key = [path, ...issue.path].join('.');
       if (issue.code === 'unrecognized_keys')
         problems.push(...issue.keys.map((name) => `${key}.${name}: no such limit`));
+      else if (issue.code === 'invalid_type')
+        problems.push(`${key}: got ${JSON.stringify(config)}, want keys and values`);
       else problems.push(`${key}: ${issue.message}`);
     }
     return base;

@@ -31,7 +31,8 @@ export const encodePushRequest = ({ streams }: PushRequest): Buffer => {
   return writer.finish();
 };
 
-const writeEntry = (writer: WireWriter, { timeNs, line, metadata = [] }: PushedEntry): void => {
+/** The fields of a logproto.EntryAdapter, into a message that is open. */
+export const writeEntry = (writer: WireWriter, { timeNs, line, metadata = [] }: PushedEntry): void => {
   const remainder = timeNs % NS_PER_SECOND;
   const nanos = remainder < 0n ? remainder + NS_PER_SECOND : remainder;
   writer.message(1, () => {

@@ -22,10 +22,16 @@ export const resolveTenant = (header: string | undefined, authEnabled: boolean):
 };
 
 const checkTenant = (tenant: string): void => {
+  const problem = tenantProblem(tenant);
+  if (problem !== undefined) throw badRequest(problem);
+};
+
+/** Why there can be no tenant of this name, in Loki's words; undefined if there can. */
+export const tenantProblem = (tenant: string): string | undefined => {
+  if (tenant === '') return 'tenant ID is empty';
   const unsupported = UNSUPPORTED.exec(tenant)?.[0];
-  if (unsupported !== undefined) {
-    throw badRequest(`tenant ID '${tenant}' contains unsupported character '${unsupported}'`);
-  }
-  if (tenant.length > TENANT_BYTES_MAX) throw badRequest(`tenant ID is too long: max ${TENANT_BYTES_MAX} characters`);
-  if (tenant === '.' || tenant === '..') throw badRequest("tenant ID is '.' or '..'");
+  if (unsupported !== undefined) return `tenant ID '${tenant}' contains unsupported character '${unsupported}'`;
+  if (tenant.length > TENANT_BYTES_MAX) return `tenant ID is too long: max ${TENANT_BYTES_MAX} characters`;
+  if (tenant === '.' || tenant === '..') return "tenant ID is '.' or '..'";
+  return undefined;
 };

@@ -119,14 +119,24 @@ export class QueryContext {
   }
 
   #checkBytes(): void {
-    const { bytesReadMax } = this.request.limits;
+    const { bytesReadMax, querierBytesReadMax = 0 } = this.request.limits;
     const bytes = this.counts.decompressedBytes + this.counts.headBytes;
-    if (bytesReadMax <= 0 || bytes <= bytesReadMax) return;
-    throw new RefusedError({
-      code: 'INVALID_QUERY',
-      text:
-        `the query would read too many bytes (query: ${ibytesText(bytes)}, limit: ${ibytesText(bytesReadMax)}); ` +
-        'consider adding more specific stream selectors or reduce the time range of the query',
-    });
+    if (bytesReadMax > 0 && bytes > bytesReadMax) {
+      throw tooManyBytes(
+        `the query would read too many bytes ${sizesText(bytes, bytesReadMax)}; ` +
+          'consider adding more specific stream selectors or reduce the time range of the query',
+      );
+    }
+    if (querierBytesReadMax > 0 && bytes > querierBytesReadMax) {
+      throw tooManyBytes(
+        `query too large to execute on a single querier: ${sizesText(bytes, querierBytesReadMax)}; ` +
+          'consider adding more specific stream selectors, reduce the time range of the query, or adjust parallelization settings',
+      );
+    }
   }
 }
+
+const sizesText = (bytes: number, bytesMax: number): string =>
+  `(query: ${ibytesText(bytes)}, limit: ${ibytesText(bytesMax)})`;
+
+const tooManyBytes = (text: string): RefusedError => new RefusedError({ code: 'INVALID_QUERY', text });

@@ -24,6 +24,8 @@ export interface QueryLimits {
   readonly timeoutMs: number;
   /** 0 = unlimited */
   readonly bytesReadMax: number;
+  /** What one querier may read of it: here all. Absent or 0 = unlimited. */
+  readonly querierBytesReadMax?: number;
   readonly seriesMax: number;
 }
 

@@ -62,8 +62,23 @@ describe('loadConfig', () => {
       'ingester.chunk_ilde_period: no such setting',
       'auth_enabled: got "perhaps", want true or false',
       'querier: got 7, want keys and values',
-      'limits.max_line_size: "wide" is not allowed, want a size: a number of bytes, or such as 256KB, 3MB',
+      'limits.max_line_size: got "wide", want a size: a number of bytes, or such as 256KB, 3MB',
       'colour: no such setting',
+    ]);
+  });
+
+  it('names what is wrong with overrides', () => {
+    const text = 'limits: 3\noverrides: {ok: 3, list: [1], none: , a/b: {}, "": {max_query_series: x}}\n';
+    expect(problemsOf({ file: fileOf(text) })).to.deep.equal([
+      'limits: got 3, want keys and values',
+      'overrides.ok: got 3, want keys and values',
+      'overrides.list: got [1], want keys and values',
+      "overrides: tenant ID 'a/b' contains unsupported character '/'",
+      'overrides: tenant ID is empty',
+      'overrides..max_query_series: got "x", want a whole number, 0 or more',
+    ]);
+    expect(problemsOf({ file: fileOf('overrides: 3\n') })).to.deep.equal([
+      'overrides: got 3, want tenants with their limits',
     ]);
   });
 
@@ -82,8 +97,17 @@ describe('loadConfig', () => {
   });
 
   it('refuses a file that is no YAML, naming it', () => {
-    expect(problemsOf({ file: fileOf('a: [1') })[0]).to.match(/^ringlog\.yaml: /);
+    expect(problemsOf({ file: fileOf('a: [1\nb: 2') })).to.deep.equal([
+      'ringlog.yaml: Flow sequence in block collection must be sufficiently indented and end with a ] at line 2, column 1:\n' +
+        '  a: [1\n' +
+        '  b: 2\n' +
+        '  ^',
+    ]);
     expect(problemsOf({ file: fileOf('- 1') })).to.deep.equal(['ringlog.yaml: want keys and values, got [1]']);
+  });
+
+  it('refuses a variable whose value is no YAML, naming it', () => {
+    expect(problemsOf({ env: { RINGLOG_HTTP_LISTEN: '[1' } })[0]).to.match(/^RINGLOG_HTTP_LISTEN: Flow sequence/);
   });
 
   it('takes an empty file', () => {

@@ -12,8 +12,9 @@ import { systemClock } from '../../../src/system-clock.ts';
 import { pushOf } from '../../support/entries.ts';
 import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
 import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
+import { sized } from '../bench-size.ts';
 
-const STREAMS = 100_000;
+const STREAMS = sized(100_000, 1000);
 const STREAMS_PER_PUSH = 500;
 const LINE = 'one short line of a quiet stream';
 

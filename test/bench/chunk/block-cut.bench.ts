@@ -2,10 +2,11 @@
 import zlib from 'node:zlib';
 import { bench, do_not_optimize, summary } from 'mitata';
 import { cutBlock } from '../../../src/chunk/cut-block.ts';
+import { sized } from '../bench-size.ts';
 import { sampleBlocks } from './sample-blocks.ts';
 
 export const registerBenches = (): void => {
-  const blocks = sampleBlocks(8);
+  const blocks = sampleBlocks(sized(8, 1));
   const sizeOf = (level: number): number =>
     blocks.reduce(
       (sum, { head }) => sum + cutBlock(head, { encoding: 'gzip', level, withMetadataSections: false }).bytes.length,

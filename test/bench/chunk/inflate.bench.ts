@@ -3,12 +3,13 @@ import zlib from 'node:zlib';
 import { bench, do_not_optimize, summary } from 'mitata';
 import { compressBlock, decompressBlock } from '../../../src/chunk/block-codec.ts';
 import { FlushedInflater, isZlibSyncLoaded } from '../../../src/chunk/zlib-sync-inflate.ts';
+import { sized } from '../bench-size.ts';
 import { sampleBlocks } from './sample-blocks.ts';
 
 const KIB = 1024;
 
 export const registerBenches = (): void => {
-  const blocks = sampleBlocks(8);
+  const blocks = sampleBlocks(sized(8, 1));
   for (const size of [4 * KIB, 16 * KIB, 64 * KIB, 128 * KIB, 160 * KIB, 192 * KIB, 256 * KIB]) {
     const members = blocks.map(({ plain }) => {
       const content = plain.subarray(0, size);

@@ -8,12 +8,13 @@ import { NodeLogFiles } from '../../../src/log/node-log-files.ts';
 import type { EntryRange } from '../../../src/protocol/entry-columns.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { rangeOf } from '../../support/entries.ts';
+import { sized } from '../bench-size.ts';
 
 const WRITERS = 32;
 const MEGABYTE = 1 << 20;
 
 /** Megabytes that each measurement writes: CI does less. */
-const MEGABYTES = Number(process.env['LOG_BENCH_MB'] ?? 512);
+const MEGABYTES = Number(process.env['LOG_BENCH_MB'] ?? sized(512, 2));
 
 interface Measured {
   readonly name: string;
@@ -217,7 +218,7 @@ export const registerBenches = async (): Promise<void> => {
     show(`${WRITERS} writers of ${size} bytes, ${appends} appends`, [
       log,
       await bare(size, appends, batch),
-      await bare(size, Math.min(appends, 2000), 1),
+      await bare(size, Math.min(appends, sized(2000, 20)), 1),
     ]);
   }
   show('one commit of 64 KB after another', await commitPaths(Math.min(300, MEGABYTES)));

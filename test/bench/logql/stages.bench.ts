@@ -5,8 +5,9 @@ import { compilePipeline } from '../../../src/logql/compile-pipeline.ts';
 import { ALL_LABELS } from '../../../src/logql/hints.ts';
 import { parseExpr } from '../../../src/logql/parser.ts';
 import type { LabelHints, PipelineRun } from '../../../src/logql/pipeline.ts';
+import { sized } from '../bench-size.ts';
 
-const LINES = 5000;
+const LINES = sized(5000, 50);
 
 interface Corpus {
   readonly bytes: Buffer;

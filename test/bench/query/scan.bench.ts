@@ -20,8 +20,9 @@ import { runMetricTask } from '../../../src/query/scan/scan-tasks.ts';
 import { gridOf } from '../../../src/query/step-windows.ts';
 import { LineSource, SYSTEMS, type System } from '../../support/corpus.ts';
 import { columnsOf } from '../../support/entries.ts';
+import { sized } from '../bench-size.ts';
 
-const BLOCKS = 16;
+const BLOCKS = sized(16, 1);
 const START_NS = 1_700_000_000_000_000_000n;
 
 interface Kind {

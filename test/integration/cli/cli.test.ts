@@ -60,6 +60,16 @@ describe('ringlog', function () {
       });
     }
 
+    it('shows where a file is no YAML in lines that belong together', async () => {
+      const file = path.join(folder, 'broken.yaml');
+      await writeFile(file, 'a: [1\nb: 2\n');
+      const { code, stderr } = await runCli(['config', '--config', file]);
+      expect(code).to.equal(2);
+      expect(stderr).to.match(
+        /^ringlog: \S+broken\.yaml: Flow sequence .* at line 2, column 1:\n {2}a: \[1\n {2}b: 2\n {2}\^\n$/,
+      );
+    });
+
     it('ends with 1 and one line when nobody answers', async () => {
       const { code, stderr } = await runCli(['query', '--addr', '127.0.0.1:1', '{a="b"}']);
       expect([code, stderr]).to.deep.equal([

@@ -53,10 +53,10 @@ describe('limits', () => {
     const config = { max_lin_size: 1, max_line_size: 'big', reject_old_samples: 'yes', deletion_mode: 'never' };
     expect(problemsOf(config, { a: { query_timeout: '7 parsecs' } })).to.have.members([
       'limits.max_lin_size: no such limit',
-      'limits.max_line_size: "big" is not allowed, want a size: a number of bytes, or such as 256KB, 3MB',
-      'limits.reject_old_samples: "yes" is not allowed, want true or false',
-      'limits.deletion_mode: "never" is not allowed, want one of disabled, filter-only, filter-and-delete',
-      'overrides.a.query_timeout: "7 parsecs" is not allowed, want a duration: such as 10m, 721h, 1w, 30d',
+      'limits.max_line_size: got "big", want a size: a number of bytes, or such as 256KB, 3MB',
+      'limits.reject_old_samples: got "yes", want true or false',
+      'limits.deletion_mode: got "never", want one of disabled, filter-only, filter-and-delete',
+      'overrides.a.query_timeout: got "7 parsecs", want a duration: such as 10m, 721h, 1w, 30d',
     ]);
     expect(problemsOf('x')).to.have.length(1);
     expect(problemsOf({}, [])).to.have.length(1);

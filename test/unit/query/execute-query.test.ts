@@ -183,6 +183,14 @@ describe('limits of a query', () => {
     );
   });
 
+  it('refuses to read more bytes than one querier may', async () => {
+    const limits = { timeoutMs: 1000, bytesReadMax: 0, querierBytesReadMax: 50, seriesMax: 0 };
+    const request = requestOf('sum(count_over_time({app="a"}[1m]))', { ...instant, limits });
+    expect(await refusalOf(request, sourcesOf(streams))).to.match(
+      /^INVALID_QUERY query too large to execute on a single querier: \(query: \d+ B, limit: 50 B\); consider adding/,
+    );
+  });
+
   it('refuses what does not parse, and log queries at an instant', async () => {
     expect(await refusalOf(requestOf('{app="a"'), sourcesOf([]))).to.match(
       /^INVALID_QUERY parse error at line 1, col 9/,
