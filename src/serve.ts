@@ -20,6 +20,8 @@ const CONNECTIONS_MAX = 10_000;
 const LARGEST_BODIES_IN_FLIGHT = 4;
 /** Two keep the inflating threads busy; the wait is as long as that for room in the streams (chosen). */
 const LARGE_BODIES = { countMax: 2, waitMsMax: 5000, retryAfterMs: 1000 };
+/** What the node has for its own stop when clients took all the time there was (chosen). */
+const STOP_MS_MIN = 1000;
 const STOPPING = 'Application is stopping';
 
 export interface RunningServer {
@@ -78,8 +80,10 @@ export const startServer = async (config: Config, version: string, log: Logger):
   let grpc: RunningGrpcServer | undefined;
   const close = async (): Promise<void> => {
     isStopping = true;
+    const deadlineMs = systemClock.monotonicMs() + drainMs;
     await Promise.all([http?.close(), grpc?.close()]);
-    await node.stop();
+    // One deadline for all of it, but what is acknowledged is always given a moment to be stored.
+    await node.stop({ deadlineMs: Math.max(STOP_MS_MIN, deadlineMs - systemClock.monotonicMs()) });
     stopEventLoopMetrics();
   };
   try {
