@@ -9,14 +9,19 @@ import { EdgeMetrics } from './http/metrics.ts';
 import { addNodeMetrics } from './http/node-metrics.ts';
 import { type RunningHttpServer, startHttpServer } from './http/server.ts';
 import { type NodeDeps, type RinglogNode, startNode } from './node.ts';
+import { LargeBodies } from './protocol/large-bodies.ts';
 import { DECODE_SLICE_MS, decodePushBody, decodePushMessage } from './protocol/push-body.ts';
 import { resolveTenant } from './protocol/tenant.ts';
 import { TurnBudget } from './protocol/turn-budget.ts';
 import { systemClock } from './system-clock.ts';
 
 const CONNECTIONS_MAX = 10_000;
-/** Request bodies in memory together, in bodies of the largest size. */
+/** Request bodies in memory together, as sent and inflated, in bodies of the largest size. */
 const LARGEST_BODIES_IN_FLIGHT = 4;
+/** Two keep the inflating threads busy; the wait is as long as that for room in the streams (chosen). */
+const LARGE_BODIES = { countMax: 2, waitMsMax: 5000, retryAfterMs: 1000 };
+/** What the node has for its own stop when clients took all the time there was (chosen). */
+const STOP_MS_MIN = 1000;
 const STOPPING = 'Application is stopping';
 
 export interface RunningServer {
@@ -40,10 +45,11 @@ const edgeOptionsOf = (
   };
   const yaml = configYaml(config);
   const turns = new TurnBudget(systemClock, DECODE_SLICE_MS);
+  const large = new LargeBodies(systemClock, LARGE_BODIES);
   return {
     tenantOf: (header) => resolveTenant(header, config.auth_enabled),
     limitsOf: (tenant) => config.limits.limitsFor(tenant),
-    decodePush: ({ bytes, ...how }) => decodePushBody({ ...how, body: bytes, limits: pushLimits, turns }),
+    decodePush: ({ bytes, ...how }) => decodePushBody({ ...how, body: bytes, limits: pushLimits, turns, large }),
     decodePushMessage: (bytes) => decodePushMessage(bytes, pushLimits, turns),
     metrics: new EdgeMetrics(version),
     log,
@@ -82,8 +88,10 @@ export const startServer = async (
   let grpc: RunningGrpcServer | undefined;
   const close = async (): Promise<void> => {
     isStopping = true;
+    const deadlineMs = systemClock.monotonicMs() + drainMs;
     await Promise.all([http?.close(), grpc?.close()]);
-    await node.stop();
+    // One deadline for all of it, but what is acknowledged is always given a moment to be stored.
+    await node.stop({ deadlineMs: Math.max(STOP_MS_MIN, deadlineMs - systemClock.monotonicMs()) });
     stopEventLoopMetrics();
   };
   try {

@@ -23,6 +23,11 @@ export class Slices {
     return this.#count % ITEMS_PER_LOOK === 0 && this.#clock.monotonicMs() >= this.#endMs;
   }
 
+  /** The same after an item that may be large: looks at the clock at once. */
+  isOverNow(): boolean {
+    return this.#clock.monotonicMs() >= this.#endMs;
+  }
+
   /** Lets everybody else have a turn and begins the next slice. */
   async turn(): Promise<void> {
     await nextTurn();
@@ -62,10 +67,11 @@ export class TurnQuota {
     this.#countMax = countMax;
   }
 
-  take(): boolean {
-    if (this.#count === this.#countMax) return false;
-    this.#count += 1;
-    if (this.#count === 1) void this.nextTurn();
+  /** `weight`: it counts as so many things. What weighs more than a whole turn gets one for itself. */
+  take(weight = 1): boolean {
+    if (this.#count > 0 && this.#count + weight > this.#countMax) return false;
+    if (this.#count === 0) void this.nextTurn();
+    this.#count += weight;
     return true;
   }
 

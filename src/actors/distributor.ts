@@ -4,7 +4,7 @@ import type { EntryRange, PushedStream } from '../protocol/entry-columns.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { parseLabelText } from '../protocol/label-text.ts';
 import type { Limits, TenantLimits } from '../protocol/limits.ts';
-import { lineBytesOf, validateStream } from '../protocol/push-validation.ts';
+import { lineBytesOf, StreamValidation, type ValidatedPart } from '../protocol/push-validation.ts';
 import type { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import type { AppendBudget } from './append-budget.ts';
@@ -14,7 +14,7 @@ import { LabelCache } from './label-cache.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { DecodedPush, PushOutcome } from './node-services.ts';
 import { discardedBy, joinRefusals } from './push-refusals.ts';
-import type { StreamLimits } from './stream-admission.ts';
+import { RefusedEntries, type StreamLimits } from './stream-admission.ts';
 import type { StreamCell } from './stream-cell.ts';
 import type { StreamDirectory } from './stream-directory.ts';
 import type { AppendOutcome, StreamMessage } from './stream-state.ts';
@@ -60,13 +60,22 @@ interface CheckedPush {
 const SLICE_MS = 3;
 /** Appends handled in one turn, over all pushes: about 10 µs each (measured at 400 bytes a stream), or 30 for a new stream. */
 const APPENDS_PER_TURN_MAX = 192;
+/** Entries checked between two looks at the clock: 2 ms with structured metadata, 0.1 ms without (measured). */
+const ENTRIES_PER_STEP = 512;
+/** Entries of one append: about 1 ms in the stream and its log (measured). */
+const ENTRIES_PER_APPEND = 8192;
+/** Those with structured metadata take about 6 µs each (measured). */
+const METADATA_ENTRIES_PER_APPEND = 1024;
+/** What an entry weighs, beside the append itself. */
+const ENTRY_WEIGHT = 1 / 64;
+const METADATA_ENTRY_WEIGHT = 1 / 2;
 /** Streams answer in microseconds; one that has not by then has lost its message. */
 const ANSWER_TIMEOUT_MS = 30_000;
 const RETRY_AFTER_MS = 1000;
 const NS_PER_MS = 1_000_000n;
 
 /**
- * The way in: labels are resolved, entries checked, the tenant's rate asked, then each stream gets its entries in one message. What is
+ * The way in: labels are resolved, entries checked, the tenant's rate asked, then each stream gets its entries in one message, or in a few if they are very many. What is
  * refused as a whole is refused before anything is stored.
  */
 export class Distributor {
@@ -180,28 +189,29 @@ export class Distributor {
     for (const [index, stream] of streams.entries()) {
       const known = knownStreams[index];
       if (!known) continue;
-      const validated = validateStream(stream, known.labels, limits, nowMs);
-      for (const discard of validated.discards) checked.discards.push(discard);
+      const validation = new StreamValidation(stream, known.labels, limits, nowMs);
+      while (!validation.step(ENTRIES_PER_STEP)) {
+        if (validation.partCount >= appendEntriesMax(stream)) addPart(checked, known, validation.takePart());
+        if (slices.isOverNow()) await slices.turn();
+      }
+      if (validation.partCount > 0) addPart(checked, known, validation.takePart());
+      for (const discard of validation.discards) checked.discards.push(discard);
       if (slices.isOver()) await slices.turn();
-      if (validated.first === validated.end) continue;
-      checked.lines += validated.end - validated.first;
-      checked.bytes += validated.lineBytes + validated.metadataBytes;
-      checked.streams.push({ known, range: validated });
     }
     return checked;
   }
 
-  /** One message per stream, however many times the push names it. */
+  /** One message per stream, however many times the push names it; several only if it has very many entries. */
   async #append(tenant: string, streams: readonly StreamEntries[], limits: Limits): Promise<readonly AppendOutcome[]> {
     const { clock, tell } = this.#deps;
-    const grouped = groupByStream(streams);
+    const appends = appendsOf(streams);
     const streamLimits = this.#limitsOf(limits);
-    return await gather<AppendOutcome>(clock, ANSWER_TIMEOUT_MS, grouped.size, async (reply) => {
-      for (const { known, ranges } of grouped.values()) {
-        while (!this.#appends.take()) await this.#appends.nextTurn();
+    return await gather<AppendOutcome>(clock, ANSWER_TIMEOUT_MS, appends.length, async (reply) => {
+      for (const { known, ranges, weight, part } of appends) {
+        while (!this.#appends.take(weight)) await this.#appends.nextTurn();
         // Found and told in one go: an empty stream may give up its actor whenever others have a turn.
         const cell = this.#cellOf(tenant, known, limits);
-        if (cell) tell(cell, { type: 'append', ranges, limits: streamLimits, nowMs: clock.nowMs(), reply });
+        if (cell) tell(cell, { type: 'append', ranges, limits: streamLimits, nowMs: clock.nowMs(), reply, part });
         else reply(overStreamLimit(tenant, known.labels.canonical, ranges));
       }
     });
@@ -238,20 +248,52 @@ export class Distributor {
   }
 }
 
-interface GroupedEntries {
+const appendEntriesMax = ({ columns }: EntryRange): number =>
+  columns.metadata ? METADATA_ENTRIES_PER_APPEND : ENTRIES_PER_APPEND;
+
+const addPart = (checked: CheckedPush, known: KnownStream, part: ValidatedPart): void => {
+  checked.lines += part.end - part.first;
+  checked.bytes += part.lineBytes + part.metadataBytes;
+  checked.streams.push({ known, range: part });
+};
+
+/** What one message appends. */
+interface Append {
   readonly known: KnownStream;
   readonly ranges: EntryRange[];
+  entries: number;
+  weight: number;
+  part: { readonly refused: RefusedEntries; isLast: boolean } | undefined;
 }
 
 /** Different texts may name one stream. */
-const groupByStream = (streams: readonly StreamEntries[]): ReadonlyMap<string, GroupedEntries> => {
-  const grouped = new Map<string, GroupedEntries>();
+const appendsOf = (streams: readonly StreamEntries[]): readonly Append[] => {
+  const lastOf = new Map<string, Append>();
+  const appends: Append[] = [];
   for (const { known, range } of streams) {
-    const group = grouped.get(known.labels.canonical);
-    if (group) group.ranges.push(range);
-    else grouped.set(known.labels.canonical, { known, ranges: [range] });
+    const { canonical } = known.labels;
+    const entries = range.end - range.first;
+    const last = lastOf.get(canonical);
+    if (last && last.entries + entries <= appendEntriesMax(range)) {
+      last.ranges.push(range);
+      last.entries += entries;
+      last.weight += Math.trunc(entries * entryWeight(range));
+      continue;
+    }
+    const weight = 1 + Math.trunc(entries * entryWeight(range));
+    const append: Append = { known, ranges: [range], entries, weight, part: last && nextPart(last) };
+    lastOf.set(canonical, append);
+    appends.push(append);
   }
-  return grouped;
+  return appends;
+};
+
+const entryWeight = ({ columns }: EntryRange): number => (columns.metadata ? METADATA_ENTRY_WEIGHT : ENTRY_WEIGHT);
+
+const nextPart = (last: Append): NonNullable<Append['part']> => {
+  last.part ??= { refused: new RefusedEntries(), isLast: true };
+  last.part.isLast = false;
+  return { refused: last.part.refused, isLast: true };
 };
 
 const overStreamLimit = (tenant: string, stream: string, ranges: readonly EntryRange[]): AppendOutcome => ({

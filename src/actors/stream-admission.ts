@@ -29,7 +29,7 @@ export interface Admission {
   readonly accepted: readonly EntryRange[];
   /** The stream's newest time with them. */
   readonly newest: bigint | undefined;
-  readonly refused: readonly RefusedEntry[];
+  readonly refused: RefusedEntries;
 }
 
 export interface RefusedEntry {
@@ -42,14 +42,42 @@ export interface RefusedEntry {
 /** Entries that one text lists (Loki's `max_returned_stream_errors`). */
 const LISTED_MAX = 10;
 
+/** What a stream refused of one push: a push may have hundreds of thousands of such entries, so only the first are kept. */
+export class RefusedEntries {
+  readonly listed: RefusedEntry[] = [];
+  count = 0;
+  lineBytes = 0;
+  /** The rate refused one of them. */
+  isRate = false;
+  /** Entries that came, taken or not. */
+  total = 0;
+
+  get isListing(): boolean {
+    return this.listed.length < LISTED_MAX;
+  }
+
+  /** Not listed. */
+  add(lineBytes: number): void {
+    this.count += 1;
+    this.lineBytes += lineBytes;
+  }
+
+  list(entry: RefusedEntry): void {
+    this.add(entry.lineBytes);
+    this.listed.push(entry);
+  }
+}
+
+/** `refused`: of the parts of the same push that came before. */
 export const admit = (
   rate: RateState,
   newest: bigint | undefined,
   ranges: readonly EntryRange[],
   limits: StreamLimits,
   nowMs: number,
+  refused: RefusedEntries = new RefusedEntries(),
 ): Admission => {
-  const refused: RefusedEntry[] = [];
+  for (const { first, end } of ranges) refused.total += end - first;
   const withinRate = admitByRate(rate, ranges, limits, nowMs, refused);
   const accepted: EntryRange[] = [];
   let newestSoFar = newest;
@@ -78,7 +106,7 @@ const admitByRate = (
   ranges: readonly EntryRange[],
   { rateBytes, rateBurstBytes }: StreamLimits,
   nowMs: number,
-  refused: RefusedEntry[],
+  refused: RefusedEntries,
 ): readonly EntryRange[] => {
   if (rateBytes === 0) return ranges;
   const earned = Math.max(0, ((nowMs - rate.rateAtMs) / 1000) * rateBytes);
@@ -93,7 +121,7 @@ const admitByRate = (
   return ranges.flatMap((range) => takeWhatFits(rate, range, refused));
 };
 
-const takeWhatFits = (rate: RateState, range: EntryRange, refused: RefusedEntry[]): EntryRange[] => {
+const takeWhatFits = (rate: RateState, range: EntryRange, refused: RefusedEntries): EntryRange[] => {
   const { columns, first, end } = range;
   const runs: EntryRange[] = [];
   let runStart = first;
@@ -103,7 +131,9 @@ const takeWhatFits = (rate: RateState, range: EntryRange, refused: RefusedEntry[
       rate.rateBytes -= lineBytes;
       continue;
     }
-    refused.push({ timeNs: columns.times[index] as bigint, lineBytes, oldestNs: undefined });
+    refused.isRate = true;
+    if (refused.isListing) refused.list({ timeNs: columns.times[index] as bigint, lineBytes, oldestNs: undefined });
+    else refused.add(lineBytes);
     if (index > runStart) runs.push({ columns, first: runStart, end: index });
     runStart = index + 1;
   }
@@ -117,18 +147,22 @@ const refuseLate = (
   late: readonly number[],
   newestBefore: bigint | undefined,
   windowNs: bigint,
-  refused: RefusedEntry[],
+  refused: RefusedEntries,
 ): void => {
   const { times } = range.columns;
   let newest = newestBefore ?? (times[range.first] as bigint);
   let index = range.first;
   for (const lateIndex of late) {
+    if (!refused.isListing) {
+      refused.add(lengthOf(range, lateIndex));
+      continue;
+    }
     for (; index < lateIndex; index += 1) {
       const time = times[index] as bigint;
       if (time > newest) newest = time;
     }
     const timeNs = times[lateIndex] as bigint;
-    refused.push({ timeNs, lineBytes: lengthOf(range, lateIndex), oldestNs: newest - windowNs });
+    refused.list({ timeNs, lineBytes: lengthOf(range, lateIndex), oldestNs: newest - windowNs });
   }
 };
 
@@ -136,15 +170,14 @@ const refuseLate = (
 export const refusedEntriesText = (
   tenant: string,
   stream: string,
-  refused: readonly RefusedEntry[],
-  total: number,
+  { listed, count, total }: RefusedEntries,
   limits: StreamLimits,
 ): string => {
-  const lines = refused.slice(0, LISTED_MAX).map((entry) => {
+  const lines = listed.map((entry) => {
     const reason = reasonOf(stream, entry, limits);
     return `entry with timestamp ${goTimeText(entry.timeNs)} ignored, reason: '${reason}',\n`;
   });
-  return `${lines.join('')}user '${tenant}', total ignored: ${refused.length} out of ${total} for stream: ${stream}`;
+  return `${lines.join('')}user '${tenant}', total ignored: ${count} out of ${total} for stream: ${stream}`;
 };
 
 const reasonOf = (stream: string, entry: RefusedEntry, { rateBytes, isOrdered }: StreamLimits): string => {

@@ -9,7 +9,13 @@
 import type { BlockData, SegmentId } from '../chunk/memory-format.ts';
 import { type HeadCut, Segment, type SegmentLimits } from '../chunk/segment.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
-import { type Admission, admit, refusedEntriesText, type StreamLimits } from './stream-admission.ts';
+import {
+  type Admission,
+  admit,
+  type RefusedEntries,
+  refusedEntriesText,
+  type StreamLimits,
+} from './stream-admission.ts';
 import type { FlushReason, HeldSegment, StreamCell } from './stream-cell.ts';
 
 /** What one push got from one stream. */
@@ -27,14 +33,23 @@ export interface AppendRefusal {
   readonly bytes: number;
 }
 
+/** One of several messages of a push for a stream. */
+export interface AppendPart {
+  /** Shared by all of them; the last one's answer tells of it. */
+  readonly refused: RefusedEntries;
+  readonly isLast: boolean;
+}
+
 export type StreamMessage =
-  /** From the distributor, one per stream and push. Answered once. */
+  /** From the distributor, one per stream and push; several if it has very many entries. Each is answered once. */
   | {
       readonly type: 'append';
       readonly ranges: readonly EntryRange[];
       readonly limits: StreamLimits;
       readonly nowMs: number;
       readonly reply: (outcome: AppendOutcome) => void;
+      /** Where there are several. */
+      readonly part?: AppendPart | undefined;
     }
   /** From the cutter: a head became a block, or could not. */
   | { readonly type: 'cut-done'; readonly held: HeldSegment; readonly cut: HeadCut; readonly block: BlockData }
@@ -151,10 +166,10 @@ export const isPassive = (cell: StreamCell, rules: FlushRules, nowMs: number): b
 
 const append = (
   cell: StreamCell,
-  { ranges, limits, nowMs, reply }: Extract<StreamMessage, { type: 'append' }>,
+  { ranges, limits, nowMs, reply, part }: Extract<StreamMessage, { type: 'append' }>,
   surroundings: StreamSurroundings,
 ): readonly StreamEffect[] => {
-  const admission = admit(cell, cell.newest, ranges, limits, nowMs);
+  const admission = admit(cell, cell.newest, ranges, limits, nowMs, part?.refused);
   const effects: StreamEffect[] = [];
   let acceptedLines = 0;
   let acceptedBytes = 0;
@@ -170,7 +185,7 @@ const append = (
   cell.lastAppendMs = nowMs;
   effects.push(...flushReady(cell));
   if (cell.tails && admission.accepted.length > 0) effects.push({ type: 'appended', ranges: admission.accepted });
-  const refusal = refusalOf(cell, admission, ranges, limits);
+  const refusal = part?.isLast === false ? undefined : refusalOf(cell, admission, limits);
   effects.push({ type: 'reply', reply, outcome: { acceptedLines, acceptedBytes, refusal } });
   return effects;
 };
@@ -310,19 +325,12 @@ const endEmpty = (cell: StreamCell): StreamEffect[] => {
   return empty?.log ? [{ type: 'ended', held: empty }] : [];
 };
 
-const refusalOf = (
-  cell: StreamCell,
-  { refused }: Admission,
-  ranges: readonly EntryRange[],
-  limits: StreamLimits,
-): AppendRefusal | undefined => {
-  if (refused.length === 0) return undefined;
-  const total = ranges.reduce((count, { first, end }) => count + end - first, 0);
-  const isRate = refused.some(({ oldestNs }) => oldestNs === undefined);
+const refusalOf = (cell: StreamCell, { refused }: Admission, limits: StreamLimits): AppendRefusal | undefined => {
+  if (refused.count === 0) return undefined;
   return {
-    code: isRate ? 'RATE_LIMITED' : 'INVALID_ENTRIES',
-    text: refusedEntriesText(cell.tenant.name, cell.labels.canonical, refused, total, limits),
-    lines: refused.length,
-    bytes: refused.reduce((bytes, { lineBytes }) => bytes + lineBytes, 0),
+    code: refused.isRate ? 'RATE_LIMITED' : 'INVALID_ENTRIES',
+    text: refusedEntriesText(cell.tenant.name, cell.labels.canonical, refused, limits),
+    lines: refused.count,
+    bytes: refused.lineBytes,
   };
 };

@@ -32,8 +32,16 @@ export const parseLabelOptions = (texts: readonly string[]): string => {
     }
     const pair = /^\s*([a-zA-Z_][a-zA-Z0-9_]*)=(.*)$/s.exec(text);
     if (!pair) throw new UsageError(`--labels: ${JSON.stringify(text)} is neither {name="value"} nor name=value`);
+    if (/,\s*[a-zA-Z_][a-zA-Z0-9_]*=/.test(pair[2] ?? '')) throw severalPairs(text);
     pairs.push(`${pair[1]}=${JSON.stringify(pair[2])}`);
   }
   if (pairs.length === 0) throw new UsageError('--labels: a stream needs at least one label');
   return `{${pairs.join(', ')}}`;
 };
+
+/** A value with `,name=` in it is far more often two labels than one. */
+const severalPairs = (text: string): UsageError =>
+  new UsageError(
+    `--labels: ${JSON.stringify(text)} looks like several labels: repeat the option (--labels app=a --labels env=b) or write ` +
+      `'{app="a", env="b"}'; a value with a comma needs the second form`,
+  );

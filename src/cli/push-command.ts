@@ -55,12 +55,11 @@ class IncreasingClock {
 }
 
 const sizeOf = async (file: string): Promise<number> => {
-  try {
-    const { size } = await stat(file);
-    return size;
-  } catch (error) {
-    throw new UsageError(`cannot read ${file}: ${(error as Error).message}`, { cause: error });
-  }
+  const found = await stat(file).catch((error: Error) => {
+    throw new UsageError(`cannot read ${file}: ${error.message}`, { cause: error });
+  });
+  if (found.isDirectory()) throw new UsageError(`cannot read ${file}: it is a folder; name the files in it`);
+  return found.size;
 };
 
 const runPush = async (files: readonly string[], flags: PushFlags, terminal: Terminal): Promise<void> => {

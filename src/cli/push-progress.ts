@@ -66,7 +66,9 @@ export class PushProgress {
   summary({ acceptedLines, acceptedBytes, refusedLines }: PushTotals): string {
     const seconds = Math.max(this.#seconds(), 0.001);
     const rate = `${(acceptedBytes / MEGABYTE / seconds).toFixed(1)} MB/s`;
-    return `accepted ${acceptedLines} lines (${megabytes(acceptedBytes)}) in ${seconds.toFixed(1)} s (${rate}), refused ${refusedLines}`;
+    const taken = `${acceptedLines} lines (${megabytes(acceptedBytes)}) in ${seconds.toFixed(1)} s (${rate})`;
+    if (refusedLines === 0) return `accepted ${taken}, refused 0`;
+    return `accepted at least ${taken}, refused wholly or in part batches of ${refusedLines} lines`;
   }
 
   #seconds(): number {

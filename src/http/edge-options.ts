@@ -1,6 +1,7 @@
 /** What the edges need beside the node itself; src/serve.ts builds it from the configuration. */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { DecodedPush } from '../actors/node-services.ts';
+import type { BodyMemory } from '../protocol/large-bodies.ts';
 import type { Limits } from '../protocol/limits.ts';
 import type { EdgeMetrics } from './metrics.ts';
 
@@ -28,6 +29,8 @@ export interface PushBody {
   readonly contentEncoding: string | undefined;
   /** `/api/prom/push`: JSON of the old shape. */
   readonly isLegacy: boolean;
+  /** Counts what it takes inflated. */
+  readonly memory: BodyMemory;
 }
 
 export interface EdgeLogger {

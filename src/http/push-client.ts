@@ -36,10 +36,11 @@ export interface BatchOutcome {
 }
 
 export interface PushTotals {
-  /** Lines of batches that were taken whole. */
+  /** Lines of batches that were taken whole, and those of others that the refusal's text says were taken. */
   readonly acceptedLines: number;
+  /** Of batches that were taken whole. */
   readonly acceptedBytes: number;
-  /** Lines of batches that were refused, wholly or in part: see the refusal's text. */
+  /** All lines of batches that were refused, wholly or in part; where the refusal's text counts its lines, only those. */
   readonly refusedLines: number;
 }
 
@@ -63,6 +64,12 @@ const refusalOf = (error: ServiceError): BatchRefusal & { readonly isRetryable: 
   if (http !== undefined) return { status: http, text, isRetryable: RETRYABLE_HTTP.has(http) };
   if (UNREACHED.has(error.code)) return { status: 0, text, isRetryable: true };
   return { status: 500, text, isRetryable: false };
+};
+
+/** Loki's words are all that gRPC carries. They count all of a batch only if it is of one stream that looked at every line. */
+const countedLines = (text: string, lines: number): number | undefined => {
+  const [only, ...others] = text.matchAll(/total ignored: (\d+) out of (\d+) /g);
+  return only && others.length === 0 && Number(only[2]) === lines ? Number(only[1]) : undefined;
 };
 
 /**
@@ -157,7 +164,9 @@ export class PushClient {
       isTrying = refused?.isRetryable === true && (await this.#retry.again(attempts));
     }
     if (refusal) {
-      this.#refusedLines += batch.lines;
+      const refusedLines = countedLines(refusal.text, batch.lines) ?? batch.lines;
+      this.#refusedLines += refusedLines;
+      this.#acceptedLines += batch.lines - refusedLines;
     } else {
       this.#retry.succeeded();
       this.#acceptedLines += batch.lines;

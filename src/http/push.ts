@@ -3,7 +3,7 @@ import { releaseMemory } from '../protocol/release-memory.ts';
 import { tenantHeader } from './edge-options.ts';
 import type { EdgeState } from './form.ts';
 import { pushStatusOf } from './refusal-status.ts';
-import { readBody } from './request-body.ts';
+import { InflatedBytes, readBody } from './request-body.ts';
 import type { Exchange, Handler } from './routes.ts';
 
 /** All streams share their columns. Only for a push that is settled: one that failed may still be read. */
@@ -31,6 +31,7 @@ export class PushHandlers {
     const { options, bodies } = this.#state;
     const tenant = options.tenantOf(tenantHeader(request.headers));
     const body = await readBody(request, options.bodyBytesMax, bodies);
+    const memory = new InflatedBytes(bodies);
     try {
       const decoded = await options.decodePush(
         {
@@ -38,6 +39,7 @@ export class PushHandlers {
           contentType: request.headers['content-type'],
           contentEncoding: request.headers['content-encoding'],
           isLegacy,
+          memory,
         },
         tenant,
       );
@@ -49,6 +51,7 @@ export class PushHandlers {
       if (refusal) await reply.refuse(pushStatusOf(refusal), refusal, '\n');
       else await reply.empty(204);
     } finally {
+      memory.release();
       body.release();
     }
   }

@@ -1,11 +1,12 @@
 import type { IncomingMessage } from 'node:http';
+import type { BodyMemory } from '../protocol/large-bodies.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 
 /** A body up to this size gets its whole buffer at once; beyond it a lying content-length must be earned by sending. */
 const TRUSTED_BYTES = 4 * 1024 * 1024;
 const FIRST_BYTES = 64 * 1024;
 
-/** Bytes of request bodies in memory over all requests: past the bound a request is told to come back. */
+/** Bytes of request bodies in memory over all requests, inflated ones too: past the bound a request is told to come back. */
 export class ByteBudget {
   readonly #bytesMax: number;
   #used = 0;
@@ -28,6 +29,27 @@ export class ByteBudget {
 
   give(bytes: number): void {
     this.#used -= bytes;
+  }
+}
+
+/** What one body takes of the budget beside its bytes on the wire: what it becomes inflated. */
+export class InflatedBytes implements BodyMemory {
+  readonly #budget: ByteBudget;
+  #taken = 0;
+
+  constructor(budget: ByteBudget) {
+    this.#budget = budget;
+  }
+
+  /** @throws RefusedError OVERLOADED */
+  take(bytes: number): void {
+    this.#budget.take(bytes);
+    this.#taken += bytes;
+  }
+
+  /** Call it once. */
+  release(): void {
+    this.#budget.give(this.#taken);
   }
 }
 

@@ -1,5 +1,5 @@
 import { createServer, IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { NodeServices } from '../actors/node-services.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
@@ -25,13 +25,17 @@ export interface HttpServerOptions extends EdgeOptions {
 export interface RunningHttpServer {
   /** `127.0.0.1:3100` */
   readonly address: string;
-  /** Stops accepting, lets requests end, then cuts what is left. */
+  /**
+   * Stops accepting, lets requests end, then cuts what is left: after `INCOMPLETE_MS` what has not arrived whole, after `drainMs` the rest.
+   */
   close(): Promise<void>;
 }
 
 /** Longer than the idle time of Go's clients (90 s), so that they close first and no push meets a closing connection. */
 const KEEP_ALIVE_MS = 120_000;
 const HEADERS_TIMEOUT_MS = 10_000;
+/** A request that is not whole this long after close() is cut: a client that hangs must not use up the time of those that wait for an answer. */
+const INCOMPLETE_MS = 1500;
 
 /**
  * Only websockets are upgraded. Other offers (Java's HTTP client asks for h2c on every first request) are ordinary requests, as the
@@ -176,14 +180,44 @@ const listen = (server: Server, host: string, port: number): Promise<string> =>
     });
   });
 
-const closeServer = (server: Server, tails: TailHandlers, drainMs: number): Promise<void> =>
+/** Connections and the request each is at. */
+class Connections {
+  readonly #requests = new Map<Socket, IncomingMessage | undefined>();
+
+  opened(socket: Socket): void {
+    this.#requests.set(socket, undefined);
+    socket.on('close', () => this.#requests.delete(socket));
+  }
+
+  began(request: IncomingMessage, response: ServerResponse): void {
+    this.#at(request.socket, request);
+    response.on('close', () => this.#at(request.socket, undefined));
+  }
+
+  #at(socket: Socket, request: IncomingMessage | undefined): void {
+    if (this.#requests.has(socket)) this.#requests.set(socket, request);
+  }
+
+  upgraded(socket: Duplex): void {
+    this.#requests.delete(socket as Socket);
+  }
+
+  /** Those without a request, or with one that has not arrived whole. */
+  cutIncomplete(): void {
+    for (const [socket, request] of this.#requests) if (!request?.complete) socket.destroy();
+  }
+}
+
+const closeServer = (server: Server, tails: TailHandlers, connections: Connections, drainMs: number): Promise<void> =>
   new Promise((resolve) => {
+    const cutIncomplete = setTimeout(() => connections.cutIncomplete(), Math.min(INCOMPLETE_MS, drainMs));
     const cut = setTimeout(() => {
       tails.terminate();
       server.closeAllConnections();
     }, drainMs);
     server.close(() => {
       clearTimeout(cut);
+      clearTimeout(cutIncomplete);
       resolve();
     });
     tails.close();
@@ -205,16 +239,21 @@ export const startHttpServer = async (
     noDelay: true,
   });
   server.maxConnections = options.connectionsMax;
+  const connections = new Connections();
   let isClosing = false;
   server.on('request', (request, response) => {
     if (isClosing) response.shouldKeepAlive = false;
+    connections.began(request, response);
     // One that was being answered when the end began stays open otherwise, until its client or the deadline ends it.
     response.on('close', () => {
       if (isClosing) setImmediate(() => server.closeIdleConnections());
     });
     edge.observed(request, response);
   });
-  server.on('upgrade', (request, socket, head) => edge.upgrade(request, socket, head));
+  server.on('upgrade', (request, socket, head) => {
+    connections.upgraded(socket);
+    edge.upgrade(request, socket, head);
+  });
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
     else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') refuseUpgrade(socket, 408, 'Request Timeout', '');
@@ -222,6 +261,7 @@ export const startHttpServer = async (
     else refuseUpgrade(socket, 400, 'Bad Request', '400 Bad Request');
   });
   server.on('connection', (socket) => {
+    connections.opened(socket);
     options.metrics.tcpConnections.inc({ protocol: 'http' });
     socket.on('close', () => options.metrics.tcpConnections.dec({ protocol: 'http' }));
   });
@@ -230,7 +270,7 @@ export const startHttpServer = async (
     address,
     close: () => {
       isClosing = true;
-      return closeServer(server, edge.tails, options.drainMs);
+      return closeServer(server, edge.tails, connections, options.drainMs);
     },
   };
 };

@@ -1,9 +1,9 @@
 /** What a tenant's limits allow of a pushed stream, in Loki's order and with the texts of 3.7 (the API specification, 1.7 and 1.8). */
-import { bytesOfText } from './byte-text.ts';
 import { writeSizeBefore } from './column-builder.ts';
 import { type Discard, type DiscardReason, StreamDiscards } from './discards.ts';
 import type { EntryColumns, EntryRange, PushedStream } from './entry-columns.ts';
 import type { LabelSet } from './label-set.ts';
+import { labelRefusal } from './label-validation.ts';
 import type { Limits } from './limits.ts';
 import { metadataBytes, storedMetadata } from './structured-metadata.ts';
 import { rfc3339Text, secondsOf } from './time-text.ts';
@@ -21,27 +21,101 @@ export interface ValidatedStream extends EntryRange {
   readonly cutBytes: number;
 }
 
+/** Entries accepted in a row, as a range with what it weighs. */
+export interface ValidatedPart extends EntryRange {
+  readonly lineBytes: number;
+  readonly metadataBytes: number;
+}
+
 /**
- * Checks labels and entries. The columns of the range are changed in place: refused entries are closed up (their bytes stay between
- * the lines, as the columns allow), long lines cut, metadata brought into the form it is stored in. Call it once for a range.
- * @param labels of `stream.labelText`
+ * Checks labels and entries in steps, so that a stream of any length holds nobody up. The columns of the range are changed in place:
+ * refused entries are closed up (their bytes stay between the lines, as the columns allow), long lines cut, metadata brought into the form
+ * it is stored in. Once for a range.
  */
+export class StreamValidation {
+  readonly #stream: PushedStream;
+  readonly #limits: Limits;
+  readonly #entries: EntryValidation;
+  #discards: readonly Discard[] | undefined;
+  #next: number;
+  #partFirst: number;
+  /** The time that the run of duplicates came with; its entries have moved on from there. */
+  #runTime: bigint | undefined;
+  cutLines = 0;
+  cutBytes = 0;
+
+  /** @param labels of `stream.labelText` */
+  constructor(stream: PushedStream, labels: LabelSet, limits: Limits, nowMs: number) {
+    const { columns, first, end } = stream;
+    this.#stream = stream;
+    this.#limits = limits;
+    this.#next = first;
+    this.#partFirst = first;
+    this.#entries = new EntryValidation(columns, labels, limits, nowMs, first);
+    const refused = first === end ? undefined : labelRefusal(labels, limits);
+    if (!refused) return;
+    this.#next = end;
+    this.#cutLines(first, end);
+    this.#discards = [{ ...refused, errors: 1, lines: end - first, bytes: lineBytesOf(stream) }];
+  }
+
+  /** Looks at `count` more entries. @returns whether all have been looked at */
+  step(count: number): boolean {
+    const { end } = this.#stream;
+    const from = this.#next;
+    if (from === end) return true;
+    this.#next = Math.min(end, from + count);
+    this.#cutLines(from, this.#next);
+    const keptBefore = this.#entries.kept;
+    this.#entries.run(from, this.#next);
+    if (this.#limits.incrementDuplicateTimestamp) this.#incrementDuplicates(keptBefore);
+    return this.#next === end;
+  }
+
+  /** Accepted entries that no part has yet. */
+  get partCount(): number {
+    return this.#entries.kept - this.#partFirst;
+  }
+
+  takePart(): ValidatedPart {
+    const { columns } = this.#stream;
+    const part = { columns, first: this.#partFirst, end: this.#entries.kept, ...this.#entries.takeSums() };
+    this.#partFirst = part.end;
+    return part;
+  }
+
+  /** All that is refused, once every entry has been looked at. */
+  get discards(): readonly Discard[] {
+    return this.#discards ?? this.#entries.discards;
+  }
+
+  #cutLines(first: number, end: number): void {
+    if (!this.#limits.maxLineSizeTruncate) return;
+    const cut = cutLines({ columns: this.#stream.columns, first, end }, this.#limits);
+    this.cutLines += cut.cutLines;
+    this.cutBytes += cut.cutBytes;
+  }
+
+  #incrementDuplicates(keptBefore: number): void {
+    const { columns, first } = this.#stream;
+    const { kept } = this.#entries;
+    if (kept === first) return;
+    const runTime = this.#runTime ?? (columns.times[first] as bigint);
+    this.#runTime = incrementDuplicates(columns, Math.max(first + 1, keptBefore), kept, runTime);
+  }
+}
+
+/** All of StreamValidation in one go. */
 export const validateStream = (
   stream: PushedStream,
   labels: LabelSet,
   limits: Limits,
   nowMs: number,
 ): ValidatedStream => {
-  const { columns, first, end } = stream;
-  const cut = limits.maxLineSizeTruncate ? cutLines(stream, limits) : { cutLines: 0, cutBytes: 0 };
-  const refused = first === end ? undefined : labelRefusal(labels, limits);
-  if (refused) {
-    const discard: Discard = { ...refused, errors: 1, lines: end - first, bytes: lineBytesOf(stream) };
-    return { columns, first, end: first, labels, lineBytes: 0, metadataBytes: 0, discards: [discard], ...cut };
-  }
-  const accepted = new EntryValidation(columns, labels, limits, nowMs).run(first, end);
-  if (limits.incrementDuplicateTimestamp) incrementDuplicates(columns, first, accepted.end);
-  return { columns, first, labels, ...accepted, ...cut };
+  const validation = new StreamValidation(stream, labels, limits, nowMs);
+  validation.step(Number.POSITIVE_INFINITY);
+  const { discards, cutLines, cutBytes } = validation;
+  return { ...validation.takePart(), labels, discards, cutLines, cutBytes };
 };
 
 /** Σ line bytes of a range. */
@@ -50,39 +124,6 @@ export const lineBytesOf = ({ columns, first, end }: EntryRange): number => {
   for (let index = first; index < end; index += 1) bytes += lineSizeAt(columns.bytes, columns.lineOffsets[index]!);
   return bytes;
 };
-
-const labelRefusal = (labels: LabelSet, limits: Limits): { reason: DiscardReason; text: string } | undefined => {
-  const { pairs, canonical } = labels;
-  if (pairs.length === 0) {
-    return { reason: 'missing_labels', text: 'error at least one label pair is required per stream' };
-  }
-  const count = pairs.length / 2 - (hasName(pairs, 'service_name') ? 1 : 0);
-  const countMax = limits.maxLabelNamesPerSeries;
-  if (count > countMax) {
-    const text = `entry for stream '${canonical}' has ${count} label names; limit ${countMax}`;
-    return { reason: 'max_label_names_per_series', text };
-  }
-  for (let index = 0; index < pairs.length; index += 2) {
-    const name = pairs[index]!;
-    if (isLonger(name, limits.maxLabelNameBytes)) {
-      return { reason: 'label_name_too_long', text: `stream '${canonical}' has label name too long: '${name}'` };
-    }
-    const value = pairs[index + 1]!;
-    if (isLonger(value, limits.maxLabelValueBytes)) {
-      return { reason: 'label_value_too_long', text: `stream '${canonical}' has label value too long: '${value}'` };
-    }
-    if (index > 0 && pairs[index - 2] === name) {
-      return { reason: 'duplicate_label_names', text: `stream '${canonical}' has duplicate label name: '${name}'` };
-    }
-  }
-  return undefined;
-};
-
-const hasName = (pairs: readonly string[], name: string): boolean =>
-  pairs.some((text, index) => index % 2 === 0 && text === name);
-
-const isLonger = (text: string, bytesMax: number): boolean =>
-  text.length * 3 > bytesMax && bytesOfText(text).length > bytesMax;
 
 /** Times allowed, ends included, as words. */
 interface TimeBounds {
@@ -129,8 +170,13 @@ class EntryValidation {
   readonly #words: Int32Array;
   readonly #metadata: Map<number, readonly string[]> | undefined;
   #discards: StreamDiscards | undefined;
+  /** Accepted entries lie before it. */
+  kept: number;
+  #lineBytes = 0;
+  #metadataBytes = 0;
 
-  constructor(columns: EntryColumns, labels: LabelSet, limits: Limits, nowMs: number) {
+  constructor(columns: EntryColumns, labels: LabelSet, limits: Limits, nowMs: number, first: number) {
+    this.kept = first;
     this.#columns = columns;
     this.#labels = labels;
     this.#limits = limits;
@@ -139,13 +185,25 @@ class EntryValidation {
     this.#metadata = columns.metadata as Map<number, readonly string[]> | undefined;
   }
 
-  run(first: number, end: number): Pick<ValidatedStream, 'end' | 'lineBytes' | 'metadataBytes' | 'discards'> {
+  get discards(): readonly Discard[] {
+    return this.#discards?.list() ?? [];
+  }
+
+  /** What was accepted since it was last called. */
+  takeSums(): Pick<ValidatedPart, 'lineBytes' | 'metadataBytes'> {
+    const sums = { lineBytes: this.#lineBytes, metadataBytes: this.#metadataBytes };
+    this.#lineBytes = 0;
+    this.#metadataBytes = 0;
+    return sums;
+  }
+
+  run(first: number, end: number): void {
     const { bytes, lineOffsets } = this.#columns;
     const lineBytesMax = this.#limits.maxLineBytes || Number.POSITIVE_INFINITY;
     const hasMetadata = (this.#metadata?.size ?? 0) > 0;
     const words = this.#words;
     const { lowestHigh, lowestLow, highestHigh, highestLow } = this.#bounds;
-    let kept = first;
+    let kept = this.kept;
     let lineBytes = 0;
     let allMetadataBytes = 0;
     for (let index = first; index < end; index += 1) {
@@ -173,7 +231,9 @@ class EntryValidation {
       kept += 1;
       lineBytes += lineSize;
     }
-    return { end: kept, lineBytes, metadataBytes: allMetadataBytes, discards: this.#discards?.list() ?? [] };
+    this.kept = kept;
+    this.#lineBytes += lineBytes;
+    this.#metadataBytes += allMetadataBytes;
   }
 
   #refuseOld(index: number, lineSize: number): void {
@@ -218,6 +278,15 @@ class EntryValidation {
 
   #isMetadataRefused(count: number, size: number, lineSize: number): boolean {
     const { allowStructuredMetadata, maxStructuredMetadataBytes, maxStructuredMetadataEntriesCount } = this.#limits;
+    const isTooLarge = maxStructuredMetadataBytes > 0 && size > maxStructuredMetadataBytes;
+    const isTooMany = maxStructuredMetadataEntriesCount > 0 && count > maxStructuredMetadataEntriesCount;
+    if (allowStructuredMetadata && !isTooLarge && !isTooMany) return false;
+    this.#refuseMetadata(count, size, lineSize, isTooLarge);
+    return true;
+  }
+
+  #refuseMetadata(count: number, size: number, lineSize: number, isTooLarge: boolean): void {
+    const { allowStructuredMetadata, maxStructuredMetadataBytes, maxStructuredMetadataEntriesCount } = this.#limits;
     const stream = `stream '${this.#labels.canonical}'`;
     const help = (limit: string, verb: string) =>
       `Please see \`limits_config.${limit}\` or contact your Loki administrator to ${verb} it`;
@@ -225,21 +294,17 @@ class EntryValidation {
       const text = () =>
         `${stream} includes structured metadata, but this feature is disallowed. ${help('allow_structured_metadata', 'enable')}`;
       this.#refuse('disallowed_structured_metadata', 0, lineSize, text);
-      return true;
+      return;
     }
-    if (maxStructuredMetadataBytes > 0 && size > maxStructuredMetadataBytes) {
+    if (isTooLarge) {
       const text = () =>
         `${stream} has structured metadata too large: '${size}' bytes, limit: '${maxStructuredMetadataBytes}' bytes. ${help('max_structured_metadata_size', 'increase')}`;
       this.#refuse('structured_metadata_too_large', size, lineSize, text);
-      return true;
+      return;
     }
-    if (maxStructuredMetadataEntriesCount > 0 && count > maxStructuredMetadataEntriesCount) {
-      const text = () =>
-        `${stream} has too many structured metadata labels: '${count}', limit: '${maxStructuredMetadataEntriesCount}'. ${help('max_structured_metadata_entries_count', 'increase')}`;
-      this.#refuse('structured_metadata_too_many', count, lineSize, text);
-      return true;
-    }
-    return false;
+    const text = () =>
+      `${stream} has too many structured metadata labels: '${count}', limit: '${maxStructuredMetadataEntriesCount}'. ${help('max_structured_metadata_entries_count', 'increase')}`;
+    this.#refuse('structured_metadata_too_many', count, lineSize, text);
   }
 
   #refuse(reason: DiscardReason, variant: number, lineSize: number, text: () => string): void {
@@ -295,18 +360,27 @@ const cutLines = ({ columns, first, end }: EntryRange, limits: Limits): { cutLin
   return { cutLines: lines, cutBytes };
 };
 
-/** Entries of equal time and different lines, one after another, move apart by 1 ns (increment_duplicate_timestamp). */
-const incrementDuplicates = ({ bytes, lineOffsets, times }: EntryColumns, first: number, end: number): void => {
+/**
+ * Entries of equal time and different lines, one after another, move apart by 1 ns (increment_duplicate_timestamp).
+ * @param runTime the time that the run of duplicates before `first` came with
+ * @returns that of the run before `end`
+ */
+const incrementDuplicates = (
+  { bytes, lineOffsets, times }: EntryColumns,
+  first: number,
+  end: number,
+  runTime: bigint,
+): bigint => {
   const lineAt = (index: number): Uint8Array => {
     const start = lineStartAt(bytes, lineOffsets[index]!);
     return bytes.subarray(start, start + lineSizeAt(bytes, lineOffsets[index]!));
   };
-  // The time that the run of duplicates came with; its entries have moved on from there.
-  let runTime = times[first];
-  for (let index = first + 1; index < end; index += 1) {
+  let runTimeNow = runTime;
+  for (let index = first; index < end; index += 1) {
     const previous = times[index - 1]!;
-    const isDuplicate = times[index] === previous || times[index] === runTime;
+    const isDuplicate = times[index] === previous || times[index] === runTimeNow;
     if (isDuplicate && Buffer.compare(lineAt(index), lineAt(index - 1)) !== 0) times[index] = previous + 1n;
-    else runTime = times[index];
+    else runTimeNow = times[index]!;
   }
+  return runTimeNow;
 };

@@ -482,6 +482,22 @@ describe('the HTTP server', () => {
     await start();
   });
 
+  it('does not wait for a request that never becomes whole when it closes', async () => {
+    await server.close();
+    await start({ drainMs: 60_000 });
+    const part =
+      'POST /loki/api/v1/push HTTP/1.1\r\nHost: x\r\nX-Scope-OrgID: a\r\nContent-Length: 1000\r\n\r\n{"streams"';
+    const hanging = sendRaw(server.address, part, 15_000);
+    while ((await ask('/metrics')).text.match(/inflight.*push.* 1\n/) === null) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const started = performance.now();
+    await server.close();
+    expect(performance.now() - started).to.be.below(10_000);
+    expect(await hanging).to.equal('');
+    await start();
+  });
+
   it('checks limits of the tenant before the query is run', async () => {
     await server.close();
     await start({

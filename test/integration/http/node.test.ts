@@ -194,6 +194,40 @@ describe('a node over HTTP and gRPC', function () {
     });
   });
 
+  describe('takes a stream of very many entries in parts', () => {
+    const pushOf = (labels: string, entries: readonly { timeNs: bigint; line: string }[]): Buffer =>
+      snappy.compressSync(encodePushRequest({ streams: [{ labels, entries: [...entries] }] })) as Buffer;
+
+    it('and stores all of them', async () => {
+      const first = nowNs() - SECOND;
+      const entries = Array.from({ length: 20_000 }, (_, index) => ({
+        timeNs: first + BigInt(index),
+        line: `l${index}`,
+      }));
+      expect(await server.push(pushOf('{app="parts"}', entries), PROTO_TYPE)).to.deep.equal({ status: 204, text: '' });
+      const found = await server.query({ query: 'count_over_time({app="parts"}[1m])' }, {}, 'query');
+      expect(found.result[0].value[1]).to.equal('20000');
+    });
+
+    it('and says once what is too far behind, of all of them', async () => {
+      const late = nowNs() - 7200n * SECOND;
+      const entries = Array.from({ length: 20_000 }, (_, index) => ({ timeNs: late + BigInt(index), line: 'x' }));
+      const body = pushOf('{app="late-parts"}', [{ timeNs: nowNs(), line: 'new' }, ...entries]);
+      const { status, text } = await server.push(body, PROTO_TYPE);
+      expect(status).to.equal(400);
+      expect(text.match(/entry with timestamp/g)?.length).to.equal(10);
+      expect(text.match(/total ignored: .*/g)).to.deep.equal([
+        'total ignored: 20000 out of 20001 for stream: {app="late-parts"}',
+      ]);
+    });
+
+    it('and says once how many are too old', async () => {
+      const entries = Array.from({ length: 20_000 }, () => ({ timeNs: 1n, line: 'x' }));
+      const { text } = await server.push(pushOf('{app="old-parts"}', entries), PROTO_TYPE);
+      expect(text).to.match(/^20000 errors like: entry for stream '\{app="old-parts"\}' has timestamp too old: /);
+    });
+  });
+
   describe('refuses', () => {
     const good = (): Buffer =>
       encodePushRequest({ streams: [{ labels: '{app="bad"}', entries: [{ timeNs: nowNs(), line: 'x' }] }] });

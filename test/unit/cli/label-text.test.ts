@@ -14,6 +14,15 @@ describe('parseLabelOptions', () => {
       expect(() => parseLabelOptions(texts)).to.throw(UsageError, /^--labels: /);
     }
   });
+
+  it('refuses several pairs in one text and names the right forms', () => {
+    expect(() => parseLabelOptions(['app=a,env=b'])).to.throw(
+      UsageError,
+      /--labels app=a --labels env=b\) or write '\{app="a"/,
+    );
+    expect(parseLabelOptions(['app=a,b'])).to.equal('{app="a,b"}');
+    expect(parseLabelOptions(['{app="a,env=b"}'])).to.equal('{app="a,env=b"}');
+  });
 });
 
 describe('commonLabels', () => {

@@ -104,6 +104,14 @@ describe('PushClient', () => {
     expect(await totals).to.include({ refusedLines: 1 });
   });
 
+  it('counts what was refused in part where the text counts it', async () => {
+    const pusher = client();
+    for (const [index, line] of ['one', 'two', 'three'].entries()) pusher.push('{app="x"}', BigInt(index), line);
+    const totals = pusher.flush();
+    await answerLast(failure(status.UNKNOWN, 'entry …,\nuser \'t\', total ignored: 1 out of 3 for stream: {app="x"}'));
+    expect(await totals).to.include({ acceptedLines: 2, refusedLines: 1 });
+  });
+
   it('earns retries back by batches that are taken', async () => {
     const pusher = client({ retry: { budget: 1, delayMs: 1 } });
     const pushOne = async (...answers: (ServiceError | null)[]): Promise<void> => {

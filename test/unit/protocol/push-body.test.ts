@@ -2,9 +2,13 @@ import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import snappy from 'snappy';
+import { ByteBudget, InflatedBytes } from '../../../src/http/request-body.ts';
+import { LargeBodies } from '../../../src/protocol/large-bodies.ts';
 import { encodePushRequest } from '../../../src/protocol/logproto.ts';
 import { mediaTypeOf } from '../../../src/protocol/media-type.ts';
 import { decodePushBody, decodePushMessage } from '../../../src/protocol/push-body.ts';
+import { RefusedError } from '../../../src/protocol/refusal.ts';
+import { ManualClock } from '../../support/clock.ts';
 import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 import { bytes, refusalOf, streamOf } from './pushes.ts';
 
@@ -133,6 +137,87 @@ describe('decodePushBody', () => {
     );
     await fc.assert(property, { numRuns: propertyRuns(2) });
   }).timeout(PROPERTY_TIMEOUT_MS);
+});
+
+/** A body that is refused once decoded, as the bombs are. */
+const bomb = gzipSync(Buffer.alloc(7 * MIB));
+
+const inflateWith = (large: LargeBodies, memory: { take(bytes: number): void }) =>
+  decodePushBody({
+    contentType: JSON_TYPE,
+    contentEncoding: 'gzip',
+    body: Buffer.from(bomb),
+    limits: LIMITS,
+    large,
+    memory,
+  });
+
+describe('decodePushBody, with bodies that become a thousand times their size', () => {
+  const options = { countMax: 2, waitMsMax: 5000, retryAfterMs: 1000 };
+
+  it('counts what comes out while it does, and stops when there is no room', async () => {
+    let taken = 0;
+    const take = (size: number): void => {
+      if (taken + size > 2 * MIB) throw new RefusedError({ code: 'OVERLOADED', text: 'full', retryAfterMs: 1000 });
+      taken += size;
+    };
+    const large = new LargeBodies(new ManualClock(), options);
+    expect(await refusalOf(() => inflateWith(large, { take }))).to.equal('OVERLOADED: full');
+    expect(taken).to.equal(2 * MIB);
+  });
+
+  it('counts what a snappy block says it becomes, before it does', async () => {
+    const taken: number[] = [];
+    const body = block(request('x'.repeat(5 * MIB)));
+    const large = new LargeBodies(new ManualClock(), options);
+    const memory = { take: (size: number) => taken.push(size) };
+    await decodePushBody({ contentType: PROTOBUF, contentEncoding: undefined, body, limits: LIMITS, large, memory });
+    expect(taken).to.deep.equal([request('x'.repeat(5 * MIB)).length]);
+  });
+
+  it('lets two through at a time, within the budget of all bodies, and leaves nothing counted', async () => {
+    const large = new LargeBodies(new ManualClock(), options);
+    const budget = new ByteBudget(24 * MIB);
+    let usedMax = 0;
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const memory = new InflatedBytes(budget);
+        const take = (size: number): void => {
+          memory.take(size);
+          usedMax = Math.max(usedMax, budget.used);
+        };
+        const answer = await refusalOf(() => inflateWith(large, { take }));
+        memory.release();
+        return answer.replace(/:.*/s, '');
+      }),
+    );
+    expect(new Set(answers)).to.deep.equal(new Set(['OVERLOADED', 'BAD_REQUEST']));
+    expect(usedMax).to.be.within(14 * MIB, 24 * MIB);
+    expect(budget.used).to.equal(0);
+    await Promise.all([large.enter(), large.enter()]);
+  });
+
+  it('refuses one that waits too long, while it holds little more than what makes it large', async () => {
+    const clock = new ManualClock();
+    const large = new LargeBodies(clock, options);
+    await Promise.all([large.enter(), large.enter()]);
+    let taken = 0;
+    let isLarge = (): void => undefined;
+    const waits = new Promise<void>((resolve) => {
+      isLarge = resolve;
+    });
+    const memory = {
+      take: (size: number) => {
+        taken += size;
+        if (taken > 4 * MIB) isLarge();
+      },
+    };
+    const answer = refusalOf(() => inflateWith(large, memory));
+    await waits;
+    await clock.advance(5000);
+    expect(await answer).to.equal('OVERLOADED: too many large bodies at once');
+    expect(taken).to.be.at.most(5 * MIB);
+  });
 });
 
 describe('decodePushMessage', () => {
