@@ -24,6 +24,8 @@ export interface MetricScan {
   readonly measure: Measure;
   readonly unwrap: Unwrap | undefined;
   readonly group: GroupSpec;
+  /** More series than this refuse the query: where they are the answer's. 0: no limit. */
+  readonly seriesMax: number;
 }
 
 export interface LogScan {
@@ -105,19 +107,22 @@ export interface ScanCounts {
   duplicates: number;
 }
 
-/** One series' part of an answer, for steps [firstStep, firstStep + counts.length). */
-export interface PartialSeries {
-  readonly labels: readonly string[];
+/** Parts of an answer's series, for steps [firstStep, firstStep + stepCount). Few large objects: each costs its receiver microseconds. */
+export interface PartialCounts {
+  /** `keyOfLabels` of each series, one a line. */
+  readonly keys: string;
   readonly firstStep: number;
-  /** Entries in each step's window. */
+  readonly stepCount: number;
+  /** Entries in each step's window, series after series. */
   readonly counts: Float64Array;
   /** Σ line bytes; only for measure bytes. */
   readonly sums: Float64Array | undefined;
 }
 
-/** Unwrapped values in time order; series[i] is an index into `labels`. */
+/** Unwrapped values in time order; series[i] is a line of `keys`. */
 export interface PartialValues {
-  readonly labels: readonly (readonly string[])[];
+  /** `keyOfLabels` of each series, one a line. */
+  readonly keys: string;
   readonly series: Uint32Array;
   /** ns relative to the plan's start. */
   readonly times: Float64Array;
@@ -126,7 +131,7 @@ export interface PartialValues {
 
 export interface MetricResult {
   readonly kind: 'metric';
-  readonly series: readonly PartialSeries[];
+  readonly series: PartialCounts | undefined;
   readonly values: PartialValues | undefined;
   /** Final labels of an entry with `__error__` inside a window: it fails the query. */
   readonly errorLabels: readonly string[] | undefined;

@@ -28,6 +28,19 @@ const refusalOf = async (request: QueryRequest, sources: TestSources): Promise<s
 const APP = { app: 'a' };
 
 describe('a query over memory and store', () => {
+  it('refuses a range aggregation with too many series in the worker, before they are sent', async () => {
+    const lines = Array.from({ length: 50 }, (_, index) => at(index, `n=${index}`));
+    const sources = sourcesOf([{ labels: APP, memory: [segmentOf([lines], { openHead: true })] }]);
+    const limits = { timeoutMs: 10_000, bytesReadMax: 0, seriesMax: 20 };
+    const instant = { startNs: BASE_NS + SECOND, endNs: BASE_NS + SECOND, isInstant: true, limits };
+    const text = 'maximum number of series (20) reached for a single query';
+    const query = 'count_over_time({app="a"} | logfmt [1m])';
+    expect(await refusalOf(requestOf(query, instant), sources)).to.include(text);
+    expect(await refusalOf(requestOf(`${query} > 0`, instant), sources)).to.include(text);
+    const grouped = await answerOf(requestOf(`count(${query})`, instant), sources);
+    expect(grouped.type === 'vector' && grouped.series[0]?.values).to.deep.equal([50]);
+  });
+
   it('asks memory first, so that what is flushed meanwhile shows at least once', async () => {
     const sources = sourcesOf([{ labels: APP, stored: [segmentOf([[at(1, 'x')]])] }]);
     await answerOf(requestOf('{app="a"}'), sources);
