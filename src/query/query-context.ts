@@ -71,11 +71,12 @@ export class QueryContext {
 
   /** `work`, or the refusal as soon as the query is stopped: nobody waits for what nobody wants. */
   async orStop<T>(work: Promise<T>): Promise<T> {
+    // Whether it is waited for or not: a failure nobody handles ends the process.
+    work.catch(() => undefined);
     this.check();
     try {
       return await Promise.race([work, this.#stopped]);
     } catch (error) {
-      work.catch(() => undefined);
       // A task that was taken off the queue reports that; the reason is ours to tell.
       this.check();
       throw error;

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { executeQuery, queryEvents } from '../../../src/query/execute-query.ts';
-import type { ScanPool } from '../../../src/query/query-context.ts';
+import { QueryContext, type ScanPool } from '../../../src/query/query-context.ts';
 import type { QueryEvent, QueryRequest, QueryResult } from '../../../src/query/query-messages.ts';
 import type { ScanResult } from '../../../src/query/scan/scan-messages.ts';
 import { systemClock } from '../../../src/system-clock.ts';
@@ -26,6 +26,24 @@ const refusalOf = async (request: QueryRequest, sources: TestSources): Promise<s
 };
 
 const APP = { app: 'a' };
+
+describe('a query that has ended', () => {
+  it('leaves no failure of its work unhandled', async () => {
+    const deps = { scanPool: inThreadPool(), clock: systemClock };
+    const context = new QueryContext(requestOf('{app="a"}'), sourcesOf([]), deps, new AbortController().signal);
+    context.close();
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): void => void unhandled.push(error);
+    process.prependListener('unhandledRejection', note);
+    const outcome = await context
+      .orStop(Promise.reject(new Error('late')))
+      .catch((error: RefusedError) => error.refusal);
+    await new Promise(setImmediate);
+    process.off('unhandledRejection', note);
+    expect(outcome).to.include({ code: 'CANCELLED' });
+    expect(unhandled).to.deep.equal([]);
+  });
+});
 
 describe('a query over memory and store', () => {
   it('refuses a range aggregation with too many series in the worker, before they are sent', async () => {
