@@ -69,7 +69,7 @@ export const evaluateLeaf = async (
   const values = new ValueMerger(seriesMax);
   // A range of 0 holds nothing.
   if (rangeNs > 0n && grid.count > 0) {
-    await scanStreams(context, plan, async (result) => {
+    await scanStreams(context, plan, turns, async (result) => {
       if (result.errorLabels) throw pipelineError(result.errorLabels);
       if (result.series) await counts.add(result.series, turns);
       if (result.values) await values.add(result.values, turns);
@@ -92,6 +92,7 @@ const PRESENCE: ValuesFunction = { kind: 'values', of: () => 1 };
 const scanStreams = async (
   context: QueryContext,
   plan: ScanPlan,
+  turns: Turns,
   take: (result: MetricResult) => Promise<void>,
 ): Promise<void> => {
   const { sources, deps } = context;
@@ -100,7 +101,11 @@ const scanStreams = async (
   context.streamsInMemory += gathered.streamsInMemory;
   context.chunksInMemory += gathered.chunksInMemory;
   const chunksMax = chunksPerTask(gathered.chunkRefs, deps.scanPool.size);
-  const slices = gathered.streams.flatMap((stream) => planSlices(stream, plan, chunksMax));
+  const slices: PlannedSlice[] = [];
+  for (const [index, stream] of gathered.streams.entries()) {
+    for (const slice of planSlices(stream, plan, chunksMax)) slices.push(slice);
+    if (index % SERIES_PER_LOOK === 0) await turns.breathe();
+  }
   await forEachConcurrent(packTasks(slices, chunksMax), TASKS_PER_WORKER * deps.scanPool.size, async (task) => {
     const slices = await fetchSlices(context, task);
     await take((await context.runTask({ kind: 'metric', plan, slices })) as MetricResult);

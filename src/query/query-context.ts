@@ -84,7 +84,8 @@ export class QueryContext {
   }
 
   async runTask(task: ScanTask): Promise<ScanResult> {
-    const chunks = task.kind === 'metric' ? task.slices.flatMap((slice) => slice.chunks) : task.slice.chunks;
+    const slices = task.kind === 'metric' ? task.slices : task.reads.map(({ slice }) => slice);
+    const chunks = slices.flatMap((slice) => slice.chunks);
     const buffers = [...new Set(chunks.map((chunk) => chunk.bytes.buffer))];
     const result = await this.orStop(this.deps.scanPool.run(task, buffers, this.signal));
     addCounts(this.counts, result.counts);

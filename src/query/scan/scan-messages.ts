@@ -84,9 +84,8 @@ export interface MetricTask {
   readonly slices: readonly StreamSlice[];
 }
 
-export interface LogTask {
-  readonly kind: 'log';
-  readonly plan: ScanPlan;
+/** How far to read a slice. */
+export interface LogRead {
   readonly slice: StreamSlice;
   readonly position: ScanPosition;
   /** Stop when so many entries or line bytes are kept. */
@@ -94,6 +93,13 @@ export interface LogTask {
   readonly bytesMax: number;
   /** Move the chunks back even if the slice is read to its end: the next slice needs one of them. */
   readonly keepsChunks: boolean;
+}
+
+/** One read, or many of streams with a line or two each: a message a stream would cost ten times the reading. */
+export interface LogTask {
+  readonly kind: 'log';
+  readonly plan: ScanPlan;
+  readonly reads: readonly LogRead[];
 }
 
 export type ScanTask = MetricTask | LogTask;
@@ -145,9 +151,22 @@ export interface EntryLabels {
   readonly parsed: readonly string[] | undefined;
 }
 
+/** Where a read ended. */
+export interface LogReadEnd {
+  /** End of its entries in the columns; they begin where those of the read before it end. */
+  readonly end: number;
+  /** undefined when the slice is read to its end. */
+  readonly next: ScanPosition | undefined;
+  /** Bound of what is not read yet: nothing newer (backward) or older (forward) is left. */
+  readonly nextBoundNs: bigint;
+  /** The chunks, moved back if they are needed again. */
+  readonly chunks: readonly ChunkBytes[];
+}
+
+/** The entries of a task's reads, one read after the other. */
 export interface LogResult {
   readonly kind: 'log';
-  /** In the query's direction. */
+  /** Of each read in the query's direction. */
   readonly times: BigInt64Array;
   /** End of each line in `bytes`. */
   readonly lineEnds: Uint32Array;
@@ -155,12 +174,7 @@ export interface LogResult {
   readonly labelSets: readonly EntryLabels[];
   /** Per entry, an index into `labelSets`. */
   readonly labelIndexes: Uint32Array;
-  /** undefined when the slice is read to its end. */
-  readonly next: ScanPosition | undefined;
-  /** Bound of what is not read yet: nothing newer (backward) or older (forward) is left. */
-  readonly nextBoundNs: bigint;
-  /** The chunks, moved back if they are needed again. */
-  readonly chunks: readonly ChunkBytes[];
+  readonly ends: readonly LogReadEnd[];
   readonly counts: ScanCounts;
 }
 

@@ -61,9 +61,9 @@ const countBuffersOf = ({ series }: MetricResult): ArrayBuffer[] =>
   series ? [series.counts, ...(series.sums ? [series.sums] : [])].map(({ buffer }) => buffer as ArrayBuffer) : [];
 
 /** What is moved back: the answer's columns and the chunks, each buffer once. */
-const buffersOf = ({ times, lineEnds, bytes, labelIndexes, chunks }: LogResult): ArrayBuffer[] => [
+const buffersOf = ({ times, lineEnds, bytes, labelIndexes, ends }: LogResult): ArrayBuffer[] => [
   ...new Set(
-    [times, lineEnds, bytes, labelIndexes, ...chunks.map((chunk) => chunk.bytes)].map(
+    [times, lineEnds, bytes, labelIndexes, ...ends.flatMap(({ chunks }) => chunks.map((chunk) => chunk.bytes))].map(
       (column) => column.buffer as ArrayBuffer,
     ),
   ),

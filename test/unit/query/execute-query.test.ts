@@ -65,6 +65,35 @@ describe('a query over memory and store', () => {
     expect(sources.asked.slice(0, 2)).to.deep.equal(['memory', 'index']);
   });
 
+  it('reads many small streams in few tasks, in global order, and only as far as a limit needs', async () => {
+    const order = (index: number): number => (index * 7919) % 3000;
+    const sources = sourcesOf(
+      Array.from({ length: 3000 }, (_, index) => ({
+        labels: { app: 'a', pod: String(index) },
+        memory: [segmentOf([[at(order(index), `line ${order(index)}`)]], { openHead: true })],
+      })),
+    );
+    const pool = inThreadPool();
+    const read = async (query: string, more: Partial<QueryRequest>): Promise<readonly string[]> => {
+      pool.tasks.length = 0;
+      const found: string[] = [];
+      const deps = { scanPool: pool, clock: systemClock };
+      await executeQuery(requestOf(query, more), sources, deps, new AbortController().signal, async (event) => {
+        if (event.type !== 'entries') return;
+        const entries = event.streams.flatMap((stream) => stream.entries);
+        for (const { line } of entries.sort((a, b) => Number(a.timeNs - b.timeNs))) found.push(line);
+      });
+      return found;
+    };
+    const all = Array.from({ length: 3000 }, (_, index) => `line ${index}`);
+    expect(await read('{app="a"}', { limit: 5000 })).to.deep.equal(all);
+    expect(pool.tasks.length).to.be.below(40);
+    expect(await read('{app="a"}', { limit: 10, direction: 'backward' })).to.deep.equal(all.slice(-10));
+    const reads = pool.tasks.reduce((sum, task) => sum + (task.kind === 'log' ? task.reads.length : 0), 0);
+    expect(reads).to.be.below(200);
+    expect(await read('{app="a"} |= "nothere"', { limit: 10 })).to.deep.equal([]);
+  });
+
   it('gives what is in both once, in log queries and in counts', async () => {
     const segment = segmentOf([[at(1, 'x'), at(2, 'y')], [at(3, 'z')]]);
     const sources = sourcesOf([{ labels: APP, memory: [segment], stored: [segment] }]);
