@@ -32,6 +32,8 @@ export interface RunningHttpServer {
 /** Longer than the idle time of Go's clients (90 s), so that they close first and no push meets a closing connection. */
 const KEEP_ALIVE_MS = 120_000;
 const HEADERS_TIMEOUT_MS = 10_000;
+/** Go's default (http.DefaultMaxHeaderBytes): the path of a GET counts, and a query in it may be longer than node's 16 KB. */
+const HEADER_BYTES_MAX = 1 << 20;
 
 /**
  * Only websockets are upgraded. Other offers (Java's HTTP client asks for h2c on every first request) are ordinary requests, as the
@@ -198,6 +200,7 @@ export const startHttpServer = async (
   const edge = new HttpEdge(services, options);
   const server = createServer({
     IncomingMessage: RequestMessage,
+    maxHeaderSize: HEADER_BYTES_MAX,
     requestTimeout: options.requestTimeoutMs,
     headersTimeout: Math.min(HEADERS_TIMEOUT_MS, options.requestTimeoutMs),
     keepAliveTimeout: KEEP_ALIVE_MS,
