@@ -65,7 +65,8 @@ export const printMatrix = async (terminal: Terminal, matrix: readonly SeriesAns
     terminal.note('no samples');
     return;
   }
-  if (filled.some(({ values }) => values.length > 1)) await terminal.line(`${plotText(filled, terminal)}\n`);
+  const hasLine = filled.slice(0, PLOT_SERIES_MAX).some(({ values }) => values.length > 1);
+  if (hasLine) await terminal.line(`${plotText(filled, terminal)}\n`);
   const rows = filled.map(({ metric, values }, index) => {
     const numbers = values.map(([, value]) => Number(value));
     const sum = numbers.reduce((total, value) => total + value, 0);

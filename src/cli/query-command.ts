@@ -73,8 +73,35 @@ class LogQuery {
     this.#output = parseOutput(flags.output);
   }
 
-  /** Pages through the range: the next page starts where the last one ended, entries seen at that time are left out. */
+  /** Prints the lines as they come. */
   async run(query: string, wholeRange: TimeRange): Promise<void> {
+    const metric = await this.#read(query, wholeRange, (entries) => this.#print(entries));
+    if (metric) await printMetric(metric, this.#terminal, this.#flags);
+  }
+
+  /** The data of all pages as one document. */
+  async runJson(query: string, wholeRange: TimeRange): Promise<void> {
+    const streams = new Map<string, { readonly stream: PrintedEntry['labels']; readonly values: [string, string][] }>();
+    const metric = await this.#read(query, wholeRange, async (entries) => {
+      for (const { timeNs, line, labels } of entries) {
+        const key = formatLabels(labels);
+        const known = streams.get(key) ?? { stream: labels, values: [] };
+        streams.set(key, known);
+        known.values.push([String(timeNs), line]);
+      }
+    });
+    await this.#terminal.line(JSON.stringify(metric ?? { resultType: 'streams', result: [...streams.values()] }));
+  }
+
+  /**
+   * Pages through the range: the next page starts where the last one ended, entries seen at that time are left out. Gives the answer of a
+   * metric query, which has no pages.
+   */
+  async #read(
+    query: string,
+    wholeRange: TimeRange,
+    take: (entries: readonly PrintedEntry[]) => Promise<void>,
+  ): Promise<QueryAnswer | undefined> {
     const { limit, batch, forward = false } = this.#flags;
     let left = limit === 0 ? Number.POSITIVE_INFINITY : limit;
     let range = wholeRange;
@@ -82,20 +109,18 @@ class LogQuery {
     while (left > 0) {
       const pageSize = Math.min(left + seen.size, batch);
       const answer = await this.#client.query('query_range', rangeParameters(query, range, this.#flags, pageSize));
-      if (answer.resultType !== 'streams') {
-        await printMetric(answer, this.#terminal, this.#flags);
-        return;
-      }
+      if (answer.resultType !== 'streams') return answer;
       const page = orderedEntries(answer, forward);
       const fresh = page.filter((entry) => !seen.has(identityOf(entry))).slice(0, left);
-      await this.#print(fresh);
+      await take(fresh);
       left -= fresh.length;
       const last = page.at(-1);
-      if (!last || page.length < pageSize) return;
+      if (!last || page.length < pageSize) return undefined;
       if (fresh.length === 0) throw new CommandError(`more than ${batch} entries have one time: use a larger --batch`);
       seen = new Set(page.filter(({ timeNs }) => timeNs === last.timeNs).map(identityOf));
       range = forward ? { ...range, startNs: last.timeNs } : { ...range, endNs: last.timeNs + 1n };
     }
+    return undefined;
   }
 
   async #print(entries: readonly PrintedEntry[]): Promise<void> {
@@ -142,12 +167,9 @@ const runQuery = async (query: string, flags: QueryFlags, terminal: Terminal): P
     return;
   }
   const range = timeRangeOf(flags);
-  if (flags.json) {
-    const limit = flags.limit === 0 ? flags.batch : flags.limit;
-    await terminal.line(JSON.stringify(await client.query('query_range', rangeParameters(query, range, flags, limit))));
-    return;
-  }
-  await new LogQuery(client, terminal, flags).run(query, range);
+  const logQuery = new LogQuery(client, terminal, flags);
+  if (flags.json) await logQuery.runJson(query, range);
+  else await logQuery.run(query, range);
 };
 
 export const addQueryCommand = (program: Command, terminal: Terminal): void => {

@@ -36,6 +36,8 @@ const KEEP_ALIVE_MS = 120_000;
 const HEADERS_TIMEOUT_MS = 10_000;
 /** A request that is not whole this long after close() is cut: a client that hangs must not use up the time of those that wait for an answer. */
 const INCOMPLETE_MS = 1500;
+/** Go's default (http.DefaultMaxHeaderBytes): the path of a GET counts, and a query in it may be longer than node's 16 KB. */
+const HEADER_BYTES_MAX = 1 << 20;
 
 /**
  * Only websockets are upgraded. Other offers (Java's HTTP client asks for h2c on every first request) are ordinary requests, as the
@@ -232,6 +234,7 @@ export const startHttpServer = async (
   const edge = new HttpEdge(services, options);
   const server = createServer({
     IncomingMessage: RequestMessage,
+    maxHeaderSize: HEADER_BYTES_MAX,
     requestTimeout: options.requestTimeoutMs,
     headersTimeout: Math.min(HEADERS_TIMEOUT_MS, options.requestTimeoutMs),
     keepAliveTimeout: KEEP_ALIVE_MS,

@@ -1,8 +1,5 @@
 import type { StreamCursor } from './stream-cursor.ts';
 
-/** Cursors looked at for reading ahead. */
-const LOOKED_AT_MAX = 64;
-
 /** Cursors by the time of their next entry: the one that comes first in the query's direction is on top. */
 export class CursorHeap {
   readonly #isForward: boolean;
@@ -42,21 +39,30 @@ export class CursorHeap {
     this.#sink(0);
   }
 
-  /** The first few cursors in line that have to be read on, nearest first. */
-  waiting(count: number): StreamCursor[] {
-    const found: StreamCursor[] = [];
+  /** Of the first `lookedAtMax` cursors in line those that have to be read on, nearest first. */
+  *waiting(lookedAtMax: number): Generator<StreamCursor> {
+    /** Places whose parents were looked at, the nearest last. */
     const frontier = this.#cursors.length > 0 ? [0] : [];
-    for (let looked = 0; looked < LOOKED_AT_MAX && frontier.length > 0 && found.length < count; looked += 1) {
-      let nearest = 0;
-      for (let index = 1; index < frontier.length; index += 1) {
-        if (this.#isBefore(this.#cursors[frontier[index]!]!, this.#cursors[frontier[nearest]!]!)) nearest = index;
+    for (let looked = 0; looked < lookedAtMax; looked += 1) {
+      const at = frontier.pop();
+      if (at === undefined) return;
+      for (const child of [2 * at + 1, 2 * at + 2]) {
+        if (child < this.#cursors.length) frontier.splice(this.#placeIn(frontier, child), 0, child);
       }
-      const [at = 0] = frontier.splice(nearest, 1);
       const cursor = this.#cursors[at]!;
-      if (cursor.isWaiting) found.push(cursor);
-      for (const child of [2 * at + 1, 2 * at + 2]) if (child < this.#cursors.length) frontier.push(child);
+      if (cursor.isWaiting) yield cursor;
     }
-    return found;
+  }
+
+  #placeIn(frontier: readonly number[], child: number): number {
+    let low = 0;
+    let high = frontier.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#isBefore(this.#cursors[child]!, this.#cursors[frontier[middle]!]!)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   #sink(from: number): void {

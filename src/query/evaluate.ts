@@ -10,7 +10,7 @@ import { groupOf } from './scan/group-spec.ts';
 import type { GroupSpec } from './scan/scan-messages.ts';
 import { constantSeries, type Evaluated, type StepSeries } from './step-series.ts';
 import type { StepGrid } from './step-windows.ts';
-import { Turns } from './turns.ts';
+import type { Turns } from './turns.ts';
 import { aggregateSeries } from './vector/vector-aggregation.ts';
 
 /** Evaluates metric expressions at the steps of a grid: leaves by the scan workers, everything above them here. */
@@ -19,48 +19,52 @@ export class Evaluator {
   readonly #grid: StepGrid;
   readonly #turns: Turns;
 
-  constructor(context: QueryContext, grid: StepGrid) {
+  constructor(context: QueryContext, grid: StepGrid, turns: Turns) {
     this.#context = context;
     this.#grid = grid;
-    this.#turns = new Turns(context.deps.clock);
+    this.#turns = turns;
   }
 
-  /** @throws RefusedError */
-  async evaluate(expr: MetricExpr): Promise<Evaluated> {
+  /** The whole of a query. @throws RefusedError */
+  evaluate(expr: MetricExpr): Promise<Evaluated> {
+    return this.#evaluate(expr, this.#context.request.limits.seriesMax);
+  }
+
+  /** `seriesMax`: the limit on series if those of `expr` are the answer's, else 0. */
+  async #evaluate(expr: MetricExpr, seriesMax = 0): Promise<Evaluated> {
     const { count } = this.#grid;
+    const turns = this.#turns;
     switch (expr.kind) {
       case 'literal':
         return { kind: 'scalar', value: expr.value };
       case 'vector':
         return series([constantSeries(expr.value, count)]);
       case 'rangeAggregation':
-        return series(await this.#leaf(planLeaf(expr, undefined)));
+        return series(await this.#leaf(planLeaf(expr, undefined), seriesMax));
       case 'vectorAggregation': {
         const inner = await this.#inner(expr);
-        return series(aggregateSeries(expr, inner, count));
+        return series(await aggregateSeries(expr, inner, count, turns));
       }
       case 'labelReplace': {
-        const inner = await this.evaluate(expr.inner);
-        return series(replaceLabels(expr, vectorOf(inner)));
+        const inner = await this.#evaluate(expr.inner);
+        return series(await replaceLabels(expr, vectorOf(inner), turns));
       }
       case 'binary': {
-        const left = await this.evaluate(expr.left);
-        const right = await this.evaluate(expr.right);
-        await this.#turns.breathe();
-        return combine(expr, left, right, count);
+        const left = await this.#evaluate(expr.left);
+        const right = await this.#evaluate(expr.right);
+        return await combine(expr, left, right, { stepCount: count, turns });
       }
     }
   }
 
   async #inner(outer: VectorAggregation): Promise<readonly StepSeries[]> {
-    if (outer.inner.kind === 'rangeAggregation') return await this.#leaf(planLeaf(outer.inner, outer));
-    const inner = await this.evaluate(outer.inner);
-    await this.#turns.breathe();
+    if (outer.inner.kind === 'rangeAggregation') return await this.#leaf(planLeaf(outer.inner, outer), 0);
+    const inner = await this.#evaluate(outer.inner);
     return vectorOf(inner);
   }
 
-  #leaf(plan: LeafPlan): Promise<readonly StepSeries[]> {
-    return evaluateLeaf(this.#context, plan, this.#grid, this.#turns);
+  #leaf(plan: LeafPlan, seriesMax: number): Promise<readonly StepSeries[]> {
+    return evaluateLeaf(this.#context, plan, { grid: this.#grid, turns: this.#turns, seriesMax });
   }
 }
 

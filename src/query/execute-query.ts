@@ -5,12 +5,13 @@ import { parseExpr } from '../logql/parser.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { Evaluator, leavesOf } from './evaluate.ts';
 import { logEvents } from './log-query.ts';
-import { checkSeriesCount, matrixOf, sortsByValue, vectorOf } from './metric-answer.ts';
+import { matrixOf, sortsByValue, vectorOf } from './metric-answer.ts';
 import { QueryContext, type QueryDeps } from './query-context.ts';
 import type { MetricSeries, QueryEvent, QueryRequest, QueryStatistics } from './query-messages.ts';
 import type { QuerySources } from './query-source.ts';
 import { constantSeries } from './step-series.ts';
 import { gridOf, timesMsOf } from './step-windows.ts';
+import { Turns } from './turns.ts';
 
 /** Series in one event. */
 const EVENT_SERIES_MAX = 500;
@@ -60,15 +61,18 @@ async function* metricEvents(context: QueryContext, expr: MetricExpr): AsyncGene
   // Every leaf is checked before one is read.
   for (const leaf of leavesOf(expr)) validateStages(metricStages(leaf.expr));
   const grid = gridOf(startNs, endNs, stepNs, isInstant);
-  const evaluated = await new Evaluator(context, grid).evaluate(expr);
+  const turns = new Turns(context.deps.clock);
+  const evaluated = await new Evaluator(context, grid, turns).evaluate(expr);
   const timeMs = Number(startNs / NS_PER_MS);
   if (evaluated.kind === 'scalar' && isInstant) {
     yield { type: 'scalar', timeMs, value: evaluated.value };
     return;
   }
   const series = evaluated.kind === 'series' ? evaluated.series : [constantSeries(evaluated.value, grid.count)];
-  const answer = isInstant ? vectorOf(series, timeMs, sortsByValue(expr)) : matrixOf(series, timesMsOf(grid));
-  checkSeriesCount(answer.length, limits.seriesMax);
+  const options = { turns, seriesMax: limits.seriesMax };
+  const answer = isInstant
+    ? await vectorOf(series, timeMs, sortsByValue(expr), options)
+    : await matrixOf(series, timesMsOf(grid), options);
   context.entriesReturned = answer.length;
   yield* seriesEvents(answer, isInstant ? 'vector' : 'matrix');
 }

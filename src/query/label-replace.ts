@@ -2,18 +2,20 @@ import type { LabelReplaceExpr } from '../logql/ast.ts';
 import { compileRegex } from '../logql/regex.ts';
 import { compareBytes } from '../protocol/label-text.ts';
 import { type StepSeries, valueOfLabel } from './step-series.ts';
+import { SERIES_PER_LOOK, type Turns } from './turns.ts';
 
 /** Groups of a match by number or name; undefined if there is no such group. */
 type Groups = (name: string) => string | undefined;
 
 /** Series whose source label matches get the target label; an empty replacement takes it away. Two series may end up with equal labels. */
-export const replaceLabels = (
+export const replaceLabels = async (
   { target, replacement, source, pattern }: Omit<LabelReplaceExpr, 'inner'>,
   series: readonly StepSeries[],
-): StepSeries[] => {
+  turns: Turns,
+): Promise<StepSeries[]> => {
   const regex = compileRegex(`^(?:${pattern})$`);
   const names = regex.namedGroups();
-  return series.map((one) => {
+  const replaced = (one: StepSeries): StepSeries => {
     const matcher = regex.matcher(valueOfLabel(one.labels, source));
     if (!matcher.matches()) return one;
     const groups: Groups = (name) => {
@@ -21,7 +23,13 @@ export const replaceLabels = (
       return number === undefined || number > matcher.groupCount() ? undefined : (matcher.group(number) ?? undefined);
     };
     return { ...one, labels: withLabel(one.labels, target, expanded(replacement, groups)) };
-  });
+  };
+  const results: StepSeries[] = [];
+  for (const one of series) {
+    results.push(replaced(one));
+    if (results.length % SERIES_PER_LOOK === 0) await turns.breathe();
+  }
+  return results;
 };
 
 const withLabel = (labels: readonly string[], name: string, value: string): readonly string[] => {

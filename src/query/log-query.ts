@@ -7,24 +7,18 @@ import { BatchLines, LogAnswer } from './log-answer.ts';
 import { planSlices } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import type { QueryEvent } from './query-messages.ts';
+import { ReadAhead } from './read-ahead.ts';
 import type { LogResult, ScanPlan } from './scan/scan-messages.ts';
 import { compileScan } from './scan/scan-runner.ts';
 import { nextScanId } from './scan-id.ts';
-import { type ReadQuota, StreamCursor } from './stream-cursor.ts';
-import { Turns } from './turns.ts';
+import { StreamCursor } from './stream-cursor.ts';
+import { SERIES_PER_LOOK, Turns } from './turns.ts';
 
 /** One event holds at most about this much: what a reader that is slow makes us keep. An HTTP answer (5,000 entries) fits into one. */
 const EVENT_ENTRIES_MAX = 10_000;
 const EVENT_BYTES_MAX = 32 << 20;
 /** Chunks kept between two reads of them. */
 const CACHE_BYTES_MAX = 256 << 20;
-/** Line bytes at hand over all streams. */
-const BATCH_BYTES_TOTAL = 64 << 20;
-const BATCH_BYTES_MIN = 64 << 10;
-const BATCH_BYTES_MAX = 4 << 20;
-const BATCH_ENTRIES_MAX = 20_000;
-const BATCH_ENTRIES_MIN = 32;
-const READS_PER_WORKER = 2;
 
 /**
  * Entries of a log query as events, in global order of time and in bounded memory: each stream is read only as far as its entries are next
@@ -35,21 +29,21 @@ export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGen
   if (startNs >= endNs) return;
   const plan = planOf(context, expr, { startNs, endNs: endNs - 1n });
   const { changesLine } = compileScan(plan).pipeline;
-  const heap = await openCursors(context, plan);
   const turns = new Turns(context.deps.clock);
+  const heap = await openCursors(context, plan, turns);
   const answer = new LogAnswer();
   const selection = new Selection(context, changesLine);
-  const quota = quotaOf(context, heap.size);
+  const reading = new ReadAhead(context, heap);
   for (let looked = 0; heap.top && !selection.isFull; looked += 1) {
     const { top } = heap;
     if (!top.isReady) {
-      await readOn(context, heap, top, quota);
+      await reading.readOn(top);
       top.adopt();
     } else {
       selection.offer(top, answer);
       top.advance();
-      if (looked % 64 === 0) await turns.breathe();
     }
+    if (looked % 64 === 0) await turns.breathe();
     heap.settleTop();
     if (answer.count >= EVENT_ENTRIES_MAX || answer.lineBytes >= EVENT_BYTES_MAX) {
       yield { type: 'entries', streams: answer.take() };
@@ -72,7 +66,7 @@ const planOf = (context: QueryContext, { matchers, stages }: LogExpr, range: Tim
   };
 };
 
-const openCursors = async (context: QueryContext, plan: ScanPlan): Promise<CursorHeap> => {
+const openCursors = async (context: QueryContext, plan: ScanPlan, turns: Turns): Promise<CursorHeap> => {
   const gathered = await context.orStop(gatherStreams(context.sources, plan.tenant, plan.matchers, plan));
   context.chunkRefs += gathered.chunkRefs;
   context.streamsInMemory += gathered.streamsInMemory;
@@ -80,33 +74,13 @@ const openCursors = async (context: QueryContext, plan: ScanPlan): Promise<Curso
   const isForward = context.request.direction === 'forward';
   const heap = new CursorHeap(isForward);
   const cache = new ChunkCache(CACHE_BYTES_MAX);
-  gathered.streams.forEach((stream, index) => {
+  for (const [index, stream] of gathered.streams.entries()) {
     const slices = planSlices(stream, plan, 1);
-    if (slices.length === 0) return;
+    if (slices.length === 0) continue;
     heap.push(new StreamCursor(context, plan, isForward ? slices : slices.reverse(), cache, index));
-  });
-  return heap;
-};
-
-const quotaOf = ({ request }: QueryContext, streamCount: number): ReadQuota => {
-  const { limit, intervalNs } = request;
-  // With an interval entries are passed over after they were read: the limit says nothing about how many are needed.
-  const entriesMax = intervalNs > 0n ? BATCH_ENTRIES_MAX : Math.min(limit, BATCH_ENTRIES_MAX);
-  const share = Math.floor(BATCH_BYTES_TOTAL / Math.max(1, streamCount));
-  return {
-    entriesFirst: Math.max(BATCH_ENTRIES_MIN, Math.ceil((2 * entriesMax) / Math.max(1, streamCount))),
-    entriesMax,
-    bytesMax: Math.max(BATCH_BYTES_MIN, Math.min(BATCH_BYTES_MAX, share)),
-  };
-};
-
-/** Waits for the first in line, and keeps the workers busy with those behind it. */
-const readOn = async (context: QueryContext, heap: CursorHeap, top: StreamCursor, quota: ReadQuota): Promise<void> => {
-  for (const cursor of heap.waiting(READS_PER_WORKER * context.deps.scanPool.size)) {
-    // A failure shows when the cursor's turn comes, or never if it does not.
-    cursor.load(quota).catch(() => undefined);
+    if (index % SERIES_PER_LOOK === 0) await turns.breathe();
   }
-  await top.load(quota);
+  return heap;
 };
 
 /** Which of the entries in line are part of the answer: up to the limit, at the asked interval, equal ones of a stream once. */

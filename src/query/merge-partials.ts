@@ -1,6 +1,8 @@
 import { RefusedError } from '../protocol/refusal.ts';
-import type { PartialSeries, PartialValues } from './scan/scan-messages.ts';
-import { CELLS_MAX, keyOfLabels } from './step-series.ts';
+import type { PartialCounts, PartialValues } from './scan/scan-messages.ts';
+import { checkSeriesCount } from './series-limit.ts';
+import { CELLS_MAX, labelsOfKey } from './step-series.ts';
+import { SERIES_PER_LOOK, type Turns } from './turns.ts';
 
 /** Counts of one series over all steps. */
 export interface CountSeries {
@@ -12,32 +14,39 @@ export interface CountSeries {
 /** Adds up what the tasks counted: whole numbers, so in any order. */
 export class CountMerger {
   readonly #stepCount: number;
+  readonly #seriesMax: number;
   readonly #series = new Map<string, CountSeries>();
 
-  constructor(stepCount: number) {
+  /** `seriesMax` 0: no limit. */
+  constructor(stepCount: number, seriesMax: number) {
     this.#stepCount = stepCount;
+    this.#seriesMax = seriesMax;
   }
 
-  add(partials: readonly PartialSeries[]): void {
-    for (const { labels, firstStep, counts, sums } of partials) {
-      const total = this.#of(labels, sums !== undefined);
-      for (let index = 0; index < counts.length; index += 1) total.counts[firstStep + index]! += counts[index]!;
-      if (!sums || !total.sums) continue;
-      for (let index = 0; index < sums.length; index += 1) total.sums[firstStep + index]! += sums[index]!;
+  /** @throws RefusedError INVALID_QUERY if there are too many series */
+  async add({ keys, firstStep, stepCount, counts, sums }: PartialCounts, turns: Turns): Promise<void> {
+    let place = 0;
+    for (const key of linesOf(keys)) {
+      const total = this.#of(key, sums !== undefined);
+      addTo(total.counts, firstStep, counts, place * stepCount, stepCount);
+      if (sums && total.sums) addTo(total.sums, firstStep, sums, place * stepCount, stepCount);
+      place += 1;
+      if (place % SERIES_PER_LOOK === 0) await turns.breathe();
     }
   }
 
-  series(): CountSeries[] {
-    return [...this.#series.values()];
+  /** Call it last. */
+  series(): Iterable<CountSeries> {
+    return this.#series.values();
   }
 
-  #of(labels: readonly string[], hasSums: boolean): CountSeries {
-    const key = keyOfLabels(labels);
+  #of(key: string, hasSums: boolean): CountSeries {
     const known = this.#series.get(key);
     if (known) return known;
+    checkSeriesCount(this.#series.size + 1, this.#seriesMax);
     if ((this.#series.size + 1) * this.#stepCount > CELLS_MAX) throw tooManyCells();
     const made = {
-      labels,
+      labels: labelsOfKey(key),
       counts: new Float64Array(this.#stepCount),
       sums: hasSums ? new Float64Array(this.#stepCount) : undefined,
     };
@@ -45,6 +54,19 @@ export class CountMerger {
     return made;
   }
 }
+
+/** Without a list of all lines: there may be 100,000. */
+function* linesOf(text: string): Generator<string> {
+  for (let start = 0; start < text.length; ) {
+    const end = text.indexOf('\n', start);
+    yield text.slice(start, end < 0 ? text.length : end);
+    start = end < 0 ? text.length : end + 1;
+  }
+}
+
+const addTo = (total: Float64Array, at: number, part: Float64Array, start: number, count: number): void => {
+  for (let step = 0; step < count; step += 1) total[at + step]! += part[start + step]!;
+};
 
 /** Values of one series in time order. */
 export interface ValueSeries {
@@ -65,22 +87,33 @@ interface ValuePart {
 
 /** Puts the values the tasks collected together by series. */
 export class ValueMerger {
+  readonly #seriesMax: number;
   readonly #series = new Map<string, { readonly labels: readonly string[]; readonly parts: ValuePart[] }>();
   #count = 0;
 
-  add(from: PartialValues): void {
+  /** `seriesMax` 0: no limit. */
+  constructor(seriesMax: number) {
+    this.#seriesMax = seriesMax;
+  }
+
+  /** @throws RefusedError INVALID_QUERY if there are too many series or values */
+  async add(from: PartialValues, turns: Turns): Promise<void> {
     this.#count += from.series.length;
     if (this.#count > VALUES_MAX) throw tooManyCells();
-    const { order, starts } = bySeries(from);
-    for (let index = 0; index < from.labels.length; index += 1) {
+    const keys = [...linesOf(from.keys)];
+    const { order, starts } = bySeries(from, keys.length);
+    for (let index = 0; index < keys.length; index += 1) {
       const start = starts[index]!;
       const end = starts[index + 1]!;
       if (start === end) continue;
-      const labels = from.labels[index]!;
-      const key = keyOfLabels(labels);
+      const key = keys[index]!;
       const known = this.#series.get(key);
       if (known) known.parts.push({ from, order, start, end });
-      else this.#series.set(key, { labels, parts: [{ from, order, start, end }] });
+      else {
+        checkSeriesCount(this.#series.size + 1, this.#seriesMax);
+        this.#series.set(key, { labels: labelsOfKey(key), parts: [{ from, order, start, end }] });
+      }
+      if (index % SERIES_PER_LOOK === 0) await turns.breathe();
     }
   }
 
@@ -106,10 +139,10 @@ export class ValueMerger {
 }
 
 /** Places of a task's values, series by series, each in its order of time. */
-const bySeries = ({ labels, series }: PartialValues): { order: Uint32Array; starts: Uint32Array } => {
-  const starts = new Uint32Array(labels.length + 1);
+const bySeries = ({ series }: PartialValues, seriesCount: number): { order: Uint32Array; starts: Uint32Array } => {
+  const starts = new Uint32Array(seriesCount + 1);
   for (const index of series) starts[index + 1]! += 1;
-  for (let index = 0; index < labels.length; index += 1) starts[index + 1]! += starts[index]!;
+  for (let index = 0; index < seriesCount; index += 1) starts[index + 1]! += starts[index]!;
   const next = starts.slice();
   const order = new Uint32Array(series.length);
   for (let place = 0; place < series.length; place += 1) {

@@ -1,31 +1,60 @@
 import type { MetricExpr } from '../logql/ast.ts';
-import { RefusedError } from '../protocol/refusal.ts';
 import { compareLabels } from './label-order.ts';
 import type { MetricSeries } from './query-messages.ts';
-import { keyOfLabels, type StepSeries } from './step-series.ts';
+import { checkSeriesCount } from './series-limit.ts';
+import { sortInTurns } from './sort-in-turns.ts';
+import type { StepSeries } from './step-series.ts';
+import { SERIES_PER_LOOK, type Turns } from './turns.ts';
+import { groupSeries } from './vector/reduce-groups.ts';
 
-/** One point each, at the only step; by labels, unless the query sorts by value. */
-export const vectorOf = (series: readonly StepSeries[], timeMs: number, isSorted: boolean): MetricSeries[] => {
-  const samples = series
-    .filter(({ present }) => present[0] === 1)
-    .map(({ labels, values }) => ({ labels, timesMs: [timeMs], values: [values[0]!] }));
-  return isSorted ? samples : samples.sort((a, b) => compareLabels(a.labels, b.labels));
-};
+/** How an answer is put together. */
+export interface AnswerOptions {
+  readonly turns: Turns;
+  /** 0: no limit. */
+  readonly seriesMax: number;
+}
 
-/** By labels. Series made equal by label_replace become one with several points at a time, as Loki answers. */
-export const matrixOf = (series: readonly StepSeries[], timesMs: readonly number[]): MetricSeries[] => {
-  const alike = new Map<string, { readonly labels: readonly string[]; readonly members: StepSeries[] }>();
-  for (const one of series) {
-    if (!one.present.includes(1)) continue;
-    const key = keyOfLabels(one.labels);
-    const known = alike.get(key);
-    if (known) known.members.push(one);
-    else alike.set(key, { labels: one.labels, members: [one] });
+/**
+ * One point each, at the only step; by labels, unless the query sorts by value.
+ * @throws RefusedError INVALID_QUERY above `seriesMax`
+ */
+export const vectorOf = async (
+  series: readonly StepSeries[],
+  timeMs: number,
+  isSorted: boolean,
+  { turns, seriesMax }: AnswerOptions,
+): Promise<MetricSeries[]> => {
+  const found = series.filter(({ present }) => present[0] === 1);
+  checkSeriesCount(found.length, seriesMax);
+  const samples: MetricSeries[] = [];
+  for (const { labels, values } of found) {
+    samples.push({ labels, timesMs: [timeMs], values: [values[0]!] });
+    if (samples.length % SERIES_PER_LOOK === 0) await turns.breathe();
   }
-  return [...alike.values()]
-    .map(({ labels, members }) => pointsOf(labels, members, timesMs))
-    .sort((a, b) => compareLabels(a.labels, b.labels));
+  return isSorted ? samples : await sortInTurns(samples, byLabels, turns);
 };
+
+/**
+ * By labels. Series made equal by label_replace become one with several points at a time, as Loki answers.
+ * @throws RefusedError INVALID_QUERY above `seriesMax`
+ */
+export const matrixOf = async (
+  series: readonly StepSeries[],
+  timesMs: readonly number[],
+  { turns, seriesMax }: AnswerOptions,
+): Promise<MetricSeries[]> => {
+  const filled = series.filter(({ present }) => present.includes(1));
+  const alike = await groupSeries(filled, (labels) => labels, turns);
+  checkSeriesCount(alike.length, seriesMax);
+  const answer: MetricSeries[] = [];
+  for (const { labels, members } of alike) {
+    answer.push(pointsOf(labels, members, timesMs));
+    if (answer.length % SERIES_PER_LOOK === 0) await turns.breathe();
+  }
+  return await sortInTurns(answer, byLabels, turns);
+};
+
+const byLabels = (a: MetricSeries, b: MetricSeries): number => compareLabels(a.labels, b.labels);
 
 const pointsOf = (
   labels: readonly string[],
@@ -42,17 +71,6 @@ const pointsOf = (
     }
   }
   return { labels, timesMs: times, values: points };
-};
-
-/** @throws RefusedError INVALID_QUERY; `seriesMax` 0: no limit */
-export const checkSeriesCount = (count: number, seriesMax: number): void => {
-  if (seriesMax <= 0 || count <= seriesMax) return;
-  throw new RefusedError({
-    code: 'INVALID_QUERY',
-    text:
-      `maximum number of series (${seriesMax}) reached for a single query; consider reducing query cardinality by adding more ` +
-      'specific stream selectors, reducing the time range, or aggregating results with functions like sum(), count() or topk()',
-  });
 };
 
 /** True if the query sorts by value anywhere: an instant answer then keeps that order. */

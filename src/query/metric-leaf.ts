@@ -20,13 +20,21 @@ import type { ChunkBytes, GroupSpec, MetricResult, MetricScan, ScanPlan, StreamS
 import { nextScanId } from './scan-id.ts';
 import { newSeries, type StepSeries } from './step-series.ts';
 import { type StepGrid, StepWindows } from './step-windows.ts';
-import type { Turns } from './turns.ts';
+import { SERIES_PER_LOOK, type Turns } from './turns.ts';
 
 /** A range aggregation to evaluate, with what the query around it lets the scan do. */
 export interface LeafPlan {
   readonly expr: RangeAggregation;
   readonly group: GroupSpec;
   readonly hints: LabelHints;
+}
+
+/** How a leaf is evaluated. */
+export interface LeafOptions {
+  readonly grid: StepGrid;
+  readonly turns: Turns;
+  /** The limit on series, where the leaf's are the answer's: refused as soon as there is one too many. Else 0. */
+  readonly seriesMax: number;
 }
 
 /** Tasks of one query in flight for each worker: one running, one ready. */
@@ -42,13 +50,12 @@ export const entryRangeOf = (grid: StepGrid, rangeNs: bigint, offsetNs: bigint):
 export const evaluateLeaf = async (
   context: QueryContext,
   { expr, group, hints }: LeafPlan,
-  grid: StepGrid,
-  turns: Turns,
+  { grid, turns, seriesMax }: LeafOptions,
 ): Promise<readonly StepSeries[]> => {
   const { log, rangeNs, offsetNs, unwrap } = expr.range;
   const apply = rangeFunctionOf(expr);
   const measure = apply.kind === 'absent' ? (unwrap ? 'values' : 'count') : apply.kind;
-  const scan: MetricScan = { kind: 'metric', grid, rangeNs, offsetNs, measure, unwrap, group };
+  const scan: MetricScan = { kind: 'metric', grid, rangeNs, offsetNs, measure, unwrap, group, seriesMax };
   const plan: ScanPlan = {
     scanId: nextScanId(),
     tenant: context.request.tenant,
@@ -58,24 +65,24 @@ export const evaluateLeaf = async (
     ...entryRangeOf(grid, rangeNs, offsetNs),
     scan,
   };
-  const counts = new CountMerger(grid.count);
-  const values = new ValueMerger();
+  const counts = new CountMerger(grid.count, seriesMax);
+  const values = new ValueMerger(seriesMax);
   // A range of 0 holds nothing.
   if (rangeNs > 0n && grid.count > 0) {
-    await scanStreams(context, plan, (result) => {
+    await scanStreams(context, plan, turns, async (result) => {
       if (result.errorLabels) throw pipelineError(result.errorLabels);
-      counts.add(result.series);
-      if (result.values) values.add(result.values);
+      if (result.series) await counts.add(result.series, turns);
+      if (result.values) await values.add(result.values, turns);
     });
   }
   const rangeSeconds = Number(rangeNs) / 1e9;
   if (apply.kind === 'values')
     return await valueSeries(values, plan, scan, apply, rangeSeconds, expr.parameter ?? 0, turns);
-  if (apply.kind !== 'absent') return countSeries(counts, apply, rangeSeconds, grid.count);
+  if (apply.kind !== 'absent') return await countSeries(counts, apply, rangeSeconds, turns);
   const present =
     measure === 'values'
       ? await valueSeries(values, plan, scan, PRESENCE, rangeSeconds, 0, turns)
-      : countSeries(counts, COUNT, rangeSeconds, grid.count);
+      : await countSeries(counts, COUNT, rangeSeconds, turns);
   return absenceOf(present, log.matchers, grid.count);
 };
 
@@ -85,7 +92,8 @@ const PRESENCE: ValuesFunction = { kind: 'values', of: () => 1 };
 const scanStreams = async (
   context: QueryContext,
   plan: ScanPlan,
-  take: (result: MetricResult) => void,
+  turns: Turns,
+  take: (result: MetricResult) => Promise<void>,
 ): Promise<void> => {
   const { sources, deps } = context;
   const gathered = await context.orStop(gatherStreams(sources, plan.tenant, plan.matchers, plan));
@@ -93,10 +101,14 @@ const scanStreams = async (
   context.streamsInMemory += gathered.streamsInMemory;
   context.chunksInMemory += gathered.chunksInMemory;
   const chunksMax = chunksPerTask(gathered.chunkRefs, deps.scanPool.size);
-  const slices = gathered.streams.flatMap((stream) => planSlices(stream, plan, chunksMax));
+  const slices: PlannedSlice[] = [];
+  for (const [index, stream] of gathered.streams.entries()) {
+    for (const slice of planSlices(stream, plan, chunksMax)) slices.push(slice);
+    if (index % SERIES_PER_LOOK === 0) await turns.breathe();
+  }
   await forEachConcurrent(packTasks(slices, chunksMax), TASKS_PER_WORKER * deps.scanPool.size, async (task) => {
     const slices = await fetchSlices(context, task);
-    take((await context.runTask({ kind: 'metric', plan, slices })) as MetricResult);
+    await take((await context.runTask({ kind: 'metric', plan, slices })) as MetricResult);
   });
 };
 
@@ -120,22 +132,27 @@ const fetchSlices = (context: QueryContext, slices: readonly PlannedSlice[]): Pr
   );
 };
 
-const countSeries = (
+/** In the merger's own columns. */
+const countSeries = async (
   merger: CountMerger,
   apply: CountFunction,
   rangeSeconds: number,
-  stepCount: number,
-): readonly StepSeries[] =>
-  merger.series().map(({ labels, counts, sums }) => {
-    const series = newSeries(labels, stepCount);
-    const amounts = sums ?? counts;
-    for (let step = 0; step < stepCount; step += 1) {
+  turns: Turns,
+): Promise<readonly StepSeries[]> => {
+  const results: StepSeries[] = [];
+  for (const { labels, counts, sums } of merger.series()) {
+    const present = new Uint8Array(counts.length);
+    const values = sums ?? counts;
+    for (let step = 0; step < counts.length; step += 1) {
       if (counts[step] === 0) continue;
-      series.present[step] = 1;
-      series.values[step] = apply.of(amounts[step]!, rangeSeconds);
+      present[step] = 1;
+      values[step] = apply.of(values[step]!, rangeSeconds);
     }
-    return series;
-  });
+    results.push({ labels, values, present });
+    if (results.length % SERIES_PER_LOOK === 0) await turns.breathe();
+  }
+  return results;
+};
 
 /** Windows slide over the values of each series: both ends only move forward. */
 const valueSeries = async (

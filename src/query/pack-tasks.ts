@@ -43,7 +43,7 @@ const segmentBytes = (segment: UnflushedSegment): number => {
 };
 
 /** Compressed and open bytes of the slice's memory. */
-const memoryBytes = ({ memory }: PlannedSlice): number => {
+export const memoryBytes = ({ memory }: PlannedSlice): number => {
   let bytes = 0;
   for (const { segments } of memory) {
     for (const segment of segments) bytes += segmentBytes(segment);

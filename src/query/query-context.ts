@@ -71,11 +71,12 @@ export class QueryContext {
 
   /** `work`, or the refusal as soon as the query is stopped: nobody waits for what nobody wants. */
   async orStop<T>(work: Promise<T>): Promise<T> {
+    // Whether it is waited for or not: a failure nobody handles ends the process.
+    work.catch(() => undefined);
     this.check();
     try {
       return await Promise.race([work, this.#stopped]);
     } catch (error) {
-      work.catch(() => undefined);
       // A task that was taken off the queue reports that; the reason is ours to tell.
       this.check();
       throw error;
@@ -83,7 +84,8 @@ export class QueryContext {
   }
 
   async runTask(task: ScanTask): Promise<ScanResult> {
-    const chunks = task.kind === 'metric' ? task.slices.flatMap((slice) => slice.chunks) : task.slice.chunks;
+    const slices = task.kind === 'metric' ? task.slices : task.reads.map(({ slice }) => slice);
+    const chunks = slices.flatMap((slice) => slice.chunks);
     const buffers = [...new Set(chunks.map((chunk) => chunk.bytes.buffer))];
     const result = await this.orStop(this.deps.scanPool.run(task, buffers, this.signal));
     addCounts(this.counts, result.counts);

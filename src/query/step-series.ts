@@ -35,3 +35,5 @@ export const valueOfLabel = (labels: readonly string[], name: string): string =>
 
 /** Equal for equal label sets only, whatever is in them. */
 export const keyOfLabels = (labels: readonly string[]): string => JSON.stringify(labels);
+
+export const labelsOfKey = (key: string): readonly string[] => JSON.parse(key) as string[];

@@ -1,9 +1,10 @@
 import { highWord, lowWord } from '../chunk/varint.ts';
 import { type ChunkCache, chunkCacheFetch } from './chunk-cache.ts';
 import { loadMemory } from './load-memory.ts';
+import { memoryBytes } from './pack-tasks.ts';
 import type { PlannedSlice } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
-import type { LogResult, LogScan, ScanPlan, ScanPosition } from './scan/scan-messages.ts';
+import type { LogRead, LogReadEnd, LogResult, LogScan, ScanPlan, ScanPosition } from './scan/scan-messages.ts';
 
 /** How much one read of a slice may bring. */
 export interface ReadQuota {
@@ -12,6 +13,9 @@ export interface ReadQuota {
   readonly entriesMax: number;
   readonly bytesMax: number;
 }
+
+/** A slice with less memory than this and no chunk may share a task: chosen, a fraction of a millisecond to scan. */
+const LIGHT_BYTES_MAX = 16 << 10;
 
 const NO_WORDS = new Int32Array(0);
 
@@ -31,14 +35,17 @@ export class StreamCursor {
   #position: ScanPosition = { group: 0, taken: 0 };
   #loading: Promise<void> | undefined;
   /** What was read and is not looked at yet: a cursor's time changes only when it is first in line. */
-  #arrived: LogResult | undefined;
+  #arrived: { readonly batch: LogResult; readonly start: number; readonly end: number } | undefined;
   /** Why the last read failed: told once it is this cursor's turn. */
   #failure: { readonly error: unknown } | undefined;
   /** Bound of what comes after the batch. */
   #boundNs = 0n;
   batch: LogResult | undefined;
-  /** Next entry of the batch. */
+  /** Next entry of the batch; others may have entries in it. */
   place = 0;
+  #end = 0;
+  /** A read with others failed: which of them it was shows when each is read alone. */
+  #isAlone = false;
   /** Time of the next entry as int64 words, or what bounds it while nothing is at hand. */
   timeHigh = 0;
   timeLow = 0;
@@ -72,28 +79,46 @@ export class StreamCursor {
     return !this.batch && !this.#arrived && !this.#loading && !this.#failure;
   }
 
+  get hasArrived(): boolean {
+    return this.#arrived !== undefined;
+  }
+
   /** Nothing at hand and nothing left to read. */
   get isAtEnd(): boolean {
     return !this.batch && !this.#arrived && this.#slice >= this.#slices.length;
+  }
+
+  /** True if what it reads next is little: it may go with others. */
+  get isLight(): boolean {
+    const slice = this.#slices[this.#slice];
+    return !this.#isAlone && slice?.refs.length === 0 && memoryBytes(slice) <= LIGHT_BYTES_MAX;
   }
 
   /** Reads on; `adopt` then takes what came. One read at a time. */
   load(quota: ReadQuota): Promise<void> {
     if (this.#failure) return Promise.reject(this.#failure.error);
     if (this.#arrived) return Promise.resolve();
-    this.#loading ??= this.#tryRead(quota);
+    this.#loading ??= StreamCursor.loadTogether([this], quota);
     return this.#loading;
+  }
+
+  /** Reads on in one task. All of them of one query and waiting. */
+  static loadTogether(cursors: readonly StreamCursor[], quota: ReadQuota): Promise<void> {
+    const work = StreamCursor.#tryRead(cursors, quota);
+    for (const cursor of cursors) cursor.#loading = work;
+    return work;
   }
 
   /** Makes what was read the batch at hand: the time moves on. */
   adopt(): void {
-    const result = this.#arrived;
-    if (!result) return;
+    if (!this.#arrived) return;
+    const { batch, start, end } = this.#arrived;
     this.#arrived = undefined;
-    this.place = 0;
-    this.batch = result;
-    this.#timeWords = new Int32Array(result.times.buffer, result.times.byteOffset, 2 * result.times.length);
-    if (result.times.length > 0) this.#readTime();
+    this.place = start;
+    this.#end = end;
+    this.batch = batch;
+    this.#timeWords = new Int32Array(batch.times.buffer, batch.times.byteOffset, 2 * batch.times.length);
+    if (start < end) this.#readTime();
     else this.#drop();
   }
 
@@ -105,45 +130,61 @@ export class StreamCursor {
   advance(): void {
     this.place += 1;
     if (!this.batch) return;
-    if (this.place < this.batch.times.length) this.#readTime();
+    if (this.place < this.#end) this.#readTime();
     else this.#drop();
   }
 
-  async #tryRead(quota: ReadQuota): Promise<void> {
+  static async #tryRead(cursors: readonly StreamCursor[], quota: ReadQuota): Promise<void> {
     try {
-      await this.#read(quota);
+      await StreamCursor.#read(cursors, quota);
     } catch (error) {
-      this.#failure = { error };
-      throw error;
+      if (cursors.length === 1) {
+        cursors[0]!.#failure = { error };
+        throw error;
+      }
+      for (const cursor of cursors) cursor.#isAlone = true;
     } finally {
-      this.#loading = undefined;
+      for (const cursor of cursors) cursor.#loading = undefined;
     }
   }
 
-  async #read(quota: ReadQuota): Promise<void> {
+  static async #read(cursors: readonly StreamCursor[], quota: ReadQuota): Promise<void> {
+    const reads = await Promise.all(cursors.map((cursor) => cursor.#nextRead(quota)));
+    const [first] = cursors as readonly [StreamCursor];
+    const result = (await first.#context.runTask({ kind: 'log', plan: first.#plan, reads })) as LogResult;
+    let start = 0;
+    for (const [index, cursor] of cursors.entries()) {
+      const end = result.ends[index]!;
+      cursor.#arrive(result, start, end);
+      start = end.end;
+    }
+  }
+
+  async #nextRead(quota: ReadQuota): Promise<LogRead> {
     const slice = this.#slices[this.#slice]!;
     const chunks = await Promise.all(slice.refs.map((ref) => chunkCacheFetch(this.#cache, this.#context, ref)));
     const { startNs, endNs } = slice;
     const memory = await loadMemory(this.#context, slice.memory);
-    const result = (await this.#context.runTask({
-      kind: 'log',
-      plan: this.#plan,
+    return {
       slice: { startNs, endNs, memory, chunks },
       position: this.#position,
       // Who is asked again is asked for more: a block that is begun is inflated anew each time.
       entriesMax: Math.min(quota.entriesMax, quota.entriesFirst * 2 ** this.#reads),
       bytesMax: quota.bytesMax,
       keepsChunks: this.#sharesChunks(slice, this.#slices[this.#slice + 1]),
-    })) as LogResult;
+    };
+  }
+
+  #arrive(batch: LogResult, start: number, { end, next, nextBoundNs, chunks }: LogReadEnd): void {
     this.#reads += 1;
-    for (const chunk of result.chunks) this.#cache.put(chunk);
-    if (result.next) this.#position = result.next;
+    for (const chunk of chunks) this.#cache.put(chunk);
+    if (next) this.#position = next;
     else {
       this.#slice += 1;
       this.#position = { group: 0, taken: 0 };
     }
-    this.#boundNs = result.next ? result.nextBoundNs : this.#boundOf(this.#slices[this.#slice]);
-    this.#arrived = result;
+    this.#boundNs = next ? nextBoundNs : this.#boundOf(this.#slices[this.#slice]);
+    this.#arrived = { batch, start, end };
   }
 
   #sharesChunks({ refs }: PlannedSlice, next: PlannedSlice | undefined): boolean {

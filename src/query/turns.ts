@@ -4,6 +4,10 @@ import type { Clock } from '../protocol/clock.ts';
 /** Work in one go on the event loop, ms. */
 const SLICE_MS = 4;
 
+/** Between two looks at the clock, each under half a millisecond: series that are made or copied, and points that are looked at. */
+export const SERIES_PER_LOOK = 16;
+export const CELLS_PER_LOOK = 1024;
+
 /** Gives everybody else a turn every few milliseconds of a long calculation. */
 export class Turns {
   readonly #clock: Clock;

@@ -2,6 +2,7 @@ import type { VectorMatching } from '../../logql/ast.ts';
 import { compareBytes } from '../../protocol/label-text.ts';
 import { groupedLabels } from '../scan/entry-series.ts';
 import { keyOfLabels, type StepSeries, valueOfLabel } from '../step-series.ts';
+import { SERIES_PER_LOOK, type Turns } from '../turns.ts';
 
 /** The labels that decide which series of the two sides belong together. */
 export const matchLabels = (labels: readonly string[], matching: VectorMatching | undefined): readonly string[] => {
@@ -22,14 +23,20 @@ export class MatchKeys {
     return this.#numbers.size;
   }
 
-  of(series: readonly StepSeries[]): Uint32Array {
-    return Uint32Array.from(series, ({ labels }) => {
-      const key = keyOfLabels(matchLabels(labels, this.#matching));
-      const known = this.#numbers.get(key);
-      if (known !== undefined) return known;
-      this.#numbers.set(key, this.#numbers.size);
-      return this.#numbers.size - 1;
-    });
+  async of(series: readonly StepSeries[], turns: Turns): Promise<Uint32Array> {
+    const numbers = new Uint32Array(series.length);
+    for (const [index, { labels }] of series.entries()) {
+      numbers[index] = this.#numberOf(keyOfLabels(matchLabels(labels, this.#matching)));
+      if (index % SERIES_PER_LOOK === 0) await turns.breathe();
+    }
+    return numbers;
+  }
+
+  #numberOf(key: string): number {
+    const known = this.#numbers.get(key);
+    if (known !== undefined) return known;
+    this.#numbers.set(key, this.#numbers.size);
+    return this.#numbers.size - 1;
   }
 }
 

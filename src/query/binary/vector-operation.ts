@@ -1,22 +1,26 @@
 import type { BinaryExpr } from '../../logql/ast.ts';
 import { RefusedError } from '../../protocol/refusal.ts';
 import { keyOfLabels, newSeries, type StepSeries } from '../step-series.ts';
+import { CELLS_PER_LOOK, SERIES_PER_LOOK, type Turns } from '../turns.ts';
+import type { CombineOptions } from './combine-options.ts';
 import { type BinaryNumbers, isComparison, operate } from './operate.ts';
 import { MatchKeys, resultLabels } from './vector-matching.ts';
 
 /** Arithmetic and comparisons between two vectors, sample by matched sample. @throws RefusedError INTERNAL for ambiguous matches */
-export const combineVectors = (
+export const combineVectors = async (
   expr: BinaryExpr & { readonly op: BinaryNumbers },
   left: readonly StepSeries[],
   right: readonly StepSeries[],
-  stepCount: number,
-): StepSeries[] => {
+  { stepCount, turns }: CombineOptions,
+): Promise<StepSeries[]> => {
   const { matching } = expr;
   const isSwapped = matching?.group === 'right';
   const [many, one] = isSwapped ? [right, left] : [left, right];
   const keys = new MatchKeys(matching);
-  const join = new Join(expr, many, keys.of(many), one, keys.of(one), stepCount, keys.count);
-  for (let step = 0; step < stepCount; step += 1) join.step(step);
+  const manyKeys = await keys.of(many, turns);
+  const oneKeys = await keys.of(one, turns);
+  const join = new Join(expr, many, manyKeys, one, oneKeys, stepCount, keys.count);
+  for (let step = 0; step < stepCount; step += 1) await join.step(step, turns);
   return join.results();
 };
 
@@ -59,10 +63,11 @@ class Join {
     return [...this.#results.values()].filter(({ present }) => present.includes(1));
   }
 
-  step(step: number): void {
-    this.#findPartners(step);
+  async step(step: number, turns: Turns): Promise<void> {
+    await this.#findPartners(step, turns);
     const inserted = new Set<StepSeries>();
     for (let index = 0; index < this.#many.length; index += 1) {
+      if (index % SERIES_PER_LOOK === 0) await turns.breathe();
       if (this.#many[index]!.present[step] !== 1) continue;
       const key = this.#manyKeys[index]!;
       const partner = this.#partner[key]!;
@@ -76,10 +81,11 @@ class Join {
     }
   }
 
-  #findPartners(step: number): void {
+  async #findPartners(step: number, turns: Turns): Promise<void> {
     this.#partner.fill(NONE);
     this.#used.fill(0);
     for (let index = 0; index < this.#one.length; index += 1) {
+      if (index % CELLS_PER_LOOK === 0) await turns.breathe();
       if (this.#one[index]!.present[step] !== 1) continue;
       const key = this.#oneKeys[index]!;
       if (this.#partner[key] !== NONE) {

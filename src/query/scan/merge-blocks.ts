@@ -75,7 +75,7 @@ const sharedBorders = (blocks: readonly BlockSource[]): Set<number> => {
 export class BlockMerge {
   readonly counts: ScanCounts;
   readonly #literals: LiteralSearch;
-  readonly #baseNs: bigint;
+  #baseNs: bigint;
   readonly #free: BlockColumns[] = [];
   readonly #seen = new DistinctEntries();
   #startTime = 0;
@@ -85,6 +85,11 @@ export class BlockMerge {
     this.#literals = new LiteralSearch(literals);
     this.#baseNs = baseNs;
     this.counts = counts;
+  }
+
+  /** What times are relative to from here on. */
+  setBase(baseNs: bigint): void {
+    this.#baseNs = baseNs;
   }
 
   /** Entries wanted from here on, both ends included. */

@@ -1,13 +1,12 @@
 import type { Pipeline, PipelineRun } from '../../logql/pipeline.ts';
 import type { LabelSet } from '../../protocol/label-set.ts';
-import { RefusedError } from '../../protocol/refusal.ts';
 import { StepWindows } from '../step-windows.ts';
 import type { BlockColumns } from './block-columns.ts';
 import { EntrySeries } from './entry-series.ts';
 import type { LiteralHits } from './literal-hits.ts';
 import type { EntryVisitor } from './merge-blocks.ts';
 import type { MetricResult, MetricScan, ScanCounts, ScanPlan } from './scan-messages.ts';
-import { PARTIAL_CELLS_MAX, SeriesTable } from './series-table.ts';
+import { SeriesTable } from './series-table.ts';
 import type { UnwrappedValue } from './unwrapped-value.ts';
 import { ValueColumns } from './value-columns.ts';
 
@@ -45,7 +44,8 @@ export class MetricScanner implements EntryVisitor {
     this.#windows.locate(times.last);
     const lastStep = this.#windows.last;
     this.#needsLength = scan.measure === 'bytes';
-    this.#table = new SeriesTable(firstStep, scan.measure === 'values' ? firstStep - 1 : lastStep, this.#needsLength);
+    const lastCounted = scan.measure === 'values' ? firstStep - 1 : lastStep;
+    this.#table = new SeriesTable(firstStep, lastCounted, this.#needsLength, scan.seriesMax);
     this.#series = new EntrySeries(this.#table, scan.group);
     this.#isPlain = this.#pipeline.isDecidedByLiterals && this.#pipeline.requiredLiterals.length <= 1 && !this.#unwrap;
   }
@@ -64,15 +64,14 @@ export class MetricScanner implements EntryVisitor {
     if (this.isFailed) return;
     if (this.#isPlain && !entries.hasMetadata) this.#visitPlain(entries, hits, first, end);
     else this.#visitStages(entries, hits, first, end);
-    if (this.#table.cells > PARTIAL_CELLS_MAX) throw tooManySeries();
   }
 
   result(counts: ScanCounts): MetricResult {
     const isValues = this.#scan.measure === 'values';
     return {
       kind: 'metric',
-      series: isValues ? [] : this.#table.partials(),
-      values: isValues ? this.#values.take(this.#table.labels) : undefined,
+      series: isValues ? undefined : this.#table.partials(),
+      values: isValues ? this.#values.take(this.#table.keys) : undefined,
       errorLabels: this.#errorLabels,
       counts,
     };
@@ -140,9 +139,3 @@ const lineBytes = ({ lineStarts, lineEnds }: BlockColumns, first: number, end: n
   for (let index = first; index < end; index += 1) bytes += lineEnds[index]! - lineStarts[index]!;
   return bytes;
 };
-
-const tooManySeries = (): RefusedError =>
-  new RefusedError({
-    code: 'INVALID_QUERY',
-    text: 'the query makes too many series and steps; consider aggregating, a longer step or a shorter time range',
-  });

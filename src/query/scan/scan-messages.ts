@@ -24,6 +24,8 @@ export interface MetricScan {
   readonly measure: Measure;
   readonly unwrap: Unwrap | undefined;
   readonly group: GroupSpec;
+  /** More series than this refuse the query: where they are the answer's. 0: no limit. */
+  readonly seriesMax: number;
 }
 
 export interface LogScan {
@@ -82,9 +84,8 @@ export interface MetricTask {
   readonly slices: readonly StreamSlice[];
 }
 
-export interface LogTask {
-  readonly kind: 'log';
-  readonly plan: ScanPlan;
+/** How far to read a slice. */
+export interface LogRead {
   readonly slice: StreamSlice;
   readonly position: ScanPosition;
   /** Stop when so many entries or line bytes are kept. */
@@ -92,6 +93,13 @@ export interface LogTask {
   readonly bytesMax: number;
   /** Move the chunks back even if the slice is read to its end: the next slice needs one of them. */
   readonly keepsChunks: boolean;
+}
+
+/** One read, or many of streams with a line or two each: a message a stream would cost ten times the reading. */
+export interface LogTask {
+  readonly kind: 'log';
+  readonly plan: ScanPlan;
+  readonly reads: readonly LogRead[];
 }
 
 export type ScanTask = MetricTask | LogTask;
@@ -105,19 +113,22 @@ export interface ScanCounts {
   duplicates: number;
 }
 
-/** One series' part of an answer, for steps [firstStep, firstStep + counts.length). */
-export interface PartialSeries {
-  readonly labels: readonly string[];
+/** Parts of an answer's series, for steps [firstStep, firstStep + stepCount). Few large objects: each costs its receiver microseconds. */
+export interface PartialCounts {
+  /** `keyOfLabels` of each series, one a line. */
+  readonly keys: string;
   readonly firstStep: number;
-  /** Entries in each step's window. */
+  readonly stepCount: number;
+  /** Entries in each step's window, series after series. */
   readonly counts: Float64Array;
   /** Σ line bytes; only for measure bytes. */
   readonly sums: Float64Array | undefined;
 }
 
-/** Unwrapped values in time order; series[i] is an index into `labels`. */
+/** Unwrapped values in time order; series[i] is a line of `keys`. */
 export interface PartialValues {
-  readonly labels: readonly (readonly string[])[];
+  /** `keyOfLabels` of each series, one a line. */
+  readonly keys: string;
   readonly series: Uint32Array;
   /** ns relative to the plan's start. */
   readonly times: Float64Array;
@@ -126,7 +137,7 @@ export interface PartialValues {
 
 export interface MetricResult {
   readonly kind: 'metric';
-  readonly series: readonly PartialSeries[];
+  readonly series: PartialCounts | undefined;
   readonly values: PartialValues | undefined;
   /** Final labels of an entry with `__error__` inside a window: it fails the query. */
   readonly errorLabels: readonly string[] | undefined;
@@ -140,9 +151,22 @@ export interface EntryLabels {
   readonly parsed: readonly string[] | undefined;
 }
 
+/** Where a read ended. */
+export interface LogReadEnd {
+  /** End of its entries in the columns; they begin where those of the read before it end. */
+  readonly end: number;
+  /** undefined when the slice is read to its end. */
+  readonly next: ScanPosition | undefined;
+  /** Bound of what is not read yet: nothing newer (backward) or older (forward) is left. */
+  readonly nextBoundNs: bigint;
+  /** The chunks, moved back if they are needed again. */
+  readonly chunks: readonly ChunkBytes[];
+}
+
+/** The entries of a task's reads, one read after the other. */
 export interface LogResult {
   readonly kind: 'log';
-  /** In the query's direction. */
+  /** Of each read in the query's direction. */
   readonly times: BigInt64Array;
   /** End of each line in `bytes`. */
   readonly lineEnds: Uint32Array;
@@ -150,12 +174,7 @@ export interface LogResult {
   readonly labelSets: readonly EntryLabels[];
   /** Per entry, an index into `labelSets`. */
   readonly labelIndexes: Uint32Array;
-  /** undefined when the slice is read to its end. */
-  readonly next: ScanPosition | undefined;
-  /** Bound of what is not read yet: nothing newer (backward) or older (forward) is left. */
-  readonly nextBoundNs: bigint;
-  /** The chunks, moved back if they are needed again. */
-  readonly chunks: readonly ChunkBytes[];
+  readonly ends: readonly LogReadEnd[];
   readonly counts: ScanCounts;
 }
 

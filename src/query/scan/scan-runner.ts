@@ -7,7 +7,7 @@ import type { LabelMatcher } from '../../protocol/matcher.ts';
 import { RefusedError } from '../../protocol/refusal.ts';
 import type { Handled } from '../../workers/worker-main.ts';
 import { valueOfLabel } from '../step-series.ts';
-import type { LogResult, ScanPlan, ScanTask } from './scan-messages.ts';
+import type { LogResult, MetricResult, ScanPlan, ScanTask } from './scan-messages.ts';
 import { type CompiledScan, runLogTask, runMetricTask } from './scan-tasks.ts';
 import { UnwrappedValue } from './unwrapped-value.ts';
 
@@ -25,9 +25,8 @@ export class ScanRunner {
     await this.#codecs;
     try {
       const compiled = this.#compile(task.plan);
-      if (task.kind === 'metric') return { result: runMetricTask(task, compiled) };
-      const result = runLogTask(task, compiled);
-      return { result, transfer: buffersOf(result) };
+      const result = task.kind === 'metric' ? runMetricTask(task, compiled) : runLogTask(task, compiled);
+      return { result, transfer: result.kind === 'metric' ? countBuffersOf(result) : buffersOf(result) };
     } catch (cause) {
       if (!(cause instanceof CorruptChunkError)) throw cause;
       throw new RefusedError({ code: 'INTERNAL', text: `a block cannot be read: ${cause.message}` }, { cause });
@@ -58,10 +57,13 @@ export const compileMatchers = (matchers: readonly LabelMatcher[]): ((labels: La
   return ({ pairs }) => tests.every(({ name, matches }) => matches(valueOfLabel(pairs, name)));
 };
 
+const countBuffersOf = ({ series }: MetricResult): ArrayBuffer[] =>
+  series ? [series.counts, ...(series.sums ? [series.sums] : [])].map(({ buffer }) => buffer as ArrayBuffer) : [];
+
 /** What is moved back: the answer's columns and the chunks, each buffer once. */
-const buffersOf = ({ times, lineEnds, bytes, labelIndexes, chunks }: LogResult): ArrayBuffer[] => [
+const buffersOf = ({ times, lineEnds, bytes, labelIndexes, ends }: LogResult): ArrayBuffer[] => [
   ...new Set(
-    [times, lineEnds, bytes, labelIndexes, ...chunks.map((chunk) => chunk.bytes)].map(
+    [times, lineEnds, bytes, labelIndexes, ...ends.flatMap(({ chunks }) => chunks.map((chunk) => chunk.bytes))].map(
       (column) => column.buffer as ArrayBuffer,
     ),
   ),

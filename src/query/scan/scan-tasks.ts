@@ -5,6 +5,8 @@ import { BlockMerge, type BlockSource } from './merge-blocks.ts';
 import { MetricScanner } from './metric-scan.ts';
 import { type OpenChunks, type OpenStream, openSlice } from './open-slice.ts';
 import {
+  type LogRead,
+  type LogReadEnd,
   type LogResult,
   type LogScan,
   type LogTask,
@@ -44,56 +46,62 @@ export const runMetricTask = ({ plan, slices }: MetricTask, compiled: CompiledSc
   return scanner.result(counts);
 };
 
-/** Reads a slice in the query's direction until enough is kept; says where to go on. */
-export const runLogTask = (task: LogTask, compiled: CompiledScan): LogResult => {
-  const { plan, slice } = task;
+/** Reads each slice in the query's direction until enough is kept; says where to go on. */
+export const runLogTask = ({ plan, reads }: LogTask, compiled: CompiledScan): LogResult => {
   const scan = plan.scan as LogScan;
   const counts = noCounts();
   const scanner = new LogScanner(scan, compiled.pipeline);
-  // Near the entries, so that times are exact however far the query reaches.
-  const baseNs = slice.startNs;
-  const merge = new BlockMerge(compiled.pipeline.requiredLiterals, baseNs, counts);
-  setRange(merge, slice, baseNs);
-  const groups = logGroups(openSlice(slice, plan, baseNs, compiled.matches, counts, new Map()), scan.direction);
-  const reading = new LogReading(task, scanner);
-  for (let index = task.position.group; index < groups.length && !reading.next; index += 1) {
-    reading.read(groups[index]!, index, merge);
-    if (reading.isFull && !reading.next && index + 1 < groups.length) {
-      const bound = boundOf(groups[index + 1]!, scan.direction);
-      reading.stopAt({ group: index + 1, taken: 0 }, baseNs + BigInt(bound));
+  const order: number[] = [];
+  const ends: LogReadEnd[] = [];
+  const merge = new BlockMerge(compiled.pipeline.requiredLiterals, plan.startNs, counts);
+  for (const read of reads) {
+    const { slice, position, keepsChunks } = read;
+    // Near the entries, so that times are exact however far the query reaches.
+    const baseNs = slice.startNs;
+    merge.setBase(baseNs);
+    setRange(merge, slice, baseNs);
+    const groups = logGroups(openSlice(slice, plan, baseNs, compiled.matches, counts, new Map()), scan.direction);
+    const reading = new LogReading(read, scan, scanner, order);
+    for (let index = position.group; index < groups.length && !reading.next; index += 1) {
+      reading.read(groups[index]!, index, merge);
+      if (reading.isFull && !reading.next && index + 1 < groups.length) {
+        const bound = boundOf(groups[index + 1]!, scan.direction);
+        reading.stopAt({ group: index + 1, taken: 0 }, baseNs + BigInt(bound));
+      }
     }
+    const { next, boundNs } = reading;
+    ends.push({ end: order.length, next, nextBoundNs: boundNs, chunks: next || keepsChunks ? slice.chunks : [] });
   }
-  const kept = scanner.take(reading.order);
-  const { next, boundNs } = reading;
-  return {
-    kind: 'log',
-    ...kept,
-    next,
-    nextBoundNs: boundNs,
-    chunks: next || task.keepsChunks ? slice.chunks : [],
-    counts,
-  };
+  return { kind: 'log', ...scanner.take(order), ends, counts };
 };
 
-/** Takes entries group by group, in the query's direction and within the task's bounds. At least one is taken if there is any. */
+/** Takes entries group by group, in the query's direction and within the read's bounds. At least one is taken if there is any. */
 class LogReading {
-  readonly order: number[] = [];
   next: ScanPosition | undefined;
   /** Bound of what comes at `next`. */
   boundNs = 0n;
-  readonly #task: LogTask;
+  readonly #bounds: LogRead;
   readonly #scanner: LogScanner;
+  /** What is taken goes to its end. */
+  readonly #order: number[];
+  readonly #first: number;
   readonly #isForward: boolean;
   #bytes = 0;
 
-  constructor(task: LogTask, scanner: LogScanner) {
-    this.#task = task;
+  constructor(bounds: LogRead, { direction }: LogScan, scanner: LogScanner, order: number[]) {
+    this.#bounds = bounds;
     this.#scanner = scanner;
-    this.#isForward = (task.plan.scan as LogScan).direction === 'forward';
+    this.#order = order;
+    this.#first = order.length;
+    this.#isForward = direction === 'forward';
   }
 
   get isFull(): boolean {
-    return this.order.length >= this.#task.entriesMax || this.#bytes >= this.#task.bytesMax;
+    return this.#taken >= this.#bounds.entriesMax || this.#bytes >= this.#bounds.bytesMax;
+  }
+
+  get #taken(): number {
+    return this.#order.length - this.#first;
   }
 
   stopAt(next: ScanPosition, boundNs: bigint): void {
@@ -102,13 +110,13 @@ class LogReading {
   }
 
   read(group: LogGroup, index: number, merge: BlockMerge): void {
-    const { position, entriesMax } = this.#task;
+    const { position, entriesMax } = this.#bounds;
     const skipped = index === position.group ? position.taken : 0;
     const mark = this.#scanner.count;
     const [only] = group;
     // Several blocks come merged, oldest first; one is read in the query's direction and only as far as needed.
     const isOne = group.length === 1 && only?.blocks.length === 1;
-    const countMax = mark + skipped + entriesMax - this.order.length;
+    const countMax = mark + skipped + entriesMax - this.#taken;
     this.#scanner.startGroup(isOne && !this.#isForward, isOne ? countMax : Number.POSITIVE_INFINITY);
     for (const { labels, blocks } of group) {
       this.#scanner.startStream(labels);
@@ -128,7 +136,7 @@ class LogReading {
     let index = skipped;
     while (index < found.length && !this.isFull) {
       const entry = found[index]!;
-      this.order.push(entry);
+      this.#order.push(entry);
       this.#bytes += this.#scanner.lineSizeOf(entry);
       index += 1;
     }

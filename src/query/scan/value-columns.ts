@@ -20,9 +20,9 @@ export class ValueColumns {
     this.#count += 1;
   }
 
-  take(labels: readonly (readonly string[])[]): PartialValues {
+  take(keys: string): PartialValues {
     return {
-      labels,
+      keys,
       series: this.#series.slice(0, this.#count),
       times: this.#times.slice(0, this.#count),
       values: this.#values.slice(0, this.#count),

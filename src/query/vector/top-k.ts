@@ -1,21 +1,35 @@
+import { sortInTurns } from '../sort-in-turns.ts';
 import { newSeries, type StepSeries } from '../step-series.ts';
+import { CELLS_PER_LOOK, type Turns } from '../turns.ts';
 import type { SeriesGroup } from './reduce-groups.ts';
 
 /** The k largest (or smallest) series of a group at each step, with their own labels. NaN loses; ties go to the lower label set. */
-export const topOfGroup = ({ members }: SeriesGroup, stepCount: number, k: number, isBottom: boolean): StepSeries[] => {
+export const topOfGroup = async (
+  { members }: SeriesGroup,
+  stepCount: number,
+  k: number,
+  isBottom: boolean,
+  turns: Turns,
+): Promise<StepSeries[]> => {
   if (members.length <= k) return [...members];
-  const kept = members.map(({ labels }) => newSeries(labels, stepCount));
+  const kept: (StepSeries | undefined)[] = new Array(members.length);
   for (let step = 0; step < stepCount; step += 1) {
-    const candidates: number[] = [];
-    for (let index = 0; index < members.length; index += 1)
+    let candidates: number[] = [];
+    for (let index = 0; index < members.length; index += 1) {
       if (members[index]!.present[step] === 1) candidates.push(index);
-    if (candidates.length > k) candidates.sort((a, b) => compareAt(members, step, isBottom, a, b));
+      if (index % CELLS_PER_LOOK === 0) await turns.breathe();
+    }
+    const isBefore = (a: number, b: number): number => compareAt(members, step, isBottom, a, b);
+    if (candidates.length > k) candidates = await sortInTurns(candidates, isBefore, turns);
     for (const index of candidates.slice(0, k)) {
-      kept[index]!.present[step] = 1;
-      kept[index]!.values[step] = members[index]!.values[step]!;
+      const { labels, values } = members[index]!;
+      const result = kept[index] ?? newSeries(labels, stepCount);
+      kept[index] = result;
+      result.present[step] = 1;
+      result.values[step] = values[step]!;
     }
   }
-  return kept.filter(({ present }) => present.includes(1));
+  return kept.filter((one) => one !== undefined);
 };
 
 const compareAt = (members: readonly StepSeries[], step: number, isBottom: boolean, a: number, b: number): number => {

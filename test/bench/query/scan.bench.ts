@@ -106,6 +106,7 @@ export const taskOf = (query: string, blocks: readonly BlockData[]): MetricTask 
       measure: query.includes('bytes') ? 'bytes' : 'count',
       unwrap: undefined,
       group: leaf.group,
+      seriesMax: 0,
     },
   } as const;
   const { startNs, endNs } = plan;

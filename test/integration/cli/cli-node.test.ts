@@ -84,6 +84,20 @@ describe('ringlog and a node', function () {
       expect(JSON.parse(json.stdout)).to.include({ resultType: 'streams' });
     });
 
+    it('pages for a JSON document as it does for lines', async () => {
+      const { stdout } = await ask('query', '--limit', '0', '--batch', '700', '--json', '{app="cli"}');
+      const { resultType, result } = JSON.parse(stdout) as {
+        readonly resultType: string;
+        readonly result: readonly {
+          readonly stream: object;
+          readonly values: readonly (readonly [string, string])[];
+        }[];
+      };
+      expect(resultType).to.equal('streams');
+      expect(result.map(({ stream }) => stream)).to.deep.equal([{ app: 'cli', env: 'test' }]);
+      expect(result[0]?.values.map(([, line]) => line)).to.deep.equal([...lines].reverse());
+    });
+
     it('plots a metric query and prints its table', async () => {
       const { stdout } = await ask(
         'query',

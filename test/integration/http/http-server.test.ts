@@ -121,6 +121,14 @@ describe('the HTTP server', () => {
       expect(JSON.parse(text).data).to.deep.include({ resultType: 'vector', result: [] });
     });
 
+    it('takes a query of 100 KB in the path, and says of a longer one that it is too long', async () => {
+      services.answer = async () => ({ type: 'vector', series: [], statistics: NO_STATISTICS });
+      const query = (size: number) => encodeURIComponent('vector(1)'.padEnd(size));
+      expect((await ask(`/loki/api/v1/query?query=${query(100_000)}`)).status).to.equal(200);
+      const { status, text } = await ask(`/loki/api/v1/query?query=${query(131_072)}`);
+      expect([status, text]).to.deep.equal([400, 'parse error : input size too long (131072 > 131072)']);
+    });
+
     it('refuses a log query at an instant', async () => {
       const { status, text, headers } = await ask(`/loki/api/v1/query?query=${encodeURIComponent('{a="b"}')}`);
       expect(status).to.equal(400);

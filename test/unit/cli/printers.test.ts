@@ -126,6 +126,17 @@ describe('metric printers', () => {
     }
   });
 
+  it('draw no plot where no series of it has two points', async () => {
+    const terminal = new RecordingTerminal();
+    const single = Array.from({ length: 6 }, (_, index) => series(String(index), [[60, '1']]));
+    const behind = series('6', [
+      [60, '1'],
+      [120, '1'],
+    ]);
+    await printMatrix(terminal, [...single, behind]);
+    expect(terminal.lines[0]).to.match(/^series +points/);
+  });
+
   it('say so when there is nothing', async () => {
     const terminal = new RecordingTerminal();
     await printMatrix(terminal, []);

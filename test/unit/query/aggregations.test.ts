@@ -3,7 +3,9 @@ import type { RangeAggregation, RangeOp, VectorAggregation, VectorOp } from '../
 import { absenceOf } from '../../../src/query/range/absent-over-time.ts';
 import { rangeFunctionOf } from '../../../src/query/range/range-functions.ts';
 import { newSeries, type StepSeries } from '../../../src/query/step-series.ts';
+import { Turns } from '../../../src/query/turns.ts';
 import { aggregateSeries } from '../../../src/query/vector/vector-aggregation.ts';
+import { ManualClock } from '../../support/clock.ts';
 
 const window = (op: RangeOp, values: readonly number[], seconds = 60, parameter = 0): number => {
   const range = { unwrap: { name: 'v', conversion: 'none', filters: [] } };
@@ -75,8 +77,12 @@ const pointsOf = (series: readonly StepSeries[]): Record<string, (number | undef
     ]),
   );
 
-const aggregate = (op: VectorOp, series: readonly StepSeries[], more: Partial<VectorAggregation> = {}) =>
-  pointsOf(aggregateSeries({ op, ...more } as VectorAggregation, series, series[0]?.values.length ?? 0));
+const aggregate = async (op: VectorOp, series: readonly StepSeries[], more: Partial<VectorAggregation> = {}) => {
+  const stepCount = series[0]?.values.length ?? 0;
+  return pointsOf(await aggregateSeries({ op, ...more } as VectorAggregation, series, stepCount, turns));
+};
+
+const turns = new Turns(new ManualClock());
 
 describe('absent_over_time', () => {
   it('is 1 where no series has a point, with the labels of matchers that name one value', () => {
@@ -100,41 +106,43 @@ describe('vector aggregations', () => {
     seriesOf(['app', 'b', 'z', 'q'], [1, undefined, undefined]),
   ];
 
-  it('go step by step over the series that have a point', () => {
-    expect(aggregate('sum', series)).to.deep.equal({ '': [7, 3, Number.NaN] });
-    expect(aggregate('count', series)).to.deep.equal({ '': [3, 1, 2] });
-    expect(aggregate('min', series)).to.deep.equal({ '': [1, 3, 5] });
-    expect(aggregate('max', series)).to.deep.equal({ '': [4, 3, 5] });
-    expect(aggregate('avg', series.slice(0, 2))['']?.slice(0, 2)).to.deep.equal([3, 3]);
-    expect(aggregate('stdvar', series.slice(0, 2))['']?.slice(0, 2)).to.deep.equal([1, 0]);
-    expect(aggregate('stddev', series.slice(0, 2))['']?.slice(0, 2)).to.deep.equal([1, 0]);
+  it('go step by step over the series that have a point', async () => {
+    expect(await aggregate('sum', series)).to.deep.equal({ '': [7, 3, Number.NaN] });
+    expect(await aggregate('count', series)).to.deep.equal({ '': [3, 1, 2] });
+    expect(await aggregate('min', series)).to.deep.equal({ '': [1, 3, 5] });
+    expect(await aggregate('max', series)).to.deep.equal({ '': [4, 3, 5] });
+    expect((await aggregate('avg', series.slice(0, 2)))['']?.slice(0, 2)).to.deep.equal([3, 3]);
+    expect((await aggregate('stdvar', series.slice(0, 2)))['']?.slice(0, 2)).to.deep.equal([1, 0]);
+    expect((await aggregate('stddev', series.slice(0, 2)))['']?.slice(0, 2)).to.deep.equal([1, 0]);
   });
 
-  it('group by the labels that are there, or by all others', () => {
+  it('group by the labels that are there, or by all others', async () => {
     const by = { grouping: { without: false, names: ['z', 'nope'] } };
-    expect(aggregate('count', series, by)).to.deep.equal({ '': [2, 1, 2], 'z,q': [1, undefined, undefined] });
+    expect(await aggregate('count', series, by)).to.deep.equal({ '': [2, 1, 2], 'z,q': [1, undefined, undefined] });
     const without = { grouping: { without: true, names: ['i', 'z'] } };
-    expect(Object.keys(aggregate('sum', series, without))).to.deep.equal(['app,a', 'app,b']);
+    expect(Object.keys(await aggregate('sum', series, without))).to.deep.equal(['app,a', 'app,b']);
   });
 
-  it('choose the top anew at each step, with their own labels; NaN loses', () => {
-    expect(aggregate('topk', series, { parameter: 1 })).to.deep.equal({
+  it('choose the top anew at each step, with their own labels; NaN loses', async () => {
+    expect(await aggregate('topk', series, { parameter: 1 })).to.deep.equal({
       'app,a,i,1': [4, undefined, undefined],
       'app,a,i,2': [undefined, 3, 5],
     });
-    expect(aggregate('bottomk', series, { parameter: 1, grouping: { without: false, names: ['app'] } })).to.deep.equal({
+    expect(
+      await aggregate('bottomk', series, { parameter: 1, grouping: { without: false, names: ['app'] } }),
+    ).to.deep.equal({
       'app,a,i,2': [2, 3, 5],
       'app,b,z,q': [1, undefined, undefined],
     });
   });
 
-  it('of nothing are nothing', () => {
-    expect(aggregate('sum', [])).to.deep.equal({});
+  it('of nothing are nothing', async () => {
+    expect(await aggregate('sum', [])).to.deep.equal({});
   });
 
-  it('sort by value, NaN last', () => {
+  it('sort by value, NaN last', async () => {
     const some = [3, Number.NaN, 1].map((value, index) => seriesOf(['i', String(index)], [value]));
-    expect(Object.keys(aggregate('sort', some))).to.deep.equal(['i,2', 'i,0', 'i,1']);
-    expect(Object.keys(aggregate('sort_desc', some))).to.deep.equal(['i,0', 'i,2', 'i,1']);
+    expect(Object.keys(await aggregate('sort', some))).to.deep.equal(['i,2', 'i,0', 'i,1']);
+    expect(Object.keys(await aggregate('sort_desc', some))).to.deep.equal(['i,0', 'i,2', 'i,1']);
   });
 });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { executeQuery, queryEvents } from '../../../src/query/execute-query.ts';
-import type { ScanPool } from '../../../src/query/query-context.ts';
+import { QueryContext, type ScanPool } from '../../../src/query/query-context.ts';
 import type { QueryEvent, QueryRequest, QueryResult } from '../../../src/query/query-messages.ts';
 import type { ScanResult } from '../../../src/query/scan/scan-messages.ts';
 import { systemClock } from '../../../src/system-clock.ts';
@@ -27,11 +27,71 @@ const refusalOf = async (request: QueryRequest, sources: TestSources): Promise<s
 
 const APP = { app: 'a' };
 
+describe('a query that has ended', () => {
+  it('leaves no failure of its work unhandled', async () => {
+    const deps = { scanPool: inThreadPool(), clock: systemClock };
+    const context = new QueryContext(requestOf('{app="a"}'), sourcesOf([]), deps, new AbortController().signal);
+    context.close();
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): void => void unhandled.push(error);
+    process.prependListener('unhandledRejection', note);
+    const outcome = await context
+      .orStop(Promise.reject(new Error('late')))
+      .catch((error: RefusedError) => error.refusal);
+    await new Promise(setImmediate);
+    process.off('unhandledRejection', note);
+    expect(outcome).to.include({ code: 'CANCELLED' });
+    expect(unhandled).to.deep.equal([]);
+  });
+});
+
 describe('a query over memory and store', () => {
+  it('refuses a range aggregation with too many series in the worker, before they are sent', async () => {
+    const lines = Array.from({ length: 50 }, (_, index) => at(index, `n=${index}`));
+    const sources = sourcesOf([{ labels: APP, memory: [segmentOf([lines], { openHead: true })] }]);
+    const limits = { timeoutMs: 10_000, bytesReadMax: 0, seriesMax: 20 };
+    const instant = { startNs: BASE_NS + SECOND, endNs: BASE_NS + SECOND, isInstant: true, limits };
+    const text = 'maximum number of series (20) reached for a single query';
+    const query = 'count_over_time({app="a"} | logfmt [1m])';
+    expect(await refusalOf(requestOf(query, instant), sources)).to.include(text);
+    expect(await refusalOf(requestOf(`${query} > 0`, instant), sources)).to.include(text);
+    const grouped = await answerOf(requestOf(`count(${query})`, instant), sources);
+    expect(grouped.type === 'vector' && grouped.series[0]?.values).to.deep.equal([50]);
+  });
+
   it('asks memory first, so that what is flushed meanwhile shows at least once', async () => {
     const sources = sourcesOf([{ labels: APP, stored: [segmentOf([[at(1, 'x')]])] }]);
     await answerOf(requestOf('{app="a"}'), sources);
     expect(sources.asked.slice(0, 2)).to.deep.equal(['memory', 'index']);
+  });
+
+  it('reads many small streams in few tasks, in global order, and only as far as a limit needs', async () => {
+    const order = (index: number): number => (index * 7919) % 3000;
+    const sources = sourcesOf(
+      Array.from({ length: 3000 }, (_, index) => ({
+        labels: { app: 'a', pod: String(index) },
+        memory: [segmentOf([[at(order(index), `line ${order(index)}`)]], { openHead: true })],
+      })),
+    );
+    const pool = inThreadPool();
+    const read = async (query: string, more: Partial<QueryRequest>): Promise<readonly string[]> => {
+      pool.tasks.length = 0;
+      const found: string[] = [];
+      const deps = { scanPool: pool, clock: systemClock };
+      await executeQuery(requestOf(query, more), sources, deps, new AbortController().signal, async (event) => {
+        if (event.type !== 'entries') return;
+        const entries = event.streams.flatMap((stream) => stream.entries);
+        for (const { line } of entries.sort((a, b) => Number(a.timeNs - b.timeNs))) found.push(line);
+      });
+      return found;
+    };
+    const all = Array.from({ length: 3000 }, (_, index) => `line ${index}`);
+    expect(await read('{app="a"}', { limit: 5000 })).to.deep.equal(all);
+    expect(pool.tasks.length).to.be.below(40);
+    expect(await read('{app="a"}', { limit: 10, direction: 'backward' })).to.deep.equal(all.slice(-10));
+    const reads = pool.tasks.reduce((sum, task) => sum + (task.kind === 'log' ? task.reads.length : 0), 0);
+    expect(reads).to.be.below(200);
+    expect(await read('{app="a"} |= "nothere"', { limit: 10 })).to.deep.equal([]);
   });
 
   it('gives what is in both once, in log queries and in counts', async () => {
