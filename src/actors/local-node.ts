@@ -206,6 +206,7 @@ export class LocalNode {
       if (this.#options.flushesAtStop) await this.flush(deadlineMs);
     } finally {
       this.#sweeper.stop();
+      this.#recovered?.stop();
       this.#segmentLog?.stop();
       stop(this.#system);
     }

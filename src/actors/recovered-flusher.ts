@@ -40,6 +40,7 @@ export class RecoveredFlusher {
   readonly #deps: RecoveredFlusherDeps;
   readonly #startedMs: number;
   #running: Promise<void> | undefined;
+  #isStopped = false;
 
   constructor(deps: RecoveredFlusherDeps) {
     this.#deps = deps;
@@ -61,6 +62,11 @@ export class RecoveredFlusher {
     await this.#flush(() => true);
   }
 
+  /** Begins no more. What is under way may end or not: it is in the log all the same. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
   /** One run at a time: a sweep that finds one under way leaves the rest to it or to the next. */
   async #flush(isDue: (segment: LogSegment) => boolean): Promise<void> {
     if (this.#running === undefined) {
@@ -73,9 +79,11 @@ export class RecoveredFlusher {
   }
 
   async #tryOne(one: Recovered): Promise<void> {
+    if (this.#isStopped) return;
     try {
       await this.#flushOne(one);
     } catch (error) {
+      if (this.#isStopped) return;
       const { tenant, labels } = one.stream;
       const about = { tenant, stream: labels.canonical };
       this.#deps.report('a segment that lies in the log could not be stored', error, about);

@@ -243,16 +243,12 @@ const openSegment = (
 };
 
 const takeCuts = (held: HeldSegment, effects: StreamEffect[]): void => {
-  for (let cut = held.segment.nextCut(); cut; cut = held.segment.nextCut()) pushCut(held, cut, effects);
-};
-
-const pushCut = (held: HeldSegment, cut: HeadCut, effects: StreamEffect[]): void => {
-  effects.push({ type: 'cut', held, cut });
+  for (let cut = held.segment.nextCut(); cut; cut = held.segment.nextCut()) effects.push({ type: 'cut', held, cut });
 };
 
 const closeHeads = (held: HeldSegment, reason: FlushReason, effects: StreamEffect[]): void => {
   held.sealedFor = reason;
-  for (let cut = held.segment.cutHead(); cut; cut = held.segment.cutHead()) pushCut(held, cut, effects);
+  for (let cut = held.segment.cutHead(); cut; cut = held.segment.cutHead()) effects.push({ type: 'cut', held, cut });
 };
 
 const cutEarly = (cell: StreamCell): readonly StreamEffect[] => {
@@ -260,9 +256,7 @@ const cutEarly = (cell: StreamCell): readonly StreamEffect[] => {
   const held = cell.open;
   const cut = held?.segment.cutHead();
   if (!held || !cut) return [];
-  const effects: StreamEffect[] = [];
-  pushCut(held, cut, effects);
-  return effects;
+  return [{ type: 'cut', held, cut }];
 };
 
 const cutAgain = (held: HeldSegment, failed: HeadCut): readonly StreamEffect[] => {

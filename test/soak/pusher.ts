@@ -44,6 +44,9 @@ export interface PusherFigures {
 
 const STREAMS_A_PUSH = 4;
 const ENTRIES_A_STREAM = 40;
+/** Of a pusher's streams only some have entries for a while, so that others become idle. */
+const SPELL_MS = 8_000;
+const SPELL_STREAMS = 4;
 const LATE_SHARE = 0.1;
 const SAME_TIME_SHARE = 0.1;
 /** Below half of `max_chunk_age`, the out-of-order window. */
@@ -88,7 +91,12 @@ export class Pusher {
   }
 
   #batch(): Batch {
-    const { streams, random } = this.#deps;
+    const { streams: all, random } = this.#deps;
+    const first = Math.floor(performance.now() / SPELL_MS) * SPELL_STREAMS;
+    const streams = Array.from(
+      { length: SPELL_STREAMS },
+      (_, index) => all[(first + index) % all.length] as SoakStream,
+    );
     const chosen = new Set<SoakStream>();
     for (let count = 1 + this.#below(STREAMS_A_PUSH); count > 0; count -= 1) {
       chosen.add(streams[this.#below(streams.length)] as SoakStream);

@@ -273,9 +273,9 @@ const missingOf = (report: Omit<SoakReport, 'missing'>): readonly string[] => {
   const counts: Readonly<Record<string, number>> = {
     kills: report.kills,
     outages: report.outages,
-    // Of a short run on a busy machine no chunk may be full.
+    // In a short run on a busy machine no chunk may become full or idle.
     'flushes of full chunks': report.seconds < LONG_SECONDS ? 1 : (node.flushed['full'] ?? 0),
-    'flushes of idle chunks': node.flushed['idle'] ?? 0,
+    'flushes of idle chunks': report.seconds < LONG_SECONDS ? 1 : (node.flushed['idle'] ?? 0),
     'flushes of what earlier processes left': node.flushed['recovered'] ?? 0,
     'log files removed': node.removedFiles,
     answers: report.answers,

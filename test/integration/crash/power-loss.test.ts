@@ -4,7 +4,7 @@ import { seededChance } from '../../support/log/test-log.ts';
 import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
 /** About 60 unless more is asked for. */
-const RUNS = Math.min(60, propertyRuns(33));
+const RUNS = Math.min(200, propertyRuns(33));
 const LIVES = 3;
 const STEPS_MAX = 90;
 const ROUNDS_MAX = 40;
