@@ -8,13 +8,15 @@ import { lineBytesOf, StreamValidation, type ValidatedPart } from '../protocol/p
 import type { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import type { AppendBudget } from './append-budget.ts';
+import type { AppendRouter, StreamAppend } from './append-router.ts';
+import { appendEntriesMax, appendsOf, type KnownStream, type StreamEntries } from './appends.ts';
 import { gather } from './ask.ts';
 import { Slices, TurnQuota } from './cooperative.ts';
 import { LabelCache } from './label-cache.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { DecodedPush, PushOutcome } from './node-services.ts';
 import { discardedBy, joinRefusals } from './push-refusals.ts';
-import { RefusedEntries, type StreamLimits } from './stream-admission.ts';
+import type { StreamLimits } from './stream-admission.ts';
 import type { StreamCell } from './stream-cell.ts';
 import type { StreamDirectory } from './stream-directory.ts';
 import type { AppendOutcome, StreamMessage } from './stream-state.ts';
@@ -27,24 +29,14 @@ export interface DistributorDeps {
   readonly rateLimiter: IngestionRateLimiter;
   readonly budget: AppendBudget;
   readonly guard: MemoryGuard;
+  /** Where streams of other nodes go; undefined on a node alone. */
+  readonly router: AppendRouter | undefined;
   /** Why the log would not take entries now. What is offered all the same is kept in memory, refused, and offered again. */
   readonly logRefusal: () => Refusal | undefined;
   readonly tell: (cell: StreamCell, message: StreamMessage) => void;
   readonly labelCacheBytes: number;
   /** `max_chunk_age` */
   readonly chunkAgeMs: number;
-}
-
-/** Label text seen before. */
-interface KnownStream {
-  readonly labels: LabelSet;
-  /** Its cell, until that closes. */
-  cell: StreamCell | undefined;
-}
-
-interface StreamEntries {
-  readonly known: KnownStream;
-  readonly range: EntryRange;
 }
 
 /** A push as far as it may be stored. */
@@ -62,13 +54,6 @@ const SLICE_MS = 3;
 const APPENDS_PER_TURN_MAX = 192;
 /** Entries checked between two looks at the clock: 2 ms with structured metadata, 0.1 ms without (measured). */
 const ENTRIES_PER_STEP = 512;
-/** Entries of one append: about 1 ms in the stream and its log (measured). */
-const ENTRIES_PER_APPEND = 8192;
-/** Those with structured metadata take about 6 µs each (measured). */
-const METADATA_ENTRIES_PER_APPEND = 1024;
-/** What an entry weighs, beside the append itself. */
-const ENTRY_WEIGHT = 1 / 64;
-const METADATA_ENTRY_WEIGHT = 1 / 2;
 /** Streams answer in microseconds; one that has not by then has lost its message. */
 const ANSWER_TIMEOUT_MS = 30_000;
 const RETRY_AFTER_MS = 1000;
@@ -116,15 +101,13 @@ export class Distributor {
   }
 
   async #admitted(tenant: string, push: DecodedPush): Promise<PushOutcome> {
-    const { budget, guard, logRefusal } = this.#deps;
-    if (this.#isStopped) return nothingStored(overloaded('Application is stopping'));
+    const { budget } = this.#deps;
     const [first] = push.streams;
     if (!first) {
       return nothingStored({ code: 'EMPTY_PUSH', text: 'error at least one valid stream is required for ingestion' });
     }
-    if (guard.isFull) return nothingStored(overloaded('too much is waiting to be stored, try again later'));
-    const refusal = logRefusal();
-    if (refusal) return nothingStored(overloaded(refusal.text));
+    const refusal = this.#refusal();
+    if (refusal) return nothingStored(refusal);
     const bytes = first.columns.bytes.length;
     await budget.acquire(bytes);
     try {
@@ -132,6 +115,15 @@ export class Distributor {
     } finally {
       budget.release(bytes);
     }
+  }
+
+  /** Why nothing is taken now. */
+  #refusal(): Refusal | undefined {
+    const { guard, logRefusal, router } = this.#deps;
+    if (this.#isStopped) return overloaded('Application is stopping');
+    if (guard.isFull) return overloaded('too much is waiting to be stored, try again later');
+    const refusal = logRefusal();
+    return refusal ? overloaded(refusal.text) : router?.refusal();
   }
 
   async #store(tenant: string, push: DecodedPush): Promise<PushOutcome> {
@@ -142,7 +134,7 @@ export class Distributor {
     const checked = await this.#check(push.streams, known, limits, slices);
     const overRate = checked.lines > 0 ? rateLimiter.take(tenant, checked.lines, checked.bytes, limits) : undefined;
     if (overRate) return { ...nothingStored(overRate), discarded: checked.discards };
-    const outcomes = await this.#append(tenant, checked.streams, limits);
+    const outcomes = await this.#route(tenant, checked.streams, limits);
     const stored = {
       acceptedLines: outcomes.reduce((lines, outcome) => lines + outcome.acceptedLines, 0),
       acceptedBytes: outcomes.reduce((bytes, outcome) => bytes + outcome.acceptedBytes, 0),
@@ -201,16 +193,89 @@ export class Distributor {
     return checked;
   }
 
+  /**
+   * Entries that another node sent here, checked there: they are taken whatever this node believes of the ring. An outcome for each stream,
+   * in their order.
+   * @throws RefusedError nothing was taken
+   */
+  async appendForwarded(
+    tenant: string,
+    streams: readonly { readonly labelText: Uint8Array; readonly ranges: readonly EntryRange[] }[],
+    bytes: number,
+  ): Promise<readonly AppendOutcome[]> {
+    this.#inFlight += 1;
+    try {
+      const refusal = this.#refusal();
+      if (refusal) throw new RefusedError(refusal);
+      await this.#deps.budget.acquire(bytes);
+      try {
+        const known = streams.map(({ labelText, ranges }) => ({ known: this.#knownStream(tenant, labelText), ranges }));
+        return await this.#appendInOrder(tenant, known);
+      } finally {
+        this.#deps.budget.release(bytes);
+      }
+    } finally {
+      this.#inFlight -= 1;
+      if (this.#inFlight === 0) this.#drained?.();
+    }
+  }
+
+  /** To actors of this node, whatever the ring says. An outcome for each, in their order; each stream is named once. */
+  async appendHere(tenant: string, appends: readonly StreamAppend[]): Promise<readonly AppendOutcome[]> {
+    const known = appends.map(({ labels, ranges }) => ({ known: { labels, cell: undefined }, ranges }));
+    return await this.#appendInOrder(tenant, known);
+  }
+
+  async #appendInOrder(
+    tenant: string,
+    streams: readonly { readonly known: KnownStream; readonly ranges: readonly EntryRange[] }[],
+  ): Promise<readonly AppendOutcome[]> {
+    const entries = streams.flatMap(({ known, ranges }) => ranges.map((range) => ({ known, range })));
+    const answers = await this.#append(tenant, entries, this.#deps.limits.limitsFor(tenant));
+    const byStream = new Map<string, AppendOutcome>();
+    for (const { known, outcome } of answers) {
+      const { canonical } = known.labels;
+      const before = byStream.get(canonical);
+      byStream.set(canonical, before ? joinOutcomes(before, outcome) : outcome);
+    }
+    return streams.map(({ known }) => byStream.get(known.labels.canonical) as AppendOutcome);
+  }
+
+  async #route(tenant: string, streams: readonly StreamEntries[], limits: Limits): Promise<readonly AppendOutcome[]> {
+    const { router } = this.#deps;
+    if (!router) return outcomesOf(await this.#append(tenant, streams, limits));
+    const here: StreamEntries[] = [];
+    const elsewhere = new Map<string, { readonly labels: LabelSet; readonly ranges: EntryRange[] }>();
+    for (const stream of streams) {
+      const { labels } = stream.known;
+      if (router.isHere(tenant, labels)) {
+        here.push(stream);
+        continue;
+      }
+      const append = elsewhere.get(labels.canonical) ?? { labels, ranges: [] };
+      append.ranges.push(stream.range);
+      elsewhere.set(labels.canonical, append);
+    }
+    const [local, remote] = await Promise.all([
+      this.#append(tenant, here, limits),
+      elsewhere.size > 0 ? router.append(tenant, [...elsewhere.values()]) : [],
+    ]);
+    const refusal = here.length > 0 ? router.refusal() : undefined;
+    if (refusal) throw new RefusedError(refusal);
+    return [...outcomesOf(local), ...remote];
+  }
+
   /** One message per stream, however many times the push names it; several only if it has very many entries. */
-  async #append(tenant: string, streams: readonly StreamEntries[], limits: Limits): Promise<readonly AppendOutcome[]> {
+  async #append(tenant: string, streams: readonly StreamEntries[], limits: Limits): Promise<readonly AppendAnswer[]> {
     const { clock, tell } = this.#deps;
     const appends = appendsOf(streams);
     const streamLimits = this.#limitsOf(limits);
-    return await gather<AppendOutcome>(clock, ANSWER_TIMEOUT_MS, appends.length, async (reply) => {
+    return await gather<AppendAnswer>(clock, ANSWER_TIMEOUT_MS, appends.length, async (answer) => {
       for (const { known, ranges, weight, part } of appends) {
         while (!this.#appends.take(weight)) await this.#appends.nextTurn();
         // Found and told in one go: an empty stream may give up its actor whenever others have a turn.
         const cell = this.#cellOf(tenant, known, limits);
+        const reply = (outcome: AppendOutcome): void => answer({ known, outcome });
         if (cell) tell(cell, { type: 'append', ranges, limits: streamLimits, nowMs: clock.nowMs(), reply, part });
         else reply(overStreamLimit(tenant, known.labels.canonical, ranges));
       }
@@ -248,52 +313,10 @@ export class Distributor {
   }
 }
 
-const appendEntriesMax = ({ columns }: EntryRange): number =>
-  columns.metadata ? METADATA_ENTRIES_PER_APPEND : ENTRIES_PER_APPEND;
-
 const addPart = (checked: CheckedPush, known: KnownStream, part: ValidatedPart): void => {
   checked.lines += part.end - part.first;
   checked.bytes += part.lineBytes + part.metadataBytes;
   checked.streams.push({ known, range: part });
-};
-
-/** What one message appends. */
-interface Append {
-  readonly known: KnownStream;
-  readonly ranges: EntryRange[];
-  entries: number;
-  weight: number;
-  part: { readonly refused: RefusedEntries; isLast: boolean } | undefined;
-}
-
-/** Different texts may name one stream. */
-const appendsOf = (streams: readonly StreamEntries[]): readonly Append[] => {
-  const lastOf = new Map<string, Append>();
-  const appends: Append[] = [];
-  for (const { known, range } of streams) {
-    const { canonical } = known.labels;
-    const entries = range.end - range.first;
-    const last = lastOf.get(canonical);
-    if (last && last.entries + entries <= appendEntriesMax(range)) {
-      last.ranges.push(range);
-      last.entries += entries;
-      last.weight += Math.trunc(entries * entryWeight(range));
-      continue;
-    }
-    const weight = 1 + Math.trunc(entries * entryWeight(range));
-    const append: Append = { known, ranges: [range], entries, weight, part: last && nextPart(last) };
-    lastOf.set(canonical, append);
-    appends.push(append);
-  }
-  return appends;
-};
-
-const entryWeight = ({ columns }: EntryRange): number => (columns.metadata ? METADATA_ENTRY_WEIGHT : ENTRY_WEIGHT);
-
-const nextPart = (last: Append): NonNullable<Append['part']> => {
-  last.part ??= { refused: new RefusedEntries(), isLast: true };
-  last.part.isLast = false;
-  return { refused: last.part.refused, isLast: true };
 };
 
 const overStreamLimit = (tenant: string, stream: string, ranges: readonly EntryRange[]): AppendOutcome => ({
@@ -308,6 +331,21 @@ const overStreamLimit = (tenant: string, stream: string, ranges: readonly EntryR
     lines: ranges.reduce((lines, { first, end }) => lines + end - first, 0),
     bytes: ranges.reduce((bytes, range) => bytes + lineBytesOf(range), 0),
   },
+});
+
+/** What a stream answered to one message. */
+interface AppendAnswer {
+  readonly known: KnownStream;
+  readonly outcome: AppendOutcome;
+}
+
+const outcomesOf = (answers: readonly AppendAnswer[]): readonly AppendOutcome[] =>
+  answers.map(({ outcome }) => outcome);
+
+const joinOutcomes = (one: AppendOutcome, other: AppendOutcome): AppendOutcome => ({
+  acceptedLines: one.acceptedLines + other.acceptedLines,
+  acceptedBytes: one.acceptedBytes + other.acceptedBytes,
+  refusal: one.refusal ?? other.refusal,
 });
 
 const overloaded = (text: string): Refusal => ({ code: 'OVERLOADED', text, retryAfterMs: RETRY_AFTER_MS });

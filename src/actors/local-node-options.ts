@@ -14,6 +14,7 @@ import type { IndexStore } from '../storage/index-store.ts';
 import type { SchemaConfig } from '../storage/schema-config.ts';
 import type { ChunkTask, CutTask } from '../workers/cut-worker.ts';
 import type { AppendBudgetOptions } from './append-budget.ts';
+import type { AppendRouter } from './append-router.ts';
 import type { FlusherFigures } from './flusher.ts';
 import type { QuerierDeps } from './querier.ts';
 import type { QueryGateOptions } from './query-gate.ts';
@@ -66,6 +67,8 @@ export interface LocalNodeDeps {
   readonly log: Log | undefined;
   /** What the log had before this process. */
   readonly recovered: RecoveredSegments | undefined;
+  /** Of a member of a cluster. */
+  readonly router?: AppendRouter | undefined;
   /** Of all heads. */
   readonly memory: HeadMemorySource;
   readonly report: (problem: string, error: unknown, about?: object) => void;

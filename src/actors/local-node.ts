@@ -101,6 +101,7 @@ export class LocalNode {
       rateLimiter: new IngestionRateLimiter(() => clock.monotonicMs()),
       budget: this.#budget,
       guard: this.#guard,
+      router: deps.router,
       logRefusal: () => deps.log?.refusal,
       tell,
       labelCacheBytes: options.labelCacheBytes,

@@ -1,0 +1,20 @@
+import type { EntryRange } from '../protocol/entry-columns.ts';
+import type { LabelSet } from '../protocol/label-set.ts';
+import type { Refusal } from '../protocol/refusal.ts';
+import type { AppendOutcome } from './stream-state.ts';
+
+/** What a push has for one stream, checked. The ranges are borrowed until the outcome is there. */
+export interface StreamAppend {
+  readonly labels: LabelSet;
+  readonly ranges: readonly EntryRange[];
+}
+
+/** Where the entries of a node's pushes go in a cluster. A node alone has none: all are its own. */
+export interface AppendRouter {
+  /** This node should write the stream. */
+  isHere(tenant: string, labels: LabelSet): boolean;
+  /** Brings entries of streams that are elsewhere to who takes them. An outcome for each, in order of arrival. Never throws for what is refused. */
+  append(tenant: string, appends: readonly StreamAppend[]): Promise<readonly AppendOutcome[]>;
+  /** Why nothing may be acknowledged now: asked before entries are taken, and again before it is said that they were. */
+  refusal(): Refusal | undefined;
+}

@@ -1,0 +1,334 @@
+/**
+ * What a node does with segments that another node should have. Pure: (state, event) → effects; the shell sends, waits and tells the actors.
+ *
+ *   waiting ──send──▶ sending ──adopted──▶ given ──linger is over──▶ released
+ *      ▲                 │ refused, failed    │ the new custodian left the view
+ *      └─────────────────┴────────────────────┘
+ *   any of them ──the ring came back, the segment came back──▶ kept
+ *
+ * Custody is ordered by its epoch: an answer moves it only to a higher one. A late answer to an offer that was made before the segment came
+ * back is lower, so that never both sides let go (docs/decisions/0004-the-cluster.md).
+ */
+
+/** A process of a node. */
+export interface Target {
+  readonly nodeId: string;
+  readonly incarnation: number;
+}
+
+export interface MoveOrder {
+  /** Of the segment. */
+  readonly name: string;
+  /** About what will be sent. */
+  readonly bytes: number;
+  readonly target: Target;
+  /** Custody epoch of this node's copy. */
+  readonly epoch: number;
+}
+
+export interface OfferAnswer {
+  readonly name: string;
+  /** Of the adopted copy; undefined if it was refused. */
+  readonly epoch: number | undefined;
+}
+
+export type GiverEvent =
+  /** The ring says that they should be elsewhere. Of those known already only the target is news. */
+  | { readonly type: 'move'; readonly orders: readonly MoveOrder[] }
+  /** The ring says that they should be here. */
+  | { readonly type: 'stay'; readonly names: readonly string[] }
+  /** In a chunk, or gone some other way. */
+  | { readonly type: 'ended'; readonly names: readonly string[] }
+  /** Another node gave it back: this one is custodian at a new epoch. */
+  | { readonly type: 'returned'; readonly name: string; readonly epoch: number }
+  | { readonly type: 'answered'; readonly session: number; readonly answers: readonly OfferAnswer[] }
+  /** Nobody knows what arrived: it is offered again. */
+  | { readonly type: 'failed'; readonly session: number }
+  /** Processes in the view. */
+  | { readonly type: 'members'; readonly members: readonly Target[] }
+  | { readonly type: 'tick' };
+
+export type GiverEffect =
+  | { readonly type: 'send'; readonly session: number; readonly target: Target; readonly names: readonly string[] }
+  /** Another node is custodian: this one only answers queries until `release`. */
+  | { readonly type: 'given'; readonly name: string }
+  /** Nobody asks for it here any more: drop it. */
+  | { readonly type: 'release'; readonly name: string }
+  /** This node is custodian, and may flush it. */
+  | { readonly type: 'keep'; readonly name: string };
+
+export interface GiverOptions {
+  /** A session is about this large, or one segment. */
+  readonly sessionBytes: number;
+  readonly sessionSegmentsMax: number;
+  /** Bytes on the way to one node. */
+  readonly targetBytesMax: number;
+  /** Nodes that are sent to at a time. */
+  readonly targetsMax: number;
+  /** How long queries that began before the hand-over may still ask here. */
+  readonly lingerMs: number;
+  /** After a refusal or a failure. */
+  readonly retryMs: number;
+}
+
+interface Segment {
+  readonly name: string;
+  readonly bytes: number;
+  target: Target;
+  epoch: number;
+  phase: 'waiting' | 'sending' | 'given';
+  /** It should be here: when what is under way has failed it is kept. */
+  isStaying: boolean;
+  /** waiting: not before; given: released then. Monotonic. */
+  dueMs: number;
+}
+
+interface Session {
+  readonly target: Target;
+  readonly names: readonly string[];
+  readonly bytes: number;
+}
+
+export interface GiverFigures {
+  readonly waiting: number;
+  readonly sending: number;
+  readonly given: number;
+  readonly bytesInFlight: number;
+}
+
+export class GiverState {
+  readonly #options: GiverOptions;
+  readonly #segments = new Map<string, Segment>();
+  readonly #sessions = new Map<number, Session>();
+  /** Names by node, in order of arrival: what may be sent next. */
+  readonly #waiting = new Map<string, Set<string>>();
+  #lastSession = 0;
+  /** Undefined until the first view. */
+  #alive: ReadonlySet<string> | undefined;
+  #counts = { waiting: 0, sending: 0, given: 0 };
+
+  constructor(options: GiverOptions) {
+    this.#options = options;
+  }
+
+  get figures(): GiverFigures {
+    let bytesInFlight = 0;
+    for (const { bytes } of this.#sessions.values()) bytesInFlight += bytes;
+    return { ...this.#counts, bytesInFlight };
+  }
+
+  /** It is under way, or lingers. */
+  has(name: string): boolean {
+    return this.#segments.has(name);
+  }
+
+  /** Another node is its custodian. */
+  isGiven(name: string): boolean {
+    return this.#segments.get(name)?.phase === 'given';
+  }
+
+  step(event: GiverEvent, nowMs: number): readonly GiverEffect[] {
+    const effects: GiverEffect[] = [];
+    this.#apply(event, nowMs, effects);
+    this.#send(nowMs, effects);
+    return effects;
+  }
+
+  #apply(event: GiverEvent, nowMs: number, effects: GiverEffect[]): void {
+    switch (event.type) {
+      case 'move':
+        for (const order of event.orders) this.#order(order, nowMs);
+        return;
+      case 'stay':
+        for (const name of event.names) this.#stay(name, effects);
+        return;
+      case 'ended':
+        for (const name of event.names) this.#forget(name);
+        return;
+      case 'returned':
+        if (this.#segments.has(event.name)) this.#keep(event.name, effects);
+        return;
+      case 'answered':
+        this.#answered(event.session, event.answers, nowMs, effects);
+        return;
+      case 'failed':
+        this.#failed(event.session, nowMs, effects);
+        return;
+      case 'members':
+        this.#members(event.members, nowMs, effects);
+        return;
+      case 'tick':
+        this.#tick(nowMs, effects);
+        return;
+    }
+  }
+
+  #order({ name, bytes, target, epoch }: MoveOrder, nowMs: number): void {
+    const known = this.#segments.get(name);
+    if (!known) {
+      const segment: Segment = { name, bytes, target, epoch, phase: 'waiting', isStaying: false, dueMs: nowMs };
+      this.#segments.set(name, segment);
+      this.#enter(segment, 'waiting');
+      return;
+    }
+    known.isStaying = false;
+    if (known.phase !== 'waiting') return;
+    this.#leave(known);
+    known.target = target;
+    this.#enter(known, 'waiting');
+  }
+
+  #stay(name: string, effects: GiverEffect[]): void {
+    const segment = this.#segments.get(name);
+    if (!segment) return;
+    if (segment.phase === 'waiting') this.#keep(name, effects);
+    else segment.isStaying = true;
+  }
+
+  #answered(number: number, answers: readonly OfferAnswer[], nowMs: number, effects: GiverEffect[]): void {
+    const session = this.#sessions.get(number);
+    if (!session) return;
+    this.#sessions.delete(number);
+    const epochs = new Map(answers.map(({ name, epoch }) => [name, epoch]));
+    for (const name of session.names) {
+      const segment = this.#sent(name, session);
+      if (!segment) continue;
+      const epoch = epochs.get(name);
+      if (epoch === undefined || epoch <= segment.epoch) this.#again(segment, nowMs, effects);
+      else {
+        segment.epoch = epoch;
+        segment.dueMs = nowMs + this.#options.lingerMs;
+        this.#enter(segment, 'given');
+        effects.push({ type: 'given', name });
+      }
+    }
+  }
+
+  #failed(number: number, nowMs: number, effects: GiverEffect[]): void {
+    const session = this.#sessions.get(number);
+    if (!session) return;
+    this.#sessions.delete(number);
+    for (const name of session.names) {
+      const segment = this.#sent(name, session);
+      if (segment) this.#again(segment, nowMs, effects);
+    }
+  }
+
+  /** The segment if it is still under way with the session. It is in no phase afterwards. */
+  #sent(name: string, { target }: Session): Segment | undefined {
+    const segment = this.#segments.get(name);
+    if (segment?.phase !== 'sending' || segment.target !== target) return undefined;
+    this.#leave(segment);
+    return segment;
+  }
+
+  #again(segment: Segment, nowMs: number, effects: GiverEffect[]): void {
+    segment.dueMs = nowMs + this.#options.retryMs;
+    this.#enter(segment, 'waiting');
+    if (segment.isStaying) this.#keep(segment.name, effects);
+  }
+
+  /** A custodian that left before anybody else had a copy: this copy counts again. */
+  #members(members: readonly Target[], nowMs: number, effects: GiverEffect[]): void {
+    const alive = new Set(members.map(nameOf));
+    this.#alive = alive;
+    for (const [number, { target }] of this.#sessions) {
+      if (alive.has(nameOf(target))) continue;
+      this.#failed(number, nowMs, effects);
+    }
+    for (const segment of this.#segments.values()) {
+      if (segment.phase !== 'given' || alive.has(nameOf(segment.target))) continue;
+      this.#leave(segment);
+      segment.dueMs = nowMs;
+      this.#enter(segment, 'waiting');
+    }
+  }
+
+  #tick(nowMs: number, effects: GiverEffect[]): void {
+    for (const segment of this.#segments.values()) {
+      if (segment.phase !== 'given' || nowMs < segment.dueMs) continue;
+      this.#forget(segment.name);
+      effects.push({ type: 'release', name: segment.name });
+    }
+  }
+
+  /** As many sessions as there is room for. */
+  #send(nowMs: number, effects: GiverEffect[]): void {
+    const { targetBytesMax, targetsMax } = this.#options;
+    const inFlight = new Map<string, number>();
+    for (const { target, bytes } of this.#sessions.values()) {
+      inFlight.set(target.nodeId, (inFlight.get(target.nodeId) ?? 0) + bytes);
+    }
+    for (const nodeId of this.#waiting.keys()) {
+      if (!inFlight.has(nodeId) && inFlight.size >= targetsMax) continue;
+      for (;;) {
+        const bytes = inFlight.get(nodeId) ?? 0;
+        if (bytes >= targetBytesMax) break;
+        const session = this.#nextSession(nodeId, nowMs);
+        if (!session) break;
+        inFlight.set(nodeId, bytes + session.bytes);
+        this.#lastSession += 1;
+        this.#sessions.set(this.#lastSession, session);
+        effects.push({ type: 'send', session: this.#lastSession, target: session.target, names: session.names });
+      }
+    }
+  }
+
+  #nextSession(nodeId: string, nowMs: number): Session | undefined {
+    const { sessionBytes, sessionSegmentsMax } = this.#options;
+    const names: string[] = [];
+    let bytes = 0;
+    let target: Target | undefined;
+    for (const name of this.#waiting.get(nodeId) ?? []) {
+      const segment = this.#segments.get(name) as Segment;
+      const isGone = this.#alive?.has(nameOf(segment.target)) === false;
+      if (isGone || segment.dueMs > nowMs || (target && target.incarnation !== segment.target.incarnation)) continue;
+      if (names.length > 0 && (bytes + segment.bytes > sessionBytes || names.length >= sessionSegmentsMax)) break;
+      // One object for all of the session: it tells whose answer is awaited.
+      target ??= { ...segment.target };
+      names.push(name);
+      bytes += segment.bytes;
+    }
+    if (!target) return undefined;
+    for (const name of names) {
+      const segment = this.#segments.get(name) as Segment;
+      this.#leave(segment);
+      segment.target = target;
+      this.#enter(segment, 'sending');
+    }
+    return { target, names, bytes };
+  }
+
+  #keep(name: string, effects: GiverEffect[]): void {
+    this.#forget(name);
+    effects.push({ type: 'keep', name });
+  }
+
+  #forget(name: string): void {
+    const segment = this.#segments.get(name);
+    if (!segment) return;
+    this.#leave(segment);
+    this.#segments.delete(name);
+  }
+
+  #enter(segment: Segment, phase: Segment['phase']): void {
+    segment.phase = phase;
+    this.#counts[phase] += 1;
+    if (phase !== 'waiting') return;
+    const { nodeId } = segment.target;
+    const waiting = this.#waiting.get(nodeId) ?? new Set();
+    waiting.add(segment.name);
+    this.#waiting.set(nodeId, waiting);
+  }
+
+  #leave(segment: Segment): void {
+    this.#counts[segment.phase] -= 1;
+    if (segment.phase !== 'waiting') return;
+    const { nodeId } = segment.target;
+    const waiting = this.#waiting.get(nodeId);
+    waiting?.delete(segment.name);
+    if (waiting?.size === 0) this.#waiting.delete(nodeId);
+  }
+}
+
+const nameOf = ({ nodeId, incarnation }: Target): string => `${nodeId}/${incarnation}`;
