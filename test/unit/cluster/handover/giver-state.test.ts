@@ -195,7 +195,10 @@ class Model {
   #answer(index: number, arrives: boolean): void {
     const [answer] = this.#answers.splice(index, 1);
     if (!answer) return;
-    if (!arrives) return this.#fail(answer.to, answer.session);
+    if (!arrives) {
+      this.#fail(answer.to, answer.session);
+      return;
+    }
     const node = this.#nodes[answer.to]!;
     // The shell's part: an answer below what the log has of this copy is none.
     const epoch = answer.epoch > (node.epoch ?? 0) ? answer.epoch : undefined;
