@@ -7,6 +7,7 @@ import { addConfigCommand } from './cli/config-command.ts';
 import { addLabelsCommand } from './cli/labels-command.ts';
 import { addPushCommand } from './cli/push-command.ts';
 import { addQueryCommand } from './cli/query-command.ts';
+import { addRingCommands } from './cli/ring-command.ts';
 import { addServeCommand } from './cli/serve-command.ts';
 import { addTailCommand } from './cli/tail-command.ts';
 import { processTerminal, type Terminal } from './cli/terminal.ts';
@@ -42,6 +43,7 @@ const buildProgram = (terminal: Terminal): Command => {
     .exitOverride();
   program.configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'ringlog: ')) });
   addServeCommand(program, terminal, version());
+  addRingCommands(program, terminal);
   addPushCommand(program, terminal);
   addQueryCommand(program, terminal);
   addTailCommand(program, terminal);

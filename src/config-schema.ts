@@ -92,16 +92,58 @@ const server = z.strictObject({
   graceful_shutdown_timeout: duration({ min: '0s', max: '24h' }).prefault('30s'),
 });
 
+/** Several nodes with the same stores. Off: a node alone. */
+const cluster = z.strictObject({
+  enabled: flag().prefault(false),
+  /** Of this node, the same at every start: its place on the ring. */
+  node_id: text('1 to 64 letters, digits or . _ -', /^[A-Za-z0-9._-]{1,64}$/).prefault('node-1'),
+  /** Nodes of one zone may fail together. */
+  zone: text('up to 64 letters, digits or . _ -', /^[A-Za-z0-9._-]{0,64}$/).prefault(''),
+  /** Share of the streams beside the other nodes. */
+  weight: wholeNumber(1, 100).prefault(1),
+  /** For the other nodes. */
+  listen: listenAddress().prefault('127.0.0.1:9195'),
+  /** Where the other nodes reach this one, if that is not `listen`. */
+  advertise: text('host:port, or nothing', /^(.+:\d+)?$/).prefault(''),
+  membership: z
+    .strictObject({
+      store: oneOf(['embedded', 'etcd']).prefault('embedded'),
+      /** embedded: the socket of the process that keeps the members of this machine (`ringlog cluster` is one). */
+      socket: text('the name of a socket', /./).prefault('./ringlog-members.sock'),
+      etcd_endpoints: z.array(text('a URL', /^https?:\/\/.+$/)).prefault(['http://127.0.0.1:2379']),
+      /** Of all keys in etcd. */
+      prefix: text('1 to 64 letters, digits or . _ -', /^[A-Za-z0-9._-]{1,64}$/).prefault('ringlog'),
+      /** A node that is not heard of for so long is gone. */
+      lease_ttl: duration({ min: '2s', max: '10m' }).prefault('30s'),
+      lease_keep_alive: duration({ min: '100ms', max: '1m' }).prefault('5s'),
+    })
+    .prefault({}),
+  /** What moved away still answers queries that began before. */
+  linger: duration({ min: '0s', max: '10m' }).prefault('15s'),
+  /** Mutual TLS between nodes: all three, or none. */
+  tls: z
+    .strictObject({
+      ca_file: text('the name of a file, or nothing', /^.*$/).prefault(''),
+      cert_file: text('the name of a file, or nothing', /^.*$/).prefault(''),
+      key_file: text('the name of a file, or nothing', /^.*$/).prefault(''),
+    })
+    .prefault({}),
+});
+
 export const configSchema = z.strictObject({
   /** With it each request names its tenant (X-Scope-OrgID); without it there is one, `fake`. */
   auth_enabled: flag().prefault(false),
   http_listen: listenAddress().prefault('127.0.0.1:3100'),
   grpc_listen: listenAddress().prefault('127.0.0.1:9095'),
+  /** The node's own: its log, its identity, and the embedded stores unless they have a folder of their own. */
   data_dir: text('the name of a folder', /./).prefault('./ringlog-data'),
+  /** Of the embedded stores, where several nodes of a machine share them. */
+  store_dir: text('the name of a folder, or nothing', /^.*$/).prefault(''),
   log_level: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent']).prefault('info'),
   ingester: ingester.prefault({}),
   querier: querier.prefault({}),
   server: server.prefault({}),
+  cluster: cluster.prefault({}),
   schema_config: z.strictObject({ configs: z.array(period).min(1, 'want at least one period') }).prefault({
     configs: [{ from: '2020-01-01', schema: 'v13' }],
   }),
@@ -129,4 +171,7 @@ export const DURATION_KEYS: ReadonlySet<string> = new Set([
   'tail_max_duration',
   'http_read_timeout',
   'graceful_shutdown_timeout',
+  'lease_ttl',
+  'lease_keep_alive',
+  'linger',
 ]);

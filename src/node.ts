@@ -151,8 +151,10 @@ const openStores = async (config: Config, deps: NodeDeps, clock: Clock): Promise
   }
   const lock = await lockedFolder(config.data_dir);
   try {
-    const chunks = deps.chunks ?? (await FileChunkStore.open(await folderOf(config, 'chunks')));
-    const index = deps.index ?? (await LmdbIndexStore.open({ path: await folderOf(config, 'index'), clock }));
+    const isShared = config.store_dir !== '';
+    const folder = isShared ? config.store_dir : config.data_dir;
+    const chunks = deps.chunks ?? (await FileChunkStore.open(await folderIn(folder, 'chunks'), { isShared }));
+    const index = deps.index ?? (await LmdbIndexStore.open({ path: await folderIn(folder, 'index'), clock }));
     return { chunks, index, logDisk: logDisk ?? (await logDiskOf(config, clock)), release: () => lock.release() };
   } catch (error) {
     await lock.release();
@@ -174,7 +176,7 @@ const orClose = async <Result>(stores: OpenStores, work: () => Promise<Result>):
 const logDiskOf = async (config: Config, clock: Clock): Promise<LogDisk | undefined> => {
   if (!config.ingester.wal.enabled) return undefined;
   const identity = await nextIdentity(config.data_dir, clock.nowMs());
-  return { files: new NodeLogFiles(await folderOf(config, 'log')), identity };
+  return { files: new NodeLogFiles(await folderIn(config.data_dir, 'log')), identity };
 };
 
 const openLogOf = ({ ingester }: Config, { files, identity }: LogDisk, deps: Omit<NodeLogDeps, 'files' | 'identity'>) =>
@@ -195,8 +197,8 @@ const lockedFolder = async (folder: string): Promise<FolderLock> => {
   return await FolderLock.take(folder);
 };
 
-const folderOf = async ({ data_dir }: Config, name: string): Promise<string> => {
-  const folder = path.join(data_dir, name);
+const folderIn = async (parent: string, name: string): Promise<string> => {
+  const folder = path.join(parent, name);
   await makeFolder(folder);
   return folder;
 };

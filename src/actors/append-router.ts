@@ -6,13 +6,17 @@ import type { AppendOutcome } from './stream-state.ts';
 /** What a push has for one stream, checked. The ranges are borrowed until the outcome is there. */
 export interface StreamAppend {
   readonly labels: LabelSet;
+  /** Its place on the ring. */
+  readonly key: number;
   readonly ranges: readonly EntryRange[];
 }
 
 /** Where the entries of a node's pushes go in a cluster. A node alone has none: all are its own. */
 export interface AppendRouter {
-  /** This node should write the stream. */
-  isHere(tenant: string, labels: LabelSet): boolean;
+  /** A stream's place on the ring; whoever keeps the labels keeps it beside them. */
+  keyOf(tenant: string, labels: LabelSet): number;
+  /** This node should write the streams at the place. */
+  isHere(key: number): boolean;
   /** Brings entries of streams that are elsewhere to who takes them. An outcome for each, in order of arrival. Never throws for what is refused. */
   append(tenant: string, appends: readonly StreamAppend[]): Promise<readonly AppendOutcome[]>;
   /** Why nothing may be acknowledged now: asked before entries are taken, and again before it is said that they were. */

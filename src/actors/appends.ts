@@ -9,6 +9,8 @@ export interface KnownStream {
   readonly labels: LabelSet;
   /** Its cell, until that closes. */
   cell: StreamCell | undefined;
+  /** Its place on the ring, once somebody asked. */
+  key: number | undefined;
 }
 
 export interface StreamEntries {

@@ -165,7 +165,7 @@ export class Distributor {
     const key = Buffer.from(buffer, byteOffset, length).toString('latin1');
     const known = this.#known.get(tenant, key);
     if (known) return known;
-    const fresh = { labels: parseLabelText(labelText), cell: undefined };
+    const fresh = { labels: parseLabelText(labelText), cell: undefined, key: undefined };
     this.#known.set(tenant, key, fresh);
     return fresh;
   }
@@ -222,7 +222,7 @@ export class Distributor {
 
   /** To actors of this node, whatever the ring says. An outcome for each, in their order; each stream is named once. */
   async appendHere(tenant: string, appends: readonly StreamAppend[]): Promise<readonly AppendOutcome[]> {
-    const known = appends.map(({ labels, ranges }) => ({ known: { labels, cell: undefined }, ranges }));
+    const known = appends.map(({ labels, ranges }) => ({ known: { labels, cell: undefined, key: undefined }, ranges }));
     return await this.#appendInOrder(tenant, known);
   }
 
@@ -245,14 +245,16 @@ export class Distributor {
     const { router } = this.#deps;
     if (!router) return outcomesOf(await this.#append(tenant, streams, limits));
     const here: StreamEntries[] = [];
-    const elsewhere = new Map<string, { readonly labels: LabelSet; readonly ranges: EntryRange[] }>();
+    const elsewhere = new Map<string, StreamAppend & { readonly ranges: EntryRange[] }>();
     for (const stream of streams) {
-      const { labels } = stream.known;
-      if (router.isHere(tenant, labels)) {
+      const { known } = stream;
+      const { labels } = known;
+      known.key ??= router.keyOf(tenant, labels);
+      if (router.isHere(known.key)) {
         here.push(stream);
         continue;
       }
-      const append = elsewhere.get(labels.canonical) ?? { labels, ranges: [] };
+      const append = elsewhere.get(labels.canonical) ?? { labels, key: known.key, ranges: [] };
       append.ranges.push(stream.range);
       elsewhere.set(labels.canonical, append);
     }

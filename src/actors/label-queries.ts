@@ -8,7 +8,7 @@ import type { SeriesReader } from '../storage/index-reader.ts';
 import type { StreamMemory } from './memory-source.ts';
 
 export interface LabelQueryDeps {
-  readonly memory: StreamMemory;
+  readonly memory: Pick<StreamMemory, 'labelSets'>;
   readonly stored: StoredSource;
   readonly series: SeriesReader;
 }

@@ -7,7 +7,7 @@ import type { Log, LogFigures } from '../log/log.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { TenantLimits } from '../protocol/limits.ts';
 import type { QueryRequest } from '../query/query-messages.ts';
-import type { QuerySources } from '../query/query-source.ts';
+import type { MemorySource, QuerySources } from '../query/query-source.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
 import type { IndexReader, SeriesReader } from '../storage/index-reader.ts';
 import type { IndexStore } from '../storage/index-store.ts';
@@ -16,6 +16,7 @@ import type { ChunkTask, CutTask } from '../workers/cut-worker.ts';
 import type { AppendBudgetOptions } from './append-budget.ts';
 import type { AppendRouter } from './append-router.ts';
 import type { FlusherFigures } from './flusher.ts';
+import type { StreamMemory } from './memory-source.ts';
 import type { QuerierDeps } from './querier.ts';
 import type { QueryGateOptions } from './query-gate.ts';
 import type { RecoveredSegments } from './recovered-segments.ts';
@@ -69,10 +70,14 @@ export interface LocalNodeDeps {
   readonly recovered: RecoveredSegments | undefined;
   /** Of a member of a cluster. */
   readonly router?: AppendRouter | undefined;
+  /** Of a member of a cluster: what all members hold. */
+  readonly clusterMemory?: ((local: StreamMemory) => ClusterWideMemory) | undefined;
   /** Of all heads. */
   readonly memory: HeadMemorySource;
   readonly report: (problem: string, error: unknown, about?: object) => void;
 }
+
+export type ClusterWideMemory = MemorySource & Pick<StreamMemory, 'labelSets'>;
 
 export interface NodeFigures {
   readonly streams: number;

@@ -107,11 +107,12 @@ export class LocalNode {
       labelCacheBytes: options.labelCacheBytes,
       chunkAgeMs: Number(rules.ageNs / 1_000_000n),
     });
+    const memory = deps.clusterMemory?.(this.#memory) ?? this.#memory;
     this.#sources = {
-      memory: this.#memory,
+      memory,
       stored: { index: deps.reader, fetch: (key) => deps.chunks.get(key) },
     };
-    this.#labels = new LabelQueries({ memory: this.#memory, stored: this.#sources.stored, series: deps.reader });
+    this.#labels = new LabelQueries({ memory, stored: this.#sources.stored, series: deps.reader });
     this.#querier = {
       parent: this.#system,
       clock,

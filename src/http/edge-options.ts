@@ -1,6 +1,7 @@
 /** What the edges need beside the node itself; src/serve.ts builds it from the configuration. */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { DecodedPush } from '../actors/node-services.ts';
+import type { ClusterServices } from '../member/cluster-services.ts';
 import type { BodyMemory } from '../protocol/large-bodies.ts';
 import type { Limits } from '../protocol/limits.ts';
 import type { EdgeMetrics } from './metrics.ts';
@@ -65,6 +66,8 @@ export interface EdgeOptions {
   readonly bodyBytesMax: number;
   /** All request bodies in memory together. */
   readonly bodyBytesInFlightMax: number;
+  /** Of a member of a cluster. */
+  readonly cluster?: ClusterServices | undefined;
   /** A tail ends after this long. */
   readonly tailMaxDurationMs: number;
 }

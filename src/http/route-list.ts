@@ -1,5 +1,6 @@
 import type { NodeServices } from '../actors/node-services.ts';
 import { AdminHandlers } from './admin.ts';
+import { ClusterHandlers } from './cluster-admin.ts';
 import type { EdgeState } from './form.ts';
 import { MetadataHandlers } from './metadata.ts';
 import { PushHandlers } from './push.ts';
@@ -34,6 +35,11 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   add('/loki/api/v1/format_query', GET_POST, admin.formatQuery);
   add('/loki/api/v1/status/buildinfo', GET, admin.buildInfo);
   for (const path of TAIL_PATHS) add(path, GET, notAnUpgrade);
+  const cluster = new ClusterHandlers(state.options);
+  add('/ring', GET, cluster.ringPage);
+  add('/ringlog/v1/ring', GET, cluster.ring);
+  add('/ringlog/v1/stream', GET, cluster.stream);
+  add('/ringlog/v1/drain', POST, cluster.drain);
   add('/ready', GET, admin.ready);
   add('/metrics', GET, admin.metrics);
   add('/flush', GET_POST, admin.flush);

@@ -29,8 +29,9 @@ export const gatherStreams = async (
   tenant: string,
   matchers: readonly LabelMatcher[],
   range: TimeRangeNs,
+  signal: AbortSignal,
 ): Promise<Gathered> => {
-  const memory = await sources.memory.select(tenant, matchers, range);
+  const memory = await sources.memory.select(tenant, matchers, range, signal);
   const refs = await sources.stored.index.chunkRefs(tenant, matchers, range);
   const streams = new Map<bigint, GatheredStream>();
   const of = (fingerprint: bigint): GatheredStream => {

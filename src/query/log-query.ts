@@ -67,7 +67,9 @@ const planOf = (context: QueryContext, { matchers, stages }: LogExpr, range: Tim
 };
 
 const openCursors = async (context: QueryContext, plan: ScanPlan, turns: Turns): Promise<CursorHeap> => {
-  const gathered = await context.orStop(gatherStreams(context.sources, plan.tenant, plan.matchers, plan));
+  const gathered = await context.orStop(
+    gatherStreams(context.sources, plan.tenant, plan.matchers, plan, context.signal),
+  );
   context.chunkRefs += gathered.chunkRefs;
   context.streamsInMemory += gathered.streamsInMemory;
   context.chunksInMemory += gathered.chunksInMemory;

@@ -18,6 +18,7 @@ import type { CountFunction, ValuesFunction } from './range/range-function.ts';
 import { rangeFunctionOf } from './range/range-functions.ts';
 import type { ChunkBytes, GroupSpec, MetricResult, MetricScan, ScanPlan, StreamSlice } from './scan/scan-messages.ts';
 import { nextScanId } from './scan-id.ts';
+import { ScanPlaces } from './scan-places.ts';
 import { newSeries, type StepSeries } from './step-series.ts';
 import { type StepGrid, StepWindows } from './step-windows.ts';
 import { SERIES_PER_LOOK, type Turns } from './turns.ts';
@@ -96,7 +97,7 @@ const scanStreams = async (
   take: (result: MetricResult) => Promise<void>,
 ): Promise<void> => {
   const { sources, deps } = context;
-  const gathered = await context.orStop(gatherStreams(sources, plan.tenant, plan.matchers, plan));
+  const gathered = await context.orStop(gatherStreams(sources, plan.tenant, plan.matchers, plan, context.signal));
   context.chunkRefs += gathered.chunkRefs;
   context.streamsInMemory += gathered.streamsInMemory;
   context.chunksInMemory += gathered.chunksInMemory;
@@ -106,9 +107,12 @@ const scanStreams = async (
     for (const slice of planSlices(stream, plan, chunksMax)) slices.push(slice);
     if (index % SERIES_PER_LOOK === 0) await turns.breathe();
   }
-  await forEachConcurrent(packTasks(slices, chunksMax), TASKS_PER_WORKER * deps.scanPool.size, async (task) => {
-    const slices = await fetchSlices(context, task);
-    await take((await context.runTask({ kind: 'metric', plan, slices })) as MetricResult);
+  const places = new ScanPlaces(context, TASKS_PER_WORKER, async (task) => {
+    const fetched = await fetchSlices(context, task);
+    return (await context.runTask({ kind: 'metric', plan, slices: fetched })) as MetricResult;
+  });
+  await forEachConcurrent(packTasks(slices, chunksMax), places.tasksMax, async (task) => {
+    await take(await places.run(plan, task));
   });
 };
 

@@ -4,6 +4,7 @@ import type { WorkerPool } from '../workers/worker-pool.ts';
 import type { QueryRequest, QueryStatistics } from './query-messages.ts';
 import type { QuerySources } from './query-source.ts';
 import { addCounts, noCounts, type ScanCounts, type ScanResult, type ScanTask } from './scan/scan-messages.ts';
+import type { ScanPlace } from './scan-places.ts';
 import { ibytesText } from './size-text.ts';
 
 /** Worker threads that run `scan-worker`. */
@@ -12,6 +13,8 @@ export type ScanPool = Pick<WorkerPool<ScanTask, ScanResult>, 'run' | 'size'>;
 export interface QueryDeps {
   readonly scanPool: ScanPool;
   readonly clock: Clock;
+  /** Of a member of a cluster: the others that share scans now. */
+  readonly places?: (() => readonly ScanPlace[]) | undefined;
 }
 
 const DEADLINE: Refusal = {
@@ -88,9 +91,14 @@ export class QueryContext {
     const chunks = slices.flatMap((slice) => slice.chunks);
     const buffers = [...new Set(chunks.map((chunk) => chunk.bytes.buffer))];
     const result = await this.orStop(this.deps.scanPool.run(task, buffers, this.signal));
-    addCounts(this.counts, result.counts);
-    this.#checkBytes();
+    this.read(result.counts);
     return result;
+  }
+
+  /** A task read so much. @throws RefusedError over the limit */
+  read(counts: ScanCounts): void {
+    addCounts(this.counts, counts);
+    this.#checkBytes();
   }
 
   statistics(): QueryStatistics {

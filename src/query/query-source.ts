@@ -11,10 +11,18 @@ export interface MemoryStream {
   readonly segments: readonly UnflushedSegment[];
 }
 
-/** The unflushed part: the stream actors of this node (later: of all nodes). */
+/** The unflushed part: the stream actors of this node, or of all nodes of a cluster. */
 export interface MemorySource {
-  /** Streams of the tenant that pass all matchers and hold entries in the range. Yields to the event loop every few ms. */
-  select(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly MemoryStream[]>;
+  /**
+   * Streams of the tenant that pass all matchers and hold entries in the range. Yields to the event loop every few ms. What is loaded later can be
+   * until `signal` is aborted.
+   */
+  select(
+    tenant: string,
+    matchers: readonly LabelMatcher[],
+    range: TimeRangeNs,
+    signal: AbortSignal,
+  ): Promise<readonly MemoryStream[]>;
   /** Live entries for tail: called after each append of a matching stream until the returned cancel. */
   subscribe(tenant: string, matchers: readonly LabelMatcher[], onAppend: (stream: MemoryStream) => void): () => void;
 }

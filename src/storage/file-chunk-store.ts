@@ -1,4 +1,5 @@
-import { type FileHandle, mkdir, open, readdir, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { ChunkStore } from './chunk-store.ts';
@@ -9,7 +10,7 @@ import { makeFolder } from './make-folder.ts';
 
 /**
  * One file an object, below a folder. A file appears under its name only when it is whole and on disk; puts and deletes that come
- * together share the work (see FileCommitter). One process at a time. A key without a slash cannot be the tenant of another (`a` beside
+ * together share the work (see FileCommitter). A key without a slash cannot be the tenant of another (`a` beside
  * `a/b`): chunk keys never are.
  */
 export class FileChunkStore implements ChunkStore {
@@ -23,13 +24,15 @@ export class FileChunkStore implements ChunkStore {
     this.#changes = new FileCommitQueue(root);
   }
 
-  /** Makes the folder if it is not there and drops what an interrupted put left behind. @throws RefusedError STORAGE_UNAVAILABLE */
-  static async open(folder: string): Promise<FileChunkStore> {
+  /**
+   * Makes the folder if it is not there and drops what an interrupted put left behind. `isShared`: other processes use it too.
+   * @throws RefusedError STORAGE_UNAVAILABLE
+   */
+  static async open(folder: string, { isShared = false } = {}): Promise<FileChunkStore> {
     const root = path.resolve(folder);
     return await guarded('open the chunk folder', async () => {
       await makeFolder(root);
-      await rm(path.join(root, TEMPORARY), { recursive: true, force: true });
-      await mkdir(path.join(root, TEMPORARY));
+      await dropUnfinished(path.join(root, TEMPORARY), isShared ? SHARED_AGE_MS : 0);
       await syncFolder(root);
       await syncFolder(path.dirname(root));
       return new FileChunkStore(root);
@@ -91,6 +94,29 @@ export class FileChunkStore implements ChunkStore {
     }
   }
 }
+
+/** Of an unfinished file of another process: it is not being written any more. */
+const SHARED_AGE_MS = 3_600_000;
+
+const dropUnfinished = async (folder: string, ageMs: number): Promise<void> => {
+  await mkdir(folder, { recursive: true });
+  const nowMs = (await touched(folder)).getTime();
+  for (const name of await readdir(folder)) {
+    const file = path.join(folder, name);
+    // Another process may be faster.
+    const changedMs = (await unlessMissing(stat(file)))?.mtimeMs ?? 0;
+    if (ageMs === 0 || nowMs - changedMs > ageMs) await rm(file, { recursive: true, force: true });
+  }
+};
+
+/** The file system's time, which its files have too. */
+const touched = async (folder: string): Promise<Date> => {
+  const file = path.join(folder, randomUUID());
+  await withFile(file, 'wx', async () => undefined);
+  const { mtime } = await stat(file);
+  await rm(file);
+  return mtime;
+};
 
 const readWhole = async (file: string): Promise<Uint8Array<ArrayBuffer>> =>
   await withFile(file, 'r', async (handle) => {

@@ -1,0 +1,209 @@
+/**
+ * Where the entries of this node's pushes go: to the owner of each stream, in one message per node; to the next of the preference list where
+ * that does not take them. Any member that takes them will do: who has a stream's entries gives them to its owner (handover).
+ */
+import type { AppendRouter, StreamAppend } from '../actors/append-router.ts';
+import type { AppendOutcome } from '../actors/stream-state.ts';
+import type { Ring } from '../cluster/ring.ts';
+import { streamKey } from '../cluster/stream-key.ts';
+import { PeerError, type Peers } from '../cluster/transport/peers.ts';
+import type { Member } from '../cluster/view.ts';
+import { planAppend } from '../log/append-record.ts';
+import type { Clock } from '../protocol/clock.ts';
+import type { EntryRange } from '../protocol/entry-columns.ts';
+import type { LabelSet } from '../protocol/label-set.ts';
+import type { Refusal } from '../protocol/refusal.ts';
+import { decodeAppendReply, encodeAppendRequest } from './append-message.ts';
+import { CallKind } from './call-kinds.ts';
+
+export interface AppendRoutingDeps {
+  readonly clock: Clock;
+  readonly peers: Peers;
+  readonly ring: () => Ring;
+  /** The view's revision: goes with each message. */
+  readonly changedAt: () => number;
+  readonly nodeId: string;
+  /** Why this node may not acknowledge anything now: its lease is nearly over. */
+  readonly fence: () => Refusal | undefined;
+  /** To actors of this node, whatever the ring says. An outcome for each, in order. */
+  readonly appendHere: (tenant: string, appends: readonly StreamAppend[]) => Promise<readonly AppendOutcome[]>;
+  /** Another node knows of a later view. */
+  readonly sawView: (changedAt: number) => void;
+}
+
+export interface RoutingFigures {
+  /** Streams of pushes, by where they went. */
+  readonly forwarded: number;
+  /** Not to the first choice. */
+  readonly fallbacks: number;
+  readonly failed: number;
+}
+
+/** One node has so long; then the next is asked. */
+const ATTEMPT_MS = 2_000;
+/** All attempts. */
+const DEADLINE_MS = 8_000;
+/** Line and column bytes in one message: a transfer of more would hold up those behind it. */
+const MESSAGE_BYTES_MAX = 2 << 20;
+/** Nodes asked before any other ACTIVE one. */
+const PREFERRED = 3;
+
+export class AppendRouting implements AppendRouter {
+  readonly #deps: AppendRoutingDeps;
+  #figures = { forwarded: 0, fallbacks: 0, failed: 0 };
+
+  constructor(deps: AppendRoutingDeps) {
+    this.#deps = deps;
+  }
+
+  get figures(): RoutingFigures {
+    return { ...this.#figures };
+  }
+
+  keyOf(tenant: string, labels: LabelSet): number {
+    return streamKey(tenant, labels);
+  }
+
+  isHere(key: number): boolean {
+    return this.#deps.ring().owner(key)?.nodeId === this.#deps.nodeId;
+  }
+
+  refusal(): Refusal | undefined {
+    const { fence, ring } = this.#deps;
+    if (ring().members.length === 0) return noMember();
+    return fence();
+  }
+
+  async append(tenant: string, appends: readonly StreamAppend[]): Promise<readonly AppendOutcome[]> {
+    const deadlineMs = this.#deps.clock.monotonicMs() + DEADLINE_MS;
+    return await this.#appendTo(tenant, appends.map(trailOf), deadlineMs);
+  }
+
+  /** Each to the first node that it was not offered to yet. */
+  async #appendTo(tenant: string, trails: readonly Trail[], deadlineMs: number): Promise<readonly AppendOutcome[]> {
+    const groups = new Map<Member | undefined, Trail[]>();
+    for (const trail of trails) {
+      const next = this.#nextOf(trail);
+      const group = groups.get(next) ?? [];
+      group.push(trail);
+      groups.set(next, group);
+    }
+    const work = [...groups].flatMap(([member, group]) =>
+      member && this.#deps.clock.monotonicMs() < deadlineMs
+        ? messagesOf(group).map((message) => this.#offer(tenant, member, message, deadlineMs))
+        : [Promise.resolve(this.#nobody(group))],
+    );
+    return (await Promise.all(work)).flat();
+  }
+
+  #nextOf({ append, offered }: Trail): Member | undefined {
+    const ring = this.#deps.ring();
+    const isNew = ({ nodeId }: Member): boolean => !offered.includes(nodeId);
+    return ring.preference(append.key, PREFERRED).find(isNew) ?? ring.members.find(isNew);
+  }
+
+  async #offer(
+    tenant: string,
+    member: Member,
+    trails: readonly Trail[],
+    deadlineMs: number,
+  ): Promise<readonly AppendOutcome[]> {
+    const isFirst = trails[0]?.offered.length === 0;
+    if (!isFirst) this.#figures.fallbacks += trails.length;
+    const { nodeId, clock, appendHere } = this.#deps;
+    for (const { offered } of trails) offered.push(member.nodeId);
+    const appends = trails.map(({ append }) => append);
+    try {
+      if (member.nodeId === nodeId) return await appendHere(tenant, appends);
+      const leftMs = Math.min(ATTEMPT_MS, deadlineMs - clock.monotonicMs());
+      return await this.#forward(tenant, member, appends, leftMs);
+    } catch (error) {
+      const overload = overloadOf(error);
+      // Whoever has too much to do is not helped by others who get it as well, and who give it to him later.
+      if (overload) return trails.map(({ append }) => refused(append, 'NOT_LOGGED', overload));
+      if (!(error instanceof PeerError)) throw error;
+      return await this.#appendTo(tenant, trails, deadlineMs);
+    }
+  }
+
+  async #forward(
+    tenant: string,
+    member: Member,
+    appends: readonly StreamAppend[],
+    deadlineMs: number,
+  ): Promise<readonly AppendOutcome[]> {
+    const { peers, changedAt, sawView } = this.#deps;
+    const body = encodeAppendRequest(changedAt(), tenant, appends);
+    const reply = decodeAppendReply(
+      await peers.request(member, CallKind.APPEND, [body], { deadlineMs, class: 'append' }),
+    );
+    if (reply.outcomes.length !== appends.length) {
+      throw new PeerError(
+        'UNKNOWN',
+        `${member.nodeId} answered for ${reply.outcomes.length} of ${appends.length} streams`,
+      );
+    }
+    sawView(reply.changedAt);
+    this.#figures.forwarded += appends.length;
+    return reply.outcomes;
+  }
+
+  #nobody(trails: readonly Trail[]): readonly AppendOutcome[] {
+    this.#figures.failed += trails.length;
+    const text = 'no node of the cluster took the entries, try again later';
+    return trails.map(({ append }) => refused(append, 'NOT_LOGGED', text));
+  }
+}
+
+/** A stream's entries and the nodes that they were offered to. */
+interface Trail {
+  readonly append: StreamAppend;
+  readonly offered: string[];
+  readonly bytes: number;
+}
+
+const trailOf = (append: StreamAppend): Trail => ({
+  append,
+  offered: [],
+  bytes: append.ranges.reduce((sum, range) => sum + planAppend(range).length, 0),
+});
+
+/** In messages of a bounded size; what a single stream has more is sent all the same: a push has a limit of its own. */
+const messagesOf = (trails: readonly Trail[]): readonly (readonly Trail[])[] => {
+  const messages: Trail[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const trail of trails) {
+    if (bytes + trail.bytes > MESSAGE_BYTES_MAX) {
+      messages.push([]);
+      bytes = 0;
+    }
+    bytes += trail.bytes;
+    messages.at(-1)?.push(trail);
+  }
+  return messages;
+};
+
+const overloadOf = (error: unknown): string | undefined => {
+  if (!(error instanceof PeerError)) return undefined;
+  if (error.code === 'OVERLOADED') return 'the node that writes the stream has too much to do, try again later';
+  return error.refusal?.code === 'OVERLOADED' ? error.refusal.text : undefined;
+};
+
+const refused = ({ ranges }: StreamAppend, code: 'NOT_LOGGED', text: string): AppendOutcome => ({
+  acceptedLines: 0,
+  acceptedBytes: 0,
+  refusal: {
+    code,
+    text,
+    lines: ranges.reduce((lines, { first, end }) => lines + end - first, 0),
+    bytes: ranges.reduce((bytes, range) => bytes + bytesOf(range), 0),
+  },
+});
+
+const bytesOf = ({ lineBytes = 0 }: EntryRange): number => lineBytes;
+
+const noMember = (): Refusal => ({
+  code: 'OVERLOADED',
+  text: 'no node of the cluster takes entries now, try again later',
+  retryAfterMs: 1000,
+});

@@ -1,0 +1,76 @@
+import { isLogged, type SegmentSnapshot, type UnflushedSegment } from '../chunk/memory-format.ts';
+import type { IncomingCall } from '../cluster/transport/peers.ts';
+import { RefusedError } from '../protocol/refusal.ts';
+import type { ScanPool } from '../query/query-context.ts';
+import type { ChunkBytes, MetricResult, StreamSlice } from '../query/scan/scan-messages.ts';
+import { unreadableChunk } from '../query/scan/unreadable-chunk.ts';
+import { decodeTask, encodePlacedResult, type PlacedMemory, type PlacedSlice } from './scan-message.ts';
+
+export interface ScanServerDeps {
+  readonly pool: ScanPool;
+  readonly fetch: (key: string) => Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** A segment of a selection that the asker has here. */
+  readonly selected: (from: IncomingCall['from'], selection: number, place: number) => UnflushedSegment | undefined;
+}
+
+/** Runs tasks of other members' queries in this node's workers, over chunks that it reads itself. */
+export class ScanServer {
+  readonly #deps: ScanServerDeps;
+
+  constructor(deps: ScanServerDeps) {
+    this.#deps = deps;
+  }
+
+  /** SCAN. */
+  async run(body: Uint8Array, call: IncomingCall): Promise<readonly Uint8Array[]> {
+    const { task, snapshots } = decodeTask(body);
+    const { nodeId, incarnation } = call.from;
+    const chunks = new Map<string, Promise<ChunkBytes>>();
+    const slices = await Promise.all(task.slices.map((slice) => this.#sliceOf(slice, snapshots, chunks, call)));
+    const plan = { ...task.plan, scanId: `${nodeId}/${incarnation}/${task.plan.scanId}` };
+    const buffers = await Promise.all([...chunks.values()].map(async (chunk) => (await chunk).bytes.buffer));
+    const result = await this.#deps.pool.run({ kind: 'metric', plan, slices }, buffers, call.signal);
+    return [encodePlacedResult(result as MetricResult, chunks.size)];
+  }
+
+  async #sliceOf(
+    { startNs, endNs, chunks: refs, memory }: PlacedSlice,
+    snapshots: readonly SegmentSnapshot[],
+    chunks: Map<string, Promise<ChunkBytes>>,
+    call: IncomingCall,
+  ): Promise<StreamSlice> {
+    const fetchOnce = ({ key, checksum }: PlacedSlice['chunks'][number]): Promise<ChunkBytes> => {
+      const known = chunks.get(key) ?? this.#fetch(key, checksum);
+      chunks.set(key, known);
+      return known;
+    };
+    return {
+      startNs,
+      endNs,
+      memory: await Promise.all(memory.map((part) => this.#memoryOf(part, snapshots, call))),
+      chunks: await Promise.all(refs.map(fetchOnce)),
+    };
+  }
+
+  async #memoryOf(
+    { labels, segments }: PlacedMemory,
+    snapshots: readonly SegmentSnapshot[],
+    { from }: IncomingCall,
+  ): Promise<StreamSlice['memory'][number]> {
+    const loaded = segments.map(async (segment) => {
+      const found =
+        'snapshot' in segment
+          ? snapshots[segment.snapshot]
+          : this.#deps.selected(from, segment.selection, segment.place);
+      if (!found) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'the selection is over' });
+      return isLogged(found) ? await found.load() : found;
+    });
+    return { labels, segments: await Promise.all(loaded) };
+  }
+
+  async #fetch(key: string, checksum: number): Promise<ChunkBytes> {
+    const bytes = await this.#deps.fetch(key);
+    if (!bytes) throw unreadableChunk(key, 'the index names it and the store does not have it');
+    return { key, checksum, bytes: bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice() };
+  }
+}
