@@ -95,7 +95,11 @@ export class Inbox {
   #continue(assembly: Assembly, frame: Frame, cost: number, isHeld: boolean): IncomingMessage | undefined {
     const end = frame.offset + frame.body.length;
     const isComplete = frame.more === 0;
-    if (frame.offset !== assembly.offset || end > assembly.body.length || isComplete !== (end === assembly.body.length)) {
+    if (
+      frame.offset !== assembly.offset ||
+      end > assembly.body.length ||
+      isComplete !== (end === assembly.body.length)
+    ) {
       throw badRequest('a part does not continue its message');
     }
     assembly.body.set(frame.body, frame.offset);

@@ -9,6 +9,11 @@ import { CALL_CLASSES, type CallOptions, type PeerAddress, PeerError, type PeerH
 import type { Pipe } from './pipe.ts';
 import { refusalOf } from './refusal-frame.ts';
 
+/** Why a link was given up on which nothing came. */
+export class SilentLinkError extends Error {
+  override readonly name = 'SilentLinkError';
+}
+
 export interface LinkDeps {
   readonly clock: Clock;
   readonly options: LinkOptions;
@@ -320,7 +325,7 @@ export class Link {
     const silenceMs = nowMs - this.#heardMs;
     if (silenceMs >= options.silenceMsMax) {
       figures.linksSilent += 1;
-      this.break(new Error(`nothing was heard for ${Math.round(silenceMs)} ms`));
+      this.break(new SilentLinkError(`nothing was heard for ${Math.round(silenceMs)} ms`));
       return;
     }
     if (silenceMs >= options.silenceMsMax / 8) this.#outbox.sendUrgent({ type: FRAME.ping });
