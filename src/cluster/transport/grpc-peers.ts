@@ -108,6 +108,13 @@ export class GrpcPeers implements Peers {
     return this.#address;
   }
 
+  /** Those that are ending too. */
+  get linkCount(): number {
+    let count = 0;
+    for (const { links } of this.#peers.values()) count += links.size;
+    return count;
+  }
+
   register(incarnation: number): void {
     this.#incarnation = incarnation;
   }
@@ -193,7 +200,7 @@ export class GrpcPeers implements Peers {
     if (incarnation < newest) {
       throw new PeerError('UNREACHABLE', `${nodeId} was restarted: it is incarnation ${newest}, not ${incarnation}`);
     }
-    return this.#peers.get(`${nodeId}/${incarnation}`)?.open;
+    return this.#peers.get(`${nodeId}/${incarnation}`)?.openLink();
   }
 
   #peerFor(to: PeerAddress): PeerLinks {
@@ -213,7 +220,7 @@ export class GrpcPeers implements Peers {
     const failed = (error: unknown): void => {
       this.figures.connectFailures += 1;
       peer.connectFailed(error instanceof Error ? error : new Error(String(error)));
-      this.#forgetIfIdle(peer);
+      this.#forgetIfUnused(peer);
     };
     try {
       this.#openStream(to, peer, failed);
@@ -305,7 +312,6 @@ export class GrpcPeers implements Peers {
       closed: (link, error) => {
         hangUp();
         peer.closed(link, error);
-        this.#forgetIfIdle(peer);
         for (const check of [...this.#whenClosed]) check();
       },
     };
@@ -323,9 +329,9 @@ export class GrpcPeers implements Peers {
     }
   }
 
-  #forgetIfIdle(peer: PeerLinks): void {
+  #forgetIfUnused(peer: PeerLinks): void {
     const key = `${peer.address.nodeId}/${peer.address.incarnation}`;
-    if (peer.isIdle && this.#peers.get(key) === peer && !this.#isClosing) this.#peers.delete(key);
+    if (peer.isForgettable && this.#peers.get(key) === peer && !this.#isClosing) this.#peers.delete(key);
   }
 
   #self(incarnation: number): Self {

@@ -31,7 +31,7 @@ export class PeerLinks {
   #isConnecting = false;
   #failures = 0;
   #lastError: Error | undefined;
-  #wantedMs = 0;
+  #wantedMs = Number.NEGATIVE_INFINITY;
   #stopBackoff: (() => void) | undefined;
   #isClosed = false;
   hadLink = false;
@@ -51,8 +51,8 @@ export class PeerLinks {
   }
 
   /** Nothing to remember: it may be thrown away. */
-  get isIdle(): boolean {
-    return this.#links.size === 0 && !this.#isConnecting && this.#stopBackoff === undefined;
+  get isForgettable(): boolean {
+    return !this.hadLink && this.#links.size === 0 && !this.#isConnecting && this.#stopBackoff === undefined;
   }
 
   get isClosed(): boolean {
@@ -60,7 +60,8 @@ export class PeerLinks {
   }
 
   /** The link to ask, if there is one. */
-  get open(): Link | undefined {
+  openLink(): Link | undefined {
+    this.#wantedMs = this.#deps.clock.monotonicMs();
     return this.#current;
   }
 
