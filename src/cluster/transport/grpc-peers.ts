@@ -8,6 +8,7 @@ import { type LinkFigures, noFigures } from './link-figures.ts';
 import { DEFAULT_LINK_OPTIONS, type LinkOptions } from './link-options.ts';
 import { PeerLinks } from './peer-links.ts';
 import { type CallOptions, type PeerAddress, PeerError, type PeerHandlers, type Peers } from './peers.ts';
+import { FLOW_WINDOW_BYTES, widenConnections, widenWindows } from './server-windows.ts';
 import { clientCredentials, serverCredentials, type TlsFiles } from './tls.ts';
 
 export interface GrpcPeersOptions {
@@ -42,9 +43,6 @@ const SERVICE: ServiceDefinition = {
 
 /** A packet is one part and what was gathered before it. */
 const packetBytesMax = (options: LinkOptions): number => options.partBytesMax + (1 << 20);
-
-/** 64 KiB, the default, would be one round trip for each 64 KiB. */
-const FLOW_WINDOW_BYTES = 1 << 20;
 
 const channelOptions = (options: LinkOptions, tls: TlsFiles | undefined) => ({
   // A link is one call over one connection: nothing is shared, and nothing sent twice.
@@ -91,8 +89,8 @@ export class GrpcPeers implements Peers {
       'grpc.max_receive_message_length': packetBytesMax(this.#linkOptions),
       'grpc.keepalive_time_ms': this.#linkOptions.silenceMsMax * 5,
       'grpc.keepalive_timeout_ms': this.#linkOptions.silenceMsMax,
-      'grpc-node.flow_control_window': FLOW_WINDOW_BYTES,
     });
+    widenWindows(this.#server);
     this.#server.addService(SERVICE, { link: (stream: ServerDuplexStream<Buffer, Buffer>) => this.#accept(stream) });
   }
 
@@ -259,6 +257,7 @@ export class GrpcPeers implements Peers {
   }
 
   #accept(stream: ServerDuplexStream<Buffer, Buffer>): void {
+    widenConnections(this.#server);
     const pipe = new GrpcPipe(stream, () => {
       stream.emit('error', { code: status.UNAVAILABLE, details: 'the link was cut' });
     });

@@ -46,12 +46,7 @@ export class Inbox {
    * @throws RefusedError BAD_REQUEST if the frame breaks the protocol
    */
   take(frame: Frame, isHeld: boolean): IncomingMessage | undefined {
-    const name = CALL_CLASSES[frame.class];
-    if (!name) throw badRequest(`unknown class ${frame.class}`);
-    const traffic = this.#figures.traffic[name];
-    traffic.framesIn += 1;
-    traffic.bytesIn += frame.body.length;
-    const cost = FRAME_COST + frame.body.length;
+    const cost = this.#count(frame);
     const assembly = this.#assemblies[frame.class];
     if (frame.offset === 0) {
       if (assembly) throw badRequest('a message began before the one before it had ended');
@@ -64,6 +59,11 @@ export class Inbox {
       return undefined;
     }
     return this.#continue(assembly, frame, cost, isHeld);
+  }
+
+  /** Gives the credit of a frame back that nobody wants. @throws RefusedError BAD_REQUEST */
+  passOver(frame: Frame): undefined {
+    this.release(frame.class, this.#count(frame));
   }
 
   /** Forgets the parts of a message of which no more will come, or be wanted. */
@@ -81,6 +81,16 @@ export class Inbox {
     const isWorthIt = owed >= (this.#windows[callClass] ?? 0) / 8;
     this.#owedBytes[callClass] = isWorthIt ? 0 : owed;
     if (isWorthIt) this.#sendCredit(callClass, owed);
+  }
+
+  /** What the frame costs. */
+  #count(frame: Frame): number {
+    const name = CALL_CLASSES[frame.class];
+    if (!name) throw badRequest(`unknown class ${frame.class}`);
+    const traffic = this.#figures.traffic[name];
+    traffic.framesIn += 1;
+    traffic.bytesIn += frame.body.length;
+    return FRAME_COST + frame.body.length;
   }
 
   #begin(frame: Frame, cost: number, isHeld: boolean): void {

@@ -247,7 +247,8 @@ export class Link {
       const message = this.#inbox.take(frame, true);
       if (message) this.#serve(message);
     } else if (frame.type === FRAME.answer) {
-      const message = this.#inbox.take(frame, false);
+      // Nobody waits any more: its other parts may never come.
+      const message = call ? this.#inbox.take(frame, false) : this.#inbox.passOver(frame);
       if (message) call?.asker.answered(message.body);
     } else if (frame.type === FRAME.end && call) {
       this.#settle(call);
