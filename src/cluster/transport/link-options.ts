@@ -19,6 +19,9 @@ export interface LinkOptions {
   readonly wantedMs: number;
 }
 
+/** A timer cannot wait longer. */
+export const DEADLINE_MS_MAX = 2 ** 31 - 1;
+
 const MEGABYTE = 1 << 20;
 
 /** Chosen; windows after the budgets in the design of the cluster (section 11). */

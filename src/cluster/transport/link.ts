@@ -3,7 +3,7 @@ import { decodePacket, FRAME, FRAME_COST, type Frame, type Hello } from './frame
 import { Inbox } from './inbox.ts';
 import { IncomingCalls } from './incoming-calls.ts';
 import type { LinkFigures } from './link-figures.ts';
-import type { LinkOptions } from './link-options.ts';
+import { DEADLINE_MS_MAX, type LinkOptions } from './link-options.ts';
 import { Outbox, type OutgoingMessage } from './outbox.ts';
 import { CALL_CLASSES, type CallOptions, type PeerAddress, PeerError, type PeerHandlers } from './peers.ts';
 import type { Pipe } from './pipe.ts';
@@ -70,6 +70,7 @@ export class Link {
   #isClosed = false;
   #hasSaidGoodbye = false;
   #hasHeardGoodbye = false;
+  readonly #openedMs: number;
   #heardMs: number;
   #usedMs: number;
   #tickMs: number;
@@ -90,11 +91,16 @@ export class Link {
       deps.report(problem, error),
     );
     this.#heardMs = clock.monotonicMs();
+    this.#openedMs = this.#heardMs;
     this.#usedMs = this.#heardMs;
     this.#tickMs = this.#heardMs;
     pipe.onPacket = (packet) => this.#receive(packet);
     pipe.onClose = (error) => this.#pipeClosed(error);
     this.#scheduleTick();
+  }
+
+  get ageMs(): number {
+    return this.#deps.clock.monotonicMs() - this.#openedMs;
   }
 
   /** Whether it may be asked. */
@@ -183,7 +189,7 @@ export class Link {
       seq,
       class: CALL_CLASSES.indexOf(options.class),
       kind,
-      deadlineMs: Math.max(0, Math.ceil(options.deadlineMs)),
+      deadlineMs: Math.max(0, Math.min(DEADLINE_MS_MAX, Math.ceil(options.deadlineMs))),
       window,
     };
     const call: OutgoingCall = { seq, message: { frame, body }, asker, stopTimer: nothing, forgetSignal: nothing };
@@ -200,7 +206,9 @@ export class Link {
 
   #startTimer(call: OutgoingCall, deadlineMs: number): void {
     if (!this.#calls.has(call.seq)) return;
-    call.stopTimer = this.#deps.clock.after(deadlineMs, () => this.#giveUp(call, `no answer within ${deadlineMs} ms`));
+    call.stopTimer = this.#deps.clock.after(Math.min(DEADLINE_MS_MAX, deadlineMs), () =>
+      this.#giveUp(call, `no answer within ${deadlineMs} ms`),
+    );
   }
 
   #giveUp(call: OutgoingCall, why: string, cause?: unknown): void {

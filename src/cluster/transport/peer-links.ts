@@ -1,6 +1,6 @@
 import type { Clock } from '../../protocol/clock.ts';
 import { type Link, SilentLinkError } from './link.ts';
-import type { LinkOptions } from './link-options.ts';
+import { DEADLINE_MS_MAX, type LinkOptions } from './link-options.ts';
 import { type CallOptions, type PeerAddress, PeerError } from './peers.ts';
 
 interface Waiter {
@@ -93,7 +93,7 @@ export class PeerLinks {
         },
       };
       const giveUp = (): void => waiter.reject(this.#unreachable('the caller gave up'));
-      const stopTimer = this.#deps.clock.after(deadlineMs, () =>
+      const stopTimer = this.#deps.clock.after(Math.min(DEADLINE_MS_MAX, deadlineMs), () =>
         waiter.reject(this.#unreachable(`no link within ${deadlineMs} ms`)),
       );
       signal?.addEventListener('abort', giveUp, { once: true });
@@ -111,13 +111,11 @@ export class PeerLinks {
     this.#links.add(link);
     this.hadLink = true;
     const other = this.#current;
-    // Of two by one opener the newer: it would not have opened it if the older were alive.
-    const isKept = !other || other.isOpener === link.isOpener || link.isOpener === this.#selfId < this.#to.nodeId;
+    const isKept = !other || this.#isPreferred(link, other);
     if (isKept) this.#current = link;
-    for (const { resolve } of [...this.#waiters]) resolve(isKept ? link : (other ?? link));
-    if (!isKept) link.retire();
-    else if (other?.isOpener === link.isOpener) other.break(new Error('the other side opened a new link'));
-    else other?.retire();
+    for (const { resolve } of [...this.#waiters]) resolve(isKept ? link : other);
+    if (isKept) other?.retire();
+    else link.retire();
   }
 
   connectFailed(error: Error): void {
@@ -152,6 +150,12 @@ export class PeerLinks {
   break(error: Error): void {
     this.close(error.message);
     for (const link of [...this.#links]) link.break(error);
+  }
+
+  #isPreferred(link: Link, other: Link): boolean {
+    // Not opened at the same time: the other side opened this one, so it does not ask over the older any more.
+    if (link.isOpener === other.isOpener || other.ageMs > this.#deps.options.connectTimeoutMs) return true;
+    return link.isOpener === this.#selfId < this.#to.nodeId;
   }
 
   #connect(): void {

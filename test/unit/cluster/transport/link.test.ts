@@ -223,6 +223,14 @@ describe('a link between two nodes', function () {
     expect(late.isOpen).to.equal(true);
   });
 
+  it('takes a deadline without end', async () => {
+    const { a, b, clock } = pairOf(SMALL, { [HANG]: async (_, { deadlineMs }) => [Buffer.from(String(deadlineMs))] });
+    const call = a.link.request(HANG, [], { class: 'query', deadlineMs: Number.POSITIVE_INFINITY });
+    clock.advance(1000);
+    await deliverAll(a.pipe, b.pipe);
+    expect(textOf(await call)).to.equal(String(2 ** 31 - 1));
+  });
+
   const breaches: Readonly<Record<string, readonly OutgoingFrame[]>> = {
     'a class that does not exist': [{ type: FRAME.request, seq: 1, class: 9 }],
     'a message larger than allowed': [{ type: FRAME.request, seq: 1, more: 1, size: 1e6, body: [Buffer.alloc(10)] }],
