@@ -176,6 +176,7 @@ export class Link {
   /** At once: everything under way fails. */
   break(error: Error): void {
     if (this.#isClosed) return;
+    this.#pipe.onClose = nothing;
     this.#pipe.destroy();
     this.#close(error);
   }

@@ -108,6 +108,19 @@ describe('links over a broken network', () => {
     expect(textOf(await ask('over theirs'))).to.equal('over theirs');
   });
 
+  it('follows the other side to its new link when only that one noticed the hole', async () => {
+    const deaf = await rig.start('a2', {}, { links: { ...LINKS, silenceMsMax: 60_000 } });
+    await deaf.peers.request(throughProxy, ECHO, [], WITHIN);
+    proxy.silence();
+    await eventually('b notices', () => b.peers.figures.linksSilent === 1);
+    await b.peers.request(deaf.address(), ECHO, [], WITHIN);
+    const answer = await deaf.peers.request(throughProxy, ECHO, bytes('over the new one'), {
+      ...WITHIN,
+      deadlineMs: 2000,
+    });
+    expect(textOf(answer)).to.equal('over the new one');
+  });
+
   it('keeps a slow link', async () => {
     proxy.delay(SILENCE_MS / 10);
     const slow = await rig.start('c', {}, { links: { ...LINKS, connectTimeoutMs: 5000 } });

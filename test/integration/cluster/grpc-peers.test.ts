@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { expect } from 'chai';
+import { GrpcPeers } from '../../../src/cluster/transport/grpc-peers.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
+import { systemClock } from '../../../src/system-clock.ts';
 import { eventually } from '../../support/eventually.ts';
 import {
   bytes,
@@ -189,7 +191,7 @@ describe('peers over gRPC', () => {
     expect(older.message).to.contain('incarnation 2');
   });
 
-  it('refuses a link from another cluster, to another node, and before it is registered', async () => {
+  it('refuses a link from another cluster, to another node and to another incarnation', async () => {
     const b = await rig.start('b');
     const stranger = await rig.start('a', {}, { clusterUid: 'other' });
     const wrongCluster = await failureOf(stranger.peers.request(b.address(), ECHO, [], WITHIN));
@@ -203,6 +205,37 @@ describe('peers over gRPC', () => {
     b.peers.register(9);
     const wrongProcess = await failureOf(c.peers.request(b.address(), ECHO, [], WITHIN));
     expect(wrongProcess.message).to.contain('this is incarnation 9 of b, not 1');
+  });
+
+  it('neither asks nor answers before it is registered', async () => {
+    const a = await rig.start('a');
+    const early = await GrpcPeers.start({
+      nodeId: 'b',
+      clusterUid: 'test-cluster',
+      listen: { host: '127.0.0.1', port: 0 },
+      handlers: new Map(),
+      clock: systemClock,
+      report: () => undefined,
+    });
+    const to = { nodeId: 'b', incarnation: 1, address: early.address };
+    const refused = await failureOf(a.peers.request(to, ECHO, [], WITHIN));
+    expect([refused.code, refused.message.includes('not registered yet')]).to.deep.equal(['UNREACHABLE', true]);
+    expect((await failureOf(early.request(a.address(), ECHO, [], WITHIN))).code).to.equal('UNREACHABLE');
+    await early.close();
+  });
+
+  it('fails what waits for a process once its successor says hello', async () => {
+    const old = await rig.start('b', { [HANG]: () => new Promise(() => undefined) });
+    const a = await rig.start('a');
+    const waiting = failureOf(a.peers.request(old.address(), HANG, [], WITHIN));
+    await eventually('it runs', () => old.peers.figures.handled === 1);
+    const successor = await rig.start('b', {}, { incarnation: 2 });
+    await successor.peers.request(a.address(), ECHO, [], WITHIN);
+    const error = await waiting;
+    expect([error.code, error.message.includes('b was restarted')]).to.deep.equal(['UNKNOWN', true]);
+    expect((await failureOf(old.peers.request(a.address(), ECHO, [], WITHIN))).message).to.contain(
+      'incarnation 2 by now',
+    );
   });
 
   it('loses nothing when both sides open a link at once, and keeps one', async () => {
