@@ -46,7 +46,10 @@ describe('links over a broken network', () => {
     expect(performance.now() - started).to.be.lessThan(SILENCE_MS * 4);
     const calls = await Promise.all(Array.from({ length: 100 }, () => failureOf(ask('in the hole', 5000))));
     expect(new Set(calls.map(({ code }) => code))).to.deep.equal(new Set(['UNREACHABLE']));
-    expect(performance.now() - started, 'none waits for its deadline').to.be.lessThan(SILENCE_MS * 4 + 500);
+    expect(
+      calls.filter(({ message }) => !message.includes('it was tried just now')),
+      'those that waited',
+    ).to.deep.equal([]);
     await eventually('the other side notices too', () => b.peers.figures.linksSilent === 1);
     proxy.resume();
     await eventually('it answers again', () =>
