@@ -11,7 +11,7 @@ import type { BlockData } from './chunk/memory-format.ts';
 import type { Config } from './config.ts';
 import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
-import { type NodeIdentity, nextIdentity } from './node-identity.ts';
+import { type NodeIdentity, newUid, nextIdentity } from './node-identity.ts';
 import { type NodeLogDeps, openNodeLog } from './node-log.ts';
 import { ProblemLog } from './problem-log.ts';
 import type { Clock } from './protocol/clock.ts';
@@ -102,8 +102,7 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
     logDisk ? await openLogOf(config, logDisk, { index, clock, chance, report, memory, ...toldTo(log) }) : undefined,
   );
   const { cut, scan } = deps.workers ?? startWorkers(config);
-  const incarnation = logDisk?.identity.incarnation ?? clock.nowMs();
-  const node = new LocalNode(optionsOf(config, cut.size, incarnation, wal !== undefined), {
+  const node = new LocalNode(optionsOf(config, cut.size, logDisk?.identity ?? newIdentity(clock), wal !== undefined), {
     clock,
     chance,
     chunks,
@@ -170,6 +169,12 @@ const orClose = async <Result>(stores: OpenStores, work: () => Promise<Result>):
     throw error;
   }
 };
+
+/** Of a process that has no disk: its segments are like no other's all the same. */
+const newIdentity = (clock: Clock): NodeIdentity => ({
+  uid: newUid(),
+  incarnation: clock.nowMs(),
+});
 
 const logDiskOf = async (config: Config, clock: Clock): Promise<LogDisk | undefined> => {
   if (!config.ingester.wal.enabled) return undefined;
@@ -243,10 +248,10 @@ const NS_PER_MS = 1_000_000n;
 const optionsOf = (
   { ingester, querier, schema, limits }: Config,
   cutWorkers: number,
-  incarnation: number,
+  { uid, incarnation }: NodeIdentity,
   hasLog: boolean,
 ): LocalNodeOptions => ({
-  nodeId: 'local',
+  nodeId: uid,
   incarnation,
   blockSize: ingester.chunk_block_size,
   targetSize: ingester.chunk_target_size,
