@@ -1,7 +1,7 @@
 /** Opens the log of a node, and tells what an earlier process left in it. */
 import { RecoveredSegments } from './actors/recovered-segments.ts';
 import type { HeadMemorySource } from './chunk/head-memory.ts';
-import { segmentName } from './chunk/memory-format.ts';
+import { segmentIdOf } from './chunk/memory-format.ts';
 import type { Config } from './config.ts';
 import { type Log, openLog } from './log/log.ts';
 import type { LogFiles } from './log/log-files.ts';
@@ -70,12 +70,17 @@ const tellRecovery = ({ recovery }: Log, { info, warn }: NodeLogDeps): void => {
 
 const unreadableFiles = ({ files }: LogRecovery) => files.filter(({ state }) => state === 'unreadable');
 
-/** A process that ends right after a segment's end is durable in the log leaves its commit behind. A file that cannot be read may have segments of any. */
+/**
+ * A process that ends right after a segment's end is durable in the log leaves its commit behind. Those of segments that were on two disks
+ * stay for their time: another node may hold one for unflushed. A file that cannot be read may have segments of any.
+ */
 const forgetOldCommits = async (log: Log, index: IndexStore): Promise<void> => {
   if (unreadableFiles(log.recovery).length > 0) return;
-  const live = new Set<string>();
-  for (const { id } of log.segments()) live.add(segmentName(id));
   const old: string[] = [];
-  for await (const name of index.commits()) if (!live.has(name)) old.push(name);
+  for await (const { segment: name, committedMs } of index.commits()) {
+    const id = segmentIdOf(name);
+    const segment = id && log.find(id);
+    if (segment ? segment.isDead && !segment.wasShared : committedMs === 0) old.push(name);
+  }
   if (old.length > 0) await index.forget(old);
 };

@@ -5,6 +5,7 @@ import type { MemoryStream, QuerySources } from '../query/query-source.ts';
 import { chunkFormatOf, periodAt } from '../storage/schema-config.ts';
 import { AppendBudget } from './append-budget.ts';
 import { gather } from './ask.ts';
+import { CommitTidier } from './commit-tidier.ts';
 import { forEachInSlices } from './cooperative.ts';
 import { Cutter } from './cutter.ts';
 import { Distributor } from './distributor.ts';
@@ -46,6 +47,7 @@ export class LocalNode {
   readonly #segmentLog: SegmentLog | undefined;
   readonly #blocks: LoggedBlocks | undefined;
   readonly #recovered: RecoveredFlusher | undefined;
+  readonly #commitTidier: CommitTidier;
   readonly #sweeper: Sweeper;
   readonly #distributor: Distributor;
   readonly #querier: QuerierDeps;
@@ -84,6 +86,7 @@ export class LocalNode {
     this.#segmentLog = deps.log && new SegmentLog({ log: deps.log, clock, index: deps.index, tell, report });
     this.#flusher = this.#newFlusher();
     this.#recovered = this.#newRecoveredFlusher();
+    this.#commitTidier = new CommitTidier({ clock, index: deps.index, log: deps.log, report });
     const { rules } = options;
     this.#sweeper = new Sweeper({
       clock,
@@ -205,6 +208,7 @@ export class LocalNode {
       await this.#distributor.stop();
       if (this.#options.flushesAtStop) await this.flush(deadlineMs);
     } finally {
+      this.#commitTidier.stop();
       this.#sweeper.stop();
       this.#recovered?.stop();
       this.#segmentLog?.stop();
@@ -235,17 +239,18 @@ export class LocalNode {
 
   #flushHeld(cell: StreamCell, held: HeldSegment): void {
     const { segment, version, sealedFor, log } = held;
-    const blocks = this.#blocks;
+    const logged = this.#blocks;
     this.#flusher.flush({
       stream: cell,
       tenant: cell.tenant.name,
       labels: cell.labels,
-      id: segment.id,
-      load: async () => (held.isSpilled && log && blocks ? await blocks.load(log, version) : segment),
+      segments: [{ id: segment.id, log, mayBeCommitted: false, stored: () => tell(cell, { type: 'stored', held }) }],
+      load: async (segments) => {
+        const { blocks, symbols } = held.isSpilled && log && logged ? await logged.load(log, version) : segment;
+        return { blocks, symbols, segments };
+      },
       version,
       reason: sealedFor ?? 'asked',
-      log,
-      stored: () => tell(cell, { type: 'stored', held }),
     });
   }
 

@@ -4,7 +4,7 @@ import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { forEachConcurrent } from '../query/for-each-concurrent.ts';
 import type { IndexStore } from '../storage/index-store.ts';
-import type { Flusher } from './flusher.ts';
+import type { Flusher, JobSegment } from './flusher.ts';
 import type { LoggedBlocks } from './logged-blocks.ts';
 import type { RecoveredSegments, RecoveredStream } from './recovered-segments.ts';
 import type { SegmentLog } from './segment-log.ts';
@@ -108,9 +108,11 @@ export class RecoveredFlusher {
     const { flusher } = this.#deps;
     const { tenant, labels } = stream;
     const { id } = segment;
-    const load = async (): Promise<Segment> => loaded;
+    const { blocks, symbols } = loaded;
+    const load = async (left: readonly JobSegment[]) => ({ blocks, symbols, segments: left });
     await new Promise<void>((stored) => {
-      flusher.flush({ stream, tenant, labels, id, load, version, reason: 'recovered', log: segment, stored });
+      const segments = [{ id, log: segment, mayBeCommitted: false, stored }];
+      flusher.flush({ stream, tenant, labels, segments, load, version, reason: 'recovered' });
     });
   }
 }

@@ -9,9 +9,9 @@ import type { TailSubscription, TenantStreams } from './tenant-streams.ts';
 
 /**
  * Why a segment takes no more entries: it reached its size; nothing came for long; it spans too much time; somebody asked;
- * memory ran short; the log did not take some of its entries; the process that wrote it ended.
+ * memory ran short; the log did not take some of its entries; the process that wrote it ended; it was to move to another node.
  */
-export type FlushReason = 'full' | 'idle' | 'old' | 'asked' | 'memory' | 'unlogged' | 'recovered';
+export type FlushReason = 'full' | 'idle' | 'old' | 'asked' | 'memory' | 'unlogged' | 'recovered' | 'moved';
 
 /** A segment and how far it is on its way to the store: open → sealed (heads are being cut) → flushing → stored and dropped. */
 export interface HeldSegment {

@@ -68,6 +68,11 @@ export class LogSegment {
     this.#open = payload;
   }
 
+  /** Another disk has or had it too: its commit is remembered for longer than this log needs it. */
+  get wasShared(): boolean {
+    return false;
+  }
+
   get isDead(): boolean {
     return (
       this.isDropped || (this.flushed !== undefined && (this.flushed.isComplete || this.flushed.count >= this.count))

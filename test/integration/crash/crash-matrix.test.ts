@@ -130,7 +130,7 @@ const bytesIn = async (folder: string): Promise<number> => {
 const commitsIn = async (folder: string): Promise<readonly string[]> => {
   const index = await LmdbIndexStore.open({ path: path.join(folder, 'index'), clock: systemClock });
   const commits: string[] = [];
-  for await (const name of index.commits()) commits.push(name);
+  for await (const { segment } of index.commits()) commits.push(segment);
   await index.close();
   return commits;
 };

@@ -83,9 +83,9 @@ export const watchedChunks = (chunks: ChunkStore, onStep: OnStep): ChunkStore =>
 
 export const watchedIndex = (index: IndexStore, onStep: OnStep): IndexStore => ({
   write: (entries) => index.write(entries),
-  commit: async (segment, chunkKey, entries) => {
+  commit: async (segments, chunkKey, entries) => {
     await onStep('commit: before');
-    const committed = index.commit(segment, chunkKey, entries);
+    const committed = index.commit(segments, chunkKey, entries);
     // The store has it in its queue, or in a transaction.
     await new Promise((resolve) => setImmediate(resolve));
     await onStep('commit: under way');
