@@ -114,7 +114,7 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
     memory,
     report,
     log: wal?.log,
-    recovered: wal?.recovered,
+    logged: wal?.logged,
   });
   return {
     services: node.services,
@@ -182,8 +182,11 @@ const logDiskOf = async (config: Config, clock: Clock): Promise<LogDisk | undefi
   return { files: new NodeLogFiles(await folderOf(config, 'log')), identity };
 };
 
-const openLogOf = ({ ingester }: Config, { files, identity }: LogDisk, deps: Omit<NodeLogDeps, 'files' | 'identity'>) =>
-  openNodeLog(ingester, { files, identity, ...deps });
+const openLogOf = (
+  { ingester, schema }: Config,
+  { files, identity }: LogDisk,
+  deps: Omit<NodeLogDeps, 'files' | 'identity' | 'schema'>,
+) => openNodeLog(ingester, { files, identity, schema, ...deps });
 
 const toldTo = (log: NodeLog | undefined): Pick<NodeLogDeps, 'info' | 'warn'> => ({
   info: (fields, text) => log?.info(fields, text),

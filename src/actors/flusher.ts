@@ -51,6 +51,8 @@ export interface JobSegment {
 }
 
 export interface LoadedSegments extends Pick<Segment, 'blocks' | 'symbols'> {
+  /** Where blocks begin that may repeat entries of those before; 0 = nowhere. */
+  readonly joint: number;
   /** Whose entries these are: the others could not be read, and are left to somebody else. */
   readonly segments: readonly JobSegment[];
 }
@@ -67,6 +69,8 @@ export interface ChunkJob {
   readonly load: (segments: readonly JobSegment[]) => Promise<LoadedSegments>;
   readonly version: 3 | 4;
   readonly reason: FlushReason;
+  /** All of them are stored, or left to somebody else. */
+  readonly ended?: () => void;
 }
 
 /** A chunk whose object is durable. `size` in bytes. */
@@ -179,10 +183,10 @@ export class Flusher {
     const { tenant, labels } = job;
     await this.#leaveCommitted(job);
     if (job.segments.length === 0) return undefined;
-    const { blocks, symbols, segments } = await job.load(job.segments);
-    job.segments = segments;
-    if (blocks.length === 0) return undefined;
-    const { bytes, fromMs, throughMs, checksum } = await encode(this.#taskOf(job, blocks, symbols));
+    const loaded = await job.load(job.segments);
+    job.segments = loaded.segments;
+    if (loaded.blocks.length === 0) return undefined;
+    const { bytes, fromMs, throughMs, checksum } = await encode(this.#taskOf(job, loaded));
     const key = chunkKey(schema, { tenant, fingerprint: labels.fingerprint, fromMs, throughMs, checksum });
     await this.#inTime(chunks.put(key, bytes));
     return { chunk: { tenant, labels, fromMs, throughMs, key }, size: bytes.length };
@@ -227,7 +231,8 @@ export class Flusher {
   async #commit(job: ChunkJob, { chunk }: PlacedChunk): Promise<boolean> {
     const { schema, index, chunks, report } = this.#deps;
     const names = job.segments.flatMap(({ id, log }) => (log ? [segmentName(id)] : []));
-    const committed = await this.#inTime(commitChunk(index, schema, names, chunk, this.#written));
+    const shared = new Set(job.segments.flatMap(({ id, log }) => (log?.wasShared ? [segmentName(id)] : [])));
+    const committed = await this.#inTime(commitChunk(index, schema, names, chunk, this.#written, shared));
     if (committed.size === 0) return true;
     const isNeeded = [...committed.values()].includes(chunk.key);
     if (!isNeeded) await chunks.delete(chunk.key).catch((error: unknown) => report(ORPHAN, error));
@@ -241,6 +246,7 @@ export class Flusher {
     this.#flushed[job.reason] += 1;
     this.#leave(job, () => true);
     this.#settle(job, true);
+    job.ended?.();
   }
 
   #fail(job: ChunkJob, error: unknown): void {
@@ -254,7 +260,7 @@ export class Flusher {
     dispatch(this.#ref, { type: 'settled', job, ok, chance: this.#deps.chance() });
   }
 
-  #taskOf({ tenant, labels, version }: ChunkJob, blocks: ChunkTask['blocks'], symbols: readonly string[]): ChunkTask {
+  #taskOf({ tenant, labels, version }: ChunkJob, { blocks, symbols, joint }: LoadedSegments): ChunkTask {
     const { encoding, level, blockSize } = this.#deps;
     return {
       kind: 'chunk',
@@ -266,6 +272,7 @@ export class Flusher {
       level,
       blockSize,
       blocks,
+      joint,
       symbols: version === 4 ? symbols : [],
     };
   }

@@ -28,6 +28,8 @@ export interface SegmentCommit {
   readonly segment: SegmentName;
   /** By the clock of who committed it; 0 if an earlier version did. */
   readonly committedMs: number;
+  /** Another disk has or had the segment too, and may take it for unflushed. */
+  readonly isShared: boolean;
 }
 
 /** Where index rows last: wide rows ordered by key, as in Bigtable. Writing an entry again replaces its value. */
@@ -38,12 +40,14 @@ export interface IndexStore {
    * Makes a chunk visible, once for each segment: writes the entries, and that the segments are in the chunk, together. If any of them is in
    * one already (of an earlier attempt whose outcome was lost, or of another node) nothing is written.
    * @param segments at least one
+   * @param shared those of them that were on another disk too: it is noted with their commits
    * @returns which of them were committed before, and the keys of their chunks; empty: all are in this chunk now
    */
   commit(
     segments: readonly SegmentName[],
     chunkKey: string,
     entries: readonly IndexEntry[],
+    shared?: ReadonlySet<SegmentName>,
   ): Promise<ReadonlyMap<SegmentName, string>>;
   /** The key of the chunk that the segment is in; undefined if it was never committed, or that was forgotten. */
   committed(segment: SegmentName): Promise<string | undefined>;

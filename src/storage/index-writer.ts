@@ -60,6 +60,7 @@ export const commitChunk = async (
   segments: readonly SegmentName[],
   chunk: IndexedChunk,
   written: WrittenSeries,
+  shared?: ReadonlySet<SegmentName>,
 ): Promise<ReadonlyMap<SegmentName, string>> => {
   const { tenant, labels, key } = chunk;
   const series = seriesIdOf(labels);
@@ -72,7 +73,7 @@ export const commitChunk = async (
     }
     entries.push(chunkEntry(bucket, tenant, series, key));
   }
-  const committed = segments.length > 0 ? await store.commit(segments, key, entries) : NONE;
+  const committed = segments.length > 0 ? await store.commit(segments, key, entries, shared) : NONE;
   if (segments.length === 0) await store.write(entries);
   const isThere = committed.size === 0 || segments.every((segment) => committed.get(segment) === key);
   if (!isThere) return committed;

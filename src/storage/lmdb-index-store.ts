@@ -33,8 +33,12 @@ const COMMIT_DEADLINE_MS = 30_000;
 /** No table's name begins with a zero byte. */
 const FORMAT_KEY = Buffer.from('\0format');
 const FORMAT = '1';
-/** Followed by the segment's name. The value is the chunk's key, a zero byte, ms since 1970 in decimal (earlier versions: the key alone). */
+/**
+ * Followed by the segment's name. The value is the chunk's key, a zero byte, ms since 1970 in decimal, `s` if it is shared
+ * (earlier versions: the key alone).
+ */
 const COMMIT_PREFIX = Buffer.from('\0commit\0');
+const SHARED = 's';
 const COMMITS_END = Buffer.from('\0commit\u0001');
 
 /** What is written are bytes; what is read is latin1 text: one call a key, and neither a copy nor a Buffer (measured: half the time). */
@@ -75,6 +79,7 @@ interface Commit {
   /** Keys of the segments' rows, and their names. */
   readonly rows: readonly { readonly key: Buffer; readonly segment: SegmentName }[];
   readonly chunkKey: string;
+  readonly shared: ReadonlySet<SegmentName> | undefined;
   /** Those that are in a chunk already, once that is known. */
   committed: ReadonlyMap<SegmentName, string>;
 }
@@ -136,9 +141,10 @@ export class LmdbIndexStore implements IndexStore {
     segments: readonly SegmentName[],
     chunkKey: string,
     entries: readonly IndexEntry[],
+    shared?: ReadonlySet<SegmentName>,
   ): Promise<ReadonlyMap<SegmentName, string>> {
     const rows = segments.map((segment) => ({ key: commitKeyOf(segment), segment }));
-    const commit: Commit = { rows, chunkKey, committed: new Map() };
+    const commit: Commit = { rows, chunkKey, shared, committed: new Map() };
     await this.#enqueue(putsOf(entries), commit);
     return commit.committed;
   }
@@ -154,7 +160,9 @@ export class LmdbIndexStore implements IndexStore {
       const found = this.#scan(start, COMMITS_END);
       for (const { key, value } of found) {
         const segment = textOfBytes(Buffer.from(key.slice(COMMIT_PREFIX.length), 'latin1'));
-        yield { segment, committedMs: Number(value.slice(chunkKeyOf(value).length + 1)) };
+        const note = value.slice(chunkKeyOf(value).length + 1);
+        const isShared = note.endsWith(SHARED);
+        yield { segment, committedMs: Number(isShared ? note.slice(0, -SHARED.length) : note), isShared };
       }
       const last = found.at(-1);
       if (!last || found.length < BATCH_CELLS) return;
@@ -294,7 +302,7 @@ export class LmdbIndexStore implements IndexStore {
     const committedMs = this.#clock.nowMs();
     return writes.flatMap(({ operations, commit }) => {
       if (!commit) return operations;
-      const { rows, chunkKey } = commit;
+      const { rows, chunkKey, shared } = commit;
       const committed = new Map<SegmentName, string>();
       for (const { key, segment } of rows) {
         const known = committing.get(segment) ?? chunkKeyOf(this.#database.get(key) as string | undefined);
@@ -303,8 +311,11 @@ export class LmdbIndexStore implements IndexStore {
       commit.committed = committed;
       if (committed.size > 0) return [];
       for (const { segment } of rows) committing.set(segment, chunkKey);
-      const value = Buffer.from(`${chunkKey}\0${committedMs}`, 'latin1');
-      return [...operations, ...rows.map(({ key }) => ({ key, value }))];
+      const noted = rows.map(({ key, segment }) => {
+        const note = `${committedMs}${shared?.has(segment) ? SHARED : ''}`;
+        return { key, value: Buffer.from(`${chunkKey}\0${note}`, 'latin1') };
+      });
+      return [...operations, ...noted];
     });
   }
 

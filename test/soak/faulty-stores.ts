@@ -111,8 +111,9 @@ export class FaultyIndexStore implements IndexStore {
     segments: readonly SegmentName[],
     chunkKey: string,
     entries: readonly IndexEntry[],
+    shared?: ReadonlySet<SegmentName>,
   ): Promise<ReadonlyMap<SegmentName, string>> {
-    return this.#outage.write(() => this.#inner.commit(segments, chunkKey, entries));
+    return this.#outage.write(() => this.#inner.commit(segments, chunkKey, entries, shared));
   }
 
   committed(segment: SegmentName): Promise<string | undefined> {

@@ -103,12 +103,15 @@ export const indexStoreContract = (make: () => Promise<StoreHarness<IndexStore>>
 
     it('keeps its commits, lists them apart from its tables with their times, and forgets those it is told to', async () => {
       const names = Array.from({ length: 600 }, (_, number) => `node/1/${number}`);
-      await Promise.all(names.map((name) => store.commit([name], `chunk of ${name}`, [entry('row', name)])));
+      await Promise.all(
+        names.map((name) => store.commit([name], `chunk of ${name}`, [entry('row', name)], new Set(names.slice(7, 8)))),
+      );
       await store.close();
       store = await harness.open();
       const listed: string[] = [];
-      for await (const { segment, committedMs } of store.commits()) {
+      for await (const { segment, committedMs, isShared } of store.commits()) {
         listed.push(segment);
+        expect(isShared).to.equal(segment === names[7]);
         expect(committedMs).to.be.within(Date.now() - 600_000, Date.now());
       }
       expect(listed.sort()).to.deep.equal(names.sort());

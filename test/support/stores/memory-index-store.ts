@@ -19,7 +19,10 @@ interface Row {
 /** An index store for tests: rows in nested maps, sorted when they are read. */
 export class MemoryIndexStore implements IndexStore {
   readonly #rows = new Map<string, Map<string, Row>>();
-  readonly #commits = new Map<SegmentName, { readonly chunkKey: string; readonly committedMs: number }>();
+  readonly #commits = new Map<
+    SegmentName,
+    { readonly chunkKey: string; readonly committedMs: number; readonly isShared: boolean }
+  >();
   /** For the time of commits. */
   nowMs: () => number = Date.now;
   /** Every lookup that was read, oldest first. */
@@ -40,13 +43,17 @@ export class MemoryIndexStore implements IndexStore {
     segments: readonly SegmentName[],
     chunkKey: string,
     entries: readonly IndexEntry[],
+    shared?: ReadonlySet<SegmentName>,
   ): Promise<ReadonlyMap<SegmentName, string>> {
     const known = segments.flatMap((segment) => {
       const commit = this.#commits.get(segment);
       return commit ? [[segment, commit.chunkKey] as const] : [];
     });
     if (known.length > 0) return new Map(known);
-    for (const segment of segments) this.#commits.set(segment, { chunkKey, committedMs: this.nowMs() });
+    const committedMs = this.nowMs();
+    for (const segment of segments) {
+      this.#commits.set(segment, { chunkKey, committedMs, isShared: shared?.has(segment) ?? false });
+    }
     try {
       await this.write(entries);
     } catch (error) {
@@ -61,7 +68,7 @@ export class MemoryIndexStore implements IndexStore {
   }
 
   async *commits(): AsyncIterable<SegmentCommit> {
-    for (const [segment, { committedMs }] of this.#commits) yield { segment, committedMs };
+    for (const [segment, { committedMs, isShared }] of this.#commits) yield { segment, committedMs, isShared };
   }
 
   async forget(segments: readonly SegmentName[]): Promise<void> {
