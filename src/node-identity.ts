@@ -5,7 +5,7 @@ import { RefusedError } from './protocol/refusal.ts';
 
 /** Who writes to a data folder. */
 export interface NodeIdentity {
-  /** Of the folder, for its life: 32 hex digits. */
+  /** Of the folder, for its life: 32 hex digits. Its segments have it in their names, so that they are unique over all nodes. */
   readonly uid: string;
   /** Of this process: above those of all before it, whatever the clock says. */
   readonly incarnation: number;
@@ -14,6 +14,9 @@ export interface NodeIdentity {
 const FILE = 'identity.json';
 const UID_SIZE = 16;
 
+/** 32 hex digits that nobody else has. */
+export const newUid = (): string => randomBytes(UID_SIZE).toString('hex');
+
 /**
  * Reads the folder's identity, or makes one, and counts this process in. Durable when it resolves.
  * @throws RefusedError STORAGE_UNAVAILABLE if the file holds something else: made anew, segments of different processes could get the same name
@@ -21,7 +24,7 @@ const UID_SIZE = 16;
 export const nextIdentity = async (folder: string, nowMs: number): Promise<NodeIdentity> => {
   const file = path.join(folder, FILE);
   const last = await lastIdentity(file);
-  const uid = last?.uid ?? randomBytes(UID_SIZE).toString('hex');
+  const uid = last?.uid ?? newUid();
   const identity = { uid, incarnation: Math.max(nowMs, (last?.incarnation ?? 0) + 1) };
   await replace(file, `${JSON.stringify(identity)}\n`);
   return identity;

@@ -1,7 +1,7 @@
 /** Opens the log of a node, and tells what an earlier process left in it. */
-import { RecoveredSegments } from './actors/recovered-segments.ts';
+import { LoggedSegments } from './actors/logged-segments.ts';
 import type { HeadMemorySource } from './chunk/head-memory.ts';
-import { segmentName } from './chunk/memory-format.ts';
+import { segmentIdOf } from './chunk/memory-format.ts';
 import type { Config } from './config.ts';
 import { type Log, openLog } from './log/log.ts';
 import type { LogFiles } from './log/log-files.ts';
@@ -10,6 +10,7 @@ import type { LogRecovery } from './log/log-recovery.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import type { Clock } from './protocol/clock.ts';
 import type { IndexStore } from './storage/index-store.ts';
+import type { SchemaConfig } from './storage/schema-config.ts';
 
 export interface NodeLogDeps {
   readonly files: LogFiles;
@@ -21,16 +22,17 @@ export interface NodeLogDeps {
   readonly warn: (fields: object, text: string) => void;
   readonly report: (problem: string, error: unknown) => void;
   readonly memory: HeadMemorySource;
+  readonly schema: SchemaConfig;
 }
 
 export interface OpenNodeLog {
   readonly log: Log;
-  readonly recovered: RecoveredSegments;
+  readonly logged: LoggedSegments;
 }
 
 /** @throws RefusedError STORAGE_UNAVAILABLE if the log is another folder's or a newer version's; LogFileError if it cannot be read */
 export const openNodeLog = async ({ wal }: Config['ingester'], deps: NodeLogDeps): Promise<OpenNodeLog> => {
-  const { files, identity, clock, chance, report, memory } = deps;
+  const { files, identity, clock, chance, report, memory, schema } = deps;
   const log = await openLog(
     { files, clock, chance, report },
     {
@@ -45,9 +47,9 @@ export const openNodeLog = async ({ wal }: Config['ingester'], deps: NodeLogDeps
     },
   );
   tellRecovery(log, deps);
-  const recovered = await RecoveredSegments.of({ log, clock, memory, report });
-  await forgetOldCommits(log, deps.index);
-  return { log, recovered };
+  const logged = await LoggedSegments.of({ log, clock, schema, memory, report });
+  await forgetOldCommits(log, deps);
+  return { log, logged };
 };
 
 const tellRecovery = ({ recovery }: Log, { info, warn }: NodeLogDeps): void => {
@@ -70,12 +72,19 @@ const tellRecovery = ({ recovery }: Log, { info, warn }: NodeLogDeps): void => {
 
 const unreadableFiles = ({ files }: LogRecovery) => files.filter(({ state }) => state === 'unreadable');
 
-/** A process that ends right after a segment's end is durable in the log leaves its commit behind. A file that cannot be read may have segments of any. */
-const forgetOldCommits = async (log: Log, index: IndexStore): Promise<void> => {
+/**
+ * A process that ends right after a segment's end is durable in the log leaves its commit behind. Those of segments that were on two disks
+ * stay for their time: another node may hold one for unflushed. A file that cannot be read may have segments of any.
+ */
+const forgetOldCommits = async (log: Log, { index, identity }: NodeLogDeps): Promise<void> => {
   if (unreadableFiles(log.recovery).length > 0) return;
-  const live = new Set<string>();
-  for (const { id } of log.segments()) live.add(segmentName(id));
   const old: string[] = [];
-  for await (const name of index.commits()) if (!live.has(name)) old.push(name);
+  for await (const { segment: name, committedMs, isShared } of index.commits()) {
+    const id = segmentIdOf(name);
+    // Earlier versions had the store to themselves.
+    const isOwn = id?.nodeId === identity.uid || committedMs === 0;
+    const segment = id && log.find(id);
+    if (isOwn && !isShared && !segment?.isLive && !segment?.wasShared) old.push(name);
+  }
   if (old.length > 0) await index.forget(old);
 };

@@ -11,7 +11,7 @@ import type { BlockData } from './chunk/memory-format.ts';
 import type { Config } from './config.ts';
 import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
-import { type NodeIdentity, nextIdentity } from './node-identity.ts';
+import { type NodeIdentity, newUid, nextIdentity } from './node-identity.ts';
 import { type NodeLogDeps, openNodeLog } from './node-log.ts';
 import { ProblemLog } from './problem-log.ts';
 import type { Clock } from './protocol/clock.ts';
@@ -102,8 +102,7 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
     logDisk ? await openLogOf(config, logDisk, { index, clock, chance, report, memory, ...toldTo(log) }) : undefined,
   );
   const { cut, scan } = deps.workers ?? startWorkers(config);
-  const incarnation = logDisk?.identity.incarnation ?? clock.nowMs();
-  const node = new LocalNode(optionsOf(config, cut.size, incarnation, wal !== undefined), {
+  const node = new LocalNode(optionsOf(config, cut.size, logDisk?.identity ?? newIdentity(clock), wal !== undefined), {
     clock,
     chance,
     chunks,
@@ -115,7 +114,7 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
     memory,
     report,
     log: wal?.log,
-    recovered: wal?.recovered,
+    logged: wal?.logged,
   });
   return {
     services: node.services,
@@ -173,14 +172,23 @@ const orClose = async <Result>(stores: OpenStores, work: () => Promise<Result>):
   }
 };
 
+/** Of a process that has no disk: its segments are like no other's all the same. */
+const newIdentity = (clock: Clock): NodeIdentity => ({
+  uid: newUid(),
+  incarnation: clock.nowMs(),
+});
+
 const logDiskOf = async (config: Config, clock: Clock): Promise<LogDisk | undefined> => {
   if (!config.ingester.wal.enabled) return undefined;
   const identity = await nextIdentity(config.data_dir, clock.nowMs());
   return { files: new NodeLogFiles(await folderIn(config.data_dir, 'log')), identity };
 };
 
-const openLogOf = ({ ingester }: Config, { files, identity }: LogDisk, deps: Omit<NodeLogDeps, 'files' | 'identity'>) =>
-  openNodeLog(ingester, { files, identity, ...deps });
+const openLogOf = (
+  { ingester, schema }: Config,
+  { files, identity }: LogDisk,
+  deps: Omit<NodeLogDeps, 'files' | 'identity' | 'schema'>,
+) => openNodeLog(ingester, { files, identity, schema, ...deps });
 
 const toldTo = (log: NodeLog | undefined): Pick<NodeLogDeps, 'info' | 'warn'> => ({
   info: (fields, text) => log?.info(fields, text),
@@ -245,10 +253,10 @@ const NS_PER_MS = 1_000_000n;
 const optionsOf = (
   { ingester, querier, schema, limits }: Config,
   cutWorkers: number,
-  incarnation: number,
+  { uid, incarnation }: NodeIdentity,
   hasLog: boolean,
 ): LocalNodeOptions => ({
-  nodeId: 'local',
+  nodeId: uid,
   incarnation,
   blockSize: ingester.chunk_block_size,
   targetSize: ingester.chunk_target_size,

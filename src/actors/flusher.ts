@@ -39,21 +39,38 @@ export interface FlusherDeps {
   readonly report: (problem: string, error: unknown, about?: object) => void;
 }
 
-/** A sealed segment. */
-export interface SegmentJob {
+/** A segment that a chunk is made of. */
+export interface JobSegment {
+  readonly id: SegmentId;
+  /** What the log knows it by, if it does: it is committed by its name then, and the log told. */
+  readonly log: LogSegment | undefined;
+  /** An earlier process or another node may have committed it: better asked before it is read. */
+  readonly mayBeCommitted: boolean;
+  /** Its entries can be read from the store. */
+  readonly stored: () => void;
+}
+
+export interface LoadedSegments extends Pick<Segment, 'blocks' | 'symbols'> {
+  /** Where blocks begin that may repeat entries of those before; 0 = nowhere. */
+  readonly joint: number;
+  /** Whose entries these are: the others could not be read, and are left to somebody else. */
+  readonly segments: readonly JobSegment[];
+}
+
+/** Sealed segments of a stream that make one chunk. */
+export interface ChunkJob {
   /** Jobs of one stream run one after another, in the order they came. */
   readonly stream: object;
   readonly tenant: string;
   readonly labels: LabelSet;
-  readonly id: SegmentId;
-  /** Everything of it in blocks; asked for at each attempt. */
-  readonly load: () => Promise<Pick<Segment, 'blocks' | 'symbols'>>;
+  /** Oldest first. The flusher takes away those that turn out to be in a chunk already. */
+  segments: readonly JobSegment[];
+  /** Everything of them in blocks; asked for at each attempt. */
+  readonly load: (segments: readonly JobSegment[]) => Promise<LoadedSegments>;
   readonly version: 3 | 4;
   readonly reason: FlushReason;
-  /** What the log knows it by, if it does: it is committed by its name then, and the log told. */
-  readonly log: LogSegment | undefined;
-  /** The chunk can be read from the store. */
-  readonly stored: () => void;
+  /** All of them are stored, or left to somebody else. */
+  readonly ended?: () => void;
 }
 
 /** A chunk whose object is durable. `size` in bytes. */
@@ -78,9 +95,9 @@ const ORPHAN = 'a chunk that nobody points to could not be deleted';
  */
 export class Flusher {
   readonly #deps: FlusherDeps;
-  readonly #ref: Ref<FlusherMessage<SegmentJob>>;
+  readonly #ref: Ref<FlusherMessage<ChunkJob>>;
   readonly #written = new WrittenSeries();
-  readonly #placed = new Map<SegmentJob, PlacedChunk>();
+  readonly #placed = new Map<ChunkJob, PlacedChunk>();
   readonly #flushed: Record<FlushReason, number> = {
     full: 0,
     idle: 0,
@@ -89,6 +106,7 @@ export class Flusher {
     memory: 0,
     unlogged: 0,
     recovered: 0,
+    moved: 0,
   };
   #flushedBytes = 0;
   #failures = 0;
@@ -96,10 +114,10 @@ export class Flusher {
 
   constructor(deps: FlusherDeps) {
     this.#deps = deps;
-    const state = newFlusherState<SegmentJob>(deps.concurrencyMax, deps.backOff);
+    const state = newFlusherState<ChunkJob>(deps.concurrencyMax, deps.backOff);
     this.#ref = spawn(
       deps.system,
-      (current: typeof state, message: FlusherMessage<SegmentJob>) => {
+      (current: typeof state, message: FlusherMessage<ChunkJob>) => {
         for (const effect of stepFlusher(current, message)) this.#perform(effect);
         return current;
       },
@@ -123,12 +141,12 @@ export class Flusher {
     };
   }
 
-  flush(job: SegmentJob): void {
+  flush(job: ChunkJob): void {
     this.#pending += 1;
     dispatch(this.#ref, { type: 'enqueue', job });
   }
 
-  #perform(effect: FlusherEffect<SegmentJob>): void {
+  #perform(effect: FlusherEffect<ChunkJob>): void {
     switch (effect.type) {
       case 'start':
         void this.#place(effect.job);
@@ -148,58 +166,102 @@ export class Flusher {
   }
 
   /** First step: the object. */
-  async #place(job: SegmentJob): Promise<void> {
-    const { schema, chunks } = this.#deps;
-    const { tenant, labels } = job;
+  async #place(job: ChunkJob): Promise<void> {
     try {
-      const { bytes, fromMs, throughMs, checksum } = await this.#deps.encode(await this.#taskOf(job));
-      const key = chunkKey(schema, { tenant, fingerprint: labels.fingerprint, fromMs, throughMs, checksum });
-      await this.#inTime(chunks.put(key, bytes));
-      this.#placed.set(job, { chunk: { tenant, labels, fromMs, throughMs, key }, size: bytes.length });
-      dispatch(this.#ref, { type: 'placed', job });
+      const placed = await this.#put(job);
+      if (placed) this.#placed.set(job, placed);
+      else this.#finish(job, 0);
+      if (placed) dispatch(this.#ref, { type: 'placed', job });
     } catch (error) {
       this.#fail(job, error);
     }
   }
 
-  /** Second step: the segment is committed to this chunk, with its rows. */
-  async #writeRows(job: SegmentJob): Promise<void> {
-    const { schema, index, ended, chunks, report } = this.#deps;
-    const placed = this.#placed.get(job);
-    if (!placed) return;
+  /** undefined if nothing is left of it: all is stored, or lost to damage. */
+  async #put(job: ChunkJob): Promise<PlacedChunk | undefined> {
+    const { schema, chunks, encode } = this.#deps;
+    const { tenant, labels } = job;
+    await this.#leaveCommitted(job);
+    if (job.segments.length === 0) return undefined;
+    const loaded = await job.load(job.segments);
+    job.segments = loaded.segments;
+    if (loaded.blocks.length === 0) return undefined;
+    const { bytes, fromMs, throughMs, checksum } = await encode(this.#taskOf(job, loaded));
+    const key = chunkKey(schema, { tenant, fingerprint: labels.fingerprint, fromMs, throughMs, checksum });
+    await this.#inTime(chunks.put(key, bytes));
+    return { chunk: { tenant, labels, fromMs, throughMs, key }, size: bytes.length };
+  }
+
+  async #leaveCommitted(job: ChunkJob): Promise<void> {
+    const committed = new Set<JobSegment>();
+    for (const segment of job.segments) {
+      if (!segment.mayBeCommitted) continue;
+      if ((await this.#inTime(this.#deps.index.committed(segmentName(segment.id)))) !== undefined)
+        committed.add(segment);
+    }
+    this.#leave(job, (segment) => committed.has(segment));
+  }
+
+  /** They are in a committed chunk. */
+  #leave(job: ChunkJob, isStored: (segment: JobSegment) => boolean): void {
+    const leaving = job.segments.filter(isStored);
+    job.segments = job.segments.filter((segment) => !isStored(segment));
+    for (const { stored, log, id } of leaving) {
+      stored();
+      if (log) this.#deps.ended(log, id);
+    }
+  }
+
+  /** Second step: the segments are committed to this chunk, with its rows. */
+  async #writeRows(job: ChunkJob): Promise<void> {
+    let placed = this.#placed.get(job);
     this.#placed.delete(job);
-    const { chunk, size } = placed;
-    const name = job.log && segmentName(job.id);
+    let size = 0;
     try {
-      const committedIn = await this.#inTime(commitChunk(index, schema, name, chunk, this.#written));
-      // An attempt that was thought to have failed: its chunk counts, nobody points to this one.
-      if (committedIn !== chunk.key) await chunks.delete(chunk.key).catch((error: unknown) => report(ORPHAN, error));
+      while (placed && !(await this.#commit(job, placed))) placed = await this.#put(job);
+      size = placed?.size ?? 0;
     } catch (error) {
       this.#fail(job, error);
       return;
     }
+    this.#finish(job, size);
+  }
+
+  /** False if some of it was committed before: those leave, and the chunk is made again of the others. */
+  async #commit(job: ChunkJob, { chunk }: PlacedChunk): Promise<boolean> {
+    const { schema, index, chunks, report } = this.#deps;
+    const names = job.segments.flatMap(({ id, log }) => (log ? [segmentName(id)] : []));
+    const shared = new Set(job.segments.flatMap(({ id, log }) => (log?.wasShared ? [segmentName(id)] : [])));
+    const committed = await this.#inTime(commitChunk(index, schema, names, chunk, this.#written, shared));
+    if (committed.size === 0) return true;
+    const isNeeded = [...committed.values()].includes(chunk.key);
+    if (!isNeeded) await chunks.delete(chunk.key).catch((error: unknown) => report(ORPHAN, error));
+    this.#leave(job, ({ id }) => committed.has(segmentName(id)));
+    return false;
+  }
+
+  #finish(job: ChunkJob, size: number): void {
     this.#flushedBytes += size;
     this.#pending -= 1;
     this.#flushed[job.reason] += 1;
-    job.stored();
-    if (job.log) ended(job.log, job.id);
+    this.#leave(job, () => true);
     this.#settle(job, true);
+    job.ended?.();
   }
 
-  #fail(job: SegmentJob, error: unknown): void {
+  #fail(job: ChunkJob, error: unknown): void {
     this.#failures += 1;
     const { tenant, labels } = job;
     this.#deps.report('a chunk could not be stored; trying again', error, { tenant, stream: labels.canonical });
     this.#settle(job, false);
   }
 
-  #settle(job: SegmentJob, ok: boolean): void {
+  #settle(job: ChunkJob, ok: boolean): void {
     dispatch(this.#ref, { type: 'settled', job, ok, chance: this.#deps.chance() });
   }
 
-  async #taskOf({ tenant, labels, load, version }: SegmentJob): Promise<ChunkTask> {
+  #taskOf({ tenant, labels, version }: ChunkJob, { blocks, symbols, joint }: LoadedSegments): ChunkTask {
     const { encoding, level, blockSize } = this.#deps;
-    const { blocks, symbols } = await load();
     return {
       kind: 'chunk',
       tenant,
@@ -210,6 +272,7 @@ export class Flusher {
       level,
       blockSize,
       blocks,
+      joint,
       symbols: version === 4 ? symbols : [],
     };
   }

@@ -16,10 +16,10 @@ import type { ChunkTask, CutTask } from '../workers/cut-worker.ts';
 import type { AppendBudgetOptions } from './append-budget.ts';
 import type { AppendRouter } from './append-router.ts';
 import type { FlusherFigures } from './flusher.ts';
+import type { LoggedSegments } from './logged-segments.ts';
 import type { StreamMemory } from './memory-source.ts';
 import type { QuerierDeps } from './querier.ts';
 import type { QueryGateOptions } from './query-gate.ts';
-import type { RecoveredSegments } from './recovered-segments.ts';
 import type { FlushRules } from './stream-state.ts';
 
 /** Evaluates over given sources; see ExecuteQuery. */
@@ -66,12 +66,12 @@ export interface LocalNodeDeps {
   readonly execute: ExecuteOver;
   /** Undefined on a node that has no disk: what is acknowledged is lost with the process then. */
   readonly log: Log | undefined;
-  /** What the log had before this process. */
-  readonly recovered: RecoveredSegments | undefined;
   /** Of a member of a cluster. */
   readonly router?: AppendRouter | undefined;
   /** Of a member of a cluster: what all members hold. */
   readonly clusterMemory?: ((local: StreamMemory) => ClusterWideMemory) | undefined;
+  /** What the log has and no actor's memory. */
+  readonly logged: LoggedSegments | undefined;
   /** Of all heads. */
   readonly memory: HeadMemorySource;
   readonly report: (problem: string, error: unknown, about?: object) => void;
@@ -89,7 +89,7 @@ export interface NodeFigures {
   readonly pushesWaiting: number;
   readonly cutsPending: number;
   readonly flush: FlusherFigures;
-  /** Segments of earlier processes that are not stored yet. */
+  /** Unflushed segments that lie in the log only: of earlier processes, of other nodes. */
   readonly recoveredSegments: number;
   readonly log: LogFigures | undefined;
 }

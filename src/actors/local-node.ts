@@ -1,10 +1,15 @@
 import { type Ref, start, stop } from 'nact';
+import type { BlockData } from '../chunk/memory-format.ts';
 import { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
 import type { QueryCommand, QueryRequest, QueryResult } from '../query/query-messages.ts';
 import type { MemoryStream, QuerySources } from '../query/query-source.ts';
-import { chunkFormatOf, periodAt } from '../storage/schema-config.ts';
+import { periodAt } from '../storage/schema-config.ts';
+import type { CutTask } from '../workers/cut-worker.ts';
 import { AppendBudget } from './append-budget.ts';
 import { gather } from './ask.ts';
+import { ChunkJobs } from './chunk-jobs.ts';
+import { CommitTidier } from './commit-tidier.ts';
+import { CompressionGauge } from './compression-gauge.ts';
 import { forEachInSlices } from './cooperative.ts';
 import { Cutter } from './cutter.ts';
 import { Distributor } from './distributor.ts';
@@ -13,16 +18,16 @@ import { HeadBudget } from './head-budget.ts';
 import { LabelQueries } from './label-queries.ts';
 import type { LocalNodeDeps, LocalNodeOptions, NodeFigures } from './local-node-options.ts';
 import { LoggedBlocks } from './logged-blocks.ts';
+import { LoggedFlusher } from './logged-flusher.ts';
 import { MemoryGuard } from './memory-guard.ts';
 import { StreamMemory, showToTails } from './memory-source.ts';
 import type { NodeServices, RunningQuery } from './node-services.ts';
 import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
 import { QueryGate } from './query-gate.ts';
 import { readAll, readEvents } from './query-reading.ts';
-import { RecoveredFlusher } from './recovered-flusher.ts';
 import { SegmentLog } from './segment-log.ts';
 import { streamSpawner, tell } from './stream.ts';
-import type { HeldSegment, StreamCell } from './stream-cell.ts';
+import type { StreamCell } from './stream-cell.ts';
 import { StreamDirectory } from './stream-directory.ts';
 import type { StreamSurroundings } from './stream-state.ts';
 import { Sweeper } from './sweeper.ts';
@@ -45,7 +50,10 @@ export class LocalNode {
   readonly #flusher: Flusher;
   readonly #segmentLog: SegmentLog | undefined;
   readonly #blocks: LoggedBlocks | undefined;
-  readonly #recovered: RecoveredFlusher | undefined;
+  readonly #jobs: ChunkJobs;
+  readonly #loggedFlusher: LoggedFlusher | undefined;
+  readonly #compression = new CompressionGauge();
+  readonly #commitTidier: CommitTidier;
   readonly #sweeper: Sweeper;
   readonly #distributor: Distributor;
   readonly #querier: QuerierDeps;
@@ -60,20 +68,26 @@ export class LocalNode {
     this.#deps = deps;
     this.#system = start() as Ref<never>;
     this.#budget = new AppendBudget(clock, options.append);
-    this.#directory = new StreamDirectory({ system: this.#system, clock, spawnStream: this.#streamSpawner() });
-    this.#memory = new StreamMemory(this.#directory, clock, deps.recovered);
+    this.#directory = new StreamDirectory({
+      system: this.#system,
+      clock,
+      spawnStream: this.#streamSpawner(),
+      loggedOf: (tenant, labels) => deps.logged?.find(tenant, labels),
+    });
+    this.#linkLogged();
+    this.#memory = new StreamMemory(this.#directory, clock, deps.logged);
     this.#heads = new HeadBudget(options.headBytesMax, (cell) => tell(cell, { type: 'cut-early' }));
     this.#guard = new MemoryGuard({
       directory: this.#directory,
       tell,
       report,
       bytesMax: options.unflushedBytesMax,
-      canSpill: deps.recovered !== undefined,
+      canSpill: deps.logged !== undefined,
     });
     this.#blocks = this.#newLoggedBlocks();
     this.#cutter = new Cutter({
       clock,
-      run: deps.cut,
+      run: this.#cut,
       concurrencyMax: options.cutConcurrencyMax,
       encoding: options.encoding,
       level: options.level,
@@ -83,7 +97,15 @@ export class LocalNode {
     });
     this.#segmentLog = deps.log && new SegmentLog({ log: deps.log, clock, index: deps.index, tell, report });
     this.#flusher = this.#newFlusher();
-    this.#recovered = this.#newRecoveredFlusher();
+    this.#jobs = new ChunkJobs({
+      logged: deps.logged,
+      blocks: this.#blocks,
+      stored: (cell, held) => tell(cell, { type: 'stored', held }),
+      report,
+    });
+    this.#loggedFlusher = this.#newLoggedFlusher();
+    void this.#blocks?.sample();
+    this.#commitTidier = new CommitTidier({ clock, index: deps.index, log: deps.log, report });
     const { rules } = options;
     this.#sweeper = new Sweeper({
       clock,
@@ -92,7 +114,7 @@ export class LocalNode {
       periodMs: options.flushCheckMs,
       tell,
       report,
-      swept: () => void this.#recovered?.sweep(),
+      swept: () => void this.#loggedFlusher?.sweep(),
     });
     this.#distributor = new Distributor({
       clock,
@@ -133,7 +155,7 @@ export class LocalNode {
       pushesWaiting: this.#budget.waiting,
       cutsPending: this.#cutter.pending,
       flush: this.#flusher.figures,
-      recoveredSegments: this.#deps.recovered?.size ?? 0,
+      recoveredSegments: this.#deps.logged?.size ?? 0,
       log: this.#deps.log?.figures,
     };
   }
@@ -168,7 +190,7 @@ export class LocalNode {
   /** Looks for idle, old and passive streams now instead of at the next period. */
   async sweep(): Promise<void> {
     await this.#sweeper.sweep();
-    await this.#recovered?.sweep();
+    await this.#loggedFlusher?.sweep();
   }
 
   /** Stores what is unflushed now. @throws RefusedError DEADLINE_EXCEEDED if that takes longer; it goes on all the same */
@@ -185,14 +207,14 @@ export class LocalNode {
     });
   }
 
-  /** That and what earlier processes left. */
+  /** That and what lies in the log. */
   async #flushAll(): Promise<void> {
     const { flushTimeoutMs } = this.#options;
     await this.flush(flushTimeoutMs);
-    const recovered = this.#recovered;
-    if (!recovered) return;
+    const logged = this.#loggedFlusher;
+    if (!logged) return;
     await gather<undefined>(this.#deps.clock, flushTimeoutMs, 1, async (reply) => {
-      await recovered.flushAll();
+      await logged.flushAll();
       reply(undefined);
     });
   }
@@ -207,8 +229,9 @@ export class LocalNode {
       await this.#distributor.stop();
       if (this.#options.flushesAtStop) await this.flush(deadlineMs);
     } finally {
+      this.#commitTidier.stop();
       this.#sweeper.stop();
-      this.#recovered?.stop();
+      this.#loggedFlusher?.stop();
       this.#segmentLog?.stop();
       stop(this.#system);
     }
@@ -219,7 +242,8 @@ export class LocalNode {
       ...this.#surroundings(),
       cut: (cell, held, cut) => this.#cutter.cut(cell, held, cut),
       cutAgain: (cell, held, cut) => this.#cutter.cutAgain(cell, held, cut),
-      flush: (cell, held) => this.#flushHeld(cell, held),
+      flush: (cell, held) => this.#flusher.flush(this.#jobs.ofHeld(cell, held)),
+      flushLogged: ({ logged }) => logged && void this.#loggedFlusher?.flushFull(logged),
       log: (cell, held, range) => this.#segmentLog?.append(cell, held, range),
       ended: ({ log, segment }) => log && this.#segmentLog?.ended(log, segment.id),
       appended: showToTails,
@@ -235,21 +259,21 @@ export class LocalNode {
     });
   }
 
-  #flushHeld(cell: StreamCell, held: HeldSegment): void {
-    const { segment, version, sealedFor, log } = held;
-    const blocks = this.#blocks;
-    this.#flusher.flush({
-      stream: cell,
-      tenant: cell.tenant.name,
-      labels: cell.labels,
-      id: segment.id,
-      load: async () => (held.isSpilled && log && blocks ? await blocks.load(log, version) : segment),
-      version,
-      reason: sealedFor ?? 'asked',
-      log,
-      stored: () => tell(cell, { type: 'stored', held }),
-    });
+  /** A stream's actor knows what the log has of it, whichever was there first. */
+  #linkLogged(): void {
+    const { logged } = this.#deps;
+    if (!logged) return;
+    logged.onStream = (stream) => {
+      const cell = this.#directory.find(stream.tenant, stream.labels);
+      if (cell) cell.logged = stream;
+    };
   }
+
+  readonly #cut = async (task: CutTask): Promise<BlockData> => {
+    const block = await this.#deps.cut(task);
+    this.#compression.add(task.head.lineBytes, block.bytes.length);
+    return block;
+  };
 
   #surroundings(): StreamSurroundings {
     const { nodeId, incarnation, blockSize, targetSize, schema } = this.#options;
@@ -260,7 +284,8 @@ export class LocalNode {
         counter += 1;
         return { nodeId, incarnation, counter };
       },
-      chunkFormatAt: (timeNs) => chunkFormatOf(periodAt(schema, Number(timeNs / 1_000_000n))),
+      periodAt: (timeNs) => periodAt(schema, Number(timeNs / 1_000_000n)),
+      compressionGuess: () => this.#compression.ratio,
     };
   }
 
@@ -286,17 +311,27 @@ export class LocalNode {
     });
   }
 
-  #newRecoveredFlusher(): RecoveredFlusher | undefined {
-    const { recovered, clock, index, report } = this.#deps;
-    const [log, blocks, flusher] = [this.#segmentLog, this.#blocks, this.#flusher];
-    if (!recovered || !log || !blocks) return undefined;
-    return new RecoveredFlusher({ recovered, log, blocks, index, flusher, clock, rules: this.#options.rules, report });
+  #newLoggedFlusher(): LoggedFlusher | undefined {
+    const { logged, clock, report } = this.#deps;
+    if (!logged) return undefined;
+    const { rules, blockSize, targetSize } = this.#options;
+    return new LoggedFlusher({
+      logged,
+      jobs: this.#jobs,
+      flusher: this.#flusher,
+      clock,
+      rules,
+      sizes: { blockSize, targetSize },
+      compressionGuess: () => this.#compression.ratio,
+      cellOf: ({ tenant, labels }) => this.#directory.find(tenant, labels),
+      report,
+    });
   }
 
   #newLoggedBlocks(): LoggedBlocks | undefined {
-    const { recovered, cut, report } = this.#deps;
+    const { logged, report } = this.#deps;
     const { blockSize, encoding, level } = this.#options;
-    return recovered && new LoggedBlocks({ recovered, cut, blockSize, encoding, level, report });
+    return logged && new LoggedBlocks({ logged, cut: this.#cut, blockSize, encoding, level, report });
   }
 
   #query(request: QueryRequest): RunningQuery {

@@ -4,10 +4,10 @@ import type { Segment } from '../chunk/segment.ts';
 import type { Gap } from '../log/log-reader.ts';
 import type { LogSegment } from '../log/segment-table.ts';
 import type { CutTask } from '../workers/cut-worker.ts';
-import type { RecoveredSegments } from './recovered-segments.ts';
+import type { LoggedSegments } from './logged-segments.ts';
 
 export interface LoggedBlocksDeps {
-  readonly recovered: RecoveredSegments;
+  readonly logged: LoggedSegments;
   /** In a worker thread. */
   readonly cut: (task: CutTask) => Promise<BlockData>;
   readonly blockSize: number;
@@ -19,6 +19,9 @@ export interface LoggedBlocksDeps {
 /** Segments being brought back at a time, some 15 MB each: pushes have the memory otherwise. */
 const CONCURRENCY = 4;
 
+/** Chosen: what a node gets looks alike, and this much is cut in some tens of ms. */
+const SAMPLES = 8;
+
 /** Brings segments that lie in the log only back as blocks, for the flusher. */
 export class LoggedBlocks {
   readonly #deps: LoggedBlocksDeps;
@@ -29,16 +32,37 @@ export class LoggedBlocks {
     this.#deps = deps;
   }
 
-  /** Everything in blocks. What is lost to damage of the log is reported. @throws LogFileError, RefusedError */
-  async load(segment: LogSegment, version: 3 | 4): Promise<Segment> {
+  /**
+   * Everything of the segments in blocks, with metadata numbered on from `symbols`. What is lost to damage of the log is reported.
+   * @throws RefusedError
+   */
+  async load(segments: readonly LogSegment[], version: 3 | 4, symbols: readonly string[] = []): Promise<Segment> {
     await this.#turn();
     try {
-      const { recovered, blockSize } = this.#deps;
-      const loaded = await recovered.load(segment, blockSize, (gap) => this.#reportGap(segment, gap));
+      const { logged, blockSize } = this.#deps;
+      const onGap = (segment: LogSegment, gap: Gap): void => this.#reportGap(segment, gap);
+      const loaded = await logged.load(segments, { blockSize, symbols, onGap });
       await this.#cutAll(loaded, version);
       return loaded;
     } finally {
       this.#leave();
+    }
+  }
+
+  /** Cuts a first block of some of them: how they compress is known then, before anybody has to judge their size. */
+  async sample(): Promise<void> {
+    const { logged, blockSize, report } = this.#deps;
+    const largest = [...logged.all()]
+      .flatMap(({ parts }) => parts)
+      .sort((left, right) => right.plainBytes - left.plainBytes)
+      .slice(0, SAMPLES);
+    for (const { segment, version } of largest) {
+      try {
+        const loaded = await logged.load([segment], { blockSize, bytesMax: blockSize, onGap: () => undefined });
+        await this.#cutAll(loaded, version);
+      } catch (error) {
+        report('a segment of the log could not be looked at', error);
+      }
     }
   }
 

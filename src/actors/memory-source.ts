@@ -1,5 +1,6 @@
 import type { UnflushedSegment } from '../chunk/memory-format.ts';
 import { Segment } from '../chunk/segment.ts';
+import type { LogSegment } from '../log/segment-table.ts';
 import { compileLabelMatcher } from '../logql/matcher.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
@@ -9,7 +10,7 @@ import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { MemorySource, MemoryStream } from '../query/query-source.ts';
 import { forEachInSlices } from './cooperative.ts';
 import { type CompiledMatcher, passesAll } from './label-index.ts';
-import type { RecoveredSegments, RecoveredStream } from './recovered-segments.ts';
+import type { LoggedSegments, LoggedStream } from './logged-segments.ts';
 import type { StreamCell } from './stream-cell.ts';
 import type { StreamDirectory } from './stream-directory.ts';
 import type { TailSubscription } from './tenant-streams.ts';
@@ -31,18 +32,18 @@ const overlaps = (segment: Segment, { startNs, endNs }: TimeRangeNs): boolean =>
 
 /**
  * What this node's streams hold and the store does not have yet, read straight from the cells: a snapshot costs no copy and needs no
- * message, since handlers are synchronous and leave a cell consistent. What earlier processes left lies in the log and is asked for first: it
- * only ever moves to the store.
+ * message, since handlers are synchronous and leave a cell consistent. What lies in the log and in no cell is asked for last: segments move from
+ * a cell to there, never back, and from both to the store, which is read after this.
  */
 export class StreamMemory implements MemorySource {
   readonly #directory: StreamDirectory;
   readonly #clock: Clock;
-  readonly #recovered: RecoveredSegments | undefined;
+  readonly #logged: LoggedSegments | undefined;
 
-  constructor(directory: StreamDirectory, clock: Clock, recovered: RecoveredSegments | undefined) {
+  constructor(directory: StreamDirectory, clock: Clock, logged: LoggedSegments | undefined) {
     this.#directory = directory;
     this.#clock = clock;
-    this.#recovered = recovered;
+    this.#logged = logged;
   }
 
   /** @throws RefusedError INVALID_QUERY for a regex that does not parse */
@@ -52,13 +53,16 @@ export class StreamMemory implements MemorySource {
     range: TimeRangeNs,
   ): Promise<readonly MemoryStream[]> {
     const streams: MemoryStream[] = [];
-    await this.#visitRecovered(tenant, matchers, (stream, recovered) => {
-      const found = recovered.select(stream, range);
-      if (found) streams.push(found);
-    });
+    // One may leave its cell for the log in between.
+    const seen = new Set<LogSegment>();
     await this.#visit(tenant, matchers, (cell) => {
-      const segments = snapshotsOf(cell, range, this.#recovered);
+      const segments = snapshotsOf(cell, range, this.#logged);
       if (segments.length > 0) streams.push({ labels: cell.labels, segments });
+      if (this.#logged) for (const { log } of cell.segments) if (log) seen.add(log);
+    });
+    await this.#visitLogged(tenant, matchers, (stream, logged) => {
+      const found = logged.select(stream, range, seen);
+      if (found) streams.push(found);
     });
     return streams;
   }
@@ -66,11 +70,11 @@ export class StreamMemory implements MemorySource {
   /** Labels of the streams that hold entries in the range. */
   async labelSets(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly LabelSet[]> {
     const labelSets: LabelSet[] = [];
-    await this.#visitRecovered(tenant, matchers, (stream, recovered) => {
-      if (recovered.holdsIn(stream, range)) labelSets.push(stream.labels);
-    });
     await this.#visit(tenant, matchers, (cell) => {
       if (cell.segments.some(({ segment }) => overlaps(segment, range))) labelSets.push(cell.labels);
+    });
+    await this.#visitLogged(tenant, matchers, (stream, logged) => {
+      if (logged.holdsIn(stream, range)) labelSets.push(stream.labels);
     });
     return labelSets;
   }
@@ -93,15 +97,15 @@ export class StreamMemory implements MemorySource {
     };
   }
 
-  async #visitRecovered(
+  async #visitLogged(
     tenant: string,
     matchers: readonly LabelMatcher[],
-    visit: (stream: RecoveredStream, recovered: RecoveredSegments) => void,
+    visit: (stream: LoggedStream, logged: LoggedSegments) => void,
   ): Promise<void> {
-    const recovered = this.#recovered;
-    if (!recovered || recovered.size === 0) return;
-    const streams = recovered.streams(tenant, compiled(matchers));
-    await forEachInSlices(this.#clock, SLICE_MS, streams, (stream) => visit(stream, recovered));
+    const logged = this.#logged;
+    if (!logged || logged.size === 0) return;
+    const streams = logged.streams(tenant, compiled(matchers));
+    await forEachInSlices(this.#clock, SLICE_MS, streams, (stream) => visit(stream, logged));
   }
 
   async #visit(tenant: string, matchers: readonly LabelMatcher[], visit: (cell: StreamCell) => void): Promise<void> {
@@ -115,15 +119,11 @@ export class StreamMemory implements MemorySource {
   }
 }
 
-const snapshotsOf = (
-  cell: StreamCell,
-  range: TimeRangeNs,
-  recovered: RecoveredSegments | undefined,
-): UnflushedSegment[] => {
+const snapshotsOf = (cell: StreamCell, range: TimeRangeNs, logged: LoggedSegments | undefined): UnflushedSegment[] => {
   const segments: UnflushedSegment[] = [];
   for (const { segment, isSpilled, log } of cell.segments) {
     if (!overlaps(segment, range)) continue;
-    segments.push(isSpilled && log && recovered ? recovered.logged(log) : segment.snapshot());
+    segments.push(isSpilled && log && logged ? logged.logged(log) : segment.snapshot());
   }
   return segments;
 };

@@ -23,7 +23,8 @@ const RETRY_MS = 5_000;
  *
  *   append ──► durable ──► acknowledged          committed ──► FLUSHED durable ──► commit forgotten
  *
- * A commit is remembered for as long as a restart could find the segment unflushed.
+ * A commit is remembered for as long as a restart could find the segment unflushed; that of a segment that was on another disk too, until
+ * CommitTidier takes it for too old.
  */
 export class SegmentLog {
   readonly #deps: SegmentLogDeps;
@@ -56,7 +57,7 @@ export class SegmentLog {
     const { log, index, clock, report } = this.#deps;
     const end = async (): Promise<void> => {
       await log.flushed(segment, Math.max(segment.accepted, segment.count), true);
-      await index.forget([segmentName(id)]);
+      if (!segment.wasShared) await index.forget([segmentName(id)]);
     };
     end().catch((error: unknown) => {
       if (this.#isStopped) return;

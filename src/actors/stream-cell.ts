@@ -3,21 +3,25 @@ import type { LastEntry } from '../chunk/head-block.ts';
 import type { Segment } from '../chunk/segment.ts';
 import type { LogSegment } from '../log/segment-table.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
+import type { SchemaPeriod } from '../storage/schema-config.ts';
+import type { LoggedPart, LoggedStream } from './logged-segments.ts';
 import type { Bucketed } from './size-buckets.ts';
 import type { StreamMessage } from './stream-state.ts';
 import type { TailSubscription, TenantStreams } from './tenant-streams.ts';
 
 /**
  * Why a segment takes no more entries: it reached its size; nothing came for long; it spans too much time; somebody asked;
- * memory ran short; the log did not take some of its entries; the process that wrote it ended.
+ * memory ran short; the log did not take some of its entries; the process that wrote it ended; it was to move to another node.
  */
-export type FlushReason = 'full' | 'idle' | 'old' | 'asked' | 'memory' | 'unlogged' | 'recovered';
+export type FlushReason = 'full' | 'idle' | 'old' | 'asked' | 'memory' | 'unlogged' | 'recovered' | 'moved';
 
 /** A segment and how far it is on its way to the store: open → sealed (heads are being cut) → flushing → stored and dropped. */
 export interface HeldSegment {
   readonly segment: Segment;
   /** Chunk format: of the schema period its first entry is in. All its blocks have it. */
   readonly version: 3 | 4;
+  /** Of the schema, by that entry too. */
+  readonly period: SchemaPeriod;
   /** undefined while open. */
   sealedFor: FlushReason | undefined;
   /** The flusher has it. */
@@ -26,6 +30,8 @@ export interface HeldSegment {
   isSpilled: boolean;
   /** What the log knows it by, once its first entries went there; undefined on a node without a log. */
   log: LogSegment | undefined;
+  /** Segments that lie in the log and go into the same chunk, in front of it: claimed when it was sealed. */
+  sharers: readonly LoggedPart[];
 }
 
 /** Told when everything that was unflushed at the time of asking is stored. */
@@ -49,6 +55,8 @@ export class StreamCell implements Bucketed {
   isClosed = false;
   /** Live readers of this stream. */
   tails: TailSubscription[] | undefined = undefined;
+  /** What the log has of the stream and no actor's memory: shared with LoggedSegments. */
+  logged: LoggedStream | undefined = undefined;
   /** It is under way to give up its head early. */
   isCutAsked = false;
   /** What the memory guard counted of it last. */

@@ -3,6 +3,7 @@ import type { Clock } from '../protocol/clock.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { forEachInSlices } from './cooperative.ts';
 import { passesAll } from './label-index.ts';
+import type { LoggedStream } from './logged-segments.ts';
 import { StreamCell } from './stream-cell.ts';
 import { TenantStreams } from './tenant-streams.ts';
 
@@ -11,6 +12,8 @@ export interface StreamDirectoryDeps {
   readonly clock: Clock;
   /** Spawns the actor of a cell under a supervisor and sets `cell.ref`. */
   readonly spawnStream: (parent: Ref<never>, name: string, cell: StreamCell) => void;
+  /** What the log has of a stream and no actor. */
+  readonly loggedOf?: (tenant: string, labels: LabelSet) => LoggedStream | undefined;
 }
 
 /**
@@ -62,6 +65,11 @@ export class StreamDirectory {
     return tenant;
   }
 
+  /** undefined if it has no actor. */
+  find(tenant: string, labels: LabelSet): StreamCell | undefined {
+    return this.#tenants.get(tenant)?.cells.get(labels.canonical);
+  }
+
   /** Without making one. */
   findTenant(name: string): TenantStreams | undefined {
     return this.#tenants.get(name);
@@ -69,6 +77,7 @@ export class StreamDirectory {
 
   open(tenant: TenantStreams, labels: LabelSet): StreamCell {
     const cell = new StreamCell(tenant, labels, this.#deps.clock.nowMs());
+    cell.logged = this.#deps.loggedOf?.(tenant.name, labels);
     const shard = this.#shards[Number(labels.fingerprint & 255n)];
     if (!shard) throw new Error('no such shard');
     this.#created += 1;

@@ -4,11 +4,15 @@
  *
  *   segment:  open ──full, idle, old, asked, memory──▶ sealed ──all heads cut──▶ flushing ──stored──▶ dropped
  *
+ * A segment takes those of its stream that lie in the log and wait into its chunk (see chunk-share.ts), and is full the earlier for it.
  * Segments reach the store in order. Memory answers queries for a segment until it is stored, index rows and all.
  */
 import type { BlockData, SegmentId } from '../chunk/memory-format.ts';
 import { type HeadCut, Segment, type SegmentLimits } from '../chunk/segment.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
+import { chunkFormatOf, type SchemaPeriod } from '../storage/schema-config.ts';
+import { fittingSharers, plainBytesOf, plainTarget, sharersOf } from './chunk-share.ts';
+import type { LoggedStream } from './logged-segments.ts';
 import {
   type Admission,
   admit,
@@ -80,6 +84,8 @@ export type StreamEffect =
   /** It failed before: wait a little. */
   | { readonly type: 'cut-again'; readonly held: HeldSegment; readonly cut: HeadCut }
   | { readonly type: 'flush'; readonly held: HeldSegment }
+  /** What the log has of the stream makes a chunk of its own. */
+  | { readonly type: 'flush-logged' }
   /** What the log has of it is in a committed chunk. */
   | { readonly type: 'ended'; readonly held: HeldSegment }
   | { readonly type: 'passivated' }
@@ -99,8 +105,10 @@ export interface FlushRules {
 export interface StreamSurroundings {
   readonly segmentLimits: SegmentLimits;
   readonly nextSegmentId: () => SegmentId;
-  /** Format of a chunk that begins at this time. */
-  readonly chunkFormatAt: (timeNs: bigint) => 3 | 4;
+  /** Of the schema: the format of a chunk that begins at this time. */
+  readonly periodAt: (timeNs: bigint) => SchemaPeriod;
+  /** Compressed bytes of a plain one, as the node's blocks turned out lately. */
+  readonly compressionGuess: () => number;
 }
 
 export const stepStream = (
@@ -120,15 +128,15 @@ export const stepStream = (
       return cutEarly(cell);
     case 'check': {
       const reason = flushDue(cell, message.rules, message.nowMs);
-      return reason ? seal(cell, reason) : [];
+      return reason ? seal(cell, reason, surroundings) : [];
     }
     case 'flush':
-      return flush(cell, message);
+      return flush(cell, message, surroundings);
     case 'spill':
       for (const held of cell.segments) if (isSpillable(held)) spill(held);
       return [];
     case 'unlogged':
-      return cell.open === message.held ? seal(cell, 'unlogged') : [];
+      return cell.open === message.held ? seal(cell, 'unlogged', surroundings) : [];
     case 'stored':
       return stored(cell, message.held);
     case 'passivate':
@@ -149,13 +157,18 @@ const spill = (held: HeldSegment): void => {
 export const cutBytes = ({ head }: HeadCut): number =>
   head.region.size + (head.metadataRefs?.byteLength ?? 0) + (head.metadataEnds?.byteLength ?? 0);
 
-/** Whether the sweep should send `check`, and why the segment would be flushed. */
+/** Whether the sweep should send `check`, and why the segment would be flushed. What would share its chunk counts. */
 export const flushDue = (cell: StreamCell, rules: FlushRules, nowMs: number): FlushReason | undefined => {
-  const segment = cell.open?.segment;
-  if (!segment || segment.isEmpty) return undefined;
+  const held = cell.open;
+  if (!held || held.segment.isEmpty) return undefined;
   if (nowMs - cell.lastAppendMs > rules.idleMs) return 'idle';
-  const { minTime, maxTime } = segment;
-  return minTime !== undefined && maxTime !== undefined && maxTime - minTime > rules.ageNs ? 'old' : undefined;
+  let { minTime, maxTime } = held.segment;
+  if (minTime === undefined || maxTime === undefined) return undefined;
+  for (const sharer of sharersOf(cell.logged, held)) {
+    if (sharer.minTime < minTime) minTime = sharer.minTime;
+    if (sharer.maxTime > maxTime) maxTime = sharer.maxTime;
+  }
+  return maxTime - minTime > rules.ageNs ? 'old' : undefined;
 };
 
 /** Nothing held, nothing appended for long, no message on its way but the one that asks. */
@@ -201,12 +214,13 @@ const appendRange = (
   let rest = range;
   while (rest.first < rest.end) {
     const held = cell.open ?? openSegment(cell, rest, surroundings);
+    if (cell.logged) reserve(held, cell.logged, surroundings, effects);
     const appended = held.segment.append(rest);
     acceptedBytes += appended.acceptedBytes;
     if (appended.next > rest.first && !onlyRepeatsStored(cell))
       effects.push({ type: 'log', held, range: partOf(rest, appended.next) });
     takeCuts(held, effects);
-    if (appended.isFull) closeHeads(held, 'full', effects);
+    if (appended.isFull) closeHeads(cell, held, 'full', surroundings, effects);
     rest = { columns: range.columns, first: appended.next, end: range.end };
   }
   return acceptedBytes;
@@ -223,31 +237,56 @@ const partOf = (range: EntryRange, end: number): EntryRange =>
 const openSegment = (
   cell: StreamCell,
   { columns, first }: EntryRange,
-  { segmentLimits, nextSegmentId, chunkFormatAt }: StreamSurroundings,
+  { segmentLimits, nextSegmentId, periodAt }: StreamSurroundings,
 ): HeldSegment => {
   const previous = cell.segments.at(-1)?.segment;
   const last = previous?.lastEntry ?? cell.last;
   cell.last = undefined;
   const segment = new Segment(nextSegmentId(), segmentLimits, last, previous?.headRoom);
-  const version = chunkFormatAt(columns.times[first] as bigint);
-  const held = {
+  const period = periodAt(columns.times[first] as bigint);
+  const held: HeldSegment = {
     segment,
-    version,
+    version: chunkFormatOf(period),
+    period,
     sealedFor: undefined,
     isFlushing: false,
     isSpilled: false,
     log: undefined,
+    sharers: [],
   };
   cell.segments.push(held);
   return held;
+};
+
+/** Leaves room for those that will share its chunk; those that make one of their own are stored alone. */
+const reserve = (
+  held: HeldSegment,
+  logged: LoggedStream,
+  { segmentLimits, compressionGuess }: StreamSurroundings,
+  effects: StreamEffect[],
+): void => {
+  const { segment } = held;
+  const ratio = compressionGuess();
+  segment.reserve(0, ratio);
+  const bytes = plainBytesOf(sharersOf(logged, held));
+  if (bytes === 0) return;
+  if (bytes < plainTarget(segmentLimits, segment.compressionRatio)) segment.reserve(bytes, ratio);
+  else if (segment.isEmpty) effects.push({ type: 'flush-logged' });
 };
 
 const takeCuts = (held: HeldSegment, effects: StreamEffect[]): void => {
   for (let cut = held.segment.nextCut(); cut; cut = held.segment.nextCut()) effects.push({ type: 'cut', held, cut });
 };
 
-const closeHeads = (held: HeldSegment, reason: FlushReason, effects: StreamEffect[]): void => {
+const closeHeads = (
+  cell: StreamCell,
+  held: HeldSegment,
+  reason: FlushReason,
+  { segmentLimits }: StreamSurroundings,
+  effects: StreamEffect[],
+): void => {
   held.sealedFor = reason;
+  held.sharers = fittingSharers(cell.logged, held, segmentLimits).filter((part) => part.claim('flushing'));
   for (let cut = held.segment.cutHead(); cut; cut = held.segment.cutHead()) effects.push({ type: 'cut', held, cut });
 };
 
@@ -265,10 +304,10 @@ const cutAgain = (held: HeldSegment, failed: HeadCut): readonly StreamEffect[] =
   return cut ? [{ type: 'cut-again', held, cut }] : [];
 };
 
-const seal = (cell: StreamCell, reason: FlushReason): readonly StreamEffect[] => {
+const seal = (cell: StreamCell, reason: FlushReason, surroundings: StreamSurroundings): readonly StreamEffect[] => {
   const effects: StreamEffect[] = [];
   const held = cell.open;
-  if (held && !held.segment.isEmpty) closeHeads(held, reason, effects);
+  if (held && !held.segment.isEmpty) closeHeads(cell, held, reason, surroundings, effects);
   effects.push(...flushReady(cell));
   return effects;
 };
@@ -276,8 +315,9 @@ const seal = (cell: StreamCell, reason: FlushReason): readonly StreamEffect[] =>
 const flush = (
   cell: StreamCell,
   { reason, reply }: Extract<StreamMessage, { type: 'flush' }>,
+  surroundings: StreamSurroundings,
 ): readonly StreamEffect[] => {
-  const effects = seal(cell, reason);
+  const effects = seal(cell, reason, surroundings);
   if (!reply) return effects;
   const through = cell.segments.findLast(({ sealedFor }) => sealedFor !== undefined)?.segment.id.counter;
   if (through === undefined) return [...effects, { type: 'replied', reply }];

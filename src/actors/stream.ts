@@ -17,6 +17,8 @@ export interface StreamDeps extends StreamSurroundings {
   readonly flush: (cell: StreamCell, held: HeldSegment) => void;
   /** Hands entries to the log. Resolves when they are durable; undefined where there is no log. @throws RefusedError */
   readonly log: (cell: StreamCell, held: HeldSegment, range: EntryRange) => Promise<void> | undefined;
+  /** What the log has of the stream makes a chunk without the actor's. */
+  readonly flushLogged: (cell: StreamCell) => void;
   /** What the log has of it is free. */
   readonly ended: (held: HeldSegment) => void;
   readonly appended: (cell: StreamCell, ranges: readonly EntryRange[]) => void;
@@ -122,6 +124,9 @@ const perform = (cell: StreamCell, effect: StreamEffect, deps: StreamDeps, logge
       return;
     case 'flush':
       deps.flush(cell, effect.held);
+      return;
+    case 'flush-logged':
+      deps.flushLogged(cell);
       return;
     case 'ended':
       deps.ended(effect.held);

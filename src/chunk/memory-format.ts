@@ -60,6 +60,12 @@ export interface SegmentId {
 export const segmentName = ({ nodeId, incarnation, counter }: SegmentId): string =>
   `${nodeId}/${incarnation}/${counter}`;
 
+/** The id that has this name. */
+export const segmentIdOf = (name: string): SegmentId | undefined => {
+  const match = /^(.*)\/(\d+)\/(\d+)$/s.exec(name);
+  return match ? { nodeId: match[1] ?? '', incarnation: Number(match[2]), counter: Number(match[3]) } : undefined;
+};
+
 /**
  * An unflushed segment that lies in the log only: what a process left that ended. It can be read for as long as this object is kept.
  */

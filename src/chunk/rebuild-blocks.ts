@@ -11,21 +11,28 @@ export interface RebuildOptions extends BlockForm {
   readonly blockSize: number;
   /** Σ plain bytes of the blocks merged at once. */
   readonly maxBytes: number;
+  /** Where blocks of another segment begin, which may repeat entries of those before; 0 = nowhere. */
+  readonly joint?: number;
 }
 
-/** True if the blocks make a valid chunk as they are: ascending in time, not overlapping. */
-export const areBlocksAscending = (blocks: readonly BlockData[]): boolean =>
-  blocks.every((block, index) => index === 0 || block.minTime >= blocks[index - 1]!.maxTime);
+/** True if the blocks make a valid chunk as they are: ascending in time, not overlapping, not even touching at a joint. */
+export const areBlocksAscending = (blocks: readonly BlockData[], joint = 0): boolean =>
+  blocks.every((block, index) => {
+    if (index === 0) return true;
+    const { maxTime } = blocks[index - 1]!;
+    return index === joint ? block.minTime > maxTime : block.minTime >= maxTime;
+  });
 
 /**
  * Makes blocks of a segment (in append order) valid for a chunk: what overlaps in time is inflated, merged by time (equal times keep
- * append order), freed of exact duplicates and cut again; the other blocks stay as they are. Loki trusts the order of blocks and loses
+ * append order), freed of exact duplicates and cut again; so is what touches across a joint. The other blocks stay as they are. Loki trusts the order of blocks and loses
  * lines where it is wrong. @throws CorruptChunkError
  */
 export const rebuildBlocks = (blocks: readonly BlockData[], options: RebuildOptions): readonly BlockData[] => {
-  if (areBlocksAscending(blocks)) return blocks;
+  const { joint = 0 } = options;
+  if (areBlocksAscending(blocks, joint)) return blocks;
   const rebuilt: BlockData[] = [];
-  for (const group of overlapGroups(blocks)) {
+  for (const group of overlapGroups(blocks, joint)) {
     if (group.length === 1) rebuilt.push(group[0]!);
     else rebuilt.push(...mergeBlocks(group, options));
   }
@@ -33,14 +40,14 @@ export const rebuildBlocks = (blocks: readonly BlockData[], options: RebuildOpti
 };
 
 /** Groups in time order, not overlapping each other; blocks of a group in append order. */
-const overlapGroups = (blocks: readonly BlockData[]): BlockData[][] => {
+const overlapGroups = (blocks: readonly BlockData[], joint: number): BlockData[][] => {
   const numbers = blocks.map((_, index) => index);
   numbers.sort((a, b) => {
     const left = blocks[a]!.minTime;
     const right = blocks[b]!.minTime;
     return left === right ? a - b : left < right ? -1 : 1;
   });
-  const shared = lateBorders(blocks);
+  const shared = new Set([...lateBorders(blocks), ...jointBorders(blocks, joint)]);
   const groups: number[][] = [];
   let end: bigint | undefined;
   for (const number of numbers) {
@@ -65,6 +72,12 @@ const lateBorders = (blocks: readonly BlockData[]): ReadonlySet<bigint> => {
     if (newest === undefined || maxTime > newest) newest = maxTime;
   }
   return borders;
+};
+
+/** Bounds at which blocks of both sides of the joint lie. */
+const jointBorders = (blocks: readonly BlockData[], joint: number): readonly bigint[] => {
+  const before = new Set(blocks.slice(0, joint).flatMap(({ minTime, maxTime }) => [minTime, maxTime]));
+  return blocks.slice(joint).flatMap(({ minTime, maxTime }) => [minTime, maxTime].filter((time) => before.has(time)));
 };
 
 /** Entries of several blocks as columns over one buffer of their plain contents. */

@@ -1,7 +1,8 @@
 import type { EntryColumns, EntryRange } from '../protocol/entry-columns.ts';
 import type { BorderEntries } from './border-entries.ts';
-import { HeadBlock, type LastEntry } from './head-block.ts';
+import type { HeadBlock, LastEntry } from './head-block.ts';
 import { type HeadMemorySource, UNSHARED_HEAD_MEMORY } from './head-memory.ts';
+import { type HeadRoom, newHead, roomFor } from './head-room.ts';
 import { areBytesEqual, lineLengthAt, lineStartAt } from './line-bounds.ts';
 import type { BlockData, HeadSnapshot, SegmentId, SegmentSnapshot } from './memory-format.ts';
 import { SymbolTable } from './symbol-table.ts';
@@ -33,12 +34,6 @@ export interface HeadCut {
   readonly head: HeadSnapshot;
 }
 
-/** What a head needed: the next one of the stream gets as much at once, so that it seldom has to grow (and copy). */
-export interface HeadRoom {
-  readonly entries: number;
-  readonly bytes: number;
-}
-
 interface Cut extends HeadCut {
   readonly memoryBytes: number;
   isTaken: boolean;
@@ -65,7 +60,6 @@ const PLAIN_BYTES_MAX = 256 << 20;
 /** A time, a length, a metadata section. */
 const ENTRY_SIZE_GUESS = 16;
 const NO_SYMBOLS = new SymbolTable();
-const FIRST_CAPACITY_MAX = 4096;
 
 /**
  * The unflushed part of a stream that will be one chunk. Mutable, owned by the stream's state; no clock, no I/O. The caller decides by
@@ -85,10 +79,13 @@ export class Segment {
   #border: BorderEntries | undefined = undefined;
   #room: HeadRoom | undefined;
   #nextNumber = 0;
-  #compressionRatio = COMPRESSION_GUESS;
+  /** Plain bytes that others bring into the same chunk. */
+  #reservedBytes = 0;
   #isOverlapping = false;
   #sealedMin: bigint | undefined = undefined;
   #sealedMax: bigint | undefined = undefined;
+  /** Compressed bytes of a plain one, in the newest block. */
+  compressionRatio = COMPRESSION_GUESS;
   count = 0;
   /** Σ line lengths, everything included. */
   lineBytes = 0;
@@ -157,6 +154,11 @@ export class Segment {
     return head > this.#sealedMax ? head : this.#sealedMax;
   }
 
+  /** Estimate of what it will take in a chunk. */
+  get chunkBytes(): number {
+    return this.compressedBytes + this.#cutBytes + this.headLineBytes * this.compressionRatio + this.#symbolSize;
+  }
+
   /** Memory of the open head. */
   get headMemoryBytes(): number {
     return this.#head?.memoryBytes ?? 0;
@@ -176,6 +178,19 @@ export class Segment {
   /** The entry taken last, for the stream's next segment. */
   get lastEntry(): LastEntry | undefined {
     return this.#head?.lastEntry() ?? this.#last;
+  }
+
+  /** Others will be in its chunk: it is full by so many plain bytes earlier. `ratio`: for as long as it has no block of its own. */
+  reserve(plainBytes: number, ratio: number): void {
+    this.#reservedBytes = plainBytes;
+    if (this.#blocks.length === 0) this.compressionRatio = ratio;
+  }
+
+  /** Metadata is numbered on from these, so that its blocks can share a chunk with those of another segment. Before anything is appended. */
+  useSymbols(texts: readonly string[]): void {
+    const symbols = new SymbolTable();
+    for (const text of texts) symbols.numberOf(text);
+    this.#symbols = symbols;
   }
 
   /**
@@ -225,7 +240,7 @@ export class Segment {
     const done = this.#cuts.find((cut) => cut.number === number);
     if (!done) throw new Error(`no cut ${number} in flight`);
     done.block = block;
-    this.#compressionRatio = block.bytes.length / Math.max(1, done.head.lineBytes);
+    this.compressionRatio = block.bytes.length / Math.max(1, done.head.lineBytes);
     while (this.#cuts[0]?.block) {
       const { block: next, head } = this.#cuts.shift()!;
       this.#install(next!);
@@ -299,16 +314,27 @@ export class Segment {
 
   /** Bytes until full, not counting the open head. */
   #roomLeft(): number {
-    if (this.#limits.targetSize === 0) {
-      return this.#blocks.length + this.#cuts.length >= BLOCKS_PER_CHUNK ? 0 : Number.POSITIVE_INFINITY;
+    const { targetSize, blockSize } = this.#limits;
+    const reserved = this.#reservedBytes;
+    if (targetSize === 0) {
+      const blocks = this.#blocks.length + this.#cuts.length + Math.floor(reserved / blockSize);
+      return blocks >= BLOCKS_PER_CHUNK ? 0 : Number.POSITIVE_INFINITY;
     }
-    const inFlight = this.#cuts.reduce(
-      (sum, { head, block }) => sum + (block?.bytes.length ?? head.lineBytes * this.#compressionRatio),
+    const used = this.compressedBytes + this.#cutBytes + this.#symbolSize + reserved * this.compressionRatio;
+    const plainLeft = PLAIN_BYTES_MAX - this.lineBytes - ENTRY_SIZE_GUESS * this.count - reserved;
+    return Math.min(targetSize - used, plainLeft + this.headLineBytes);
+  }
+
+  /** Of heads on their way to become blocks, compressed. */
+  get #cutBytes(): number {
+    return this.#cuts.reduce(
+      (sum, { head, block }) => sum + (block?.bytes.length ?? head.lineBytes * this.compressionRatio),
       0,
     );
-    const compressedLeft = this.#limits.targetSize - this.compressedBytes - inFlight - (this.#symbols?.textSize ?? 0);
-    const plainLeft = PLAIN_BYTES_MAX - this.lineBytes - ENTRY_SIZE_GUESS * this.count;
-    return Math.min(compressedLeft, plainLeft + this.headLineBytes);
+  }
+
+  get #symbolSize(): number {
+    return this.#symbols?.textSize ?? 0;
   }
 
   /** Gives the number of duplicates. */
@@ -383,24 +409,3 @@ export class Segment {
     this.#head = undefined;
   }
 }
-
-/** A tenth more than this head held. */
-const roomFor = (head: HeadBlock): HeadRoom => ({
-  entries: Math.ceil(head.count * 1.1),
-  bytes: Math.ceil(head.byteCount * 1.1),
-});
-
-/** Room for what comes now, or for what the head before it held: a stream that gets one short line holds little more than it. */
-const newHead = (
-  memory: HeadMemorySource,
-  room: HeadRoom | undefined,
-  bytes: Uint8Array,
-  lineOffsets: Uint32Array,
-  first: number,
-  end: number,
-): HeadBlock => {
-  const last = lineOffsets[end - 1]!;
-  const size = lineStartAt(bytes, last) + lineLengthAt(bytes, last) - lineOffsets[first]!;
-  const entries = Math.max(Math.min(end - first, FIRST_CAPACITY_MAX), room?.entries ?? 0);
-  return new HeadBlock(entries, Math.max(size, room?.bytes ?? 0), memory);
-};

@@ -172,6 +172,10 @@ export const readAppendExtent = (record: Uint8Array): { readonly first: number; 
   return { first: view.getUint32(RECORD_HEADER_SIZE, true), count: view.getUint32(RECORD_HEADER_SIZE + 4, true) };
 };
 
+/** Bytes of a record's run and metadata. */
+export const runSizeOf = ({ length, count }: { readonly length: number; readonly count: number }): number =>
+  length - COLUMNS_AT - ENTRY_COLUMNS_SIZE * count;
+
 /** Bounds of a record's times, without a look at the lines. */
 export const readAppendBounds = (record: Uint8Array): TimeBounds => {
   const { count } = readAppendExtent(record);

@@ -5,7 +5,7 @@
  */
 import type { SegmentId } from '../chunk/memory-format.ts';
 import { int64 } from '../chunk/varint.ts';
-import { type TimeBounds, widenBy } from './append-record.ts';
+import { runSizeOf, type TimeBounds, widenBy } from './append-record.ts';
 import { type Damage, FileIndex, type IndexedRecord, NO_RECORD, sizeInFile } from './file-index.ts';
 import { RecordType } from './record-format.ts';
 import { decodeOpen, type SegmentHeader, type Writer } from './state-records.ts';
@@ -20,6 +20,8 @@ export interface Place {
   bytes: number;
   /** Of APPEND records. */
   entries: number;
+  /** Lines, what stands between them, metadata. */
+  runBytes: number;
   bounds: TimeBounds | undefined;
   /** It has what a restart would take for an unflushed segment. */
   hasData: boolean;
@@ -68,6 +70,11 @@ export class LogSegment {
     this.#open = payload;
   }
 
+  /** Another disk has or had it too: its commit is remembered for longer than this log needs it. */
+  get wasShared(): boolean {
+    return false;
+  }
+
   get isDead(): boolean {
     return (
       this.isDropped || (this.flushed !== undefined && (this.flushed.isComplete || this.flushed.count >= this.count))
@@ -82,6 +89,17 @@ export class LogSegment {
   /** Bytes in the log, all files. */
   get bytes(): number {
     return this.places.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Bytes of its entries without their times: lines, what stands between them, metadata. Records that lie in two files count once. */
+  get runBytes(): number {
+    let runBytes = 0;
+    let entries = 0;
+    for (const place of this.places) {
+      runBytes += place.runBytes;
+      entries += place.entries;
+    }
+    return entries > this.count ? Math.round((runBytes * this.count) / entries) : runBytes;
   }
 
   /** Bounds in ns; undefined while it has no entry. */
@@ -198,6 +216,7 @@ export class SegmentTable {
     if (wasLive) file.liveBytes += size;
     if (record.type === RecordType.APPEND) {
       place.entries += record.count;
+      place.runBytes += runSizeOf(record);
       if (bounds && place.bounds) widenBy(place.bounds, bounds);
       else if (bounds) place.bounds = { ...bounds };
     }
@@ -229,6 +248,7 @@ const placeIn = (file: IndexedFile, segment: LogSegment): Place => {
     last: NO_RECORD,
     bytes: 0,
     entries: 0,
+    runBytes: 0,
     bounds: undefined,
     hasData: false,
     hasEnd: false,

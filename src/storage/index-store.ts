@@ -24,21 +24,36 @@ export interface IndexCell {
 /** Name of a segment among all there ever were: of `SegmentId`. No zero byte. */
 export type SegmentName = string;
 
+export interface SegmentCommit {
+  readonly segment: SegmentName;
+  /** By the clock of who committed it; 0 if an earlier version did. */
+  readonly committedMs: number;
+  /** Another disk has or had the segment too, and may take it for unflushed. */
+  readonly isShared: boolean;
+}
+
 /** Where index rows last: wide rows ordered by key, as in Bigtable. Writing an entry again replaces its value. */
 export interface IndexStore {
   /** Resolves once all entries are durable. Atomic per call where the store can, idempotent everywhere. */
   write(entries: readonly IndexEntry[]): Promise<void>;
   /**
-   * Makes a chunk visible, once for a segment: writes the entries, and that the segment is in the chunk, together. If it is in one already
-   * (of an earlier attempt whose outcome was lost, or of another node) nothing is written.
-   * @returns the key of the chunk that the segment is in
+   * Makes a chunk visible, once for each segment: writes the entries, and that the segments are in the chunk, together. If any of them is in
+   * one already (of an earlier attempt whose outcome was lost, or of another node) nothing is written.
+   * @param segments at least one
+   * @param shared those of them that were on another disk too: it is noted with their commits
+   * @returns which of them were committed before, and the keys of their chunks; empty: all are in this chunk now
    */
-  commit(segment: SegmentName, chunkKey: string, entries: readonly IndexEntry[]): Promise<string>;
+  commit(
+    segments: readonly SegmentName[],
+    chunkKey: string,
+    entries: readonly IndexEntry[],
+    shared?: ReadonlySet<SegmentName>,
+  ): Promise<ReadonlyMap<SegmentName, string>>;
   /** The key of the chunk that the segment is in; undefined if it was never committed, or that was forgotten. */
   committed(segment: SegmentName): Promise<string | undefined>;
   /** All segments whose commit is not forgotten. */
-  commits(): AsyncIterable<SegmentName>;
-  /** Nobody will ask for them again: their log has forgotten them. */
+  commits(): AsyncIterable<SegmentCommit>;
+  /** Nobody will ask for them again: no log has any of them. */
   forget(segments: readonly SegmentName[]): Promise<void>;
   delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void>;
   /** Cells in order of range value, in batches; never blocks the event loop over 5 ms a batch. */

@@ -48,18 +48,20 @@ export class WrittenSeries {
 const dayKey = ({ table, day }: DayBucket, tenant: string): string => `${table}/${day}/${tenant}`;
 
 /**
- * Commits a segment with the rows of its chunk; without a segment the rows are written whatever was before. The object must be durable already: a row without an object fails every query that meets
- * it. Repeating it after an error is fine.
- * @returns the key of the chunk that the segment is in: another one if it was committed before
+ * Commits segments with the rows of their chunk; without a segment the rows are written whatever was before. The object must be durable already:
+ * a row without an object fails every query that meets it. Repeating it after an error is fine.
+ * @returns which segments were committed before, and the keys of their chunks: then nothing is written. If that is this chunk for all of them,
+ *   an earlier attempt came through, and none are returned
  * @throws RefusedError what the store refuses
  */
 export const commitChunk = async (
   store: IndexStore,
   schema: SchemaConfig,
-  segment: SegmentName | undefined,
+  segments: readonly SegmentName[],
   chunk: IndexedChunk,
   written: WrittenSeries,
-): Promise<string> => {
+  shared?: ReadonlySet<SegmentName>,
+): Promise<ReadonlyMap<SegmentName, string>> => {
   const { tenant, labels, key } = chunk;
   const series = seriesIdOf(labels);
   const entries: IndexEntry[] = [];
@@ -71,8 +73,12 @@ export const commitChunk = async (
     }
     entries.push(chunkEntry(bucket, tenant, series, key));
   }
-  const committedIn = segment === undefined ? key : await store.commit(segment, key, entries);
-  if (segment === undefined) await store.write(entries);
-  if (committedIn === key) for (const bucket of fresh) written.add(bucket, tenant, series);
-  return committedIn;
+  const committed = segments.length > 0 ? await store.commit(segments, key, entries, shared) : NONE;
+  if (segments.length === 0) await store.write(entries);
+  const isThere = committed.size === 0 || segments.every((segment) => committed.get(segment) === key);
+  if (!isThere) return committed;
+  for (const bucket of fresh) written.add(bucket, tenant, series);
+  return NONE;
 };
+
+const NONE: ReadonlyMap<SegmentName, string> = new Map();

@@ -3,7 +3,7 @@ import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
-import type { IndexCell, IndexEntry, IndexLookup, IndexStore, SegmentName } from './index-store.ts';
+import type { IndexCell, IndexEntry, IndexLookup, IndexStore, SegmentCommit, SegmentName } from './index-store.ts';
 import {
   cellKey,
   cellTextOf,
@@ -33,8 +33,12 @@ const COMMIT_DEADLINE_MS = 30_000;
 /** No table's name begins with a zero byte. */
 const FORMAT_KEY = Buffer.from('\0format');
 const FORMAT = '1';
-/** Followed by the segment's name. The value is the chunk's key. */
+/**
+ * Followed by the segment's name. The value is the chunk's key, a zero byte, ms since 1970 in decimal, `s` if it is shared
+ * (earlier versions: the key alone).
+ */
 const COMMIT_PREFIX = Buffer.from('\0commit\0');
+const SHARED = 's';
 const COMMITS_END = Buffer.from('\0commit\u0001');
 
 /** What is written are bytes; what is read is latin1 text: one call a key, and neither a copy nor a Buffer (measured: half the time). */
@@ -72,10 +76,12 @@ interface Operation {
 }
 
 interface Commit {
-  readonly key: Buffer;
+  /** Keys of the segments' rows, and their names. */
+  readonly rows: readonly { readonly key: Buffer; readonly segment: SegmentName }[];
   readonly chunkKey: string;
-  /** Where the segment is, once that is known. */
-  committedIn: string | undefined;
+  readonly shared: ReadonlySet<SegmentName> | undefined;
+  /** Those that are in a chunk already, once that is known. */
+  committed: ReadonlyMap<SegmentName, string>;
 }
 
 interface WaitingWrite {
@@ -131,22 +137,33 @@ export class LmdbIndexStore implements IndexStore {
     await this.#enqueue(putsOf(entries));
   }
 
-  async commit(segment: SegmentName, chunkKey: string, entries: readonly IndexEntry[]): Promise<string> {
-    const commit: Commit = { key: commitKeyOf(segment), chunkKey, committedIn: undefined };
+  async commit(
+    segments: readonly SegmentName[],
+    chunkKey: string,
+    entries: readonly IndexEntry[],
+    shared?: ReadonlySet<SegmentName>,
+  ): Promise<ReadonlyMap<SegmentName, string>> {
+    const rows = segments.map((segment) => ({ key: commitKeyOf(segment), segment }));
+    const commit: Commit = { rows, chunkKey, shared, committed: new Map() };
     await this.#enqueue(putsOf(entries), commit);
-    return commit.committedIn ?? chunkKey;
+    return commit.committed;
   }
 
   async committed(segment: SegmentName): Promise<string | undefined> {
-    return this.#guarded(() => this.#database.get(commitKeyOf(segment)) as string | undefined);
+    return this.#guarded(() => chunkKeyOf(this.#database.get(commitKeyOf(segment)) as string | undefined));
   }
 
-  async *commits(): AsyncIterable<SegmentName> {
+  async *commits(): AsyncIterable<SegmentCommit> {
     let start: Buffer = COMMIT_PREFIX;
     for (;;) {
       while (!this.#reads.hasTime()) await this.#reads.nextTurn();
       const found = this.#scan(start, COMMITS_END);
-      for (const { key } of found) yield textOfBytes(Buffer.from(key.slice(COMMIT_PREFIX.length), 'latin1'));
+      for (const { key, value } of found) {
+        const segment = textOfBytes(Buffer.from(key.slice(COMMIT_PREFIX.length), 'latin1'));
+        const note = value.slice(chunkKeyOf(value).length + 1);
+        const isShared = note.endsWith(SHARED);
+        yield { segment, committedMs: Number(isShared ? note.slice(0, -SHARED.length) : note), isShared };
+      }
       const last = found.at(-1);
       if (!last || found.length < BATCH_CELLS) return;
       start = keyAfter(Buffer.from(last.key, 'latin1'));
@@ -277,18 +294,28 @@ export class LmdbIndexStore implements IndexStore {
   }
 
   /**
-   * Operations of the writes whose segment is not committed yet. Looked up before the transaction: this process is the only one that commits
-   * (it has the folder's lock), and its commits run one after the other.
+   * Operations of the writes none of whose segments is committed yet. Looked up before the transaction: this process is the only one that
+   * commits (it has the folder's lock), and its commits run one after the other.
    */
   #conditional(writes: readonly WaitingWrite[]): readonly Operation[] {
-    const committing = new Map<string, string>();
+    const committing = new Map<SegmentName, string>();
+    const committedMs = this.#clock.nowMs();
     return writes.flatMap(({ operations, commit }) => {
       if (!commit) return operations;
-      const name = commit.key.toString('latin1');
-      commit.committedIn = committing.get(name) ?? (this.#database.get(commit.key) as string | undefined);
-      if (commit.committedIn !== undefined) return [];
-      committing.set(name, commit.chunkKey);
-      return [...operations, { key: commit.key, value: Buffer.from(commit.chunkKey, 'latin1') }];
+      const { rows, chunkKey, shared } = commit;
+      const committed = new Map<SegmentName, string>();
+      for (const { key, segment } of rows) {
+        const known = committing.get(segment) ?? chunkKeyOf(this.#database.get(key) as string | undefined);
+        if (known !== undefined) committed.set(segment, known);
+      }
+      commit.committed = committed;
+      if (committed.size > 0) return [];
+      for (const { segment } of rows) committing.set(segment, chunkKey);
+      const noted = rows.map(({ key, segment }) => {
+        const note = `${committedMs}${shared?.has(segment) ? SHARED : ''}`;
+        return { key, value: Buffer.from(`${chunkKey}\0${note}`, 'latin1') };
+      });
+      return [...operations, ...noted];
     });
   }
 
@@ -319,6 +346,14 @@ export class LmdbIndexStore implements IndexStore {
       cancel();
     }
   }
+}
+
+/** Of a commit's value. */
+function chunkKeyOf(value: string): string;
+function chunkKeyOf(value: string | undefined): string | undefined;
+function chunkKeyOf(value: string | undefined): string | undefined {
+  const end = value?.indexOf('\0') ?? -1;
+  return end < 0 ? value : value?.slice(0, end);
 }
 
 const commitKeyOf = (segment: SegmentName): Buffer => Buffer.concat([COMMIT_PREFIX, bytesOfText(segment)]);

@@ -17,6 +17,8 @@ export interface ChunkTask extends ChunkInput {
   readonly kind: 'chunk';
   readonly level?: number;
   readonly blockSize: number;
+  /** See RebuildOptions. */
+  readonly joint?: number;
 }
 
 export type CutWorkerTask = CutTask | ChunkTask;

@@ -1,7 +1,14 @@
 /** Stores that fail on command, around real ones. */
 import { RefusedError } from '../../src/protocol/refusal.ts';
 import type { ChunkStore } from '../../src/storage/chunk-store.ts';
-import type { IndexCell, IndexEntry, IndexLookup, IndexStore, SegmentName } from '../../src/storage/index-store.ts';
+import type {
+  IndexCell,
+  IndexEntry,
+  IndexLookup,
+  IndexStore,
+  SegmentCommit,
+  SegmentName,
+} from '../../src/storage/index-store.ts';
 
 export type StoreName = 'chunks' | 'index';
 
@@ -100,15 +107,20 @@ export class FaultyIndexStore implements IndexStore {
     return this.#outage.write(() => this.#inner.write(entries));
   }
 
-  commit(segment: SegmentName, chunkKey: string, entries: readonly IndexEntry[]): Promise<string> {
-    return this.#outage.write(() => this.#inner.commit(segment, chunkKey, entries));
+  commit(
+    segments: readonly SegmentName[],
+    chunkKey: string,
+    entries: readonly IndexEntry[],
+    shared?: ReadonlySet<SegmentName>,
+  ): Promise<ReadonlyMap<SegmentName, string>> {
+    return this.#outage.write(() => this.#inner.commit(segments, chunkKey, entries, shared));
   }
 
   committed(segment: SegmentName): Promise<string | undefined> {
     return this.#outage.read(() => this.#inner.committed(segment));
   }
 
-  commits(): AsyncIterable<SegmentName> {
+  commits(): AsyncIterable<SegmentCommit> {
     return this.#inner.commits();
   }
 

@@ -65,7 +65,7 @@ const newNode = (): LocalNode => {
       execute: undefined as never,
       memory: new HeadMemory(),
       log: undefined,
-      recovered: undefined,
+      logged: undefined,
       report: (problem, error) => console.error(problem, error),
     },
   );

@@ -41,10 +41,10 @@ export const registerBenches = async (): Promise<void> => {
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const store = await LmdbIndexStore.open({ path: path.join(folder, 'index'), clock: systemClock });
   const written = new WrittenSeries();
-  const writes: Promise<string>[] = [];
+  const writes: Promise<unknown>[] = [];
   for (let stream = 0; stream < STREAMS; stream++) {
     for (let sequence = 0; sequence < CHUNKS_PER_STREAM; sequence++) {
-      writes.push(commitChunk(store, schema, undefined, chunkOf(stream, sequence), written));
+      writes.push(commitChunk(store, schema, [], chunkOf(stream, sequence), written));
     }
   }
   await Promise.all(writes);
@@ -62,9 +62,9 @@ export const registerBenches = async (): Promise<void> => {
     bench('all entries of a chunk of 4 labels', () => do_not_optimize(chunkEntries(schema, chunkOf(1, 1))));
   });
   group('index write, LMDB, synced', () => {
-    bench('1 chunk', () => commitChunk(store, schema, undefined, nextChunk(), written));
+    bench('1 chunk', () => commitChunk(store, schema, [], nextChunk(), written));
     bench('100 chunks at once', () =>
-      Promise.all(Array.from({ length: 100 }, () => commitChunk(store, schema, undefined, nextChunk(), written))),
+      Promise.all(Array.from({ length: 100 }, () => commitChunk(store, schema, [], nextChunk(), written))),
     );
     bench('100 chunks at once, label rows too', () =>
       Promise.all(Array.from({ length: 100 }, () => store.write(chunkEntries(schema, nextChunk())))),

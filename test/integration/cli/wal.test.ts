@@ -37,9 +37,9 @@ describe('ringlog wal inspect', function () {
     expect(stdout).to.match(/: 1 files, \d+ bytes, \d+ % live\n/);
     expect(stdout).to.match(/0000000000000001\.log +open +\S+ +\d+ +\d+ % +2 +1 +0 +0\n/);
     expect(stdout).to.match(
-      /node-1\/1\/1 +sealed +3 +0 +2024-03-10T12:00:00.000Z +2024-03-10T12:00:00.002Z +\d+ +1 +tenant-a +\{app="web"\}/,
+      /[0-9a-f]{32}\/1\/1 +sealed +3 +0 +2024-03-10T12:00:00.000Z +2024-03-10T12:00:00.002Z +\d+ +1 +tenant-a +\{app="web"\}/,
     );
-    expect(stdout).to.match(/node-1\/1\/2 +flushed +3 /);
+    expect(stdout).to.match(/[0-9a-f]{32}\/1\/2 +flushed +3 /);
     expect((await stat(file)).size).to.equal(size);
   });
 
@@ -78,7 +78,7 @@ describe('ringlog wal inspect', function () {
     const { code, stderr } = await runCli(['wal', 'inspect', folder]);
     expect(code).to.equal(1);
     expect(stderr).to.match(
-      /^ringlog: damaged: 0000000000000001.log: \d+ bytes, 1 records or more; node-1\/1\/\d: 1 entries missing\n$/,
+      /^ringlog: damaged: 0000000000000001.log: \d+ bytes, 1 records or more; [0-9a-f]{32}\/1\/\d: 1 entries missing\n$/,
     );
   });
 });

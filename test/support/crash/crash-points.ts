@@ -1,6 +1,7 @@
 /** Stores and files that tell of each step they take: a test ends the process there. */
 import { encodeChunk } from '../../../src/chunk/chunk-object.ts';
 import { cutBlock } from '../../../src/chunk/cut-block.ts';
+import { rebuildBlocks } from '../../../src/chunk/rebuild-blocks.ts';
 import type { LogFile, LogFiles } from '../../../src/log/log-files.ts';
 import type { NodeWorkers } from '../../../src/node.ts';
 import type { ChunkStore } from '../../../src/storage/chunk-store.ts';
@@ -83,9 +84,9 @@ export const watchedChunks = (chunks: ChunkStore, onStep: OnStep): ChunkStore =>
 
 export const watchedIndex = (index: IndexStore, onStep: OnStep): IndexStore => ({
   write: (entries) => index.write(entries),
-  commit: async (segment, chunkKey, entries) => {
+  commit: async (segments, chunkKey, entries, shared) => {
     await onStep('commit: before');
-    const committed = index.commit(segment, chunkKey, entries);
+    const committed = index.commit(segments, chunkKey, entries, shared);
     // The store has it in its queue, or in a transaction.
     await new Promise((resolve) => setImmediate(resolve));
     await onStep('commit: under way');
@@ -110,7 +111,9 @@ export const watchedIndex = (index: IndexStore, onStep: OnStep): IndexStore => (
 export const watchedCutting = (workers: NodeWorkers, onStep: OnStep): NodeWorkers => {
   workers.cut.run = async (task) => {
     await onStep(task.kind === 'cut' ? 'cut: before' : 'encode: before');
-    return task.kind === 'cut' ? cutBlock(task.head, task) : encodeChunk(task);
+    if (task.kind === 'cut') return cutBlock(task.head, task);
+    const form = { ...task, withMetadataSections: task.version === 4, maxBytes: 64 << 20 };
+    return encodeChunk({ ...task, blocks: rebuildBlocks(task.blocks, form) });
   };
   return workers;
 };

@@ -104,7 +104,7 @@ export class Machine implements Pushed {
 
   async commits(): Promise<readonly string[]> {
     const commits: string[] = [];
-    for await (const name of this.index.commits()) commits.push(name);
+    for await (const { segment } of this.index.commits()) commits.push(segment);
     return commits.sort();
   }
 

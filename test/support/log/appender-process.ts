@@ -13,7 +13,7 @@ const log = await openLog(
 );
 
 const append = async (counter: number): Promise<void> => {
-  const segment = log.open({ nodeId: 'node-1', incarnation: Number(incarnation), counter }, HEADER);
+  const segment = log.open({ nodeId: UID, incarnation: Number(incarnation), counter }, HEADER);
   for (let index = 0; ; index += 1) {
     const line = `${incarnation} ${counter} ${index} ${'x'.repeat(500)}`;
     await log.append(segment, rangeOf([{ timeNs: BigInt(index), line }]));

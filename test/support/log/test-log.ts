@@ -39,7 +39,7 @@ export const openTestLog = (files: LogFiles, options: TestLogOptions = {}): Prom
 
 export const HEADER = { tenant: 'tenant-a', labels: ['app', 'web'], version: 4, openedMs: 1_700_000_000_000 };
 
-export const segmentId = (counter: number, incarnation = 1) => ({ nodeId: 'node-1', incarnation, counter });
+export const segmentId = (counter: number, incarnation = 1) => ({ nodeId: UID, incarnation, counter });
 
 export const entriesOf = ({ columns, count }: AppendRun): readonly TestEntry[] =>
   Array.from({ length: count }, (_, index) => {

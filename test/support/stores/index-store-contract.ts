@@ -50,30 +50,70 @@ export const indexStoreContract = (make: () => Promise<StoreHarness<IndexStore>>
     });
 
     it('commits a segment once: to the chunk that came first, with its rows', async () => {
-      const commit = (chunkKey: string, place: string) => store.commit('node/1/7', chunkKey, [entry('row', place)]);
+      const commit = (chunkKey: string, place: string) => store.commit(['node/1/7'], chunkKey, [entry('row', place)]);
       expect(await store.committed('node/1/7')).to.equal(undefined);
-      expect(await commit('chunk-a', 'a')).to.equal('chunk-a');
-      expect(await commit('chunk-b', 'b')).to.equal('chunk-a');
-      expect(await commit('chunk-a', 'a')).to.equal('chunk-a');
+      expect([...(await commit('chunk-a', 'a'))]).to.deep.equal([]);
+      expect([...(await commit('chunk-b', 'b'))]).to.deep.equal([['node/1/7', 'chunk-a']]);
+      expect([...(await commit('chunk-a', 'a'))]).to.deep.equal([['node/1/7', 'chunk-a']]);
       expect(await store.committed('node/1/7')).to.equal('chunk-a');
       expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal(['a']);
     });
 
     it('commits a segment once, also of two attempts at the same time', async () => {
-      const outcomes = await Promise.all(
-        ['a', 'b', 'c'].map((name) => store.commit('node/1/8', name, [entry('row', name)])),
-      );
-      expect(new Set(outcomes).size).to.equal(1);
-      expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal([outcomes[0]]);
+      const keys = ['a', 'b', 'c'];
+      const outcomes = await Promise.all(keys.map((name) => store.commit(['node/1/8'], name, [entry('row', name)])));
+      const winners = keys.filter((_, index) => outcomes[index]?.size === 0);
+      expect(winners.length).to.equal(1);
+      for (const known of outcomes) if (known.size > 0) expect([...known]).to.deep.equal([['node/1/8', winners[0]]]);
+      expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal(winners);
     });
 
-    it('keeps its commits, lists them apart from its tables, and forgets those it is told to', async () => {
+    it('commits several segments together: all of them, or none and says which were before and where', async () => {
+      const commit = (segments: readonly string[], chunkKey: string) =>
+        store.commit(segments, chunkKey, [entry('row', chunkKey)]);
+      expect((await commit(['n/1/1', 'n/1/2'], 'a')).size).to.equal(0);
+      expect((await commit(['n/1/3'], 'b')).size).to.equal(0);
+      expect(await commit(['n/1/2', 'n/1/3', 'n/1/4'], 'c')).to.deep.equal(
+        new Map([
+          ['n/1/2', 'a'],
+          ['n/1/3', 'b'],
+        ]),
+      );
+      expect(await store.committed('n/1/4'), 'nothing was written').to.equal(undefined);
+      expect((await commit(['n/1/4'], 'd')).size).to.equal(0);
+      expect(await store.committed('n/1/1')).to.equal('a');
+      expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal(['a', 'b', 'd']);
+    });
+
+    it('commits of attempts at the same time that share a segment only one', async () => {
+      const attempts = [
+        ['n/2/1', 'n/2/2'],
+        ['n/2/2', 'n/2/3'],
+        ['n/2/3', 'n/2/1'],
+      ];
+      const outcomes = await Promise.all(
+        attempts.map((segments, index) => store.commit(segments, `${index}`, [entry('row', `${index}`)])),
+      );
+      const winners = outcomes.flatMap(({ size }, index) => (size === 0 ? [`${index}`] : []));
+      expect(winners.length).to.equal(1);
+      expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal(winners);
+      const loser = attempts.flat().find((name) => !attempts[Number(winners[0])]?.includes(name));
+      expect(await store.committed(loser!)).to.equal(undefined);
+    });
+
+    it('keeps its commits, lists them apart from its tables with their times, and forgets those it is told to', async () => {
       const names = Array.from({ length: 600 }, (_, number) => `node/1/${number}`);
-      await Promise.all(names.map((name) => store.commit(name, `chunk of ${name}`, [entry('row', name)])));
+      await Promise.all(
+        names.map((name) => store.commit([name], `chunk of ${name}`, [entry('row', name)], new Set(names.slice(7, 8)))),
+      );
       await store.close();
       store = await harness.open();
       const listed: string[] = [];
-      for await (const name of store.commits()) listed.push(name);
+      for await (const { segment, committedMs, isShared } of store.commits()) {
+        listed.push(segment);
+        expect(isShared).to.equal(segment === names[7]);
+        expect(committedMs).to.be.within(Date.now() - 600_000, Date.now());
+      }
       expect(listed.sort()).to.deep.equal(names.sort());
       expect(await store.tables?.()).to.deep.equal([TABLE]);
       await store.forget(names.slice(1));

@@ -1,5 +1,12 @@
 import { compareBytes } from '../../../src/protocol/label-text.ts';
-import type { IndexCell, IndexEntry, IndexLookup, IndexStore, SegmentName } from '../../../src/storage/index-store.ts';
+import type {
+  IndexCell,
+  IndexEntry,
+  IndexLookup,
+  IndexStore,
+  SegmentCommit,
+  SegmentName,
+} from '../../../src/storage/index-store.ts';
 
 const BATCH_CELLS = 256;
 
@@ -12,7 +19,12 @@ interface Row {
 /** An index store for tests: rows in nested maps, sorted when they are read. */
 export class MemoryIndexStore implements IndexStore {
   readonly #rows = new Map<string, Map<string, Row>>();
-  readonly #commits = new Map<SegmentName, string>();
+  readonly #commits = new Map<
+    SegmentName,
+    { readonly chunkKey: string; readonly committedMs: number; readonly isShared: boolean }
+  >();
+  /** For the time of commits. */
+  nowMs: () => number = Date.now;
   /** Every lookup that was read, oldest first. */
   readonly lookups: IndexLookup[] = [];
   /** Awaited before each operation: throw to refuse it, wait to delay it. */
@@ -27,25 +39,36 @@ export class MemoryIndexStore implements IndexStore {
     }
   }
 
-  async commit(segment: SegmentName, chunkKey: string, entries: readonly IndexEntry[]): Promise<string> {
-    const known = this.#commits.get(segment);
-    if (known !== undefined) return known;
-    this.#commits.set(segment, chunkKey);
+  async commit(
+    segments: readonly SegmentName[],
+    chunkKey: string,
+    entries: readonly IndexEntry[],
+    shared?: ReadonlySet<SegmentName>,
+  ): Promise<ReadonlyMap<SegmentName, string>> {
+    const known = segments.flatMap((segment) => {
+      const commit = this.#commits.get(segment);
+      return commit ? [[segment, commit.chunkKey] as const] : [];
+    });
+    if (known.length > 0) return new Map(known);
+    const committedMs = this.nowMs();
+    for (const segment of segments) {
+      this.#commits.set(segment, { chunkKey, committedMs, isShared: shared?.has(segment) ?? false });
+    }
     try {
       await this.write(entries);
     } catch (error) {
-      this.#commits.delete(segment);
+      for (const segment of segments) this.#commits.delete(segment);
       throw error;
     }
-    return chunkKey;
+    return new Map();
   }
 
   async committed(segment: SegmentName): Promise<string | undefined> {
-    return this.#commits.get(segment);
+    return this.#commits.get(segment)?.chunkKey;
   }
 
-  async *commits(): AsyncIterable<SegmentName> {
-    yield* this.#commits.keys();
+  async *commits(): AsyncIterable<SegmentCommit> {
+    for (const [segment, { committedMs, isShared }] of this.#commits) yield { segment, committedMs, isShared };
   }
 
   async forget(segments: readonly SegmentName[]): Promise<void> {

@@ -11,9 +11,11 @@ import {
 import { TenantStreams } from '../../../src/actors/tenant-streams.ts';
 import { cutBlock } from '../../../src/chunk/cut-block.ts';
 import type { LogSegment } from '../../../src/log/segment-table.ts';
+import { defaultSchemaConfig, periodAt } from '../../../src/storage/schema-config.ts';
 import { labelsOf, rangeOf, type TestEntry } from '../../support/entries.ts';
 
 const MS_NS = 1_000_000n;
+const SCHEMA = defaultSchemaConfig();
 const T0_MS = Date.UTC(2024, 2, 10);
 const T0_NS = BigInt(T0_MS) * MS_NS;
 const RULES = { idleMs: 1_800_000, ageNs: 7_200_000n * MS_NS, passivateMs: 900_000 };
@@ -37,7 +39,8 @@ class TestStream {
     const effects = stepStream(this.cell, message, {
       segmentLimits: this.#limits,
       nextSegmentId: () => ({ nodeId: 'n1', incarnation: 1, counter: this.#counter++ }),
-      chunkFormatAt: () => 4,
+      periodAt: (timeNs) => periodAt(SCHEMA, Number(timeNs / MS_NS)),
+      compressionGuess: () => 1,
     });
     for (const effect of effects) {
       if (effect.type === 'reply') effect.reply(effect.outcome);

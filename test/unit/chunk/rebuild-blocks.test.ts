@@ -66,6 +66,19 @@ describe('rebuildBlocks', () => {
     expect(rebuilt.map(({ count }) => count)).to.deep.equal([30_002]);
   }).timeout(10_000);
 
+  it('finds what a segment repeats of the one before where they only touch', () => {
+    const entry = (ns: bigint): Entry => ({ time: TIME + ns, line: `${ns}` });
+    const blocks = [
+      [entry(0n), entry(1n)],
+      [entry(1n), entry(2n)],
+      [entry(2n), entry(3n)],
+    ].map(blockOf);
+    const options = { ...FORM, blockSize: LIMITS.blockSize, maxBytes: 64 << 20 };
+    expect(rebuildBlocks(blocks, options)).to.equal(blocks);
+    expect(rebuildBlocks(blocks, { ...options, joint: 1 }).map(({ count }) => count)).to.deep.equal([3, 2]);
+    expect(rebuildBlocks(blocks, { ...options, joint: 2 }).map(({ count }) => count)).to.deep.equal([2, 3]);
+  });
+
   it('finds what a late block repeats of a block that it only touches', () => {
     const entry = (ns: bigint): Entry => ({ time: TIME + ns, line: `${ns}` });
     const lists = [[entry(0n), entry(1n)], [entry(1n), entry(5n)], [entry(1n)], [entry(0n)]].map((entries, index) =>

@@ -9,7 +9,7 @@ import { SegmentTable } from '../../../src/log/segment-table.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { entryAt, rangeOf } from '../../support/entries.ts';
 import { PowerLossFiles } from '../../support/log/power-loss-files.ts';
-import { HEADER, linesOf, openTestLog, readAll, segmentId } from '../../support/log/test-log.ts';
+import { HEADER, linesOf, openTestLog, readAll, segmentId, UID } from '../../support/log/test-log.ts';
 
 const FIRST = fileNameOf(1);
 
@@ -276,7 +276,7 @@ describe('the recovery of a log', () => {
     // A whole batch as this log would write it, but for the salt, pushed as a line.
     const forged = new BatchBuffer(1024, 12345);
     const table = new SegmentTable();
-    const other = table.segment(table.writer('node-1', 1), 99);
+    const other = table.segment(table.writer(UID, 1), 99);
     forged.add(other, { type: RecordType.DROP, payload: new Uint8Array(8), first: 0, count: 0 });
     const text = Buffer.from(forged.close(0).bytes).toString('latin1');
     for (let shift = 0; shift < 8; shift += 1) {
@@ -329,12 +329,12 @@ describe('the recovery of a log', () => {
     const disk = await unclosed(2);
     const log = await openTestLog(disk.process());
     const bytes = disk.content(FIRST);
-    // A record that a later version wrote: ADOPT.
+    // A record that a later version wrote.
     const salt = bytes.readUInt32LE(12);
     const table = new SegmentTable();
     const batch = new BatchBuffer(1024, salt);
-    const adopted = table.segment(table.writer('node-1', 1), 1);
-    batch.add(adopted, { type: 7, payload: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12), first: 0, count: 0 });
+    const adopted = table.segment(table.writer(UID, 1), 1);
+    batch.add(adopted, { type: 10, payload: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12), first: 0, count: 0 });
     const open = (await unclosed(2)).content(FIRST);
     disk.put(FIRST, Buffer.concat([open, batch.close(9).bytes]));
     await log.close();
@@ -343,7 +343,7 @@ describe('the recovery of a log', () => {
       expect(again.recovery.files.map((file) => file.state)).to.deep.equal([state]);
       expect(again.recovery).to.include({ damagedBytes: 0, tornBytes: 0 });
       const [place] = again.find(segmentId(1))!.places;
-      expect(place!.file.index.chain(place!.last).map(({ type }) => type)).to.deep.equal([2, 3, 3, 7]);
+      expect(place!.file.index.chain(place!.last).map(({ type }) => type)).to.deep.equal([2, 3, 3, 10]);
       disk.kill();
     }
   });

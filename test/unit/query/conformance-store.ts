@@ -141,7 +141,7 @@ export const storeOf = async (streams: readonly DataStream[]): Promise<QuerySour
       const { fromMs, throughMs, checksum } = chunk;
       const key = chunkKey(SCHEMA, { tenant, fingerprint, fromMs, throughMs, checksum });
       await chunks.put(key, chunk.bytes);
-      await commitChunk(rows, SCHEMA, undefined, { tenant, labels, key, fromMs, throughMs }, written);
+      await commitChunk(rows, SCHEMA, [], { tenant, labels, key, fromMs, throughMs }, written);
     }
   }
   return { index: new SchemaIndexReader(rows, SCHEMA), fetch: (key) => chunks.get(key) };

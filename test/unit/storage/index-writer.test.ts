@@ -30,7 +30,8 @@ describe('writing the index of a chunk', () => {
     };
   });
 
-  const write = (chunk: IndexedChunk): Promise<string> => commitChunk(store, schema, undefined, chunk, written);
+  const write = (chunk: IndexedChunk, segments: readonly string[] = []) =>
+    commitChunk(store, schema, segments, chunk, written);
 
   it('writes all rows of the first chunk, in one write', async () => {
     const chunk = chunkAt(noon);
@@ -72,6 +73,15 @@ describe('writing the index of a chunk', () => {
     await write(chunkAt(noon));
     expect(writeSizes).to.deep.equal([5, 5]);
     expect(store.entries()).to.have.length(5);
+  });
+
+  it('says which segments are in another chunk, and takes an attempt that came through for its own', async () => {
+    const [first, second] = [chunkAt(noon), chunkAt(noon + 1)];
+    expect([...(await write(first, ['a', 'b']))]).to.deep.equal([]);
+    expect([...(await write(first, ['a', 'b']))]).to.deep.equal([]);
+    expect([...(await write(second, ['b', 'c']))]).to.deep.equal([['b', first.key]]);
+    expect([...(await write(first, ['a', 'c'])).keys()]).to.deep.equal(['a']);
+    expect(await store.committed('c')).to.equal(undefined);
   });
 
   it('writes the label rows of both when two first chunks come at once: neither is durable yet', async () => {
