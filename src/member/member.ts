@@ -122,4 +122,60 @@ export class ClusterMember {
       selected: (from, selection, place) => memory.selected(from, selection, place),
     });
   }
+
+  /** Adopted segments and routed entries are acknowledged only while this is undefined. */
+  #fence(): Refusal | undefined {
+    if (this.#deps.membership.fenceRemainingMs > 0) return undefined;
+    const text = 'this node has lost touch with the members of its cluster, try again later';
+    return { code: 'OVERLOADED', text, retryAfterMs: 1000 };
+  }
+
+  /** This node's place in the view; undefined before and after. */
+  get #self(): Member | undefined {
+    return this.view.members.find(({ nodeId }) => nodeId === this.#deps.nodeId);
+  }
+
+  async #appendHere(tenant: string, appends: readonly StreamAppend[]): Promise<readonly AppendOutcome[]> {
+    const outcomes = await this.#running().appendHere(tenant, appends);
+    const refusal = this.#fence();
+    if (refusal) throw new RefusedError(refusal);
+    return outcomes;
+  }
+
+  /** APPEND. Whoever sent it may know an older ring or a newer one: what arrives is taken, and given to its owner later if that is another. */
+  async #append(body: Uint8Array): Promise<readonly Uint8Array[]> {
+    const { changedAt, tenant, streams } = decodeAppendRequest(body);
+    this.#sawView(changedAt);
+    if (this.#self?.state !== 'ACTIVE') throw notActive();
+    const refusal = this.#fence();
+    if (refusal) throw notActive();
+    const outcomes = await this.#running().appendForwarded(tenant, streams, body.length);
+    if (this.#fence()) throw notActive();
+    return [encodeAppendReply({ changedAt: this.view.changedAt, outcomes })];
+  }
+
+  #changed(view: View): void {
+    this.#ring = new Ring(view, this.#deps.virtualNodes);
+    this.#handover?.changed(view, this.#ring);
+  }
+
+  /** Another member knows of more than this one. */
+  #sawView(changedAt: number): void {
+    if (changedAt <= this.view.changedAt) return;
+    this.#viewSince(changedAt).catch((error: unknown) => this.#deps.report('the view of the cluster is behind', error));
+  }
+
+  async #viewSince(changedAt: number): Promise<number> {
+    if (changedAt <= this.view.changedAt) return this.view.changedAt;
+    return (await this.#deps.membership.catchUp(changedAt, CATCH_UP_MS)).changedAt;
+  }
+
+  #running(): LocalNode {
+    if (!this.#node) throw notActive();
+    return this.#node;
+  }
 }
+
+/** The asker goes to the next node. */
+const notActive = (): RefusedError =>
+  new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'this node takes no entries now' });

@@ -1,0 +1,306 @@
+import { type GiverEffect, type GiverEvent, type GiverFigures, type GiverOptions, GiverState, type Target } from '../cluster/handover/giver-state.ts';
+import type { Ring } from '../cluster/ring.ts';
+import { PeerError, type Peers } from '../cluster/transport/peers.ts';
+import type { Member, View } from '../cluster/view.ts';
+import { segmentName } from '../chunk/memory-format.ts';
+import type { Log } from '../log/log.ts';
+import { decodeSegmentPart, encodeSegmentPart } from '../log/segment-part.ts';
+import type { AppendRun } from '../log/append-record.ts';
+import type { Clock } from '../protocol/clock.ts';
+import { RefusedError } from '../protocol/refusal.ts';
+import { decodeAdoptReply, decodeAdoptRequest, encodeAdoptReply, encodeAdoptRequest, type OfferedPart, type PartAnswer } from './adopt-message.ts';
+import { CallKind } from './call-kinds.ts';
+import type { Holding, Holdings } from './holdings.ts';
+
+export interface HandoverDeps {
+  readonly clock: Clock;
+  readonly peers: Peers;
+  readonly log: Log;
+  readonly holdings: Holdings;
+  readonly nodeId: string;
+  readonly giver: GiverOptions;
+  readonly view: () => View;
+  readonly ring: () => Ring;
+  /** Why nothing is taken from others now. */
+  readonly refusal: () => string | undefined;
+  readonly report: (problem: string, error: unknown, about?: object) => void;
+}
+
+export interface HandoverFigures extends GiverFigures {
+  /** Segments since the start. */
+  readonly given: number;
+  readonly taken: number;
+  readonly releasedSegments: number;
+  readonly givenSegments: number;
+  readonly givenBytes: number;
+}
+
+/** Lingering, retries and streams that were missed are looked at so often. */
+const TICK_MS = 500;
+/** One message of a session. */
+const MESSAGE_BYTES_MAX = 1 << 20;
+/** A run of a part. */
+const PART_BYTES_MAX = 512 << 10;
+const ADOPT_MS = 20_000;
+
+/**
+ * Gives streams to their owners and takes what is this node's. What to do stands in GiverState; this sends, waits, and tells the actors.
+ */
+export class Handover {
+  readonly #deps: HandoverDeps;
+  readonly #giver: GiverState;
+  readonly #moving = new Map<string, Holding>();
+  /** Adoptions of one segment run one after another. */
+  readonly #adopting = new Map<string, Promise<PartAnswer>>();
+  readonly #totals = { taken: 0, givenSegments: 0, givenBytes: 0, releasedSegments: 0 };
+  #cancelTick: () => void;
+  #walking: Promise<void> | undefined;
+  #isWalkDue = true;
+  #flushing = 0;
+  #isStopped = false;
+
+  constructor(deps: HandoverDeps) {
+    this.#deps = deps;
+    this.#giver = new GiverState(deps.giver);
+    this.#cancelTick = this.#tickLater();
+  }
+
+  get figures(): HandoverFigures {
+    return { ...this.#giver.figures, ...this.#totals };
+  }
+
+  /** Nothing is left that another node should have, nor lingers here, as of the last walk. */
+  get isSettled(): boolean {
+    const { waiting, sending, given } = this.#giver.figures;
+    return !this.#isWalkDue && this.#walking === undefined && waiting + sending + given + this.#flushing === 0;
+  }
+
+  /** A new view: places may have changed. */
+  changed(view: View): void {
+    this.#isWalkDue = true;
+    this.#step({ type: 'members', members: view.members });
+    void this.walk();
+  }
+
+  /** One walk at a time; resolves when one that began after the call is over. */
+  async walk(): Promise<void> {
+    this.#isWalkDue = true;
+    while (this.#walking) await this.#walking;
+    if (!this.#isWalkDue || this.#isStopped) return;
+    this.#isWalkDue = false;
+    this.#walking = this.#walkOnce()
+      .catch((error: unknown) => {
+        this.#isWalkDue = true;
+        this.#deps.report('a walk over the streams failed', error);
+      })
+      .finally(() => {
+        this.#walking = undefined;
+      });
+    await this.#walking;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#cancelTick();
+  }
+
+  /** ADOPT. */
+  async adopt(body: Uint8Array): Promise<readonly Uint8Array[]> {
+    const { view, refusal } = this.#deps;
+    const { parts } = decodeAdoptRequest(body);
+    const text = refusal();
+    if (text !== undefined) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text });
+    const answers = await Promise.all(parts.map((part) => this.#adoptInTurn(part)));
+    // What is durable here but not said to be is offered again.
+    if (refusal() !== undefined) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'not any more' });
+    return [encodeAdoptReply({ changedAt: view().changedAt, answers })];
+  }
+
+  async #walkOnce(): Promise<void> {
+    const { holdings, ring, nodeId, view } = this.#deps;
+    const current = ring();
+    const isHere = (key: number): boolean => {
+      const owner = current.owner(key);
+      // Nobody else to give it to: it stays.
+      return owner === undefined || owner.nodeId === nodeId;
+    };
+    const { moves, stays, flushing } = await holdings.walk(isHere);
+    this.#flushing = flushing;
+    const orders = moves.flatMap((holding) => {
+      const owner = current.owner(holding.key);
+      if (!owner) return [];
+      this.#moving.set(holding.name, holding);
+      const { name, bytes, epoch } = holding;
+      return [{ name, bytes, epoch, target: targetOf(owner) }];
+    });
+    this.#step({ type: 'stay', names: stays });
+    this.#step({ type: 'move', orders });
+    if (current !== ring() || view().changedAt < 0) this.#isWalkDue = true;
+  }
+
+  #step(event: GiverEvent): void {
+    for (const effect of this.#giver.step(event, this.#deps.clock.monotonicMs())) this.#perform(effect);
+  }
+
+  #perform(effect: GiverEffect): void {
+    const { holdings, report } = this.#deps;
+    if (effect.type === 'send') {
+      void this.#send(effect.session, effect.target, effect.names);
+      return;
+    }
+    const holding = this.#moving.get(effect.name);
+    if (!holding) return;
+    switch (effect.type) {
+      case 'given':
+        this.#totals.givenSegments += 1;
+        this.#totals.givenBytes += holding.bytes;
+        return;
+      case 'release':
+        this.#moving.delete(effect.name);
+        this.#totals.releasedSegments += 1;
+        holdings.release(holding);
+        return;
+      case 'keep':
+        this.#moving.delete(effect.name);
+        holdings.keep(holding);
+        return;
+      default:
+        report('a hand-over did something unknown', effect);
+    }
+  }
+
+  async #send(session: number, target: Target, names: readonly string[]): Promise<void> {
+    const member = this.#deps
+      .view()
+      .members.find(({ nodeId, incarnation }) => nodeId === target.nodeId && incarnation === target.incarnation);
+    try {
+      if (!member) throw new PeerError('UNREACHABLE', `${target.nodeId} has left`);
+      const epochs = new Map<string, number>();
+      for await (const message of this.#messagesOf(names)) {
+        const answers = await this.#offer(member, message);
+        for (const [index, { name }] of message.entries()) {
+          const answer = answers[index];
+          if (answer?.type === 'adopted') epochs.set(name, answer.epoch);
+        }
+      }
+      const answers = names.map((name) => ({ name, epoch: epochs.get(name) }));
+      this.#step({ type: 'answered', session, answers });
+    } catch (error) {
+      if (!(error instanceof PeerError)) this.#deps.report('segments could not be handed over', error);
+      this.#step({ type: 'failed', session });
+    }
+  }
+
+  async #offer(member: Member, message: readonly NamedPart[]): Promise<readonly PartAnswer[]> {
+    const { peers, view } = this.#deps;
+    const body = encodeAdoptRequest({ changedAt: view().changedAt, parts: message });
+    const options = { deadlineMs: ADOPT_MS, class: 'transfer' as const };
+    return decodeAdoptReply(await peers.request(member, CallKind.ADOPT, body, options)).answers;
+  }
+
+  /** The segments in messages of a bounded size, their parts in order. */
+  async *#messagesOf(names: readonly string[]): AsyncGenerator<readonly NamedPart[]> {
+    let message: NamedPart[] = [];
+    let bytes = 0;
+    for (const name of names) {
+      const holding = this.#moving.get(name);
+      if (!holding) continue;
+      for await (const part of this.#partsOf(holding)) {
+        if (message.length > 0 && bytes + part.part.length > MESSAGE_BYTES_MAX) {
+          yield message;
+          message = [];
+          bytes = 0;
+        }
+        message.push(part);
+        bytes += part.part.length;
+      }
+    }
+    if (message.length > 0) yield message;
+  }
+
+  async *#partsOf({ name, segment, finalCount, epoch }: Holding): AsyncGenerator<NamedPart> {
+    const { log } = this.#deps;
+    await log.offer(segment, finalCount);
+    let runs: AppendRun[] = [];
+    let bytes = 0;
+    const partOf = (end: number): NamedPart => ({
+      name,
+      epoch,
+      finalCount: end,
+      part: encodeSegmentPart({ id: segment.id, open: segment.open, runs }),
+    });
+    for await (const run of log.records(segment)) {
+      if (runs.length > 0 && bytes + run.columns.bytes.length > PART_BYTES_MAX) {
+        yield partOf(0);
+        runs = [];
+        bytes = 0;
+      }
+      runs.push(run);
+      bytes += run.columns.bytes.length;
+    }
+    yield partOf(finalCount);
+  }
+
+  #adoptInTurn(offered: OfferedPart): Promise<PartAnswer> {
+    const part = decodeSegmentPart(offered.part);
+    const name = segmentName(part.id);
+    const before = this.#adopting.get(name) ?? Promise.resolve();
+    const work = before.catch(() => undefined).then(() => this.#adoptPart(name, offered, part));
+    this.#adopting.set(name, work);
+    const end = (): void => {
+      if (this.#adopting.get(name) === work) this.#adopting.delete(name);
+    };
+    work.then(end, end);
+    return work;
+  }
+
+  async #adoptPart(
+    name: string,
+    { epoch: theirs, finalCount }: OfferedPart,
+    part: ReturnType<typeof decodeSegmentPart>,
+  ): Promise<PartAnswer> {
+    const { log, holdings, report } = this.#deps;
+    const known = log.find(part.id);
+    const own = known && holdings.find(known);
+    if (known && own) return await this.#takeBack(name, own, theirs);
+    try {
+      const have = await log.adopt(part);
+      if (finalCount === 0) return { type: 'taken' };
+      const segment = log.find(part.id);
+      if (!segment || have < finalCount) return { type: 'refused' };
+      const epoch = Math.max(theirs, segment.custodyEpoch) + 1;
+      await log.takeCustody(segment, epoch, finalCount);
+      holdings.adopted(segment);
+      this.#totals.taken += 1;
+      return { type: 'adopted', epoch };
+    } catch (error) {
+      if (!(error instanceof RefusedError) || error.refusal.code === 'INTERNAL') {
+        report('a segment of another node could not be taken', error);
+      }
+      return { type: 'refused' };
+    }
+  }
+
+  /** It is here already, as its custodian or lingering: custody is decided by the higher epoch. */
+  async #takeBack(name: string, own: Holding, theirs: number): Promise<PartAnswer> {
+    const epoch = Math.max(own.epoch, theirs, own.segment.custodyEpoch) + 1;
+    await this.#deps.log.takeCustody(own.segment, epoch, own.finalCount);
+    this.#step({ type: 'returned', name, epoch });
+    return { type: 'adopted', epoch };
+  }
+
+  #tickLater(): () => void {
+    return this.#deps.clock.after(TICK_MS, () => {
+      if (this.#isStopped) return;
+      this.#step({ type: 'tick' });
+      void this.walk();
+      this.#cancelTick = this.#tickLater();
+    });
+  }
+}
+
+interface NamedPart extends OfferedPart {
+  readonly name: string;
+}
+
+const targetOf = ({ nodeId, incarnation }: Member): Target => ({ nodeId, incarnation });

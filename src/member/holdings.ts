@@ -1,0 +1,42 @@
+import type { LogSegment } from '../log/segment-table.ts';
+
+/** A sealed, unflushed segment of this node that another should have. */
+export interface Holding {
+  /** Of the segment. */
+  readonly name: string;
+  readonly segment: LogSegment;
+  /** Place of its stream on the ring. */
+  readonly key: number;
+  /** Entries it has, and will ever have. */
+  readonly finalCount: number;
+  /** About what will be sent. */
+  readonly bytes: number;
+  /** Custody epoch of this node's copy. */
+  readonly epoch: number;
+}
+
+/** What a node holds unflushed, as a hand-over sees it: memory of actors and what lies in the log. */
+export interface Holdings {
+  /**
+   * Looks at every stream, in slices of the event loop. What is not `isHere` is sealed and not flushed from now on, unless it is on its way to the
+   * store already: that ends by itself.
+   */
+  walk(isHere: (key: number) => boolean): Promise<Walk>;
+  /** The copy here, as long as there is one: adopted or own. */
+  find(segment: LogSegment): Holding | undefined;
+  /** An adopted segment is this node's: it answers queries for it and flushes it. */
+  adopted(segment: LogSegment): void;
+  /** It may be flushed here again. */
+  keep(holding: Holding): void;
+  /** Nobody asks for it here any more. */
+  release(holding: Holding): void;
+}
+
+export interface Walk {
+  /** What should be elsewhere. */
+  readonly moves: readonly Holding[];
+  /** Names of what moves or moved, and should be here. */
+  readonly stays: readonly string[];
+  /** Segments on their way to the store, of streams that should be elsewhere. */
+  readonly flushing: number;
+}
