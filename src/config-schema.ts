@@ -126,6 +126,8 @@ const cluster = z.strictObject({
       ca_file: text('the name of a file, or nothing', /^.*$/).prefault(''),
       cert_file: text('the name of a file, or nothing', /^.*$/).prefault(''),
       key_file: text('the name of a file, or nothing', /^.*$/).prefault(''),
+      /** The name in the certificates of the other nodes, where it is not the host of their addresses. */
+      server_name: text('a host name, or nothing', /^.*$/).prefault(''),
     })
     .prefault({}),
 });

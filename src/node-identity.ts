@@ -26,7 +26,7 @@ export const nextIdentity = async (folder: string, nowMs: number): Promise<NodeI
   const last = await lastIdentity(file);
   const uid = last?.uid ?? newUid();
   const identity = { uid, incarnation: Math.max(nowMs, (last?.incarnation ?? 0) + 1) };
-  await replace(file, `${JSON.stringify(identity)}\n`);
+  await replaceFile(file, `${JSON.stringify(identity)}\n`);
   return identity;
 };
 
@@ -49,7 +49,8 @@ const lastIdentity = async (file: string): Promise<NodeIdentity | undefined> => 
   throw unusable(file, new Error('it has no uid and incarnation'));
 };
 
-const replace = async (file: string, text: string): Promise<void> => {
+/** Durable when it resolves; the file is the old one or the new one whatever happens. */
+export const replaceFile = async (file: string, text: string): Promise<void> => {
   const temporary = `${file}.new`;
   const handle = await open(temporary, 'w');
   try {

@@ -11,6 +11,9 @@ import type { BlockData } from './chunk/memory-format.ts';
 import type { Config } from './config.ts';
 import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
+import type { MembershipStore } from './cluster/membership/membership-store.ts';
+import type { ClusterMember } from './member/member.ts';
+import { startMember } from './member/start-member.ts';
 import { type NodeIdentity, newUid, nextIdentity } from './node-identity.ts';
 import { type NodeLogDeps, openNodeLog } from './node-log.ts';
 import { ProblemLog } from './problem-log.ts';
@@ -50,6 +53,10 @@ export interface NodeDeps {
   readonly workers?: NodeWorkers;
   /** A disk for the log, where the stores are given too: without it such a node has none. */
   readonly logDisk?: LogDisk;
+  /** Of a member of a cluster: the membership store in place of the configured one. Closed by the node. */
+  readonly members?: MembershipStore;
+  /** Of a member of a cluster: the others no longer count it in. It acknowledges nothing any more; stop it and start it anew. */
+  readonly onLost?: (reason: string) => void;
 }
 
 export interface LogDisk {
@@ -64,6 +71,8 @@ export interface NodeWorkers {
 
 export interface RinglogNode {
   readonly services: NodeServices;
+  /** Of a member of a cluster. */
+  readonly cluster: ClusterMember | undefined;
   /**
    * Spawns a query as an actor. `reader` gets its events; send it `pull` for more, `cancel` to stop it (see docs/query-actor.md).
    */
@@ -102,6 +111,15 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
     logDisk ? await openLogOf(config, logDisk, { index, clock, chance, report, memory, ...toldTo(log) }) : undefined,
   );
   const { cut, scan } = deps.workers ?? startWorkers(config);
+  const cluster = await orClose(stores, async () => {
+    if (!config.cluster.enabled) return undefined;
+    if (!logDisk || !wal) throw needsLog();
+    const { identity } = logDisk;
+    const info = (fields: object, text: string): void => log?.info(fields, text);
+    const onLost = (reason: string): void => deps.onLost?.(reason);
+    const fetch = (key: string): Promise<Uint8Array<ArrayBuffer> | undefined> => chunks.get(key);
+    return await startMember(config, { clock, chance, identity, store: deps.members, scanPool: scan, fetch, report, info, onLost });
+  });
   const node = new LocalNode(optionsOf(config, cut.size, logDisk?.identity ?? newIdentity(clock), wal !== undefined), {
     clock,
     chance,
@@ -110,13 +128,21 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
     reader: new SchemaIndexReader(index, config.schema),
     cut: (task) => cut.run(task) as Promise<BlockData>,
     encode: (task) => cut.run(task) as Promise<EncodedChunk>,
-    execute: (request, sources, signal) => queryEvents(request, sources, { scanPool: scan, clock }, signal),
+    execute: (request, sources, signal) =>
+      queryEvents(request, sources, { scanPool: scan, clock, places: cluster?.member.places }, signal),
     memory,
     report,
     log: wal?.log,
     logged: wal?.logged,
+    router: cluster?.member.routing,
+    clusterMemory: cluster?.member.clusterMemory,
   });
+  if (cluster && wal) {
+    cluster.member.attach(node, wal.log);
+    await cluster.member.join();
+  }
   return {
+    cluster: cluster?.member,
     services: node.services,
     spawnQuery: (request, reader) => node.spawnQuery(request, reader),
     figures: () => node.figures,
@@ -125,6 +151,7 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
       try {
         await node.stop(deadlineMs);
       } finally {
+        await cluster?.close();
         pressure.close();
         await wal?.log.close();
         if (!deps.workers) await Promise.all([cut.close(), scan.close()]);
@@ -134,6 +161,9 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
     },
   };
 };
+
+const needsLog = (): RefusedError =>
+  new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'a member of a cluster needs a log: ingester.wal.enabled' });
 
 interface OpenStores {
   readonly chunks: ChunkStore;

@@ -11,6 +11,13 @@ export interface StreamAppend {
   readonly ranges: readonly EntryRange[];
 }
 
+/** As another node sent it. */
+export interface ForwardedStream {
+  /** Canonical text. */
+  readonly labelText: Uint8Array;
+  readonly ranges: readonly EntryRange[];
+}
+
 /** Where the entries of a node's pushes go in a cluster. A node alone has none: all are its own. */
 export interface AppendRouter {
   /** A stream's place on the ring; whoever keeps the labels keeps it beside them. */

@@ -8,7 +8,7 @@ import { lineBytesOf, StreamValidation, type ValidatedPart } from '../protocol/p
 import type { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import type { AppendBudget } from './append-budget.ts';
-import type { AppendRouter, StreamAppend } from './append-router.ts';
+import type { AppendRouter, ForwardedStream, StreamAppend } from './append-router.ts';
 import { appendEntriesMax, appendsOf, type KnownStream, type StreamEntries } from './appends.ts';
 import { gather } from './ask.ts';
 import { Slices, TurnQuota } from './cooperative.ts';
@@ -200,7 +200,7 @@ export class Distributor {
    */
   async appendForwarded(
     tenant: string,
-    streams: readonly { readonly labelText: Uint8Array; readonly ranges: readonly EntryRange[] }[],
+    streams: readonly ForwardedStream[],
     bytes: number,
   ): Promise<readonly AppendOutcome[]> {
     this.#inFlight += 1;

@@ -6,6 +6,7 @@ import type { MemoryStream, QuerySources } from '../query/query-source.ts';
 import { periodAt } from '../storage/schema-config.ts';
 import type { CutTask } from '../workers/cut-worker.ts';
 import { AppendBudget } from './append-budget.ts';
+import type { ForwardedStream, StreamAppend } from './append-router.ts';
 import { gather } from './ask.ts';
 import { ChunkJobs } from './chunk-jobs.ts';
 import { CommitTidier } from './commit-tidier.ts';
@@ -29,7 +30,7 @@ import { SegmentLog } from './segment-log.ts';
 import { streamSpawner, tell } from './stream.ts';
 import type { StreamCell } from './stream-cell.ts';
 import { StreamDirectory } from './stream-directory.ts';
-import type { StreamSurroundings } from './stream-state.ts';
+import type { AppendOutcome, StreamSurroundings } from './stream-state.ts';
 import { Sweeper } from './sweeper.ts';
 import { startTail } from './tail.ts';
 
@@ -181,6 +182,25 @@ export class LocalNode {
     flush: () => this.#flushAll(),
     notReady: () => (this.#isStopping ? 'Application is stopping' : this.#deps.log?.refusal?.text),
   };
+
+  /** What the streams of this node hold, whoever asks. */
+  get memory(): StreamMemory {
+    return this.#memory;
+  }
+
+  /** See Distributor.appendForwarded. */
+  appendForwarded(
+    tenant: string,
+    streams: readonly ForwardedStream[],
+    bytes: number,
+  ): Promise<readonly AppendOutcome[]> {
+    return this.#distributor.appendForwarded(tenant, streams, bytes);
+  }
+
+  /** See Distributor.appendHere. */
+  appendHere(tenant: string, appends: readonly StreamAppend[]): Promise<readonly AppendOutcome[]> {
+    return this.#distributor.appendHere(tenant, appends);
+  }
 
   /** Spawns the actor of a query: see spawnQuery. */
   spawnQuery(request: QueryRequest, reader: QueryReader): Ref<QueryCommand> {

@@ -5,7 +5,7 @@
  *
  * A range's entries lie as in an APPEND record of the log (log/append-record.ts), so that reading them is no copy.
  */
-import type { StreamAppend } from '../actors/append-router.ts';
+import type { ForwardedStream, StreamAppend } from '../actors/append-router.ts';
 import type { AppendOutcome, AppendRefusal } from '../actors/stream-state.ts';
 import { type AppendPlan, planAppend, readAppend, writeAppend } from '../log/append-record.ts';
 import { paddedSize } from '../log/record-format.ts';
@@ -20,12 +20,6 @@ export interface AppendRequest {
   readonly changedAt: number;
   readonly tenant: string;
   readonly streams: readonly ForwardedStream[];
-}
-
-export interface ForwardedStream {
-  /** Canonical text. */
-  readonly labelText: Uint8Array;
-  readonly ranges: readonly EntryRange[];
 }
 
 export interface AppendReply {

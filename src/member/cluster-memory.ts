@@ -40,6 +40,7 @@ const SELECT_MS = 3_000;
 const ANSWER_MS = 2_000;
 const LOAD_MS = 10_000;
 const RETRY_MS = 50;
+const ALWAYS: TimeRangeNs = { startNs: -(2n ** 63n), endNs: 2n ** 63n - 1n };
 
 /**
  * What all members hold and the store does not have yet. All or nothing: a member that cannot be asked, or one that left without handing over
@@ -75,6 +76,25 @@ export class ClusterMemory implements MemorySource {
         : await this.#labelSetsAt(member, changedAt, tenant, matchers, range),
     );
     return [...new Map(all.flat().map((labels) => [labels.canonical, labels])).values()];
+  }
+
+  /** What each member holds of the streams, whenever it is from. */
+  async holders(
+    tenant: string,
+    matchers: readonly LabelMatcher[],
+  ): Promise<readonly { readonly nodeId: string; readonly held: readonly MemoryStream[] }[]> {
+    const call = new AbortController();
+    try {
+      return await this.#ofAllMembers(call.signal, async (member, changedAt) => ({
+        nodeId: member.nodeId,
+        held:
+          member.nodeId === this.#deps.nodeId
+            ? await this.#deps.local.select(tenant, matchers, ALWAYS)
+            : await this.#selectAt(member, changedAt, tenant, matchers, ALWAYS, call.signal),
+      }));
+    } finally {
+      call.abort();
+    }
   }
 
   /** Of this node's streams only. */

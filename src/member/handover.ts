@@ -1,14 +1,28 @@
-import { type GiverEffect, type GiverEvent, type GiverFigures, type GiverOptions, GiverState, type Target } from '../cluster/handover/giver-state.ts';
+import { segmentName } from '../chunk/memory-format.ts';
+import {
+  type GiverEffect,
+  type GiverEvent,
+  type GiverFigures,
+  type GiverOptions,
+  GiverState,
+  type Target,
+} from '../cluster/handover/giver-state.ts';
 import type { Ring } from '../cluster/ring.ts';
 import { PeerError, type Peers } from '../cluster/transport/peers.ts';
 import type { Member, View } from '../cluster/view.ts';
-import { segmentName } from '../chunk/memory-format.ts';
+import type { AppendRun } from '../log/append-record.ts';
 import type { Log } from '../log/log.ts';
 import { decodeSegmentPart, encodeSegmentPart } from '../log/segment-part.ts';
-import type { AppendRun } from '../log/append-record.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { RefusedError } from '../protocol/refusal.ts';
-import { decodeAdoptReply, decodeAdoptRequest, encodeAdoptReply, encodeAdoptRequest, type OfferedPart, type PartAnswer } from './adopt-message.ts';
+import {
+  decodeAdoptReply,
+  decodeAdoptRequest,
+  encodeAdoptReply,
+  encodeAdoptRequest,
+  type OfferedPart,
+  type PartAnswer,
+} from './adopt-message.ts';
 import { CallKind } from './call-kinds.ts';
 import type { Holding, Holdings } from './holdings.ts';
 

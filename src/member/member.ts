@@ -6,12 +6,14 @@ import type { StreamAppend } from '../actors/append-router.ts';
 import type { LocalNode } from '../actors/local-node.ts';
 import type { ClusterWideMemory } from '../actors/local-node-options.ts';
 import type { StreamMemory } from '../actors/memory-source.ts';
+import type { AppendOutcome } from '../actors/stream-state.ts';
 import type { GiverOptions } from '../cluster/handover/giver-state.ts';
 import type { Membership } from '../cluster/membership/membership.ts';
 import { Ring } from '../cluster/ring.ts';
 import { PROTOCOL } from '../cluster/transport/handshake.ts';
 import type { PeerHandler, PeerHandlers, Peers } from '../cluster/transport/peers.ts';
 import type { Member, View } from '../cluster/view.ts';
+import type { Log } from '../log/log.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import type { ScanPool } from '../query/query-context.ts';
@@ -21,17 +23,17 @@ import { AppendRouting } from './append-routing.ts';
 import { CallKind } from './call-kinds.ts';
 import { ClusterMemory } from './cluster-memory.ts';
 import { Handover } from './handover.ts';
+import type { MemberFigures } from './cluster-services.ts';
 import { MemoryServer } from './memory-server.ts';
 import { RemoteScans } from './remote-scans.ts';
 import { ScanServer } from './scan-server.ts';
+import { encodeStatus } from './status-message.ts';
 
 export interface MemberDeps {
   readonly clock: Clock;
   readonly membership: Membership;
   readonly peers: Peers;
   readonly nodeId: string;
-  /** Of a node of weight 1, the same on all nodes. */
-  readonly virtualNodes: number;
   readonly scanPool: ScanPool;
   /** Threads of this node that scan: what others believe of themselves too. */
   readonly fetch: (key: string) => Promise<Uint8Array<ArrayBuffer> | undefined>;
@@ -42,21 +44,22 @@ export interface MemberDeps {
 
 /** A view that another member knows of is read within so long. */
 const CATCH_UP_MS = 2_000;
+const LEAVE_POLL_MS = 50;
 
 export class ClusterMember {
   readonly #deps: MemberDeps;
   readonly routing: AppendRouting;
   #ring: Ring;
   #node: LocalNode | undefined;
+  #log: Log | undefined;
   #memoryServer: MemoryServer | undefined;
   #scanServer: ScanServer | undefined;
   #handover: Handover | undefined;
-  readonly #cancelChange: () => void;
 
   constructor(deps: MemberDeps) {
     this.#deps = deps;
     const { clock, membership, peers, nodeId } = deps;
-    this.#ring = new Ring(membership.view, deps.virtualNodes);
+    this.#ring = new Ring(membership.view);
     this.routing = new AppendRouting({
       clock,
       peers,
@@ -67,7 +70,7 @@ export class ClusterMember {
       appendHere: (tenant, appends) => this.#appendHere(tenant, appends),
       sawView: (changedAt) => this.#sawView(changedAt),
     });
-    this.#cancelChange = membership.onChange((view) => this.#changed(view));
+    membership.onChange((view) => this.#changed(view));
   }
 
   get ring(): Ring {
@@ -86,7 +89,13 @@ export class ClusterMember {
   /** For the node's queries. */
   readonly clusterMemory = (local: StreamMemory): ClusterWideMemory => {
     const { clock, peers, nodeId, membership } = this.#deps;
-    return new ClusterMemory({ clock, peers, nodeId, local, freshView: (deadlineMs) => membership.freshView(deadlineMs) });
+    return new ClusterMemory({
+      clock,
+      peers,
+      nodeId,
+      local,
+      freshView: (deadlineMs) => membership.freshView(deadlineMs),
+    });
   };
 
   /** Other members that share the scans of this node's queries: those that speak exactly what it speaks. */
@@ -101,19 +110,32 @@ export class ClusterMember {
   get handlers(): PeerHandlers {
     return new Map<number, PeerHandler>([
       [CallKind.APPEND, (body) => this.#append(body)],
-      [CallKind.ADOPT, (body, call) => this.handover.adopt(body, call)],
+      [CallKind.ADOPT, (body) => this.handover.adopt(body)],
       [CallKind.SELECT, (body, call) => this.#memory().select(body, call)],
       [CallKind.LOAD, (body, call) => this.#memory().load(body, call)],
       [CallKind.LABEL_SETS, (body) => this.#memory().labelSets(body)],
       [CallKind.SCAN, (body, call) => this.#scans().run(body, call)],
-      [CallKind.STATUS, async () => [this.#status()]],
+      [CallKind.STATUS, async () => [encodeStatus(this.figures)]],
     ]);
   }
 
   /** The node runs: from now on it answers. */
-  attach(node: LocalNode): void {
-    const { scanPool, fetch } = this.#deps;
+  attach(node: LocalNode, log: Log): void {
+    const { scanPool, fetch, clock, peers, nodeId, giver, report } = this.#deps;
     this.#node = node;
+    this.#log = log;
+    this.#handover = new Handover({
+      clock,
+      peers,
+      log,
+      holdings: node.holdings,
+      nodeId,
+      giver,
+      view: () => this.view,
+      ring: () => this.#ring,
+      refusal: () => (this.#self?.state === 'ACTIVE' ? this.#fence()?.text : 'this node is not an active member'),
+      report,
+    });
     const memory = new MemoryServer({ memory: node.memory, viewSince: (changedAt) => this.#viewSince(changedAt) });
     this.#memoryServer = memory;
     this.#scanServer = new ScanServer({
@@ -121,6 +143,75 @@ export class ClusterMember {
       fetch,
       selected: (from, selection, place) => memory.selected(from, selection, place),
     });
+  }
+
+  get figures(): MemberFigures {
+    const { streams, unflushedBytes, recoveredSegments } = this.#running().figures;
+    const { waiting, sending, given, bytesInFlight } = this.handover.figures;
+    return {
+      streams,
+      unflushedBytes,
+      loggedSegments: recoveredSegments,
+      moving: waiting + sending,
+      lingering: given,
+      movingBytes: bytesInFlight,
+      fenceMs: Math.round(this.#deps.membership.fenceRemainingMs),
+    };
+  }
+
+  /** Takes its place on the ring. */
+  async join(): Promise<void> {
+    await this.#deps.membership.become('ACTIVE');
+  }
+
+  /**
+   * Gives up its place and hands everything over; what cannot be by half of the time is stored. Leaves the cluster if nothing is left on its disk.
+   * @returns whether nothing is left: the disk may be deleted then. If not, the cluster knows that the disk is missing
+   */
+  async leave(deadlineMs: number): Promise<boolean> {
+    const { clock, membership, info } = this.#deps;
+    const startMs = clock.monotonicMs();
+    await membership.become('LEAVING');
+    let isFlushing = false;
+    for (;;) {
+      await this.handover.walk();
+      if (this.handover.isSettled && this.#isEmpty()) break;
+      const spentMs = clock.monotonicMs() - startMs;
+      if (spentMs >= deadlineMs) {
+        info({ segments: this.#segmentCount() }, 'not everything could be handed over: it stays on the disk');
+        return false;
+      }
+      // The last one has nobody to give anything to.
+      if (!isFlushing && (this.#ring.members.length === 0 || spentMs >= deadlineMs / 2)) {
+        isFlushing = true;
+        this.#running()
+          .services.flush()
+          .catch(() => undefined)
+          .finally(() => {
+            isFlushing = false;
+          });
+      }
+      await new Promise<void>((resolve) => clock.after(LEAVE_POLL_MS, resolve));
+    }
+    this.handover.stop();
+    await membership.leave();
+    return true;
+  }
+
+  /** Stops without leaving: the others wait for this disk to come back. */
+  stop(): void {
+    this.#handover?.stop();
+    this.#deps.membership.stop();
+  }
+
+  #isEmpty(): boolean {
+    return this.#segmentCount() === 0;
+  }
+
+  #segmentCount(): number {
+    let count = 0;
+    for (const _ of this.#log?.segments() ?? []) count += 1;
+    return count;
   }
 
   /** Adopted segments and routed entries are acknowledged only while this is undefined. */
@@ -155,8 +246,8 @@ export class ClusterMember {
   }
 
   #changed(view: View): void {
-    this.#ring = new Ring(view, this.#deps.virtualNodes);
-    this.#handover?.changed(view, this.#ring);
+    this.#ring = new Ring(view);
+    this.#handover?.changed(view);
   }
 
   /** Another member knows of more than this one. */
@@ -168,6 +259,16 @@ export class ClusterMember {
   async #viewSince(changedAt: number): Promise<number> {
     if (changedAt <= this.view.changedAt) return this.view.changedAt;
     return (await this.#deps.membership.catchUp(changedAt, CATCH_UP_MS)).changedAt;
+  }
+
+  #memory(): MemoryServer {
+    if (!this.#memoryServer) throw notActive();
+    return this.#memoryServer;
+  }
+
+  #scans(): ScanServer {
+    if (!this.#scanServer) throw notActive();
+    return this.#scanServer;
   }
 
   #running(): LocalNode {

@@ -18,6 +18,8 @@ export interface RigNode {
   address(): PeerAddress;
 }
 
+export const CLUSTER = 'test-cluster';
+
 /** Starts nodes on loopback and closes them after the test. */
 export class PeersRig {
   readonly #nodes: RigNode[] = [];
@@ -25,13 +27,15 @@ export class PeersRig {
   async start(
     nodeId: string,
     handlers: Readonly<Record<number, PeerHandler>> = {},
-    options: Partial<GrpcPeersOptions> & { readonly incarnation?: number } = {},
+    {
+      incarnation = 1,
+      clusterUid = CLUSTER,
+      ...options
+    }: Partial<GrpcPeersOptions> & { readonly incarnation?: number; readonly clusterUid?: string } = {},
   ): Promise<RigNode> {
     const problems: { problem: string; error: unknown }[] = [];
-    const incarnation = options.incarnation ?? 1;
     const peers = await GrpcPeers.start({
       nodeId,
-      clusterUid: 'test-cluster',
       listen: { host: '127.0.0.1', port: 0 },
       handlers: new Map([
         [ECHO, async (body) => [body]] as [number, PeerHandler],
@@ -41,7 +45,7 @@ export class PeersRig {
       report: (problem, error) => problems.push({ problem, error }),
       ...options,
     });
-    peers.register(incarnation);
+    peers.register(incarnation, clusterUid);
     const node = { peers, problems, address: () => ({ nodeId, incarnation, address: peers.address }) };
     this.#nodes.push(node);
     return node;

@@ -13,7 +13,6 @@ import { clientCredentials, serverCredentials, type TlsFiles } from './tls.ts';
 
 export interface GrpcPeersOptions {
   readonly nodeId: string;
-  readonly clusterUid: string;
   /** 0: any free port. */
   readonly listen: { readonly host: string; readonly port: number };
   /** `host:port` at which others reach the listener; without it, where it listens. */
@@ -80,6 +79,7 @@ export class GrpcPeers implements Peers {
   readonly #whenClosed: Set<() => void> = new Set();
   #address = '';
   #incarnation: number | undefined;
+  #clusterUid = '';
   #isClosing = false;
 
   private constructor(options: GrpcPeersOptions) {
@@ -113,8 +113,10 @@ export class GrpcPeers implements Peers {
     return count;
   }
 
-  register(incarnation: number): void {
+  /** What the members know this process by, and of which cluster: from now on it links. */
+  register(incarnation: number, clusterUid: string): void {
     this.#incarnation = incarnation;
+    this.#clusterUid = clusterUid;
   }
 
   async request(to: PeerAddress, kind: number, body: readonly Uint8Array[], options: CallOptions): Promise<Uint8Array> {
@@ -334,7 +336,7 @@ export class GrpcPeers implements Peers {
   }
 
   #self(incarnation: number): Self {
-    return { nodeId: this.#options.nodeId, clusterUid: this.#options.clusterUid, incarnation };
+    return { nodeId: this.#options.nodeId, clusterUid: this.#clusterUid, incarnation };
   }
 
   #hello(to: { readonly nodeId: string; readonly incarnation: number }): Hello {

@@ -104,13 +104,12 @@ const withBare = async <Result>(
 const startPeer = async (nodeId: string): Promise<GrpcPeers> => {
   const peers = await GrpcPeers.start({
     nodeId,
-    clusterUid: 'bench',
     listen: { host: '127.0.0.1', port: 0 },
     handlers: HANDLERS,
     clock: systemClock,
     report: (problem, error) => console.error(problem, error),
   });
-  peers.register(1);
+  peers.register(1, 'bench');
   return peers;
 };
 

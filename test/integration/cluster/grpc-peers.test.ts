@@ -6,6 +6,7 @@ import { systemClock } from '../../../src/system-clock.ts';
 import { eventually } from '../../support/eventually.ts';
 import {
   bytes,
+  CLUSTER,
   COUNT,
   ECHO,
   failureOf,
@@ -202,7 +203,7 @@ describe('peers over gRPC', () => {
     const wrongNode = await failureOf(c.peers.request({ ...b.address(), nodeId: 'd' }, ECHO, [], WITHIN));
     expect(wrongNode.message).to.contain('this is node b, not d');
     expect(b.peers.figures.linksRefused).to.equal(2);
-    b.peers.register(9);
+    b.peers.register(9, CLUSTER);
     const wrongProcess = await failureOf(c.peers.request(b.address(), ECHO, [], WITHIN));
     expect(wrongProcess.message).to.contain('this is incarnation 9 of b, not 1');
   });
@@ -211,7 +212,6 @@ describe('peers over gRPC', () => {
     const a = await rig.start('a');
     const early = await GrpcPeers.start({
       nodeId: 'b',
-      clusterUid: 'test-cluster',
       listen: { host: '127.0.0.1', port: 0 },
       handlers: new Map(),
       clock: systemClock,

@@ -1,0 +1,161 @@
+/** Makes a node a member of a cluster: opens the membership store, listens for the other nodes, registers. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { EtcdStore } from '../cluster/membership/etcd-store.ts';
+import { Membership } from '../cluster/membership/membership.ts';
+import type { MembershipStore } from '../cluster/membership/membership-store.ts';
+import { StoreClient } from '../cluster/membership/store-client.ts';
+import { VIRTUAL_NODES } from '../cluster/tokens.ts';
+import { GrpcPeers } from '../cluster/transport/grpc-peers.ts';
+import { PROTOCOL } from '../cluster/transport/handshake.ts';
+import type { PeerHandler, PeerHandlers } from '../cluster/transport/peers.ts';
+import type { Config } from '../config.ts';
+import { parseListenAddress } from '../config-values.ts';
+import { type NodeIdentity, replaceFile } from '../node-identity.ts';
+import type { Clock } from '../protocol/clock.ts';
+import { RefusedError } from '../protocol/refusal.ts';
+import type { ScanPool } from '../query/query-context.ts';
+import { CallKind } from './call-kinds.ts';
+import { ClusterMember } from './member.ts';
+
+export interface StartMemberDeps {
+  readonly clock: Clock;
+  readonly chance: () => number;
+  readonly identity: NodeIdentity;
+  /** In place of the one that the configuration names. */
+  readonly store?: MembershipStore | undefined;
+  readonly scanPool: ScanPool;
+  readonly fetch: (key: string) => Promise<Uint8Array<ArrayBuffer> | undefined>;
+  readonly report: (problem: string, error: unknown, about?: object) => void;
+  readonly info: (fields: object, text: string) => void;
+  /** Others no longer count this process in: it must end, and may be started again. */
+  readonly onLost: (reason: string) => void;
+}
+
+export interface StartedMember {
+  readonly member: ClusterMember;
+  readonly peers: GrpcPeers;
+  close(): Promise<void>;
+}
+
+const UID_FILE = 'cluster-uid';
+const SESSION_BYTES = 1 << 20;
+const SESSION_SEGMENTS_MAX = 2_000;
+const TARGET_BYTES_MAX = 8 << 20;
+const TARGETS_MAX = 2;
+const RETRY_MS = 500;
+const CLOSE_MS = 2_000;
+
+/** Registered and listening, with no place on the ring yet. @throws MembershipError; an error of the system if the address is taken */
+export const startMember = async (
+  config: Pick<Config, 'cluster' | 'data_dir' | 'http_listen'>,
+  deps: StartMemberDeps,
+): Promise<StartedMember> => {
+  const { cluster, http_listen } = config;
+  const { clock, chance, identity, report, info, onLost, scanPool, fetch } = deps;
+  const listen = parseListenAddress(cluster.listen);
+  if (!listen) throw new Error('cluster.listen: a member needs an address for the other nodes');
+  const uidFile = path.join(config.data_dir, UID_FILE);
+  const store = deps.store ?? openStore(config, deps);
+  const membership = new Membership({
+    store,
+    clock,
+    cluster: cluster.membership.prefix,
+    clusterUid: await knownUid(uidFile),
+    newClusterUid: identity.uid,
+    config: JSON.stringify({ ring: 'md5', virtualNodes: VIRTUAL_NODES, copies: 1 }),
+    random: chance,
+    onProblem: (text) => report(text, undefined),
+    ttlMs: cluster.membership.lease_ttl,
+    keepAliveMs: cluster.membership.lease_keep_alive,
+    fenceMarginMs: Math.min(FENCE_MARGIN_MS, cluster.membership.lease_ttl / FENCE_MARGIN_SHARE),
+  });
+  let member: ClusterMember | undefined;
+  const peers = await GrpcPeers.start({
+    nodeId: cluster.node_id,
+    listen,
+    ...(cluster.advertise !== '' && { advertise: cluster.advertise }),
+    ...tlsOf(config),
+    handlers: lateHandlers(() => member?.handlers),
+    clock,
+    report,
+  });
+  try {
+    const { incarnation, clusterUid } = await membership.register({
+      nodeId: cluster.node_id,
+      address: peers.address,
+      httpAddress: http_listen,
+      zone: cluster.zone,
+      weight: cluster.weight,
+      state: 'JOINING',
+      diskId: identity.uid,
+      protocol: PROTOCOL,
+    });
+    await replaceFile(uidFile, `${clusterUid}\n`);
+    peers.register(incarnation, clusterUid);
+  } catch (error) {
+    await Promise.allSettled([peers.close({ deadlineMs: 0 }), store.close()]);
+    throw error;
+  }
+  membership.onLost(onLost);
+  const giver = {
+    sessionBytes: SESSION_BYTES,
+    sessionSegmentsMax: SESSION_SEGMENTS_MAX,
+    targetBytesMax: TARGET_BYTES_MAX,
+    targetsMax: TARGETS_MAX,
+    lingerMs: cluster.linger,
+    retryMs: RETRY_MS,
+  };
+  const { node_id: nodeId } = cluster;
+  member = new ClusterMember({ clock, membership, peers, nodeId, scanPool, fetch, giver, report, info });
+  return {
+    member,
+    peers,
+    close: async () => {
+      member?.stop();
+      await peers.close({ deadlineMs: CLOSE_MS });
+      await store.close();
+    },
+  };
+};
+
+/** What the clock, the event loop and replies under way may lose: of a short lease not all of it. */
+const FENCE_MARGIN_MS = 5_000;
+const FENCE_MARGIN_SHARE = 4;
+
+const openStore = ({ cluster }: Pick<Config, 'cluster'>, { clock, chance }: StartMemberDeps): MembershipStore => {
+  const { store, socket, etcd_endpoints } = cluster.membership;
+  if (store === 'etcd') return new EtcdStore({ clock, hosts: etcd_endpoints, random: chance });
+  return new StoreClient({ clock, address: { path: socket }, random: chance });
+};
+
+const tlsOf = ({ cluster }: Pick<Config, 'cluster'>) => {
+  const { ca_file: caFile, cert_file: certFile, key_file: keyFile, server_name: serverName } = cluster.tls;
+  if (caFile === '' && certFile === '' && keyFile === '') return {};
+  if (caFile === '' || certFile === '' || keyFile === '') {
+    throw new Error('cluster.tls: want ca_file, cert_file and key_file, or none of them');
+  }
+  return { tls: { caFile, certFile, keyFile, ...(serverName !== '' && { serverName }) } };
+};
+
+const knownUid = async (file: string): Promise<string | undefined> => {
+  try {
+    return (await readFile(file, 'utf8')).trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+};
+
+/** The handlers stand before the member does: until then others are told to come again. */
+const lateHandlers = (find: () => PeerHandlers | undefined): PeerHandlers =>
+  new Map(
+    Object.values(CallKind).map((kind): [number, PeerHandler] => [
+      kind,
+      (body, call) => {
+        const handler = find()?.get(kind);
+        if (!handler) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'this node is starting' });
+        return handler(body, call);
+      },
+    ]),
+  );
