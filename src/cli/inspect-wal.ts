@@ -34,7 +34,7 @@ interface FileReport {
 
 interface SegmentReport {
   readonly segment: string;
-  /** `open`, `sealed`, `flushed`, `dropped`; in this order of precedence from the right. */
+  /** `open`, `sealed`, `adopted`, `copy` (another disk's, without CUSTODY), `flushed`, `released`, `dropped`; precedence from the right. */
   readonly state: string;
   readonly tenant: string | undefined;
   readonly labels: string | undefined;
@@ -179,7 +179,10 @@ const segmentReport = (segment: LogSegment): SegmentReport => {
 
 const stateOf = (segment: LogSegment): string => {
   if (segment.isDropped) return 'dropped';
+  if (segment.isForeign && segment.custodyEpoch === undefined) return 'copy';
+  if (!segment.isHeld) return 'released';
   if (segment.isDead) return 'flushed';
+  if (segment.custodyEpoch !== undefined) return 'adopted';
   return segment.finalCount === undefined ? 'open' : 'sealed';
 };
 

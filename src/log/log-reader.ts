@@ -102,6 +102,20 @@ const appendsOf = ({ places }: LogSegment): readonly Found[] =>
     .filter(({ record }) => record.type === RecordType.APPEND)
     .sort((left, right) => left.record.first - right.record.first);
 
+/** How many entries there are from the first on without a gap; 0 if the OPEN record is not there. */
+export const prefixOf = (segment: LogSegment): number => {
+  const isNamed = segment.places.some(
+    ({ file, last }) => !file.isLeaving && file.index.chain(last).some(({ type }) => type === RecordType.OPEN),
+  );
+  if (!isNamed) return 0;
+  let next = 0;
+  for (const { record } of appendsOf(segment)) {
+    if (record.first > next) break;
+    next = Math.max(next, record.first + record.count);
+  }
+  return next;
+};
+
 /** Entries of a segment that the log should have and has no record of. */
 export const missingEntries = (segment: LogSegment): number => {
   const count = Math.max(segment.count, segment.finalCount ?? 0);
@@ -115,7 +129,8 @@ export const missingEntries = (segment: LogSegment): number => {
   return missing + Math.max(0, count - next);
 };
 
-const withoutFirst = ({ first, count, columns, bounds }: AppendRun, skipped: number): AppendRun => {
+/** The run without its first entries. */
+export const withoutFirst = ({ first, count, columns, bounds }: AppendRun, skipped: number): AppendRun => {
   const metadata = new Map<number, readonly string[]>();
   for (const [index, pairs] of columns.metadata ?? []) if (index >= skipped) metadata.set(index - skipped, pairs);
   return {

@@ -2,10 +2,11 @@
  * The write-ahead log of a node: what is acknowledged is here until it is in the chunk store. docs/decisions/0002-the-log.md says how and
  * why, docs/log-format.md what the files look like.
  */
-import type { SegmentId } from '../chunk/memory-format.ts';
+import { type SegmentId, segmentName } from '../chunk/memory-format.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
+import { Adoption, type SegmentPart } from './adoption.ts';
 import { type AppendRun, planAppend } from './append-record.ts';
 import { diskFull, segmentClosed } from './commit-state.ts';
 import { DiskWatch } from './disk-watch.ts';
@@ -14,11 +15,11 @@ import { type CommitFigures, GroupCommit } from './group-commit.ts';
 import { HeadFile } from './head-file.ts';
 import type { LogFiles } from './log-files.ts';
 import type { LogOptions } from './log-options.ts';
-import { type Gap, LogReader } from './log-reader.ts';
+import { type Gap, LogReader, prefixOf, withoutFirst } from './log-reader.ts';
 import { type LogRecovery, summarize } from './log-recovery.ts';
 import { isLittleEndian, RecordType } from './record-format.ts';
 import { closeRecovered, type RecoveredFile, recoverLog } from './recover-log.ts';
-import { type LogSegment, SegmentTable } from './segment-table.ts';
+import { type LogSegment, OFFERED, SegmentTable } from './segment-table.ts';
 import { splitRange } from './split-range.ts';
 import { encodeOpen, isNodeIdShort, type SegmentHeader } from './state-records.ts';
 import { Tidier } from './tidier.ts';
@@ -62,7 +63,7 @@ export const openLog = async (deps: LogDeps, options: LogOptions): Promise<Log> 
   if (!isLittleEndian()) throw unusable('the log needs a little-endian machine');
   const { files, clock, chance, report } = deps;
   const { uid, incarnation, fileSizeMax, sync } = options;
-  const table = new SegmentTable();
+  const table = new SegmentTable(uid);
   const recovered = await recoverLog(files, table, uid);
   await closeRecovered(files, table, recovered, report);
   const salt = Math.floor(chance() * 2 ** 32);
@@ -96,11 +97,16 @@ export const openLog = async (deps: LogDeps, options: LogOptions): Promise<Log> 
 
 export class Log {
   readonly #parts: LogParts;
+  readonly #adoption: Adoption;
   #cancelTidy: () => void;
   #isClosed = false;
 
   constructor(parts: LogParts) {
     this.#parts = parts;
+    this.#adoption = new Adoption(parts.table, {
+      append: (segment, range) => this.append(segment, range),
+      adopt: (segment, epoch) => this.#write(segment, RecordType.ADOPT, epoch, 0),
+    });
     this.#cancelTidy = this.#tidyLater();
   }
 
@@ -127,9 +133,9 @@ export class Log {
     return this.#parts.disk.refusal;
   }
 
-  /** Unflushed segments that are durable, at least in part. */
+  /** Unflushed segments that are this node's and durable, at least in part. */
   *segments(): Iterable<LogSegment> {
-    for (const segment of this.#parts.table.segments()) if (segment.isLive) yield segment;
+    for (const segment of this.#parts.table.segments()) if (segment.isLive && segment.isHeld) yield segment;
   }
 
   /** undefined if the log has nothing of it. */
@@ -169,6 +175,72 @@ export class Log {
   /** It will have `finalCount` entries and no more. */
   seal(segment: LogSegment, finalCount: number): Promise<void> {
     return this.#end(segment, RecordType.SEAL, finalCount, 0);
+  }
+
+  /** The same, and from now on another disk may have it too: durable before anything of it is sent. */
+  offer(segment: LogSegment, finalCount: number): Promise<void> {
+    segment.isOffered = true;
+    return this.#end(segment, RecordType.SEAL, finalCount, OFFERED);
+  }
+
+  /**
+   * Resolves once nothing of the segment is on its way any more: everything is durable, or refused. Nobody may append meanwhile.
+   * @returns how many entries are durable
+   */
+  async settled(segment: LogSegment): Promise<number> {
+    while (segment.waiting > 0 || (segment.count < segment.accepted && !segment.isRefused)) {
+      await this.#parts.commit.drain();
+      // Those that wait in line get their turn, or their refusal.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    return segment.count;
+  }
+
+  /**
+   * The durable entries of a segment in runs, from an index on: what another node needs to adopt it.
+   * @throws RefusedError INTERNAL if entries are damaged: it cannot be given away; LogFileError if a file cannot be read
+   */
+  async *records(segment: LogSegment, from = 0): AsyncGenerator<AppendRun> {
+    const fail = ({ first, end }: Gap): never => {
+      throw damaged(`entries ${first} to ${end - 1} of segment ${segmentName(segment.id)} are damaged`);
+    };
+    for await (const run of this.read(segment, fail)) {
+      if (run.first + run.count > from) yield run.first >= from ? run : withoutFirst(run, from - run.first);
+    }
+  }
+
+  /**
+   * Takes a part of another disk's segment. What is there already is passed over, what does not begin where that ends is not taken. Nobody's
+   * before `takeCustody`: it is in no answer, and gone after a restart.
+   * @returns how many of its first entries are durable here
+   * @throws RefusedError as `append`
+   */
+  adopt(part: SegmentPart): Promise<number> {
+    if (!isNodeIdShort(part.id.nodeId)) return Promise.reject(unusable('the node id is longer than 255 bytes'));
+    return this.#adoption.take(part);
+  }
+
+  /**
+   * An adopted segment is this node's once it resolves, whatever happens then. `epoch`: higher than those of all nodes that had it before.
+   * @throws RefusedError INTERNAL if entries are missing; or what writing refuses
+   */
+  async takeCustody(segment: LogSegment, epoch: number, finalCount: number): Promise<void> {
+    if (prefixOf(segment) < finalCount) throw damaged(`segment ${segmentName(segment.id)} is not complete here`);
+    await Promise.all([
+      this.#end(segment, RecordType.SEAL, finalCount, OFFERED),
+      this.#end(segment, RecordType.CUSTODY, epoch, finalCount),
+    ]);
+    this.#parts.table.setAdopting(segment, false);
+  }
+
+  /** The adoption is given up: what came is freed. */
+  giveUpAdoption(segment: LogSegment): void {
+    this.#adoption.giveUp(segment);
+  }
+
+  /** Another node has it, with CUSTODY of this epoch: it is not this one's any more. */
+  released(segment: LogSegment, epoch: number): Promise<void> {
+    return this.#end(segment, RecordType.RELEASED, segment.count, epoch);
   }
 
   /** Its first `count` entries are in a committed chunk; all there will ever be if `isComplete`. The space is freed in time. */
@@ -220,6 +292,10 @@ export class Log {
       this.#parts.table.forgetUnwritten(segment);
       return Promise.resolve();
     }
+    return this.#write(segment, type, first, count);
+  }
+
+  #write(segment: LogSegment, type: number, first: number, count: number): Promise<void> {
     const payload = new Uint8Array(Uint32Array.of(first, count).buffer);
     return this.#parts.commit.add(segment, { type, payload, first, count });
   }
@@ -251,6 +327,8 @@ const allSettled = async (parts: readonly Promise<void>[]): Promise<void> => {
 const LARGEST_SPARE = 128;
 
 const unusable = (text: string): RefusedError => new RefusedError({ code: 'STORAGE_UNAVAILABLE', text });
+
+const damaged = (text: string): RefusedError => new RefusedError({ code: 'INTERNAL', text });
 
 const tooLarge = (): RefusedError =>
   new RefusedError({ code: 'TOO_LARGE', text: 'an entry is larger than the log takes in one piece' });

@@ -14,7 +14,7 @@ export const RECORD_HEADER_SIZE = 24;
 /** A longer record is not believed. Chosen: above any half of a double buffer. */
 export const RECORD_SIZE_MAX = 64 << 20;
 
-/** 7 to 9 are kept for ADOPT, CUSTODY and RELEASED. Readers skip what they do not know. */
+/** Readers skip what they do not know. */
 export const RecordType = {
   BATCH: 1,
   OPEN: 2,
@@ -22,6 +22,9 @@ export const RecordType = {
   SEAL: 4,
   FLUSHED: 5,
   DROP: 6,
+  ADOPT: 7,
+  CUSTODY: 8,
+  RELEASED: 9,
   FOOTER: 16,
 } as const;
 
@@ -89,3 +92,7 @@ export const isIntact = (record: Uint8Array, salt: number): boolean => {
   const stored = new DataView(record.buffer, record.byteOffset).getUint32(0, true);
   return crc32c(record.subarray(4), salt) === stored;
 };
+
+/** It says that the log need not have the segment: without it other records would be taken for an unflushed one. */
+export const isEndType = (type: number): boolean =>
+  type === RecordType.FLUSHED || type === RecordType.DROP || type === RecordType.RELEASED || type === RecordType.ADOPT;

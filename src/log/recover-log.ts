@@ -147,6 +147,7 @@ const recoverFrom = async (handle: LogFile, recovery: Recovery, name: string): P
   const durableSize = previous?.number === number ? previous.size : undefined;
   const header = decodeFileHeader(await readAt(handle, 0, Math.min(size, DATA_START)));
   if (header) checkHeader(name, header, uid);
+  table.uid ??= header?.uid;
   claims.oldest = number;
   claims.previous = header?.number === number ? header.previous : undefined;
   const trailer = readTrailer(await readAt(handle, Math.max(0, size - TRAILER_SIZE), TRAILER_SIZE), size);

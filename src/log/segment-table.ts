@@ -1,14 +1,19 @@
 /**
  * What the log holds: writers → segments → places (a segment in a file) → records. Kept by what is durable only. No I/O.
  *
- *   segment:  live ──FLUSHED(complete), or all its entries; DROP──▶ dead        a file whose segments are all dead can go
+ *   segment:  live ──FLUSHED(complete), or all its entries; DROP; RELEASED──▶ dead     a file whose segments are all dead can go
+ *
+ *   of another disk:  nobody's ──adoption begins──▶ live, not held ──CUSTODY──▶ live, held ──RELEASED──▶ dead ──CUSTODY, later one──▶ held …
  */
 import type { SegmentId } from '../chunk/memory-format.ts';
 import { int64 } from '../chunk/varint.ts';
 import { runSizeOf, type TimeBounds, widenBy } from './append-record.ts';
 import { type Damage, FileIndex, type IndexedRecord, NO_RECORD, sizeInFile } from './file-index.ts';
-import { RecordType } from './record-format.ts';
+import { isEndType, RecordType } from './record-format.ts';
 import { decodeOpen, type SegmentHeader, type Writer } from './state-records.ts';
+
+/** Second number of a SEAL record: it may go to another disk. */
+export const OFFERED = 1;
 
 /** A segment's records in one file. */
 export interface Place {
@@ -33,6 +38,8 @@ export interface Place {
 export class LogSegment {
   readonly id: SegmentId;
   readonly writer: Writer;
+  /** It was first logged on another disk: it is this one's only with CUSTODY. */
+  readonly isForeign: boolean;
   readonly places: Place[] = [];
   /** Entries that are durable, or lost to damage: one more than the highest index. */
   count = 0;
@@ -41,6 +48,13 @@ export class LogSegment {
   /** Of a FLUSHED record. */
   flushed: { readonly count: number; readonly isComplete: boolean } | undefined = undefined;
   isDropped = false;
+  /** Of a SEAL record: another disk may have a copy of it. */
+  isOffered = false;
+  /** Epochs of CUSTODY and of RELEASED and ADOPT records: the higher one says whose it is. Its own disk has it from epoch 0 on. */
+  custodyEpoch: number | undefined = undefined;
+  releasedEpoch = 0;
+  /** Its records are coming from another node: they stay, though it is not held yet. See SegmentTable.setAdopting. */
+  isAdopting = false;
   /** Entries handed to the log, whether durable yet or not: the index of the next one. */
   accepted = 0;
   /** Appends that wait in line. */
@@ -50,9 +64,10 @@ export class LogSegment {
   #open: Uint8Array | undefined = undefined;
   #header: SegmentHeader | undefined = undefined;
 
-  constructor(id: SegmentId, writer: Writer) {
+  constructor(id: SegmentId, writer: Writer, isForeign = false) {
     this.id = id;
     this.writer = writer;
+    this.isForeign = isForeign;
   }
 
   /** Tenant, labels and so on; undefined if its OPEN record is lost. */
@@ -72,16 +87,26 @@ export class LogSegment {
 
   /** Another disk has or had it too: its commit is remembered for longer than this log needs it. */
   get wasShared(): boolean {
-    return false;
+    return this.isForeign || this.isOffered || this.custodyEpoch !== undefined || this.releasedEpoch > 0;
+  }
+
+  /** Under which this node has it. */
+  get epoch(): number {
+    return this.custodyEpoch ?? 0;
+  }
+
+  /** It is for this node to answer for it and to flush it, as far as its records say. */
+  get isHeld(): boolean {
+    if (this.isForeign && this.custodyEpoch === undefined) return false;
+    return this.epoch >= this.releasedEpoch;
   }
 
   get isDead(): boolean {
-    return (
-      this.isDropped || (this.flushed !== undefined && (this.flushed.isComplete || this.flushed.count >= this.count))
-    );
+    if (this.isDropped || (!this.isHeld && !this.isAdopting)) return true;
+    return this.flushed !== undefined && (this.flushed.isComplete || this.flushed.count >= this.count);
   }
 
-  /** It has entries that are nowhere else. */
+  /** It has entries that this log must keep. */
   get isLive(): boolean {
     return this.count > 0 && !this.isDead;
   }
@@ -162,12 +187,21 @@ export class IndexedFile {
   }
 }
 
+/** What nodes called themselves that had one disk each and no cluster. */
+const OLD_NODE_ID = 'local';
+
 export class SegmentTable {
+  /** Of the disk: other writers' segments are foreign. undefined: not known, and none is. */
+  uid: string | undefined;
   readonly files = new Map<number, IndexedFile>();
   /** Names of files that never became part of the log, and that the disk has not let go of yet. */
   readonly leftovers = new Set<string>();
   readonly #writers: Writer[] = [];
   readonly #segments: Map<number, LogSegment>[] = [];
+
+  constructor(uid?: string) {
+    this.uid = uid;
+  }
 
   /** The writer with this name: its number is good for this process. */
   writer(nodeId: string, incarnation: number): Writer {
@@ -185,7 +219,8 @@ export class SegmentTable {
     const known = ofWriter.get(counter);
     if (known) return known;
     const { nodeId, incarnation } = writer;
-    const segment = new LogSegment({ nodeId, incarnation, counter }, writer);
+    const isForeign = this.uid !== undefined && nodeId !== this.uid && nodeId !== OLD_NODE_ID;
+    const segment = new LogSegment({ nodeId, incarnation, counter }, writer, isForeign);
     ofWriter.set(counter, segment);
     return segment;
   }
@@ -193,6 +228,13 @@ export class SegmentTable {
   find({ nodeId, incarnation, counter }: SegmentId): LogSegment | undefined {
     const writer = this.#writers.find((one) => one.incarnation === incarnation && one.nodeId === nodeId);
     return writer && this.#segments[writer.number]?.get(counter);
+  }
+
+  /** Its records begin to come, or come no more: then it is nobody's, unless there is CUSTODY. */
+  setAdopting(segment: LogSegment, isAdopting: boolean): void {
+    const wasLive = segment.isLive;
+    segment.isAdopting = isAdopting;
+    noteLiveness(segment, wasLive);
   }
 
   /** A segment of which nothing became durable. */
@@ -220,8 +262,7 @@ export class SegmentTable {
       if (bounds && place.bounds) widenBy(place.bounds, bounds);
       else if (bounds) place.bounds = { ...bounds };
     }
-    const isEnd = record.type === RecordType.FLUSHED || record.type === RecordType.DROP;
-    if (isEnd) place.hasEnd = true;
+    if (isEndType(record.type)) place.hasEnd = true;
     else place.hasData = true;
     apply(segment, record);
     noteLiveness(segment, wasLive);
@@ -265,12 +306,24 @@ const apply = (segment: LogSegment, { type, first, count }: IndexedRecord): void
       return;
     case RecordType.SEAL:
       segment.finalCount = Math.min(first, segment.finalCount ?? first);
+      if (count === OFFERED) segment.isOffered = true;
       return;
     case RecordType.FLUSHED:
       segment.flushed = largerFlush(segment.flushed, { count: first, isComplete: count !== 0 });
       return;
     case RecordType.DROP:
       segment.isDropped = true;
+      return;
+    case RecordType.ADOPT:
+      segment.releasedEpoch = Math.max(first, segment.releasedEpoch);
+      return;
+    case RecordType.CUSTODY:
+      segment.custodyEpoch = Math.max(first, segment.custodyEpoch ?? 0);
+      segment.finalCount = Math.min(count, segment.finalCount ?? count);
+      return;
+    case RecordType.RELEASED:
+      segment.finalCount = Math.min(first, segment.finalCount ?? first);
+      segment.releasedEpoch = Math.max(count, segment.releasedEpoch);
       return;
   }
 };

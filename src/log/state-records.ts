@@ -3,9 +3,12 @@
  *
  *   BATCH    sequence u64 │ batch size u32 │ records u32 │ writers u32 │ per writer: number u16, incarnation u64, size u8, nodeId
  *   OPEN     chunk version u8 │ uvarint openedMs │ text tenant │ uvarint texts │ text name, text value, …    text: uvarint size, bytes
- *   SEAL     final count u32
+ *   SEAL     final count u32 │ offered u32
  *   FLUSHED  count u32 │ complete u32
  *   DROP     nothing
+ *   ADOPT    epoch u32 │ 0 u32
+ *   CUSTODY  epoch u32 │ final count u32
+ *   RELEASED final count u32 │ epoch u32
  */
 import { uvarintSize, VarintReader, writeUvarint } from '../chunk/varint.ts';
 import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
@@ -116,7 +119,7 @@ export const readBatch = (record: Uint8Array): BatchHeader => {
   };
 };
 
-/** The two numbers that a SEAL (count, 0) or FLUSHED (count, complete) record carries; zeros for the others. */
+/** The two numbers that SEAL, FLUSHED, ADOPT, CUSTODY and RELEASED records carry; zeros for the others. */
 export const readPair = (record: Uint8Array): { readonly first: number; readonly count: number } => {
   const view = new DataView(record.buffer, record.byteOffset, record.length);
   const has = (size: number): boolean => record.length >= RECORD_HEADER_SIZE + size;

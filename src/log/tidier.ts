@@ -6,7 +6,7 @@ import type { GroupCommit } from './group-commit.ts';
 import type { HeadFile } from './head-file.ts';
 import { LogFileError, type LogFiles } from './log-files.ts';
 import type { LogReader } from './log-reader.ts';
-import { RECORD_HEADER_SIZE, RecordType } from './record-format.ts';
+import { isEndType, RECORD_HEADER_SIZE, RecordType } from './record-format.ts';
 import { putAside } from './recover-log.ts';
 import type { IndexedFile, LogSegment, Place, SegmentTable } from './segment-table.ts';
 import { isCompactable, isEndNeeded, isRemovable, type TidyRules } from './tidy-state.ts';
@@ -158,7 +158,5 @@ export class Tidier {
 const neededRecords = (place: Place, rules: TidyRules): readonly IndexedRecord[] => {
   const records = place.file.index.chain(place.last);
   if (place.segment.isLive) return records;
-  return isEndNeeded(place, rules) ? records.filter(({ type }) => isEnd(type)) : [];
+  return isEndNeeded(place, rules) ? records.filter(({ type }) => isEndType(type)) : [];
 };
-
-const isEnd = (type: number): boolean => type === RecordType.FLUSHED || type === RecordType.DROP;
