@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addChunkCommand } from './cli/chunk-command.ts';
 import { CommandError, UsageError } from './cli/cli-error.ts';
+import { addClusterCommand } from './cli/cluster-command.ts';
 import { addConfigCommand } from './cli/config-command.ts';
 import { addLabelsCommand } from './cli/labels-command.ts';
 import { addPushCommand } from './cli/push-command.ts';
@@ -43,6 +44,7 @@ const buildProgram = (terminal: Terminal): Command => {
     .exitOverride();
   program.configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'ringlog: ')) });
   addServeCommand(program, terminal, version());
+  addClusterCommand(program, terminal);
   addRingCommands(program, terminal);
   addPushCommand(program, terminal);
   addQueryCommand(program, terminal);
@@ -77,6 +79,7 @@ const exitCodeOf = (error: unknown, terminal: Terminal): number => {
     // What is indented belongs to the line before.
     if (line.trim() !== '') terminal.note(/^\s/.test(line) ? line : `ringlog: ${line}`);
   }
+  if (error instanceof CommandError) return error.exitCode;
   return isUsage ? 2 : 1;
 };
 

@@ -8,10 +8,10 @@ import type { QueryReader } from './actors/querier.ts';
 import type { EncodedChunk } from './chunk/chunk-object.ts';
 import { HeadMemory } from './chunk/head-memory.ts';
 import type { BlockData } from './chunk/memory-format.ts';
+import type { MembershipStore } from './cluster/membership/membership-store.ts';
 import type { Config } from './config.ts';
 import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
-import type { MembershipStore } from './cluster/membership/membership-store.ts';
 import type { ClusterMember } from './member/member.ts';
 import { startMember } from './member/start-member.ts';
 import { type NodeIdentity, newUid, nextIdentity } from './node-identity.ts';
@@ -118,7 +118,17 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
     const info = (fields: object, text: string): void => log?.info(fields, text);
     const onLost = (reason: string): void => deps.onLost?.(reason);
     const fetch = (key: string): Promise<Uint8Array<ArrayBuffer> | undefined> => chunks.get(key);
-    return await startMember(config, { clock, chance, identity, store: deps.members, scanPool: scan, fetch, report, info, onLost });
+    return await startMember(config, {
+      clock,
+      chance,
+      identity,
+      store: deps.members,
+      scanPool: scan,
+      fetch,
+      report,
+      info,
+      onLost,
+    });
   });
   const node = new LocalNode(optionsOf(config, cut.size, logDisk?.identity ?? newIdentity(clock), wal !== undefined), {
     clock,
@@ -138,7 +148,7 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
     clusterMemory: cluster?.member.clusterMemory,
   });
   if (cluster && wal) {
-    cluster.member.attach(node, wal.log);
+    cluster.member.attach(node, wal.log, wal.logged);
     await cluster.member.join();
   }
   return {

@@ -8,6 +8,7 @@ import { type RunningGrpcServer, startGrpcServer } from './http/grpc-server.ts';
 import { EdgeMetrics } from './http/metrics.ts';
 import { addNodeMetrics } from './http/node-metrics.ts';
 import { type RunningHttpServer, startHttpServer } from './http/server.ts';
+import type { ClusterServices } from './member/cluster-services.ts';
 import { type NodeDeps, type RinglogNode, startNode } from './node.ts';
 import { LargeBodies } from './protocol/large-bodies.ts';
 import { DECODE_SLICE_MS, decodePushBody, decodePushMessage } from './protocol/push-body.ts';
@@ -22,13 +23,24 @@ const LARGEST_BODIES_IN_FLIGHT = 4;
 const LARGE_BODIES = { countMax: 2, waitMsMax: 5000, retryAfterMs: 1000 };
 /** What the node has for its own stop when clients took all the time there was (chosen). */
 const STOP_MS_MIN = 1000;
+/** Exit code of a member that could not hand everything over: its disk is needed. */
+const EXIT_NOT_DRAINED = 3;
 const STOPPING = 'Application is stopping';
+
+export type EndReason = 'drain' | 'lost';
 
 export interface RunningServer {
   /** undefined when switched off. */
   readonly httpAddress: string | undefined;
   readonly grpcAddress: string | undefined;
   readonly node: RinglogNode;
+  /** Resolves when the process should end though nobody said so from outside: asked to drain over HTTP, or no member of its cluster any more. */
+  readonly ending: Promise<EndReason>;
+  /**
+   * A member of a cluster hands everything over first: true if nothing is left on its disk. Otherwise, and for a node alone, what is unflushed is kept
+   * for the next start.
+   */
+  leave(): Promise<boolean>;
   /** Stops accepting, answers what is running, keeps what is unflushed for the next start. */
   close(): Promise<void>;
 }
@@ -38,6 +50,7 @@ const edgeOptionsOf = (
   version: string,
   log: Logger,
   stopReason: () => string | undefined,
+  cluster: ClusterServices | undefined,
 ): EdgeOptions => {
   const pushLimits = {
     compressedBytesMax: config.server.max_push_size,
@@ -65,6 +78,7 @@ const edgeOptionsOf = (
     bodyBytesMax: config.server.max_push_size,
     bodyBytesInFlightMax: LARGEST_BODIES_IN_FLIGHT * config.server.max_push_size,
     tailMaxDurationMs: config.querier.tail_max_duration,
+    cluster,
   };
 };
 
@@ -79,8 +93,17 @@ export const startServer = async (
   deps: Omit<NodeDeps, 'log'> = {},
 ): Promise<RunningServer> => {
   let isStopping = false;
-  const options = edgeOptionsOf(config, version, log, () => (isStopping ? STOPPING : undefined));
-  const node = await startNode(config, { ...deps, log });
+  let end: (reason: EndReason) => void = () => undefined;
+  const ending = new Promise<EndReason>((resolve) => {
+    end = resolve;
+  });
+  const onLost = (reason: string): void => {
+    log.error({ reason }, 'no member of the cluster any more');
+    end('lost');
+  };
+  const node = await startNode(config, { onLost, ...deps, log });
+  const cluster = node.cluster?.services(() => end('drain'));
+  const options = edgeOptionsOf(config, version, log, () => (isStopping ? STOPPING : undefined), cluster);
   addNodeMetrics(options.metrics.registry, () => node.figures());
   const stopEventLoopMetrics = addEventLoopMetrics(options.metrics.registry);
   const drainMs = config.server.graceful_shutdown_timeout;
@@ -115,7 +138,11 @@ export const startServer = async (
     await close();
     throw error;
   }
-  return { httpAddress: http?.address, grpcAddress: grpc?.address, node, close };
+  const leave = async (): Promise<boolean> => {
+    isStopping = true;
+    return (await node.cluster?.leave(drainMs)) ?? false;
+  };
+  return { httpAddress: http?.address, grpcAddress: grpc?.address, node, ending, leave, close };
 };
 
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process with 1. */
@@ -155,14 +182,16 @@ export const serve = async (config: Config, version: string): Promise<number> =>
     },
     'ringlog is serving',
   );
-  const signal = await signalled;
-  log.info({ signal }, 'stopping');
+  const reason = await Promise.race([signalled, server.ending]);
+  log.info({ reason }, 'stopping');
   try {
+    const isEmpty = server.node.cluster && reason !== 'lost' ? await server.leave() : undefined;
     await server.close();
+    log.info(isEmpty === undefined ? {} : { isDiskEmpty: isEmpty }, 'stopped');
+    if (reason === 'lost') return 1;
+    return isEmpty === false ? EXIT_NOT_DRAINED : 0;
   } catch (error) {
     log.error({ err: error }, 'did not stop cleanly');
     return 1;
   }
-  log.info('stopped');
-  return 0;
 };

@@ -188,6 +188,24 @@ export class LocalNode {
     return this.#memory;
   }
 
+  /** Streams that have something unflushed, without holding up the event loop. */
+  async forEachUnflushed(visit: (stream: UnflushedStream) => void): Promise<void> {
+    await this.#directory.forEach(({ tenant, labels, segments, logged }) => {
+      const flushing = segments.filter(({ isFlushing }) => isFlushing).length;
+      const isMovable =
+        segments.some(({ segment, isFlushing, isMoving }) => !isFlushing && !isMoving && !segment.isEmpty) ||
+        hasWaiting(logged);
+      if (isMovable || flushing > 0) visit({ tenant: tenant.name, labels, isMovable, flushing });
+    });
+    const { logged, clock } = this.#deps;
+    await forEachInSlices(clock, TELL_SLICE_MS, logged?.all() ?? [], (stream) => {
+      const { tenant, labels, parts } = stream;
+      const flushing = parts.filter(({ state }) => state === 'flushing').length;
+      const isMovable = hasWaiting(stream);
+      if (isMovable || flushing > 0) visit({ tenant, labels, isMovable, flushing });
+    });
+  }
+
   /** See Distributor.appendForwarded. */
   appendForwarded(
     tenant: string,
@@ -380,6 +398,19 @@ export class LocalNode {
     );
   }
 }
+
+/** What a stream has that the store has not. */
+export interface UnflushedStream {
+  readonly tenant: string;
+  readonly labels: LabelSet;
+  /** Some of it is in nobody's hands. */
+  readonly isMovable: boolean;
+  /** Segments on their way to the store. */
+  readonly flushing: number;
+}
+
+const hasWaiting = (logged: LoggedStream | undefined): boolean =>
+  logged?.parts.some(({ state }) => state === 'waiting') ?? false;
 
 const UNBOUNDED = new QueryGate({ runningMax: Number.POSITIVE_INFINITY, waitingMax: 0 });
 

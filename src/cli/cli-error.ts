@@ -3,7 +3,13 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** The work failed: exit code 1, one line on stderr. */
+/** The work failed: one line on stderr. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
+  readonly exitCode: number;
+
+  constructor(text: string, { exitCode = 1, ...options }: ErrorOptions & { readonly exitCode?: number } = {}) {
+    super(text, options);
+    this.exitCode = exitCode;
+  }
 }

@@ -19,6 +19,8 @@ export interface AppendRequest {
   /** The sender's view. */
   readonly changedAt: number;
   readonly tenant: string;
+  /** Another node should have got it. */
+  readonly isFallback: boolean;
   readonly streams: readonly ForwardedStream[];
 }
 
@@ -33,8 +35,7 @@ const HEADER_AT = 4;
 
 /** In memory that begins at a multiple of 8. */
 export const encodeAppendRequest = (
-  changedAt: number,
-  tenant: string,
+  { changedAt, tenant, isFallback }: Omit<AppendRequest, 'streams'>,
   streams: readonly StreamAppend[],
 ): Uint8Array => {
   const plans = streams.map(({ ranges }) => ranges.map(planAppend));
@@ -47,6 +48,7 @@ export const encodeAppendRequest = (
       for (const { length } of plans[index] as AppendPlan[]) header.integer(2, BigInt(length));
     });
   }
+  header.integer(4, isFallback ? 1n : 0n);
   const headerBytes = header.finish();
   const runsAt = paddedSize(HEADER_AT + headerBytes.length);
   const size = plans.flat().reduce((sum, { length }) => sum + paddedSize(length), runsAt);
@@ -70,6 +72,7 @@ export const decodeAppendRequest = (message: Uint8Array): AppendRequest => {
   if (HEADER_AT + headerSize > bytes.length) throw badRequest('AppendRequest: too short');
   let changedAt = 0;
   let tenant: string | undefined;
+  let isFallback = false;
   const streams: ForwardedStream[] = [];
   let at = paddedSize(HEADER_AT + headerSize);
   for (const { number, value, bytes: field } of protoFields(
@@ -78,6 +81,7 @@ export const decodeAppendRequest = (message: Uint8Array): AppendRequest => {
   )) {
     if (number === 1) changedAt = value;
     else if (number === 2) tenant = textOfBytes(field);
+    else if (number === 4) isFallback = value === 1;
     else if (number === 3) {
       const { labelText, sizes } = decodeStream(field);
       const ranges = sizes.map((size) => {
@@ -88,7 +92,7 @@ export const decodeAppendRequest = (message: Uint8Array): AppendRequest => {
       streams.push({ labelText, ranges });
     }
   }
-  return { changedAt, tenant: present(tenant, 'AppendRequest', 'tenant'), streams };
+  return { changedAt, tenant: present(tenant, 'AppendRequest', 'tenant'), isFallback, streams };
 };
 
 const decodeStream = (bytes: Uint8Array): { readonly labelText: Uint8Array; readonly sizes: readonly number[] } => {

@@ -116,7 +116,7 @@ export class AppendRouting implements AppendRouter {
     try {
       if (member.nodeId === nodeId) return await appendHere(tenant, appends);
       const leftMs = Math.min(ATTEMPT_MS, deadlineMs - clock.monotonicMs());
-      return await this.#forward(tenant, member, appends, leftMs);
+      return await this.#forward(tenant, member, appends, !isFirst, leftMs);
     } catch (error) {
       const overload = overloadOf(error);
       // Whoever has too much to do is not helped by others who get it as well, and who give it to him later.
@@ -130,10 +130,11 @@ export class AppendRouting implements AppendRouter {
     tenant: string,
     member: Member,
     appends: readonly StreamAppend[],
+    isFallback: boolean,
     deadlineMs: number,
   ): Promise<readonly AppendOutcome[]> {
     const { peers, changedAt, sawView } = this.#deps;
-    const body = encodeAppendRequest(changedAt(), tenant, appends);
+    const body = encodeAppendRequest({ changedAt: changedAt(), tenant, isFallback }, appends);
     const reply = decodeAppendReply(
       await peers.request(member, CallKind.APPEND, [body], { deadlineMs, class: 'append' }),
     );

@@ -37,7 +37,17 @@ export class ClusterStatus implements ClusterServices {
         const { nodeId, state, zone, weight, address, httpAddress, incarnation } = member;
         const place = ring.members.findIndex((one) => one.nodeId === nodeId);
         const figures = await this.#figuresOf(member);
-        return { nodeId, state, zone, weight, address, httpAddress, incarnation, ownership: shares[place] ?? 0, figures };
+        return {
+          nodeId,
+          state,
+          zone,
+          weight,
+          address,
+          httpAddress,
+          incarnation,
+          ownership: shares[place] ?? 0,
+          figures,
+        };
       }),
     );
     const missing = view.roster
@@ -75,7 +85,9 @@ export class ClusterStatus implements ClusterServices {
     const { peers, nodeId } = this.#deps;
     if (member.nodeId === nodeId) return this.#deps.member.figures;
     try {
-      return decodeStatus(await peers.request(member, CallKind.STATUS, [], { deadlineMs: STATUS_MS, class: 'control' }));
+      return decodeStatus(
+        await peers.request(member, CallKind.STATUS, [], { deadlineMs: STATUS_MS, class: 'control' }),
+      );
     } catch {
       return undefined;
     }

@@ -15,6 +15,7 @@ import type { Log } from '../log/log.ts';
 import { decodeSegmentPart, encodeSegmentPart } from '../log/segment-part.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import { forEachConcurrent } from '../query/for-each-concurrent.ts';
 import {
   decodeAdoptReply,
   decodeAdoptRequest,
@@ -56,6 +57,8 @@ const MESSAGE_BYTES_MAX = 1 << 20;
 /** A run of a part. */
 const PART_BYTES_MAX = 512 << 10;
 const ADOPT_MS = 20_000;
+/** Segments read from the log at a time. */
+const READS = 16;
 
 /**
  * Gives streams to their owners and takes what is this node's. What to do stands in GiverState; this sends, waits, and tells the actors.
@@ -89,6 +92,11 @@ export class Handover {
     return !this.#isWalkDue && this.#walking === undefined && waiting + sending + given + this.#flushing === 0;
   }
 
+  /** Something came that may belong elsewhere. */
+  look(): void {
+    this.#isWalkDue = true;
+  }
+
   /** A new view: places may have changed. */
   changed(view: View): void {
     this.#isWalkDue = true;
@@ -99,7 +107,7 @@ export class Handover {
   /** One walk at a time; resolves when one that began after the call is over. */
   async walk(): Promise<void> {
     this.#isWalkDue = true;
-    while (this.#walking) await this.#walking;
+    while (this.#walking !== undefined) await this.#walking;
     if (!this.#isWalkDue || this.#isStopped) return;
     this.#isWalkDue = false;
     this.#walking = this.#walkOnce()
@@ -131,7 +139,7 @@ export class Handover {
   }
 
   async #walkOnce(): Promise<void> {
-    const { holdings, ring, nodeId, view } = this.#deps;
+    const { holdings, ring, nodeId } = this.#deps;
     const current = ring();
     const isHere = (key: number): boolean => {
       const owner = current.owner(key);
@@ -149,7 +157,7 @@ export class Handover {
     });
     this.#step({ type: 'stay', names: stays });
     this.#step({ type: 'move', orders });
-    if (current !== ring() || view().changedAt < 0) this.#isWalkDue = true;
+    if (current !== ring()) this.#isWalkDue = true;
   }
 
   #step(event: GiverEvent): void {
@@ -172,7 +180,7 @@ export class Handover {
       case 'release':
         this.#moving.delete(effect.name);
         this.#totals.releasedSegments += 1;
-        holdings.release(holding);
+        holdings.release(holding, effect.epoch);
         return;
       case 'keep':
         this.#moving.delete(effect.name);
@@ -214,12 +222,11 @@ export class Handover {
 
   /** The segments in messages of a bounded size, their parts in order. */
   async *#messagesOf(names: readonly string[]): AsyncGenerator<readonly NamedPart[]> {
+    const holdings = names.flatMap((name) => this.#moving.get(name) ?? []);
     let message: NamedPart[] = [];
     let bytes = 0;
-    for (const name of names) {
-      const holding = this.#moving.get(name);
-      if (!holding) continue;
-      for await (const part of this.#partsOf(holding)) {
+    for (const parts of await inOrder(holdings, (holding) => this.#partsOf(holding))) {
+      for (const part of parts) {
         if (message.length > 0 && bytes + part.part.length > MESSAGE_BYTES_MAX) {
           yield message;
           message = [];
@@ -232,27 +239,24 @@ export class Handover {
     if (message.length > 0) yield message;
   }
 
-  async *#partsOf({ name, segment, finalCount, epoch }: Holding): AsyncGenerator<NamedPart> {
-    const { log } = this.#deps;
-    await log.offer(segment, finalCount);
+  /** A session is about as large as a message, or is one large segment. */
+  async #partsOf({ name, segment, finalCount, epoch }: Holding): Promise<readonly NamedPart[]> {
+    const parts: NamedPart[] = [];
     let runs: AppendRun[] = [];
     let bytes = 0;
-    const partOf = (end: number): NamedPart => ({
-      name,
-      epoch,
-      finalCount: end,
-      part: encodeSegmentPart({ id: segment.id, open: segment.open, runs }),
-    });
-    for await (const run of log.records(segment)) {
-      if (runs.length > 0 && bytes + run.columns.bytes.length > PART_BYTES_MAX) {
-        yield partOf(0);
-        runs = [];
-        bytes = 0;
-      }
+    const end = (count: number): void => {
+      const part = encodeSegmentPart({ id: segment.id, epoch, open: segment.open, runs });
+      parts.push({ name, epoch, finalCount: count, part });
+      runs = [];
+      bytes = 0;
+    };
+    for await (const run of this.#deps.log.records(segment)) {
+      if (runs.length > 0 && bytes + run.columns.bytes.length > PART_BYTES_MAX) end(0);
       runs.push(run);
       bytes += run.columns.bytes.length;
     }
-    yield partOf(finalCount);
+    end(finalCount);
+    return parts;
   }
 
   #adoptInTurn(offered: OfferedPart): Promise<PartAnswer> {
@@ -274,15 +278,17 @@ export class Handover {
     part: ReturnType<typeof decodeSegmentPart>,
   ): Promise<PartAnswer> {
     const { log, holdings, report } = this.#deps;
-    const known = log.find(part.id);
-    const own = known && holdings.find(known);
-    if (known && own) return await this.#takeBack(name, own, theirs);
     try {
+      const known = log.find(part.id);
+      const own = known && holdings.find(known);
+      if (own) return await this.#takeBack(name, own, theirs);
+      // In a chunk already: nothing is left to take.
+      if (known?.flushed?.isComplete) return { type: 'adopted', epoch: Math.max(theirs, known.epoch) + 1 };
       const have = await log.adopt(part);
       if (finalCount === 0) return { type: 'taken' };
       const segment = log.find(part.id);
       if (!segment || have < finalCount) return { type: 'refused' };
-      const epoch = Math.max(theirs, segment.custodyEpoch) + 1;
+      const epoch = Math.max(theirs, segment.epoch) + 1;
       await log.takeCustody(segment, epoch, finalCount);
       holdings.adopted(segment);
       this.#totals.taken += 1;
@@ -297,7 +303,7 @@ export class Handover {
 
   /** It is here already, as its custodian or lingering: custody is decided by the higher epoch. */
   async #takeBack(name: string, own: Holding, theirs: number): Promise<PartAnswer> {
-    const epoch = Math.max(own.epoch, theirs, own.segment.custodyEpoch) + 1;
+    const epoch = Math.max(own.epoch, theirs, own.segment.epoch) + 1;
     await this.#deps.log.takeCustody(own.segment, epoch, own.finalCount);
     this.#step({ type: 'returned', name, epoch });
     return { type: 'adopted', epoch };
@@ -307,11 +313,28 @@ export class Handover {
     return this.#deps.clock.after(TICK_MS, () => {
       if (this.#isStopped) return;
       this.#step({ type: 'tick' });
-      void this.walk();
+      // What the flusher had may have come back.
+      if (this.#isWalkDue || this.#flushing > 0) void this.walk();
       this.#cancelTick = this.#tickLater();
     });
   }
 }
+
+/** Several reads at a time, their outcomes in order. */
+const inOrder = async <Item, Result>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Result>,
+): Promise<readonly Result[]> => {
+  const results: Result[] = [];
+  await forEachConcurrent(
+    items.map((item, index) => ({ item, index })),
+    READS,
+    async ({ item, index }) => {
+      results[index] = await work(item);
+    },
+  );
+  return results;
+};
 
 interface NamedPart extends OfferedPart {
   readonly name: string;

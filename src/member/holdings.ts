@@ -28,8 +28,8 @@ export interface Holdings {
   adopted(segment: LogSegment): void;
   /** It may be flushed here again. */
   keep(holding: Holding): void;
-  /** Nobody asks for it here any more. */
-  release(holding: Holding): void;
+  /** Nobody asks for it here any more: another node has it, with custody of this epoch. */
+  release(holding: Holding, epoch: number): void;
 }
 
 export interface Walk {

@@ -4,7 +4,7 @@
  */
 import type { StreamAppend } from '../actors/append-router.ts';
 import type { LocalNode } from '../actors/local-node.ts';
-import type { ClusterWideMemory } from '../actors/local-node-options.ts';
+import type { LoggedSegments } from '../actors/logged-segments.ts';
 import type { StreamMemory } from '../actors/memory-source.ts';
 import type { AppendOutcome } from '../actors/stream-state.ts';
 import type { GiverOptions } from '../cluster/handover/giver-state.ts';
@@ -22,9 +22,11 @@ import { decodeAppendRequest, encodeAppendReply } from './append-message.ts';
 import { AppendRouting } from './append-routing.ts';
 import { CallKind } from './call-kinds.ts';
 import { ClusterMemory } from './cluster-memory.ts';
+import type { ClusterServices, MemberFigures } from './cluster-services.ts';
+import { ClusterStatus } from './cluster-status.ts';
 import { Handover } from './handover.ts';
-import type { MemberFigures } from './cluster-services.ts';
 import { MemoryServer } from './memory-server.ts';
+import { NodeHoldings } from './node-holdings.ts';
 import { RemoteScans } from './remote-scans.ts';
 import { ScanServer } from './scan-server.ts';
 import { encodeStatus } from './status-message.ts';
@@ -55,6 +57,7 @@ export class ClusterMember {
   #memoryServer: MemoryServer | undefined;
   #scanServer: ScanServer | undefined;
   #handover: Handover | undefined;
+  #clusterMemory: ClusterMemory | undefined;
 
   constructor(deps: MemberDeps) {
     this.#deps = deps;
@@ -87,15 +90,16 @@ export class ClusterMember {
   }
 
   /** For the node's queries. */
-  readonly clusterMemory = (local: StreamMemory): ClusterWideMemory => {
+  readonly clusterMemory = (local: StreamMemory): ClusterMemory => {
     const { clock, peers, nodeId, membership } = this.#deps;
-    return new ClusterMemory({
+    this.#clusterMemory = new ClusterMemory({
       clock,
       peers,
       nodeId,
       local,
       freshView: (deadlineMs) => membership.freshView(deadlineMs),
     });
+    return this.#clusterMemory;
   };
 
   /** Other members that share the scans of this node's queries: those that speak exactly what it speaks. */
@@ -120,7 +124,9 @@ export class ClusterMember {
   }
 
   /** The node runs: from now on it answers. */
-  attach(node: LocalNode, log: Log): void {
+  attach(node: LocalNode, log: Log, logged: LoggedSegments): void {
+    const { moves } = node;
+    if (!moves) throw new Error('a member needs a log');
     const { scanPool, fetch, clock, peers, nodeId, giver, report } = this.#deps;
     this.#node = node;
     this.#log = log;
@@ -128,7 +134,7 @@ export class ClusterMember {
       clock,
       peers,
       log,
-      holdings: node.holdings,
+      holdings: new NodeHoldings(node, moves, (segment) => void logged.add(segment), report),
       nodeId,
       giver,
       view: () => this.view,
@@ -157,6 +163,13 @@ export class ClusterMember {
       movingBytes: bytesInFlight,
       fenceMs: Math.round(this.#deps.membership.fenceRemainingMs),
     };
+  }
+
+  /** For operators; `drain` is called when one asks for it. */
+  services(drain: () => void): ClusterServices {
+    const { peers, nodeId } = this.#deps;
+    if (!this.#clusterMemory) throw new Error('the member has no node yet');
+    return new ClusterStatus({ member: this, memory: this.#clusterMemory, peers, nodeId, drain });
   }
 
   /** Takes its place on the ring. */
@@ -227,6 +240,8 @@ export class ClusterMember {
   }
 
   async #appendHere(tenant: string, appends: readonly StreamAppend[]): Promise<readonly AppendOutcome[]> {
+    // Somebody else's, as a rule.
+    this.handover.look();
     const outcomes = await this.#running().appendHere(tenant, appends);
     const refusal = this.#fence();
     if (refusal) throw new RefusedError(refusal);
@@ -235,8 +250,9 @@ export class ClusterMember {
 
   /** APPEND. Whoever sent it may know an older ring or a newer one: what arrives is taken, and given to its owner later if that is another. */
   async #append(body: Uint8Array): Promise<readonly Uint8Array[]> {
-    const { changedAt, tenant, streams } = decodeAppendRequest(body);
+    const { changedAt, tenant, isFallback, streams } = decodeAppendRequest(body);
     this.#sawView(changedAt);
+    if (isFallback || changedAt !== this.view.changedAt) this.handover.look();
     if (this.#self?.state !== 'ACTIVE') throw notActive();
     const refusal = this.#fence();
     if (refusal) throw notActive();

@@ -3,4 +3,5 @@ import type { MemberFigures } from './cluster-services.ts';
 
 export const encodeStatus = (figures: MemberFigures): Uint8Array => Buffer.from(JSON.stringify(figures));
 
-export const decodeStatus = (bytes: Uint8Array): MemberFigures => JSON.parse(Buffer.from(bytes).toString()) as MemberFigures;
+export const decodeStatus = (bytes: Uint8Array): MemberFigures =>
+  JSON.parse(Buffer.from(bytes).toString()) as MemberFigures;

@@ -100,7 +100,7 @@ const SHARED_AGE_MS = 3_600_000;
 
 const dropUnfinished = async (folder: string, ageMs: number): Promise<void> => {
   await mkdir(folder, { recursive: true });
-  const nowMs = (await touched(folder)).getTime();
+  const nowMs = await touchedMs(folder);
   for (const name of await readdir(folder)) {
     const file = path.join(folder, name);
     // Another process may be faster.
@@ -110,12 +110,12 @@ const dropUnfinished = async (folder: string, ageMs: number): Promise<void> => {
 };
 
 /** The file system's time, which its files have too. */
-const touched = async (folder: string): Promise<Date> => {
+const touchedMs = async (folder: string): Promise<number> => {
   const file = path.join(folder, randomUUID());
   await withFile(file, 'wx', async () => undefined);
-  const { mtime } = await stat(file);
+  const { mtimeMs } = await stat(file);
   await rm(file);
-  return mtime;
+  return mtimeMs;
 };
 
 const readWhole = async (file: string): Promise<Uint8Array<ArrayBuffer>> =>

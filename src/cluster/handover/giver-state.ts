@@ -52,8 +52,8 @@ export type GiverEffect =
   | { readonly type: 'send'; readonly session: number; readonly target: Target; readonly names: readonly string[] }
   /** Another node is custodian: this one only answers queries until `release`. */
   | { readonly type: 'given'; readonly name: string }
-  /** Nobody asks for it here any more: drop it. */
-  | { readonly type: 'release'; readonly name: string }
+  /** Nobody asks for it here any more: drop it. The other node's custody has this epoch. */
+  | { readonly type: 'release'; readonly name: string; readonly epoch: number }
   /** This node is custodian, and may flush it. */
   | { readonly type: 'keep'; readonly name: string };
 
@@ -248,7 +248,7 @@ export class GiverState {
     for (const segment of this.#segments.values()) {
       if (segment.phase !== 'given' || nowMs < segment.dueMs) continue;
       this.#forget(segment.name);
-      effects.push({ type: 'release', name: segment.name });
+      effects.push({ type: 'release', name: segment.name, epoch: segment.epoch });
     }
   }
 

@@ -1,0 +1,60 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { CommandError } from './cli-error.ts';
+import { parseCount } from './shared-options.ts';
+import type { Terminal } from './terminal.ts';
+
+interface ClusterFlags {
+  readonly nodes: number;
+  readonly basePort: number;
+  readonly dataDir: string;
+  readonly etcd?: string;
+}
+
+const HELP = `
+Node n listens on base port + 10 n for HTTP, one more for pushes over gRPC, two more for the other nodes. Logs go to files in the data
+folder. Ctrl-C hands everything over, node by node; the last one stores what is left. Any node takes any push and any query.
+
+Example:
+  $ ringlog cluster --nodes 3 --base-port 4100 --data-dir ./cluster
+  $ ringlog ring --watch --addr http://127.0.0.1:4110`;
+
+export const addClusterCommand = (program: Command, terminal: Terminal): void => {
+  program
+    .command('cluster')
+    .description('run a cluster on this machine')
+    .option('--nodes <count>', 'how many', parseNodes, 3)
+    .option('--base-port <port>', 'first of its ports', parseCount, 4100)
+    .option('--data-dir <folder>', 'where the nodes keep everything', './ringlog-cluster')
+    .option('--etcd <url>', 'keep the members in etcd instead of this process')
+    .addHelpText('after', HELP)
+    .action((flags: ClusterFlags) => runCluster(flags, terminal));
+};
+
+const parseNodes = (text: string): number => {
+  const count = parseCount(text);
+  if (count < 1 || count > 50) throw new InvalidArgumentError('want 1 to 50.');
+  return count;
+};
+
+const runCluster = async ({ nodes, basePort, dataDir, etcd }: ClusterFlags, terminal: Terminal): Promise<void> => {
+  const { LocalCluster } = await import('./local-cluster.ts');
+  const entry = process.argv[1] as string;
+  const cluster = await LocalCluster.open({ command: [entry], folder: dataDir, basePort, etcd });
+  const interrupted = new Promise<void>((resolve) => {
+    process.once('SIGINT', resolve);
+    process.once('SIGTERM', resolve);
+  });
+  try {
+    for (let number = 1; number <= nodes; number += 1) {
+      const { nodeId, url, pid, logFile } = await cluster.start(`node-${number}`);
+      terminal.note(`${nodeId} serves at ${url} (pid ${pid}, log ${logFile})`);
+    }
+    terminal.note('Ctrl-C hands everything over and ends');
+    await interrupted;
+    const codes = await cluster.drainAll();
+    for (const [nodeId, code] of codes) terminal.note(`${nodeId} ended with ${code}`);
+    if ([...codes.values()].some((code) => code !== 0)) throw new CommandError('not all nodes could be drained');
+  } finally {
+    await cluster.close();
+  }
+};

@@ -1,0 +1,194 @@
+/** A cluster on one machine: a process a node, the members kept by this one. Used by `ringlog cluster`, the demo and tests of whole processes. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { request } from 'undici';
+import { stringify } from 'yaml';
+import { EmbeddedStore } from '../cluster/membership/embedded-store.ts';
+import { type StoreServer, serveStore } from '../cluster/membership/store-server.ts';
+import type { ConfigInput } from '../config.ts';
+import { systemClock } from '../system-clock.ts';
+
+export interface LocalClusterOptions {
+  /** Arguments after node's own that run the command line: the file, and what it needs before. */
+  readonly command: readonly string[];
+  readonly folder: string;
+  /** Node n has base + 10 n for HTTP, one more for pushes over gRPC, two more for the other nodes. 0: any free ports. */
+  readonly basePort: number;
+  /** In place of the members kept by this process. */
+  readonly etcd?: string | undefined;
+  /** Settings of all nodes. */
+  readonly settings?: ConfigInput;
+}
+
+export interface LocalNodeProcess {
+  readonly nodeId: string;
+  readonly url: string;
+  readonly pid: number;
+  readonly logFile: string;
+  /** Exit code, or the signal's name. */
+  readonly exited: Promise<number | string>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+const READY_MS = 60_000;
+const POLL_MS = 50;
+const PORTS_PER_NODE = 10;
+/** Unix sockets have short names: longer folders are reached over a shorter way. */
+const SOCKET_NAME_MAX = 100;
+
+export class LocalCluster {
+  readonly #options: LocalClusterOptions;
+  readonly #nodes = new Map<string, LocalNodeProcess>();
+  readonly #closeMembers: () => Promise<void>;
+  readonly #socket: string;
+
+  private constructor(options: LocalClusterOptions, socket: string, closeMembers: () => Promise<void>) {
+    this.#options = options;
+    this.#socket = socket;
+    this.#closeMembers = closeMembers;
+  }
+
+  /** Keeps the members; no node runs yet. */
+  static async open(options: LocalClusterOptions): Promise<LocalCluster> {
+    mkdirSync(path.join(options.folder, 'store'), { recursive: true });
+    const socket = path.resolve(options.folder, 'members.sock');
+    if (options.etcd !== undefined) return new LocalCluster(options, socket, async () => undefined);
+    if (socket.length > SOCKET_NAME_MAX)
+      throw new Error(`the name of the folder is too long for a socket in it: ${socket}`);
+    const store = await EmbeddedStore.open({ clock: systemClock, file: path.join(options.folder, 'members.json') });
+    const server: StoreServer = await serveStore(store, { path: socket });
+    return new LocalCluster(options, socket, async () => {
+      await server.close();
+      await store.close();
+    });
+  }
+
+  /** Those that run. */
+  get nodes(): readonly LocalNodeProcess[] {
+    return [...this.#nodes.values()];
+  }
+
+  node(nodeId: string): LocalNodeProcess | undefined {
+    return this.#nodes.get(nodeId);
+  }
+
+  /** Starts a node, or starts it again, and waits until it is ready. @throws if it ends instead */
+  async start(nodeId: string): Promise<LocalNodeProcess> {
+    const { folder, command } = this.#options;
+    const nodeFolder = path.join(folder, nodeId);
+    mkdirSync(nodeFolder, { recursive: true });
+    const configFile = path.join(nodeFolder, 'ringlog.yaml');
+    writeFileSync(configFile, stringify(this.#settingsOf(nodeId)));
+    const logFile = path.join(folder, `${nodeId}.log`);
+    const output = openSync(logFile, 'a');
+    const clean = Object.entries(process.env).filter(([name]) => !name.startsWith('RINGLOG_'));
+    const child = spawn(process.execPath, [...command, 'serve', '--config', configFile], {
+      env: Object.fromEntries(clean),
+      stdio: ['ignore', 'ignore', 'pipe'],
+      // Ctrl-C is for this process: it drains them one after the other.
+      detached: true,
+    });
+    const node = await this.#watched(nodeId, child, logFile, output);
+    this.#nodes.set(nodeId, node);
+    void node.exited.then(() => {
+      if (this.#nodes.get(nodeId) === node) this.#nodes.delete(nodeId);
+    });
+    await ready(node);
+    return node;
+  }
+
+  /** Asks a node to hand everything over and end. @returns its exit code, or the signal that ended it */
+  async drain(nodeId: string): Promise<number | string> {
+    const node = this.#nodes.get(nodeId);
+    if (!node) return 0;
+    node.kill('SIGTERM');
+    return await node.exited;
+  }
+
+  /** Drains one node after the other; the last one stores what is left. @returns their exit codes */
+  async drainAll(): Promise<ReadonlyMap<string, number | string>> {
+    const codes = new Map<string, number | string>();
+    for (const { nodeId } of this.nodes) codes.set(nodeId, await this.drain(nodeId));
+    return codes;
+  }
+
+  /** Ends what still runs. */
+  async close(): Promise<void> {
+    const nodes = this.nodes;
+    for (const node of nodes) node.kill('SIGKILL');
+    await Promise.all(nodes.map(({ exited }) => exited));
+    await this.#closeMembers();
+  }
+
+  #settingsOf(nodeId: string): ConfigInput {
+    const { folder, basePort, etcd, settings = {} } = this.#options;
+    const number = Number(/\d+$/.exec(nodeId)?.[0] ?? 0);
+    const port = (offset: number): string =>
+      `127.0.0.1:${basePort === 0 ? 0 : basePort + PORTS_PER_NODE * number + offset}`;
+    const membership =
+      etcd === undefined
+        ? { store: 'embedded', socket: this.#socket }
+        : { store: 'etcd', etcd_endpoints: etcd.split(',') };
+    const own = {
+      http_listen: port(0),
+      grpc_listen: basePort === 0 ? 'off' : port(1),
+      data_dir: path.resolve(folder, nodeId, 'data'),
+      store_dir: path.resolve(folder, 'store'),
+    };
+    const cluster = { ...(settings['cluster'] as object), enabled: true, node_id: nodeId, listen: port(2) };
+    const of = { ...((settings['cluster'] as { membership?: object } | undefined)?.membership ?? {}), ...membership };
+    return { ...settings, ...own, cluster: { ...cluster, membership: of } };
+  }
+
+  /** Its log goes to a file; the line that says where it listens is read on the way. */
+  async #watched(nodeId: string, child: ChildProcess, logFile: string, output: number): Promise<LocalNodeProcess> {
+    const listening = addressIn(child, output);
+    const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
+    const http = await Promise.race([listening, exited]);
+    if (!Array.isArray(http)) throw new Error(`${nodeId} ended with ${http}: see ${logFile}`);
+    return {
+      nodeId,
+      url: `http://${http[0]}`,
+      pid: child.pid as number,
+      logFile,
+      exited,
+      kill: (signal) => {
+        child.kill(signal);
+      },
+    };
+  }
+}
+
+/** Where it says that it serves HTTP; all it says goes to the file. */
+const addressIn = (child: ChildProcess, output: number): Promise<[string]> =>
+  new Promise((resolve) => {
+    let text: string | undefined = '';
+    child.stderr?.on('data', (bytes: Buffer) => {
+      writeSync(output, bytes);
+      if (text === undefined) return;
+      text += bytes.toString();
+      const http = /"http":"([^"]+)"/.exec(text)?.[1];
+      if (http === undefined) return;
+      text = undefined;
+      resolve([http]);
+    });
+    child.once('exit', () => closeSync(output));
+  });
+
+const ready = async ({ nodeId, url, exited, logFile }: LocalNodeProcess): Promise<void> => {
+  const deadlineMs = performance.now() + READY_MS;
+  let isGone = false;
+  void exited.then(() => {
+    isGone = true;
+  });
+  for (;;) {
+    if (isGone) throw new Error(`${nodeId} ended before it was ready: see ${logFile}`);
+    if (performance.now() > deadlineMs) throw new Error(`${nodeId} was not ready in time: see ${logFile}`);
+    const answer = await request(`${url}/ready`).catch(() => undefined);
+    await answer?.body.dump();
+    if (answer?.statusCode === 200) return;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+};

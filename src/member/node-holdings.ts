@@ -1,0 +1,117 @@
+import type { LocalNode } from '../actors/local-node.ts';
+import type { OfferedSegment } from '../actors/stream-moves.ts';
+import { segmentName } from '../chunk/memory-format.ts';
+import { streamKey } from '../cluster/stream-key.ts';
+import type { LogSegment } from '../log/segment-table.ts';
+import type { LabelSet } from '../protocol/label-set.ts';
+import { forEachConcurrent } from '../query/for-each-concurrent.ts';
+import type { Holding, Holdings, Walk } from './holdings.ts';
+
+interface Moving {
+  readonly tenant: string;
+  readonly labels: LabelSet;
+  readonly segment: OfferedSegment;
+  readonly holding: Holding;
+}
+
+interface Place {
+  readonly tenant: string;
+  readonly labels: LabelSet;
+  readonly key: number;
+}
+
+/** Streams whose segments are sealed at a time: their seals share syncs of the log. */
+const MOVES_AT_A_TIME = 512;
+
+/** The unflushed segments of a node's actors and log, as the hand-over sees them. */
+export class NodeHoldings implements Holdings {
+  readonly #node: LocalNode;
+  readonly #moves: NonNullable<LocalNode['moves']>;
+  readonly #adopt: (segment: LogSegment) => void;
+  readonly #report: (problem: string, error: unknown) => void;
+  readonly #moving = new Map<string, Moving>();
+  /** Label sets live as long as their streams. */
+  readonly #keys = new WeakMap<LabelSet, number>();
+
+  constructor(
+    node: LocalNode,
+    moves: NonNullable<LocalNode['moves']>,
+    adopt: (segment: LogSegment) => void,
+    report: (problem: string, error: unknown) => void,
+  ) {
+    this.#node = node;
+    this.#moves = moves;
+    this.#adopt = adopt;
+    this.#report = report;
+  }
+
+  async walk(isHere: (key: number) => boolean): Promise<Walk> {
+    const stays = [...this.#moving.values()].filter(({ holding }) => isHere(holding.key));
+    const elsewhere: Place[] = [];
+    let flushing = 0;
+    await this.#node.forEachUnflushed(({ tenant, labels, isMovable, flushing: own }) => {
+      if (!isMovable && own === 0) return;
+      const key = this.#keyOf(tenant, labels);
+      if (isHere(key)) return;
+      flushing += own;
+      if (isMovable) elsewhere.push({ tenant, labels, key });
+    });
+    const moved = [...this.#moving.values()].filter(({ holding }) => !isHere(holding.key));
+    const moves = moved.map(({ holding }) => holding);
+    await forEachConcurrent(elsewhere, MOVES_AT_A_TIME, async (place) => {
+      for (const holding of await this.#moveOut(place)) moves.push(holding);
+    });
+    return { moves, stays: stays.map(({ holding }) => holding.name), flushing };
+  }
+
+  /** It may be in an actor's memory, in the log only, or lingering. */
+  find(segment: LogSegment): Holding | undefined {
+    const moving = this.#moving.get(segmentName(segment.id));
+    if (moving) return moving.holding;
+    if (!segment.isHeld || !segment.isLive || segment.isAdopting || !segment.header) return undefined;
+    const { id, count, bytes, epoch } = segment;
+    return { name: segmentName(id), segment, key: 0, finalCount: count, bytes, epoch };
+  }
+
+  adopted(segment: LogSegment): void {
+    this.#adopt(segment);
+  }
+
+  keep({ name }: Holding): void {
+    const moving = this.#moving.get(name);
+    if (!moving) return;
+    this.#moving.delete(name);
+    this.#moves.failed(moving.tenant, moving.labels, [moving.segment]);
+  }
+
+  release({ name }: Holding, epoch: number): void {
+    const moving = this.#moving.get(name);
+    if (!moving) return;
+    this.#moving.delete(name);
+    this.#moves.moved(moving.tenant, moving.labels, [moving.segment], epoch);
+  }
+
+  async #moveOut({ tenant, labels, key }: Place): Promise<readonly Holding[]> {
+    try {
+      const segments = await this.#moves.moveOut(tenant, labels);
+      return segments.map((segment) => {
+        const { log, finalCount } = segment;
+        const name = segmentName(log.id);
+        const holding: Holding = { name, segment: log, key, finalCount, bytes: log.bytes, epoch: log.epoch };
+        this.#moving.set(name, { tenant, labels, segment, holding });
+        return holding;
+      });
+    } catch (error) {
+      this.#report('a stream could not be moved; trying again', error);
+      return [];
+    }
+  }
+
+  #keyOf(tenant: string, labels: LabelSet): number {
+    const known = this.#keys.get(labels);
+    if (known !== undefined) return known;
+    const key = streamKey(tenant, labels);
+    this.#keys.set(labels, key);
+    return key;
+  }
+}
