@@ -27,8 +27,9 @@ import { QueryGate } from './query-gate.ts';
 import { readAll, readEvents } from './query-reading.ts';
 import { SegmentLog } from './segment-log.ts';
 import { streamSpawner, tell } from './stream.ts';
-import type { StreamCell } from './stream-cell.ts';
+import type { MovedSegment, StreamCell } from './stream-cell.ts';
 import { StreamDirectory } from './stream-directory.ts';
+import { StreamMoves } from './stream-moves.ts';
 import type { StreamSurroundings } from './stream-state.ts';
 import { Sweeper } from './sweeper.ts';
 import { startTail } from './tail.ts';
@@ -59,6 +60,8 @@ export class LocalNode {
   readonly #querier: QuerierDeps;
   readonly #sources: QuerySources;
   readonly #labels: LabelQueries;
+  /** Moves of streams to other nodes; undefined without a log. */
+  readonly moves: StreamMoves | undefined;
   #crashes = 0;
   #isStopping = false;
 
@@ -105,6 +108,7 @@ export class LocalNode {
     });
     this.#loggedFlusher = this.#newLoggedFlusher();
     void this.#blocks?.sample();
+    this.moves = this.#newMoves();
     this.#commitTidier = new CommitTidier({ clock, index: deps.index, log: deps.log, report });
     const { rules } = options;
     this.#sweeper = new Sweeper({
@@ -244,6 +248,8 @@ export class LocalNode {
       flushLogged: ({ logged }) => logged && void this.#loggedFlusher?.flushFull(logged),
       log: (cell, held, range) => this.#segmentLog?.append(cell, held, range),
       ended: ({ log, segment }) => log && this.#segmentLog?.ended(log, segment.id),
+      released: this.#released,
+      leftToLog: (log) => this.#deps.logged?.add(log),
       appended: showToTails,
       changed: (cell) => {
         this.#heads.update(cell);
@@ -266,6 +272,11 @@ export class LocalNode {
       if (cell) cell.logged = stream;
     };
   }
+
+  readonly #released = ({ log, from, epoch }: MovedSegment): void => {
+    if ('part' in from) this.#deps.logged?.remove(from.part);
+    this.#segmentLog?.released(log, epoch);
+  };
 
   readonly #cut = async (task: CutTask): Promise<BlockData> => {
     const block = await this.#deps.cut(task);
@@ -324,6 +335,12 @@ export class LocalNode {
       cellOf: ({ tenant, labels }) => this.#directory.find(tenant, labels),
       report,
     });
+  }
+
+  #newMoves(): StreamMoves | undefined {
+    const { logged, log, clock } = this.#deps;
+    const directory = this.#directory;
+    return logged && log && new StreamMoves({ directory, logged, log, clock, tell, released: this.#released });
   }
 
   #newLoggedBlocks(): LoggedBlocks | undefined {
