@@ -3,13 +3,16 @@ import path from 'node:path';
 import type { Ref } from 'nact';
 import { LocalNode } from './actors/local-node.ts';
 import type { LocalNodeOptions, NodeFigures } from './actors/local-node-options.ts';
+import type { LoggedSegments } from './actors/logged-segments.ts';
 import type { NodeServices } from './actors/node-services.ts';
 import type { QueryReader } from './actors/querier.ts';
+import type { StreamMoves } from './actors/stream-moves.ts';
 import type { EncodedChunk } from './chunk/chunk-object.ts';
 import { HeadMemory } from './chunk/head-memory.ts';
 import type { BlockData } from './chunk/memory-format.ts';
 import type { MembershipStore } from './cluster/membership/membership-store.ts';
 import type { Config } from './config.ts';
+import type { Log } from './log/log.ts';
 import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
 import type { ClusterMember } from './member/member.ts';
@@ -64,6 +67,14 @@ export interface LogDisk {
   readonly identity: NodeIdentity;
 }
 
+/** What a node has for giving streams away and taking them. */
+export interface HandOver {
+  readonly moves: StreamMoves;
+  readonly log: Log;
+  /** `add` what was adopted, once there is CUSTODY. */
+  readonly logged: LoggedSegments;
+}
+
 export interface NodeWorkers {
   readonly cut: WorkerPool<CutWorkerTask, unknown>;
   readonly scan: WorkerPool<ScanTask, ScanResult>;
@@ -78,6 +89,8 @@ export interface RinglogNode {
    */
   spawnQuery(request: QueryRequest, reader: QueryReader): Ref<QueryCommand>;
   figures(): NodeFigures;
+  /** For moves of streams between nodes; undefined without a log. */
+  readonly handOver: HandOver | undefined;
   /** Looks for idle and old streams now instead of at the next `flush_check_period`. */
   sweep(): Promise<void>;
   /**
@@ -155,6 +168,7 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
     cluster: cluster?.member,
     services: node.services,
     spawnQuery: (request, reader) => node.spawnQuery(request, reader),
+    handOver: wal && node.moves && { moves: node.moves, ...wal },
     figures: () => node.figures,
     sweep: () => node.sweep(),
     stop: async ({ deadlineMs = config.server.graceful_shutdown_timeout } = {}) => {

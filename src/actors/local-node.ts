@@ -1,5 +1,6 @@
 import { type Ref, start, stop } from 'nact';
 import type { BlockData } from '../chunk/memory-format.ts';
+import type { LabelSet } from '../protocol/label-set.ts';
 import { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
 import type { QueryCommand, QueryRequest, QueryResult } from '../query/query-messages.ts';
 import type { MemoryStream, QuerySources } from '../query/query-source.ts';
@@ -20,6 +21,7 @@ import { LabelQueries } from './label-queries.ts';
 import type { LocalNodeDeps, LocalNodeOptions, NodeFigures } from './local-node-options.ts';
 import { LoggedBlocks } from './logged-blocks.ts';
 import { LoggedFlusher } from './logged-flusher.ts';
+import type { LoggedStream } from './logged-segments.ts';
 import { MemoryGuard } from './memory-guard.ts';
 import { StreamMemory, showToTails } from './memory-source.ts';
 import type { NodeServices, RunningQuery } from './node-services.ts';
@@ -28,8 +30,9 @@ import { QueryGate } from './query-gate.ts';
 import { readAll, readEvents } from './query-reading.ts';
 import { SegmentLog } from './segment-log.ts';
 import { streamSpawner, tell } from './stream.ts';
-import type { StreamCell } from './stream-cell.ts';
+import type { MovedSegment, StreamCell } from './stream-cell.ts';
 import { StreamDirectory } from './stream-directory.ts';
+import { StreamMoves } from './stream-moves.ts';
 import type { AppendOutcome, StreamSurroundings } from './stream-state.ts';
 import { Sweeper } from './sweeper.ts';
 import { startTail } from './tail.ts';
@@ -60,6 +63,8 @@ export class LocalNode {
   readonly #querier: QuerierDeps;
   readonly #sources: QuerySources;
   readonly #labels: LabelQueries;
+  /** Moves of streams to other nodes; undefined without a log. */
+  readonly moves: StreamMoves | undefined;
   #crashes = 0;
   #isStopping = false;
 
@@ -106,6 +111,7 @@ export class LocalNode {
     });
     this.#loggedFlusher = this.#newLoggedFlusher();
     void this.#blocks?.sample();
+    this.moves = this.#newMoves();
     this.#commitTidier = new CommitTidier({ clock, index: deps.index, log: deps.log, report });
     const { rules } = options;
     this.#sweeper = new Sweeper({
@@ -284,6 +290,8 @@ export class LocalNode {
       flushLogged: ({ logged }) => logged && void this.#loggedFlusher?.flushFull(logged),
       log: (cell, held, range) => this.#segmentLog?.append(cell, held, range),
       ended: ({ log, segment }) => log && this.#segmentLog?.ended(log, segment.id),
+      released: this.#released,
+      leftToLog: (log) => this.#deps.logged?.add(log),
       appended: showToTails,
       changed: (cell) => {
         this.#heads.update(cell);
@@ -306,6 +314,11 @@ export class LocalNode {
       if (cell) cell.logged = stream;
     };
   }
+
+  readonly #released = ({ log, from, epoch }: MovedSegment): void => {
+    if ('part' in from) this.#deps.logged?.remove(from.part);
+    this.#segmentLog?.released(log, epoch);
+  };
 
   readonly #cut = async (task: CutTask): Promise<BlockData> => {
     const block = await this.#deps.cut(task);
@@ -364,6 +377,12 @@ export class LocalNode {
       cellOf: ({ tenant, labels }) => this.#directory.find(tenant, labels),
       report,
     });
+  }
+
+  #newMoves(): StreamMoves | undefined {
+    const { logged, log, clock } = this.#deps;
+    const directory = this.#directory;
+    return logged && log && new StreamMoves({ directory, logged, log, clock, tell, released: this.#released });
   }
 
   #newLoggedBlocks(): LoggedBlocks | undefined {

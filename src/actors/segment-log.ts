@@ -66,6 +66,16 @@ export class SegmentLog {
     });
   }
 
+  /** Another node has the segment, with CUSTODY of this epoch. */
+  released(segment: LogSegment, epoch: number): void {
+    const { log, clock, report } = this.#deps;
+    log.released(segment, epoch).catch((error: unknown) => {
+      if (this.#isStopped) return;
+      report('the log could not be told of a segment that moved; trying again', error);
+      clock.after(RETRY_MS, () => this.released(segment, epoch));
+    });
+  }
+
   /** No more retries: a restart finds the commits. */
   stop(): void {
     this.#isStopped = true;

@@ -15,7 +15,7 @@ import type { TailSubscription, TenantStreams } from './tenant-streams.ts';
  */
 export type FlushReason = 'full' | 'idle' | 'old' | 'asked' | 'memory' | 'unlogged' | 'recovered' | 'moved';
 
-/** A segment and how far it is on its way to the store: open → sealed (heads are being cut) → flushing → stored and dropped. */
+/** A segment and how far it is on its way to the store: open → sealed (heads are being cut) → flushing → stored and dropped; or to another node. */
 export interface HeldSegment {
   readonly segment: Segment;
   /** Chunk format: of the schema period its first entry is in. All its blocks have it. */
@@ -26,12 +26,27 @@ export interface HeldSegment {
   sealedFor: FlushReason | undefined;
   /** The flusher has it. */
   isFlushing: boolean;
+  /** It is on its way to another node: it answers queries, and nobody flushes it. */
+  isMoving: boolean;
+  /** It is stored or somebody else's: what still comes of its heads is let go. */
+  isDropped: boolean;
   /** Memory ran short: its entries are in the log only, from where queries and the flusher read them. */
   isSpilled: boolean;
   /** What the log knows it by, once its first entries went there; undefined on a node without a log. */
   log: LogSegment | undefined;
   /** Segments that lie in the log and go into the same chunk, in front of it: claimed when it was sealed. */
   sharers: readonly LoggedPart[];
+}
+
+/** A segment that goes to another node: of an actor's memory, or one that lies in the log. */
+export interface MovingSegment {
+  readonly log: LogSegment;
+  readonly from: { readonly held: HeldSegment } | { readonly part: LoggedPart };
+}
+
+/** One that another node has, with CUSTODY of this epoch. */
+export interface MovedSegment extends MovingSegment {
+  readonly epoch: number;
 }
 
 /** Told when everything that was unflushed at the time of asking is stored. */

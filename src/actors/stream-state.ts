@@ -3,15 +3,18 @@
  * place: it is this stream's alone (see stream-cell.ts).
  *
  *   segment:  open ──full, idle, old, asked, memory──▶ sealed ──all heads cut──▶ flushing ──stored──▶ dropped
+ *               └────────move-out────────────────────────┴──▶ moving ──moved──▶ dropped
+ *                                                               └──move-failed──▶ in the log only: part of the next chunk
  *
  * A segment takes those of its stream that lie in the log and wait into its chunk (see chunk-share.ts), and is full the earlier for it.
  * Segments reach the store in order. Memory answers queries for a segment until it is stored, index rows and all.
  */
 import type { BlockData, SegmentId } from '../chunk/memory-format.ts';
 import { type HeadCut, Segment, type SegmentLimits } from '../chunk/segment.ts';
+import type { LogSegment } from '../log/segment-table.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
 import { chunkFormatOf, type SchemaPeriod } from '../storage/schema-config.ts';
-import { fittingSharers, plainBytesOf, plainTarget, sharersOf } from './chunk-share.ts';
+import { plainBytesOf, plainTarget, sharersOf } from './chunk-share.ts';
 import type { LoggedStream } from './logged-segments.ts';
 import {
   type Admission,
@@ -20,7 +23,9 @@ import {
   refusedEntriesText,
   type StreamLimits,
 } from './stream-admission.ts';
-import type { FlushReason, HeldSegment, StreamCell } from './stream-cell.ts';
+import type { FlushReason, HeldSegment, MovedSegment, MovingSegment, StreamCell } from './stream-cell.ts';
+import { drop, moved, moveFailed, moveOut } from './stream-moving.ts';
+import { closeHeads, flushReady, onlyRepeatsStored, remove } from './stream-sealing.ts';
 
 /** What one push got from one stream. */
 export interface AppendOutcome {
@@ -70,6 +75,15 @@ export type StreamMessage =
   | { readonly type: 'unlogged'; readonly held: HeldSegment }
   /** From the flusher: object and index rows last. */
   | { readonly type: 'stored'; readonly held: HeldSegment }
+  /**
+   * From the hand-over: another node owns the stream. What the flusher does not have yet becomes `moving`, sealed and not cut. `reply` gets it,
+   * oldest first.
+   */
+  | { readonly type: 'move-out'; readonly reply: (segments: readonly MovingSegment[]) => void }
+  /** From the hand-over, once nobody asks here any more: another node has them. May come twice. */
+  | { readonly type: 'moved'; readonly segments: readonly MovedSegment[] }
+  /** From the hand-over: they stay here. May come twice. */
+  | { readonly type: 'move-failed'; readonly segments: readonly MovingSegment[] }
   /** From the directory: stop if nothing is held and nothing is coming. */
   | { readonly type: 'passivate'; readonly rules: FlushRules; readonly nowMs: number };
 
@@ -88,6 +102,15 @@ export type StreamEffect =
   | { readonly type: 'flush-logged' }
   /** What the log has of it is in a committed chunk. */
   | { readonly type: 'ended'; readonly held: HeldSegment }
+  | {
+      readonly type: 'moving';
+      readonly segments: readonly MovingSegment[];
+      readonly reply: (segments: readonly MovingSegment[]) => void;
+    }
+  /** It is another node's: the log may forget it. */
+  | { readonly type: 'released'; readonly segment: MovedSegment }
+  /** It left the actor's memory: the log has all of it. */
+  | { readonly type: 'left-to-log'; readonly log: LogSegment }
   | { readonly type: 'passivated' }
   /** A defect: the batch is refused, the actor starts anew from its cell. Comes last, so that what was decided before is done. */
   | { readonly type: 'crash'; readonly error: unknown };
@@ -121,9 +144,10 @@ export const stepStream = (
       return append(cell, message, surroundings);
     case 'cut-done':
       message.held.segment.headCut(message.cut.number, message.block);
+      if (message.held.isDropped) drop(message.held);
       return flushReady(cell);
     case 'cut-failed':
-      return cutAgain(message.held, message.cut);
+      return message.held.isDropped ? [] : cutAgain(message.held, message.cut);
     case 'cut-early':
       return cutEarly(cell);
     case 'check': {
@@ -138,7 +162,13 @@ export const stepStream = (
     case 'unlogged':
       return cell.open === message.held ? seal(cell, 'unlogged', surroundings) : [];
     case 'stored':
-      return stored(cell, message.held);
+      return remove(cell, message.held);
+    case 'move-out':
+      return moveOut(cell, message);
+    case 'moved':
+      return moved(cell, message);
+    case 'move-failed':
+      return moveFailed(cell, message.segments, surroundings);
     case 'passivate':
       return isPassive(cell, message.rules, message.nowMs) ? [{ type: 'passivated' }] : [];
   }
@@ -226,10 +256,6 @@ const appendRange = (
   return acceptedBytes;
 };
 
-/** All that was offered since the last segment was stored repeats an entry of it: that one is in a committed chunk. */
-const onlyRepeatsStored = ({ segments: [first, second] }: StreamCell): boolean =>
-  first !== undefined && second === undefined && first.segment.isEmpty;
-
 /** Keeps what is known of a range that is taken whole. */
 const partOf = (range: EntryRange, end: number): EntryRange =>
   end === range.end ? range : { columns: range.columns, first: range.first, end };
@@ -250,6 +276,8 @@ const openSegment = (
     period,
     sealedFor: undefined,
     isFlushing: false,
+    isMoving: false,
+    isDropped: false,
     isSpilled: false,
     log: undefined,
     sharers: [],
@@ -276,18 +304,6 @@ const reserve = (
 
 const takeCuts = (held: HeldSegment, effects: StreamEffect[]): void => {
   for (let cut = held.segment.nextCut(); cut; cut = held.segment.nextCut()) effects.push({ type: 'cut', held, cut });
-};
-
-const closeHeads = (
-  cell: StreamCell,
-  held: HeldSegment,
-  reason: FlushReason,
-  { segmentLimits }: StreamSurroundings,
-  effects: StreamEffect[],
-): void => {
-  held.sealedFor = reason;
-  held.sharers = fittingSharers(cell.logged, held, segmentLimits).filter((part) => part.claim('flushing'));
-  for (let cut = held.segment.cutHead(); cut; cut = held.segment.cutHead()) effects.push({ type: 'cut', held, cut });
 };
 
 const cutEarly = (cell: StreamCell): readonly StreamEffect[] => {
@@ -319,44 +335,13 @@ const flush = (
 ): readonly StreamEffect[] => {
   const effects = seal(cell, reason, surroundings);
   if (!reply) return effects;
-  const through = cell.segments.findLast(({ sealedFor }) => sealedFor !== undefined)?.segment.id.counter;
+  // What moves is stored by another node.
+  const through = cell.segments.findLast(({ sealedFor, isMoving }) => sealedFor !== undefined && !isMoving)?.segment.id
+    .counter;
   if (through === undefined) return [...effects, { type: 'replied', reply }];
   cell.flushWaiters ??= [];
   cell.flushWaiters.push({ through, reply });
   return effects;
-};
-
-/** Sealed segments whose heads are all cut go to the flusher; one that is not ready holds up those behind it. */
-const flushReady = (cell: StreamCell): StreamEffect[] => {
-  const effects: StreamEffect[] = [];
-  for (const held of cell.segments) {
-    if (held.isFlushing) continue;
-    if (held.sealedFor === undefined || !held.segment.isAllCut) break;
-    held.isFlushing = true;
-    effects.push({ type: 'flush', held });
-  }
-  return effects;
-};
-
-const stored = (cell: StreamCell, held: HeldSegment): StreamEffect[] => {
-  cell.segments = cell.segments.filter((one) => one !== held);
-  const effects = onlyRepeatsStored(cell) ? endEmpty(cell) : [];
-  if (cell.segments.length === 0) cell.last ??= held.segment.lastEntry;
-  const waiters = cell.flushWaiters;
-  if (!waiters) return effects;
-  const oldest = cell.segments[0]?.segment.id.counter ?? Number.POSITIVE_INFINITY;
-  const waiting = waiters.filter(({ through }) => through >= oldest);
-  cell.flushWaiters = waiting.length > 0 ? waiting : undefined;
-  for (const { through, reply } of waiters) if (through < oldest) effects.push({ type: 'replied', reply });
-  return effects;
-};
-
-/** An open segment that has nothing of its own: the log may have the repetitions that were offered to it. */
-const endEmpty = (cell: StreamCell): StreamEffect[] => {
-  const [empty] = cell.segments;
-  cell.segments = [];
-  cell.last = empty?.segment.lastEntry;
-  return empty?.log ? [{ type: 'ended', held: empty }] : [];
 };
 
 const refusalOf = (cell: StreamCell, { refused }: Admission, limits: StreamLimits): AppendRefusal | undefined => {

@@ -1,7 +1,8 @@
 import { dispatch, type Ref, spawn, stop } from 'nact';
 import type { HeadCut } from '../chunk/segment.ts';
+import type { LogSegment } from '../log/segment-table.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
-import type { HeldSegment, StreamCell } from './stream-cell.ts';
+import type { HeldSegment, MovedSegment, StreamCell } from './stream-cell.ts';
 import {
   type AppendOutcome,
   type StreamEffect,
@@ -21,6 +22,10 @@ export interface StreamDeps extends StreamSurroundings {
   readonly flushLogged: (cell: StreamCell) => void;
   /** What the log has of it is free. */
   readonly ended: (held: HeldSegment) => void;
+  /** Another node has it. */
+  readonly released: (segment: MovedSegment) => void;
+  /** The log has all of it, and no actor any more. */
+  readonly leftToLog: (log: LogSegment) => void;
   readonly appended: (cell: StreamCell, ranges: readonly EntryRange[]) => void;
   /** After each message: its memory may have changed. */
   readonly changed: (cell: StreamCell) => void;
@@ -130,6 +135,15 @@ const perform = (cell: StreamCell, effect: StreamEffect, deps: StreamDeps, logge
       return;
     case 'ended':
       deps.ended(effect.held);
+      return;
+    case 'moving':
+      effect.reply(effect.segments);
+      return;
+    case 'released':
+      deps.released(effect.segment);
+      return;
+    case 'left-to-log':
+      deps.leftToLog(effect.log);
       return;
     case 'passivated':
       cell.isClosed = true;

@@ -163,6 +163,8 @@ export class IndexedFile {
   footerAt: number | undefined = undefined;
   /** Whatever of it is needed is durable in a newer file too. */
   isCopied = false;
+  /** How often a segment in it came to life that was dead: what was passed over as such is needed. */
+  revivals = 0;
   /** A record could not be read when it was to be copied: it stays until its segments are dead. */
   isUnreadable = false;
   /** It is being removed: nobody may begin to read it. */
@@ -343,5 +345,8 @@ const noteLiveness = (segment: LogSegment, wasLive: boolean): void => {
   for (const { file, bytes } of segment.places) {
     file.liveBytes += sign * bytes;
     file.liveSegments += sign;
+    if (!isLive) continue;
+    file.isCopied = false;
+    file.revivals += 1;
   }
 };

@@ -113,6 +113,7 @@ export class Tidier {
   /** Rewrites what is needed at the head. True if all of it is durable there. */
   async #copy(file: IndexedFile): Promise<boolean> {
     const copies = new Set<Promise<void>>();
+    const { revivals } = file;
     let bytes = 0;
     for (const place of [...file.places]) {
       for (const record of neededRecords(place, this.#rules)) {
@@ -130,6 +131,8 @@ export class Tidier {
       }
     }
     await Promise.all(copies);
+    // It comes back from another node, and was passed over here.
+    if (file.revivals !== revivals) return false;
     file.isCopied = true;
     this.#compactedFiles += 1;
     return true;

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { StreamCell } from '../../../src/actors/stream-cell.ts';
+import { LoggedPart, LoggedStream } from '../../../src/actors/logged-segments.ts';
+import { type MovingSegment, StreamCell } from '../../../src/actors/stream-cell.ts';
 import {
   type AppendOutcome,
   flushDue,
@@ -45,6 +46,7 @@ class TestStream {
     for (const effect of effects) {
       if (effect.type === 'reply') effect.reply(effect.outcome);
       else if (effect.type === 'replied') effect.reply(undefined);
+      else if (effect.type === 'moving') effect.reply(effect.segments);
       else if (effect.type === 'log') this.logged.push(effect);
       else this.pending.push(effect);
     }
@@ -91,6 +93,15 @@ class TestStream {
 
 const entry = (ms: number, line = 'line'): TestEntry => ({ timeNs: T0_NS + BigInt(ms) * MS_NS, line });
 const long = (ms: number): TestEntry => entry(ms, `${ms} `.padEnd(400, 'x'));
+
+/** A segment of the stream in the log, its one entry at T0. */
+const loggedPart = (cell: StreamCell, runBytes: number, version = 4): LoggedPart => {
+  cell.logged ??= new LoggedStream('tenant', cell.labels);
+  const segment = { minTime: T0_NS, maxTime: T0_NS, runBytes, header: { version } } as LogSegment;
+  const part = new LoggedPart(cell.logged, segment, SCHEMA, T0_MS);
+  cell.logged.parts.push(part);
+  return part;
+};
 
 describe('stepStream', () => {
   it('opens a segment at the first append and says what it stored', () => {
@@ -278,6 +289,162 @@ describe('stepStream', () => {
       stream.append([entry(1)]);
       expect(stream.cell.segments.map(({ segment }) => segment.id.counter)).to.deep.equal([0, 1]);
       expect(stream.send({ type: 'unlogged', held: held! }), 'told twice').to.deep.equal([]);
+    });
+  });
+
+  describe('a move to another node', () => {
+    /** As if the log had all that was offered to it. */
+    const inLog = (stream: TestStream): readonly LogSegment[] =>
+      stream.cell.segments.map((held) => {
+        const log = { count: 1, accepted: 1, waiting: 0, isRefused: false } as LogSegment;
+        held.log = log;
+        return log;
+      });
+    const moveOut = (stream: TestStream): readonly MovingSegment[] => {
+      let moving: readonly MovingSegment[] = [];
+      const effects = stream.send({
+        type: 'move-out',
+        reply: (segments) => {
+          moving = segments;
+        },
+      });
+      expect(effects).to.deep.equal(['moving']);
+      return moving;
+    };
+
+    it('seals what is open without cutting it, and takes new entries into another segment', () => {
+      const stream = new TestStream();
+      stream.append([entry(0)]);
+      const [log] = inLog(stream);
+      expect(moveOut(stream).map((one) => one.log)).to.deep.equal([log]);
+      expect(stream.count('cut')).to.equal(0);
+      stream.append([entry(1)]);
+      expect(stream.cell.segments.map(({ isMoving }) => isMoving)).to.deep.equal([true, false]);
+      expect(stream.cell.segments[0]?.segment.count, 'queries read it').to.equal(1);
+    });
+
+    it('holds up no flush of what comes after it', () => {
+      const stream = new TestStream();
+      stream.append([entry(0)]);
+      inLog(stream);
+      moveOut(stream);
+      stream.append([entry(1)]);
+      stream.flush('later');
+      expect(stream.finishCut()).to.deep.equal(['flush']);
+      const held = stream.takeFlush();
+      expect(held.segment.id.counter).to.equal(1);
+      stream.send({ type: 'stored', held });
+      expect(stream.replies).to.deep.equal(['later']);
+      expect(stream.cell.segments.length).to.equal(1);
+    });
+
+    it('leaves to the flusher what it has, and moves what waits for its cuts', () => {
+      const stream = new TestStream();
+      stream.append([entry(0)]);
+      stream.flush('first');
+      stream.finishCut();
+      stream.append([entry(1)]);
+      stream.flush('second');
+      const [, second] = inLog(stream);
+      expect(moveOut(stream).map((one) => one.log)).to.deep.equal([second]);
+      expect(stream.finishCut(), 'its cut comes, and it is not flushed').to.deep.equal([]);
+      expect(moveOut(stream), 'asked again: it moves already').to.deep.equal([]);
+    });
+
+    it('drops it once another node has it, told once or twice, and lets its late cuts go', () => {
+      const stream = new TestStream();
+      stream.append([entry(0)]);
+      stream.flush('asked');
+      inLog(stream);
+      const segments = moveOut(stream).map((segment) => ({ ...segment, epoch: 1 }));
+      expect(stream.send({ type: 'moved', segments })).to.deep.equal(['replied', 'released']);
+      expect(stream.send({ type: 'moved', segments })).to.deep.equal([]);
+      expect(stream.send({ type: 'move-failed', segments })).to.deep.equal([]);
+      expect(stream.cell.segments).to.deep.equal([]);
+      expect(stream.finishCut()).to.deep.equal([]);
+      expect(stream.append([entry(0)]).acceptedBytes, 'its last entry is known').to.equal(0);
+    });
+
+    it('leaves it to the log if the move fails: the next chunk takes it from there', () => {
+      const stream = new TestStream();
+      stream.append([entry(0)]);
+      inLog(stream);
+      const segments = moveOut(stream);
+      expect(stream.send({ type: 'move-failed', segments })).to.deep.equal(['left-to-log']);
+      expect(stream.send({ type: 'move-failed', segments })).to.deep.equal([]);
+      expect(stream.cell.segments).to.deep.equal([]);
+    });
+
+    it('flushes it if the move fails and the log lost some of it', () => {
+      const stream = new TestStream();
+      stream.append([entry(0)]);
+      const [log] = inLog(stream);
+      const segments = moveOut(stream);
+      log!.isRefused = true;
+      expect(stream.send({ type: 'move-failed', segments })).to.deep.equal(['cut']);
+      expect(stream.finishCut()).to.deep.equal(['flush']);
+    });
+
+    it('takes along what lies in the log, unless it is being flushed', () => {
+      const stream = new TestStream();
+      const [first, second] = [1, 2].map(() => loggedPart(stream.cell, 100));
+      first!.claim('flushing');
+      expect(moveOut(stream).map(({ log }) => log)).to.deep.equal([second!.segment]);
+      expect(second!.state).to.equal('moving');
+      stream.send({ type: 'move-failed', segments: [{ log: second!.segment, from: { part: second! } }] });
+      expect(second!.state).to.equal('waiting');
+    });
+
+    it('takes along what was to share a chunk that is not with the flusher yet', () => {
+      const stream = new TestStream();
+      const part = loggedPart(stream.cell, 100);
+      stream.append([entry(0)]);
+      stream.flush('asked');
+      expect(part.state).to.equal('flushing');
+      const [log] = inLog(stream);
+      expect(moveOut(stream).map((one) => one.log)).to.deep.equal([part.segment, log]);
+      expect(stream.cell.segments[0]?.sharers).to.deep.equal([]);
+    });
+  });
+
+  describe('and what lies in the log', () => {
+    it('takes it into the chunk of its next segment, and counts it for its size', () => {
+      const alone = new TestStream(1000, 4000);
+      const sharing = new TestStream(1000, 4000);
+      const part = loggedPart(sharing.cell, 3000);
+      for (const stream of [alone, sharing]) stream.append([long(0), long(1), long(2), long(3)]);
+      expect(alone.cell.segments.length).to.equal(1);
+      expect(sharing.cell.segments.length).to.equal(2);
+      expect(sharing.cell.segments.map(({ sharers }) => sharers)).to.deep.equal([[part], []]);
+      expect(part.state).to.equal('flushing');
+    });
+
+    it('stores it alone where it makes a chunk', () => {
+      const stream = new TestStream(1000, 4000);
+      const part = loggedPart(stream.cell, 5000);
+      stream.append([long(0), long(1)]);
+      expect(stream.count('flush-logged')).to.be.greaterThan(0);
+      expect(stream.cell.segments.length).to.equal(1);
+      expect(part.state).to.equal('waiting');
+    });
+
+    it('counts it for its age', () => {
+      const stream = new TestStream();
+      loggedPart(stream.cell, 100);
+      stream.append([entry(7_200_000)]);
+      expect(flushDue(stream.cell, RULES, T0_MS)).to.equal(undefined);
+      stream.append([entry(7_200_001)]);
+      expect(flushDue(stream.cell, RULES, T0_MS)).to.equal('old');
+    });
+
+    it('leaves alone what is of another chunk version, or could not be read', () => {
+      const stream = new TestStream();
+      const [other, broken] = [loggedPart(stream.cell, 100, 3), loggedPart(stream.cell, 100)];
+      broken.failures = 1;
+      stream.append([entry(0)]);
+      stream.flush('asked');
+      expect(stream.cell.segments[0]?.sharers).to.deep.equal([]);
+      expect([other.state, broken.state]).to.deep.equal(['waiting', 'waiting']);
     });
   });
 
