@@ -11,7 +11,7 @@ import { memberOf } from '../members.ts';
 
 /** The way of one node to the store: cut off, slow, or with a watch that hears nothing. */
 class Link implements MembershipStore {
-  readonly #store: MembershipStore;
+  #store: MembershipStore;
   isCut = false;
   isWatchDeaf = false;
   /** Carried out, but the answer is lost. */
@@ -21,6 +21,11 @@ class Link implements MembershipStore {
   held: Promise<void> = Promise.resolve();
 
   constructor(store: MembershipStore) {
+    this.#store = store;
+  }
+
+  /** The store was emptied, or is another one. */
+  lead(store: MembershipStore): void {
     this.#store = store;
   }
 
@@ -399,6 +404,17 @@ describe('membership', () => {
       await a.membership.catchUp(b.incarnation, 1_000);
       expect(a.link.ranges).to.equal(1);
       expect(await codeOf(within(1_000, a.membership.catchUp(b.incarnation + 100, 1_000)))).to.equal('UNAVAILABLE');
+    });
+
+    it('is never taken from a store that has lost revisions, which also ends the lease', async () => {
+      const a = await joined('a');
+      const emptied = await EmbeddedStore.open({ clock });
+      a.link.lead(emptied);
+      expect(await codeOf(within(2_000, a.membership.freshView(1_000)))).to.equal('DEADLINE_EXCEEDED');
+      expect(states(a.membership.view)).to.deep.equal(['a JOINING']);
+      await run(6_000);
+      expect(a.lost.length).to.equal(1);
+      await emptied.close();
     });
 
     it('is refused by the deadline when the store is away, and there again when it is back', async () => {
