@@ -53,8 +53,11 @@ export class MemberKeys {
  * A member's value: JSON. A registration cannot know its own revision, which is the incarnation, so it leaves it out; whoever reads takes the
  * key's revision. Later changes of the same process write it down.
  */
-export const encodeMember = ({ nodeId: _, ...rest }: MemberDescription & { readonly incarnation?: number }): string =>
-  JSON.stringify(rest);
+export const encodeMember = (member: MemberDescription, incarnation?: number): string => {
+  // One by one: a caller's object may hold more, such as the incarnation of the process before.
+  const { address, httpAddress, zone, weight, state, diskId, protocol } = member;
+  return JSON.stringify({ address, httpAddress, zone, weight, state, diskId, protocol, incarnation });
+};
 
 const STATES: readonly MemberState[] = ['JOINING', 'ACTIVE', 'LEAVING'];
 

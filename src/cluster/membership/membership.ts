@@ -134,19 +134,19 @@ export class Membership {
     // Fenced from here on, and what the view now says of this node is no news.
     this.#lostReason ??= 'left';
     const { keys } = this.#reader;
-    const member = keys.member(nodeId);
     const roster = keys.roster(nodeId, diskId);
     await retrying(this.#settings, clock.monotonicMs() + changeDeadlineMs, async () => {
-      // The lease first: a roster entry that stays is looked after by others, a member without one is not.
-      await store.revoke(lease, callDeadlineMs);
+      // Both at once: a member gone whose disk is still in the roster would be a departure to look after. The guard fails where an earlier try
+      // has done it, or where a newer process of this disk is a member.
       await store.transaction(
+        [{ type: 'unchanged', key: roster, modRevision: incarnation }],
         [
-          { type: 'absent', key: member },
-          { type: 'unchanged', key: roster, modRevision: incarnation },
+          { type: 'delete', key: keys.member(nodeId) },
+          { type: 'delete', key: roster },
         ],
-        [{ type: 'delete', key: roster }],
         callDeadlineMs,
       );
+      await store.revoke(lease, callDeadlineMs);
       return true;
     }).finally(() => this.stop());
   }
@@ -188,9 +188,9 @@ export class Membership {
         this.#lose(reason);
         throw new MembershipError({ code: 'LEASE_GONE', text: reason });
       }
-      const value = encodeMember(edit(member));
+      const value = encodeMember(edit(member), incarnation);
       // So it is after a try whose outcome was lost, too.
-      if (value === encodeMember(member)) return entry.modRevision;
+      if (value === encodeMember(member, incarnation)) return entry.modRevision;
       const guard = { type: 'unchanged', key, modRevision: entry.modRevision } as const;
       const reply = await store.transaction([guard], [{ type: 'put', key, value, lease }], callDeadlineMs);
       return reply.ok ? reply.revision : undefined;

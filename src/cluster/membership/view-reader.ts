@@ -93,7 +93,14 @@ export class ViewReader {
 
   async #read(): Promise<boolean> {
     const { store, callDeadlineMs } = this.#settings;
-    const isNews = this.#state.applyRange(await store.range(this.keys.prefix, callDeadlineMs));
+    const before = this.knownThrough;
+    const reply = await store.range(this.keys.prefix, callDeadlineMs);
+    if (reply.revision < before) {
+      // Emptied, or another one: what it has says nothing about what was known.
+      const text = `the membership store is at revision ${reply.revision}, and was at ${before}`;
+      throw new MembershipError({ code: 'UNAVAILABLE', text });
+    }
+    const isNews = this.#state.applyRange(reply);
     if (isNews) this.#tell();
     return isNews;
   }
