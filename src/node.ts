@@ -16,7 +16,7 @@ import type { Log } from './log/log.ts';
 import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
 import type { ClusterMember } from './member/member.ts';
-import { startMember } from './member/start-member.ts';
+import { type StartPeers, startMember } from './member/start-member.ts';
 import { type NodeIdentity, newUid, nextIdentity } from './node-identity.ts';
 import { type NodeLogDeps, openNodeLog } from './node-log.ts';
 import { ProblemLog } from './problem-log.ts';
@@ -58,6 +58,8 @@ export interface NodeDeps {
   readonly logDisk?: LogDisk;
   /** Of a member of a cluster: the membership store in place of the configured one. Closed by the node. */
   readonly members?: MembershipStore;
+  /** Of a member of a cluster: how it talks to the others in place of gRPC. */
+  readonly startPeers?: StartPeers;
   /** Of a member of a cluster: the others no longer count it in. It acknowledges nothing any more; stop it and start it anew. */
   readonly onLost?: (reason: string) => void;
 }
@@ -136,6 +138,8 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
       chance,
       identity,
       store: deps.members,
+      startPeers: deps.startPeers,
+      startPeers: deps.startPeers,
       scanPool: scan,
       fetch,
       report,

@@ -1,5 +1,6 @@
 import xxhash from 'xxhash-wasm';
 import type { LabelSet } from '../protocol/label-set.ts';
+import type { Member } from './view.ts';
 
 // Loaded while the module is: hashing is synchronous for whoever imports this.
 const { h32 } = await xxhash();
@@ -14,6 +15,10 @@ const seeds = new Map<string, number>();
  */
 export const streamKey = (tenant: string, labels: Pick<LabelSet, 'canonical'>): number =>
   h32(labels.canonical, seedOf(tenant));
+
+/** 32 bits that are equal for equal rings, and as a rule different for different ones. */
+export const ringDigest = (members: readonly Pick<Member, 'nodeId' | 'weight'>[]): number =>
+  h32(members.map(({ nodeId, weight }) => `${nodeId} ${weight}`).join('\n'));
 
 const seedOf = (tenant: string): number => {
   const known = seeds.get(tenant);

@@ -21,6 +21,8 @@ export interface AppendRequest {
   readonly tenant: string;
   /** Another node should have got it. */
   readonly isFallback: boolean;
+  /** Of the sender's ring: see `ringDigest`. */
+  readonly ringDigest: number;
   readonly streams: readonly ForwardedStream[];
 }
 
@@ -35,7 +37,7 @@ const HEADER_AT = 4;
 
 /** In memory that begins at a multiple of 8. */
 export const encodeAppendRequest = (
-  { changedAt, tenant, isFallback }: Omit<AppendRequest, 'streams'>,
+  { changedAt, tenant, isFallback, ringDigest }: Omit<AppendRequest, 'streams'>,
   streams: readonly StreamAppend[],
 ): Uint8Array => {
   const plans = streams.map(({ ranges }) => ranges.map(planAppend));
@@ -49,6 +51,7 @@ export const encodeAppendRequest = (
     });
   }
   header.integer(4, isFallback ? 1n : 0n);
+  header.integer(5, BigInt(ringDigest));
   const headerBytes = header.finish();
   const runsAt = paddedSize(HEADER_AT + headerBytes.length);
   const size = plans.flat().reduce((sum, { length }) => sum + paddedSize(length), runsAt);
@@ -66,13 +69,14 @@ export const encodeAppendRequest = (
 
 /** The entries are views of `message`, or of a copy of it if it does not begin at a multiple of 8. @throws RefusedError BAD_REQUEST */
 export const decodeAppendRequest = (message: Uint8Array): AppendRequest => {
-  const bytes = message.byteOffset % 8 === 0 ? message : message.slice();
+  const bytes = message.byteOffset % 8 === 0 ? message : new Uint8Array(message);
   if (bytes.length < HEADER_AT) throw badRequest('AppendRequest: too short');
   const headerSize = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
   if (HEADER_AT + headerSize > bytes.length) throw badRequest('AppendRequest: too short');
   let changedAt = 0;
   let tenant: string | undefined;
   let isFallback = false;
+  let ringDigest = 0;
   const streams: ForwardedStream[] = [];
   let at = paddedSize(HEADER_AT + headerSize);
   for (const { number, value, bytes: field } of protoFields(
@@ -82,6 +86,7 @@ export const decodeAppendRequest = (message: Uint8Array): AppendRequest => {
     if (number === 1) changedAt = value;
     else if (number === 2) tenant = textOfBytes(field);
     else if (number === 4) isFallback = value === 1;
+    else if (number === 5) ringDigest = value;
     else if (number === 3) {
       const { labelText, sizes } = decodeStream(field);
       const ranges = sizes.map((size) => {
@@ -92,7 +97,7 @@ export const decodeAppendRequest = (message: Uint8Array): AppendRequest => {
       streams.push({ labelText, ranges });
     }
   }
-  return { changedAt, tenant: present(tenant, 'AppendRequest', 'tenant'), isFallback, streams };
+  return { changedAt, tenant: present(tenant, 'AppendRequest', 'tenant'), isFallback, ringDigest, streams };
 };
 
 const decodeStream = (bytes: Uint8Array): { readonly labelText: Uint8Array; readonly sizes: readonly number[] } => {

@@ -20,6 +20,7 @@ export interface AppendRoutingDeps {
   readonly clock: Clock;
   readonly peers: Peers;
   readonly ring: () => Ring;
+  readonly ringDigest: () => number;
   /** The view's revision: goes with each message. */
   readonly changedAt: () => number;
   readonly nodeId: string;
@@ -133,8 +134,8 @@ export class AppendRouting implements AppendRouter {
     isFallback: boolean,
     deadlineMs: number,
   ): Promise<readonly AppendOutcome[]> {
-    const { peers, changedAt, sawView } = this.#deps;
-    const body = encodeAppendRequest({ changedAt: changedAt(), tenant, isFallback }, appends);
+    const { peers, changedAt, ringDigest, sawView } = this.#deps;
+    const body = encodeAppendRequest({ changedAt: changedAt(), tenant, isFallback, ringDigest: ringDigest() }, appends);
     const reply = decodeAppendReply(
       await peers.request(member, CallKind.APPEND, [body], { deadlineMs, class: 'append' }),
     );

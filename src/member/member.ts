@@ -10,6 +10,7 @@ import type { AppendOutcome } from '../actors/stream-state.ts';
 import type { GiverOptions } from '../cluster/handover/giver-state.ts';
 import type { Membership } from '../cluster/membership/membership.ts';
 import { Ring } from '../cluster/ring.ts';
+import { ringDigest } from '../cluster/stream-key.ts';
 import { PROTOCOL } from '../cluster/transport/handshake.ts';
 import type { PeerHandler, PeerHandlers, Peers } from '../cluster/transport/peers.ts';
 import type { Member, View } from '../cluster/view.ts';
@@ -52,6 +53,7 @@ export class ClusterMember {
   readonly #deps: MemberDeps;
   readonly routing: AppendRouting;
   #ring: Ring;
+  #ringDigest: number;
   #node: LocalNode | undefined;
   #log: Log | undefined;
   #memoryServer: MemoryServer | undefined;
@@ -63,11 +65,13 @@ export class ClusterMember {
     this.#deps = deps;
     const { clock, membership, peers, nodeId } = deps;
     this.#ring = new Ring(membership.view);
+    this.#ringDigest = ringDigest(this.#ring.members);
     this.routing = new AppendRouting({
       clock,
       peers,
       nodeId,
       ring: () => this.#ring,
+      ringDigest: () => this.#ringDigest,
       changedAt: () => membership.view.changedAt,
       fence: () => this.#fence(),
       appendHere: (tenant, appends) => this.#appendHere(tenant, appends),
@@ -250,9 +254,9 @@ export class ClusterMember {
 
   /** APPEND. Whoever sent it may know an older ring or a newer one: what arrives is taken, and given to its owner later if that is another. */
   async #append(body: Uint8Array): Promise<readonly Uint8Array[]> {
-    const { changedAt, tenant, isFallback, streams } = decodeAppendRequest(body);
+    const { changedAt, tenant, isFallback, ringDigest, streams } = decodeAppendRequest(body);
     this.#sawView(changedAt);
-    if (isFallback || changedAt !== this.view.changedAt) this.handover.look();
+    if (isFallback || ringDigest !== this.#ringDigest) this.handover.look();
     if (this.#self?.state !== 'ACTIVE') throw notActive();
     const refusal = this.#fence();
     if (refusal) throw notActive();
@@ -263,17 +267,18 @@ export class ClusterMember {
 
   #changed(view: View): void {
     this.#ring = new Ring(view);
+    this.#ringDigest = ringDigest(this.#ring.members);
     this.#handover?.changed(view);
   }
 
   /** Another member knows of more than this one. */
   #sawView(changedAt: number): void {
-    if (changedAt <= this.view.changedAt) return;
+    if (changedAt <= this.#deps.membership.knownThrough) return;
     this.#viewSince(changedAt).catch((error: unknown) => this.#deps.report('the view of the cluster is behind', error));
   }
 
   async #viewSince(changedAt: number): Promise<number> {
-    if (changedAt <= this.view.changedAt) return this.view.changedAt;
+    if (changedAt <= this.#deps.membership.knownThrough) return this.view.changedAt;
     return (await this.#deps.membership.catchUp(changedAt, CATCH_UP_MS)).changedAt;
   }
 

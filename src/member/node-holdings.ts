@@ -88,7 +88,7 @@ export class NodeHoldings implements Holdings {
     const moving = this.#moving.get(name);
     if (!moving) return;
     this.#moving.delete(name);
-    this.#moves.moved(moving.tenant, moving.labels, [moving.segment], epoch);
+    this.#moves.moved(moving.tenant, moving.labels, [{ ...moving.segment, epoch }]);
   }
 
   async #moveOut({ tenant, labels, key }: Place): Promise<readonly Holding[]> {

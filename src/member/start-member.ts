@@ -6,9 +6,9 @@ import { Membership } from '../cluster/membership/membership.ts';
 import type { MembershipStore } from '../cluster/membership/membership-store.ts';
 import { StoreClient } from '../cluster/membership/store-client.ts';
 import { VIRTUAL_NODES } from '../cluster/tokens.ts';
-import { GrpcPeers } from '../cluster/transport/grpc-peers.ts';
+import { GrpcPeers, type GrpcPeersOptions } from '../cluster/transport/grpc-peers.ts';
 import { PROTOCOL } from '../cluster/transport/handshake.ts';
-import type { PeerHandler, PeerHandlers } from '../cluster/transport/peers.ts';
+import type { PeerHandler, PeerHandlers, Peers } from '../cluster/transport/peers.ts';
 import type { Config } from '../config.ts';
 import { parseListenAddress } from '../config-values.ts';
 import { type NodeIdentity, replaceFile } from '../node-identity.ts';
@@ -24,6 +24,8 @@ export interface StartMemberDeps {
   readonly identity: NodeIdentity;
   /** In place of the one that the configuration names. */
   readonly store?: MembershipStore | undefined;
+  /** In place of gRPC. */
+  readonly startPeers?: StartPeers | undefined;
   readonly scanPool: ScanPool;
   readonly fetch: (key: string) => Promise<Uint8Array<ArrayBuffer> | undefined>;
   readonly report: (problem: string, error: unknown, about?: object) => void;
@@ -32,9 +34,13 @@ export interface StartMemberDeps {
   readonly onLost: (reason: string) => void;
 }
 
+/** Listens for the other nodes; links once it is registered. */
+export type StartPeers = (options: GrpcPeersOptions) => Promise<RegisteredPeers>;
+
+export type RegisteredPeers = Peers & Pick<GrpcPeers, 'address' | 'register'>;
+
 export interface StartedMember {
   readonly member: ClusterMember;
-  readonly peers: GrpcPeers;
   close(): Promise<void>;
 }
 
@@ -71,7 +77,7 @@ export const startMember = async (
     fenceMarginMs: Math.min(FENCE_MARGIN_MS, cluster.membership.lease_ttl / FENCE_MARGIN_SHARE),
   });
   let member: ClusterMember | undefined;
-  const peers = await GrpcPeers.start({
+  const peers = await (deps.startPeers ?? GrpcPeers.start)({
     nodeId: cluster.node_id,
     listen,
     ...(cluster.advertise !== '' && { advertise: cluster.advertise }),
@@ -110,7 +116,6 @@ export const startMember = async (
   member = new ClusterMember({ clock, membership, peers, nodeId, scanPool, fetch, giver, report, info });
   return {
     member,
-    peers,
     close: async () => {
       member?.stop();
       await peers.close({ deadlineMs: CLOSE_MS });
@@ -147,7 +152,7 @@ const knownUid = async (file: string): Promise<string | undefined> => {
   }
 };
 
-/** The handlers stand before the member does: until then others are told to come again. */
+/** The handlers stand before the member does: until then others are told to come again. A Buffer's slice would be no copy. */
 const lateHandlers = (find: () => PeerHandlers | undefined): PeerHandlers =>
   new Map(
     Object.values(CallKind).map((kind): [number, PeerHandler] => [
@@ -155,7 +160,7 @@ const lateHandlers = (find: () => PeerHandlers | undefined): PeerHandlers =>
       (body, call) => {
         const handler = find()?.get(kind);
         if (!handler) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'this node is starting' });
-        return handler(body, call);
+        return handler(new Uint8Array(body.buffer, body.byteOffset, body.byteLength), call);
       },
     ]),
   );

@@ -45,13 +45,13 @@ describe('membership on etcd', function () {
     // In CI the suite of the store fails for it.
     if (whyNoEtcd() !== undefined) this.skip();
     etcd = await EtcdProcess.start();
-    proxy = await TcpProxy.start(etcd.port);
+    proxy = await TcpProxy.start(`127.0.0.1:${etcd.port}`);
   });
   afterEach(async () => {
     for (const end of ends.splice(0)) await end();
   });
   after(async () => {
-    proxy?.close();
+    await proxy?.close();
     await etcd?.stop();
   });
 
@@ -93,9 +93,9 @@ describe('membership on etcd', function () {
   });
 
   it('is fenced, then lost, after an outage longer than the lease', async () => {
-    const a = await join('a', 'cut', proxy.port, { ttlMs: 2_000, fenceMarginMs: 500 });
+    const a = await join('a', 'cut', Number(proxy.address.split(':')[1]), { ttlMs: 2_000, fenceMarginMs: 500 });
     const b = await join('b', 'cut');
-    proxy.cut();
+    proxy.refuse();
     await eventually(
       'a is gone for b',
       () => states(b.membership) === 'b JOINING',
@@ -103,7 +103,7 @@ describe('membership on etcd', function () {
     );
     expect(a.membership.fenceRemainingMs, 'fenced before others think it gone').to.be.below(0);
     expect(a.lost).to.deep.equal([]);
-    proxy.heal();
+    proxy.resume();
     await eventually('a hears of it', () => a.lost.length === 1);
     expect(b.membership.view.roster.map(({ nodeId }) => nodeId)).to.deep.equal(['a', 'b']);
   });

@@ -52,12 +52,15 @@ describe('a push on its way to another node', () => {
           key: 0,
           ranges: ranges.map(rangeOf),
         }));
-        const message = encodeAppendRequest({ changedAt, tenant: 'tenant', isFallback: true }, appends);
+        const message = encodeAppendRequest(
+          { changedAt, tenant: 'tenant', isFallback: true, ringDigest: 4_000_000_000 },
+          appends,
+        );
         const packet = new Uint8Array(offset + message.length);
         packet.set(message, offset);
         const request = decodeAppendRequest(packet.subarray(offset));
         expect(request.changedAt).to.equal(changedAt);
-        expect(request).to.include({ tenant: 'tenant', isFallback: true });
+        expect(request).to.include({ tenant: 'tenant', isFallback: true, ringDigest: 4_000_000_000 });
         expect(
           request.streams.map(({ labelText, ranges }) => ({
             labels: Buffer.from(labelText).toString(),
@@ -73,7 +76,7 @@ describe('a push on its way to another node', () => {
 
   it('is refused when it is cut off or garbage, and never crashes', function () {
     this.timeout(PROPERTY_TIMEOUT_MS);
-    const whole = encodeAppendRequest({ changedAt: 7, tenant: 'tenant', isFallback: false }, [
+    const whole = encodeAppendRequest({ changedAt: 7, tenant: 'tenant', isFallback: false, ringDigest: 0 }, [
       { labels: labelSetOf(['app', 'web']), key: 1, ranges: [rangeOf([{ timeNs: 1n, line: 'hello' }])] },
     ]);
     for (let size = 0; size < whole.length - 7; size += 1) {
