@@ -139,7 +139,6 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
       identity,
       store: deps.members,
       startPeers: deps.startPeers,
-      startPeers: deps.startPeers,
       scanPool: scan,
       fetch,
       report,
