@@ -71,6 +71,10 @@ class Restarting {
     await eventually('flushes have ended', () => figures().flush.pending === 0 && figures().cutsPending === 0, figures);
     await this.stop();
     await this.start();
+    if (this.node.figures().recoveredSegments === 0) return;
+    // It guesses until it has looked.
+    const isKnown = () => this.node.figures().compressionRatio !== 1 / 6;
+    await eventually('it knows how its log compresses', isKnown, this.node.figures);
   }
 
   async stop(): Promise<void> {
