@@ -137,7 +137,7 @@ describe('segments that lie in the log', function () {
   });
 
   it('leave as many chunks as a node that never restarts, where an active stream fills several', async () => {
-    const pushes = Array.from({ length: 12 }, () => 70);
+    const pushes = Array.from({ length: 12 }, () => 62);
     const never = await run(pushes, false);
     expect(never).to.be.within(3, 8);
     expect(await run(pushes, true)).to.equal(never);
