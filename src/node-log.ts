@@ -47,8 +47,8 @@ export const openNodeLog = async ({ wal }: Config['ingester'], deps: NodeLogDeps
     },
   );
   tellRecovery(log, deps);
+  await settleCommits(log, deps);
   const logged = await LoggedSegments.of({ log, clock, schema, memory, report });
-  await forgetOldCommits(log, deps);
   return { log, logged };
 };
 
@@ -73,18 +73,27 @@ const tellRecovery = ({ recovery }: Log, { info, warn }: NodeLogDeps): void => {
 const unreadableFiles = ({ files }: LogRecovery) => files.filter(({ state }) => state === 'unreadable');
 
 /**
- * A process that ends right after a segment's end is durable in the log leaves its commit behind. Those of segments that were on two disks
- * stay for their time: another node may hold one for unflushed. A file that cannot be read may have segments of any.
+ * A process that ends between a commit and the end of its segment in the log, or right after that, leaves the commit behind. What is committed
+ * is ended here; commits of segments that were on two disks stay for their time: another node may hold one for unflushed. A file that cannot
+ * be read may have segments of any.
  */
-const forgetOldCommits = async (log: Log, { index, identity }: NodeLogDeps): Promise<void> => {
+const settleCommits = async (log: Log, { index, identity, report }: NodeLogDeps): Promise<void> => {
   if (unreadableFiles(log.recovery).length > 0) return;
   const old: string[] = [];
+  const ends: Promise<void>[] = [];
   for await (const { segment: name, committedMs, isShared } of index.commits()) {
     const id = segmentIdOf(name);
+    const segment = id && log.find(id);
+    if (segment?.isLive) ends.push(log.flushed(segment, segment.count, true));
     // Earlier versions had the store to themselves.
     const isOwn = id?.nodeId === identity.uid || committedMs === 0;
-    const segment = id && log.find(id);
-    if (isOwn && !isShared && !segment?.isLive && !segment?.wasShared) old.push(name);
+    if (isOwn && !isShared && !segment?.wasShared) old.push(name);
+  }
+  try {
+    await Promise.all(ends);
+  } catch (error) {
+    report('the log could not be told of a stored segment', error);
+    return;
   }
   if (old.length > 0) await index.forget(old);
 };

@@ -26,9 +26,15 @@ const NOTHING: Blocks = { blocks: [], symbols: [], joint: 0 };
  */
 export class ChunkJobs {
   readonly #deps: ChunkJobsDeps;
+  #isStopped = false;
 
   constructor(deps: ChunkJobsDeps) {
     this.#deps = deps;
+  }
+
+  /** What fails from here on was cancelled. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
   /** Of a stream's sealed segment and those that share its chunk. */
@@ -52,7 +58,7 @@ export class ChunkJobs {
         try {
           return { ...(await this.#load(left, isOwnLeft ? held : undefined, version)), segments };
         } catch (error) {
-          if (left.length === 0 || !isOwnLeft) throw error;
+          if (left.length === 0 || !isOwnLeft || this.#isStopped) throw error;
           return await this.#loadAlone(cell, held, left, own, error);
         }
       },

@@ -91,5 +91,7 @@ export interface NodeFigures {
   readonly flush: FlusherFigures;
   /** Unflushed segments that lie in the log only: of earlier processes, of other nodes. */
   readonly recoveredSegments: number;
+  /** Bytes of blocks a plain one, lately; a guess until a block was cut. */
+  readonly compressionRatio: number;
   readonly log: LogFigures | undefined;
 }

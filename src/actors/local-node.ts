@@ -163,6 +163,7 @@ export class LocalNode {
       cutsPending: this.#cutter.pending,
       flush: this.#flusher.figures,
       recoveredSegments: this.#deps.logged?.size ?? 0,
+      compressionRatio: this.#compression.ratio,
       log: this.#deps.log?.figures,
     };
   }
@@ -276,6 +277,8 @@ export class LocalNode {
       this.#commitTidier.stop();
       this.#sweeper.stop();
       this.#loggedFlusher?.stop();
+      this.#jobs.stop();
+      this.#blocks?.stop();
       this.#segmentLog?.stop();
       stop(this.#system);
     }

@@ -27,6 +27,7 @@ export class LoggedBlocks {
   readonly #deps: LoggedBlocksDeps;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
+  #isStopped = false;
 
   constructor(deps: LoggedBlocksDeps) {
     this.#deps = deps;
@@ -49,6 +50,11 @@ export class LoggedBlocks {
     }
   }
 
+  /** Nobody waits for samples any more. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
   /** Cuts a first block of some of them: how they compress is known then, before anybody has to judge their size. */
   async sample(): Promise<void> {
     const { logged, blockSize, report } = this.#deps;
@@ -61,6 +67,7 @@ export class LoggedBlocks {
         const loaded = await logged.load([segment], { blockSize, bytesMax: blockSize, onGap: () => undefined });
         await this.#cutAll(loaded, version);
       } catch (error) {
+        if (this.#isStopped) return;
         report('a segment of the log could not be looked at', error);
       }
     }

@@ -51,6 +51,11 @@ export class StreamMoves {
       const offered: OfferedSegment[] = [];
       for (const segment of segments) {
         const finalCount = await log.settled(segment.log);
+        if (finalCount === 0) {
+          // The log refused all of it: nobody was told that it is stored.
+          this.failed(tenant, labels, [segment]);
+          continue;
+        }
         await log.offer(segment.log, finalCount);
         offered.push({ ...segment, finalCount });
       }

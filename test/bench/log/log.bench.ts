@@ -10,6 +10,8 @@ import { systemClock } from '../../../src/system-clock.ts';
 import { rangeOf } from '../../support/entries.ts';
 import { sized } from '../bench-size.ts';
 
+/** Of the disk: segments of others are not served without more. */
+const UID = '00'.repeat(16);
 const WRITERS = 32;
 const MEGABYTE = 1 << 20;
 
@@ -75,7 +77,7 @@ const openIn = (folder: string, incarnation: number): Promise<Log> =>
       chance: () => 0.5,
       report: (problem, error) => console.error(problem, error),
     },
-    { ...DEFAULT_LOG_OPTIONS, uid: '00'.repeat(16), incarnation },
+    { ...DEFAULT_LOG_OPTIONS, uid: UID, incarnation },
   );
 
 const header = { tenant: 't', labels: ['app', 'bench'], version: 4, openedMs: 1 };
@@ -84,7 +86,7 @@ const header = { tenant: 't', labels: ['app', 'bench'], version: 4, openedMs: 1 
 const appendAll = async (log: Log, range: EntryRange, appends: number, latencies: number[]): Promise<void> => {
   let left = appends;
   const writer = async (counter: number): Promise<void> => {
-    const segment = log.open({ nodeId: 'bench', incarnation: Math.floor(performance.now() * 1000), counter }, header);
+    const segment = log.open({ nodeId: UID, incarnation: Math.floor(performance.now() * 1000), counter }, header);
     while (left > 0) {
       left -= 1;
       const start = performance.now();
@@ -100,7 +102,7 @@ const throughLog = (size: number, appends: number): Promise<Measured> =>
     const log = await openIn(folder, 1);
     const range = rangeOfSize(size);
     // The thread starts with the first.
-    await log.append(log.open({ nodeId: 'warm', incarnation: 1, counter: 1 }, header), range);
+    await log.append(log.open({ nodeId: UID, incarnation: 1, counter: 1 }, header), range);
     const before = log.figures.commits;
     const result = await measured('log', size * appends, async (latencies) => {
       await appendAll(log, range, appends, latencies);

@@ -111,6 +111,22 @@ describe('the LMDB index store', () => {
       await store.close();
     });
 
+    it('reads commits of earlier versions, which had no time', async () => {
+      const store = await openStore(folder);
+      await store.close();
+      const options = { path: path.join(folder, 'index'), noSubdir: false } as const;
+      const raw = open({ ...options, encoding: 'binary', keyEncoding: 'binary' });
+      await raw.put(Buffer.from('\0commit\0local/1/2'), Buffer.from('tenant/1/2:3:4'));
+      await raw.close();
+      const again = await openStore(folder);
+      expect(await again.committed('local/1/2')).to.equal('tenant/1/2:3:4');
+      expect([...(await again.commit(['local/1/2'], 'other', []))]).to.deep.equal([['local/1/2', 'tenant/1/2:3:4']]);
+      const commits = [];
+      for await (const commit of again.commits()) commits.push(commit);
+      expect(commits).to.deep.equal([{ segment: 'local/1/2', committedMs: 0, isShared: false }]);
+      await again.close();
+    });
+
     it('refuses reads and writes once closed', async () => {
       const store = await openStore(folder);
       await store.close();
