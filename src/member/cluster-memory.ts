@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { StreamMemory } from '../actors/memory-source.ts';
 import {
   isLogged,
@@ -61,10 +62,10 @@ export class ClusterMemory implements MemorySource {
     range: TimeRangeNs,
     signal: AbortSignal = new AbortController().signal,
   ): Promise<readonly MemoryStream[]> {
-    return await this.#ofAllMembers(signal, async (member, changedAt) =>
+    return await this.#ofAllMembers(signal, async (member, changedAt, round) =>
       member.nodeId === this.#deps.nodeId
         ? await this.#deps.local.select(tenant, matchers, range)
-        : await this.#selectAt(member, changedAt, tenant, matchers, range, signal),
+        : await this.#selectAt(member, changedAt, tenant, matchers, range, round),
     ).then(unite);
   }
 
@@ -85,12 +86,12 @@ export class ClusterMemory implements MemorySource {
   ): Promise<readonly { readonly nodeId: string; readonly held: readonly MemoryStream[] }[]> {
     const call = new AbortController();
     try {
-      return await this.#ofAllMembers(call.signal, async (member, changedAt) => ({
+      return await this.#ofAllMembers(call.signal, async (member, changedAt, round) => ({
         nodeId: member.nodeId,
         held:
           member.nodeId === this.#deps.nodeId
             ? await this.#deps.local.select(tenant, matchers, ALWAYS)
-            : await this.#selectAt(member, changedAt, tenant, matchers, ALWAYS, call.signal),
+            : await this.#selectAt(member, changedAt, tenant, matchers, ALWAYS, round),
       }));
     } finally {
       call.abort();
@@ -102,10 +103,10 @@ export class ClusterMemory implements MemorySource {
     return this.#deps.local.subscribe(tenant, matchers, onAppend);
   }
 
-  /** Answers of all members of one view. */
+  /** Answers of all members of one view. `round` ends with the signal, or when a member did not answer and all are asked anew. */
   async #ofAllMembers<Answer>(
     signal: AbortSignal,
-    ask: (member: Member, changedAt: number) => Promise<Answer>,
+    ask: (member: Member, changedAt: number, round: AbortSignal) => Promise<Answer>,
   ): Promise<readonly Answer[]> {
     const { clock, freshView } = this.#deps;
     const deadlineMs = clock.monotonicMs() + SELECT_MS;
@@ -114,9 +115,13 @@ export class ClusterMemory implements MemorySource {
         throw unavailable('the members of the cluster cannot be read', error);
       });
       const gone = missingDisk(view);
-      const outcomes = gone ? [] : await Promise.allSettled(view.members.map((member) => ask(member, view.changedAt)));
+      const round = roundOf(signal);
+      const outcomes = gone
+        ? []
+        : await Promise.allSettled(view.members.map((member) => ask(member, view.changedAt, round.signal)));
       const failure = outcomes.find((outcome) => outcome.status === 'rejected');
       if (!gone && !failure) return outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+      round.end();
       if (failure && !(failure.reason instanceof PeerError)) throw failure.reason;
       if (signal.aborted || clock.monotonicMs() >= deadlineMs) throw gone ?? unavailableMember(failure?.reason);
       await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve));
@@ -202,6 +207,19 @@ export class ClusterMemory implements MemorySource {
     throw new PeerError('UNKNOWN', `${member.nodeId} ended its answer too soon`);
   }
 }
+
+/** What members keep for a question goes when the asker is done, or asks all of them anew. */
+const roundOf = (signal: AbortSignal): { readonly signal: AbortSignal; end(): void } => {
+  const round = new AbortController();
+  // One for each member.
+  setMaxListeners(0, round.signal);
+  const end = (): void => {
+    signal.removeEventListener('abort', end);
+    round.abort();
+  };
+  signal.addEventListener('abort', end, { once: true });
+  return { signal: round.signal, end };
+};
 
 /** Streams by their labels, segments by their names: one that moves is held twice for a while. What is at hand goes before what must be loaded. */
 const unite = (answers: readonly (readonly MemoryStream[])[]): readonly MemoryStream[] => {

@@ -152,9 +152,10 @@ class ScheduleRun {
       time.after(lastMs, () => {
         cluster.say(`${action} is over`);
         end();
-        if (isStrict) time.after(12_000, () => {
-          this.#isFaulty = false;
-        });
+        if (isStrict)
+          time.after(12_000, () => {
+            this.#isFaulty = false;
+          });
       });
     };
     const did = (text: string): void => {
@@ -305,7 +306,8 @@ class ScheduleRun {
         node.services.push('tenant', payload).then(
           ({ refusal }) => {
             const tookMs = time.monotonicMs() - startedMs;
-            if (isCalm && tookMs > PROMPT_MS) cluster.broken(`I12: a push waited ${Math.round(tookMs)} ms at ${machine.nodeId}`);
+            if (isCalm && tookMs > PROMPT_MS)
+              cluster.broken(`I12: a push waited ${Math.round(tookMs)} ms at ${machine.nodeId}`);
             if (!refusal && time.monotonicMs() - sentMs < CLIENT_MS) {
               const number = lines[0]?.[1] ?? '';
               cluster.say(`ack ${number.slice(0, 8)} ${lines.map(([app]) => app).join('')} at ${machine.nodeId}`);
@@ -390,7 +392,8 @@ class ScheduleRun {
     for (const { node, process } of cluster.machines) {
       process?.clock.after(0, () => void node?.services.flush().catch(() => undefined));
     }
-    const isStored = (): boolean => cluster.machines.every(({ node, isGone }) => isGone || (node && liveSegments(node).length === 0));
+    const isStored = (): boolean =>
+      cluster.machines.every(({ node, isGone }) => isGone || (node && liveSegments(node).length === 0));
     await this.#until('all is stored', isStored, FLUSH_MS);
     await this.#checkAll('when all is stored');
   }
@@ -424,6 +427,10 @@ class ScheduleRun {
     };
     if (await cluster.time.runUntil(look, ms)) return;
     if (isOver()) return;
+    for (const { nodeId, node } of cluster.machines) {
+      const handover = node?.cluster?.handover;
+      if (handover) cluster.say(`${nodeId} ${JSON.stringify(handover.figures)} ${handover.isSettled}`);
+    }
     cluster.broken(`not within ${ms} ms: ${what}; ${cluster.unsettled() ?? 'settled'}; ${this.#running} run`);
   }
 

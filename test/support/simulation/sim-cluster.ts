@@ -79,7 +79,14 @@ export class SimMachine {
     const clock = new ProcessClock(time);
     const { chance } = cluster;
     const membership = new SimMembership(clock, cluster.members, chance, cluster.membershipFaults, LEASE);
-    const process: SimProcess = { clock, membership, number: cluster.nextNumber(), node: undefined, isStopping: false, onEnd: [] };
+    const process: SimProcess = {
+      clock,
+      membership,
+      number: cluster.nextNumber(),
+      node: undefined,
+      isStopping: false,
+      onEnd: [],
+    };
     this.process = process;
     const log = {
       info: (_fields: object, text: string) => cluster.say(`${this.nodeId}: ${text}`),
@@ -166,7 +173,8 @@ export class SimMachine {
     ]);
     if (process !== this.process) return false;
     const left = liveSegments(process.node as RinglogNode);
-    if (isEmpty && left.length > 0) this.#cluster.broken(`I10: ${this.nodeId} left with ${left.join(', ')} on its disk`);
+    if (isEmpty && left.length > 0)
+      this.#cluster.broken(`I10: ${this.nodeId} left with ${left.join(', ')} on its disk`);
     await this.stop();
     if (isEmpty) this.isGone = true;
     return isEmpty;

@@ -5,8 +5,8 @@ import {
   PeerError,
   type PeerHandlers,
 } from '../../../src/cluster/transport/peers.ts';
-import type { RegisteredPeers, StartPeers } from '../../../src/member/start-member.ts';
 import { CallKind } from '../../../src/member/call-kinds.ts';
+import type { RegisteredPeers, StartPeers } from '../../../src/member/start-member.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import type { ProcessClock, VirtualTime } from './virtual-time.ts';
 
@@ -279,7 +279,14 @@ class SimCall {
     this.#forget();
     const callee = this.#callee;
     if (callee) {
-      this.#network.send(this.#from.nodeId, callee.nodeId, callee.clock, false, () => this.#abort(), () => this.#abort());
+      this.#network.send(
+        this.#from.nodeId,
+        callee.nodeId,
+        callee.clock,
+        false,
+        () => this.#abort(),
+        () => this.#abort(),
+      );
     }
   }
 

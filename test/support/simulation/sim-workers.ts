@@ -2,8 +2,8 @@ import { encodeChunk } from '../../../src/chunk/chunk-object.ts';
 import { cutBlock } from '../../../src/chunk/cut-block.ts';
 import { rebuildBlocks } from '../../../src/chunk/rebuild-blocks.ts';
 import type { NodeWorkers } from '../../../src/node.ts';
-import { ScanRunner } from '../../../src/query/scan/scan-runner.ts';
 import type { ScanTask } from '../../../src/query/scan/scan-messages.ts';
+import { ScanRunner } from '../../../src/query/scan/scan-runner.ts';
 import type { CutWorkerTask } from '../../../src/workers/cut-worker.ts';
 
 const runner = new ScanRunner();
