@@ -243,7 +243,8 @@ export class Handover {
   }
 
   /** A session is about as large as a message, or is one large segment. */
-  async #partsOf({ name, segment, finalCount, epoch }: Holding): Promise<readonly NamedPart[]> {
+  async #partsOf({ name, segment, finalCount, ...holding }: Holding): Promise<readonly NamedPart[]> {
+    const epoch = Math.max(holding.epoch, this.#giver.epochOf(name));
     const parts: NamedPart[] = [];
     let runs: AppendRun[] = [];
     let bytes = 0;

@@ -37,8 +37,6 @@ const FLUSH_MS = 120_000;
 const LEAVE_MS = 120_000;
 /** A push to nodes that are all there: a few messages and syncs. */
 const PROMPT_MS = 1_500;
-/** A push to any node that runs: all attempts, and what a disk and a fallback add. */
-const ANSWER_MS = 10_000;
 
 /** One seed is one schedule. */
 export const runSchedule = async (seed: number, options: RunOptions = {}): Promise<Outcome> => {
@@ -57,7 +55,6 @@ class ScheduleRun {
   #pushNumber = 0;
   #running = 0;
   #isFaulty = false;
-  #hasResent = false;
 
   constructor(seed: number, options: RunOptions) {
     this.#seed = seed;
@@ -174,7 +171,12 @@ class ScheduleRun {
         return;
       }
       case 'leave': {
-        if (!machine.node || cluster.machines.filter(({ node }) => node).length < 3) return;
+        if (
+          !machine.node ||
+          machine.isLeaving ||
+          cluster.machines.filter(({ node, isLeaving }) => node && !isLeaving).length < 3
+        )
+          return;
         did(machine.nodeId);
         this.#background(
           machine.leave(this.#profile === 'calm' || this.#chance() < 0.7 ? LEAVE_MS : 20_000).then((isGone) => {
@@ -276,11 +278,9 @@ class ScheduleRun {
     const attempts = 1 + Math.floor(this.#chance() * 5);
     for (let attempt = 0; attempt < attempts; attempt += 1) {
       const machine = this.#oneOf(cluster.machines);
-      if (attempt > 0) this.#hasResent = true;
       if (await this.#pushTo(machine, payload, lines)) {
         // It never heard of it, and sends the same again.
         if (this.#chance() > 0.05) return;
-        this.#hasResent = true;
       }
       await time.sleep(this.#chance() * 500);
     }

@@ -47,6 +47,7 @@ export class SimMachine {
   process: SimProcess | undefined;
   /** It has left: nobody needs its disk. */
   isGone = true;
+  isLeaving = false;
   /** Somebody wants it down. */
   isHeldDown = false;
 
@@ -162,6 +163,13 @@ export class SimMachine {
 
   /** @returns whether it has left for good */
   async leave(deadlineMs: number): Promise<boolean> {
+    this.isLeaving = true;
+    return await this.#leave(deadlineMs).finally(() => {
+      this.isLeaving = false;
+    });
+  }
+
+  async #leave(deadlineMs: number): Promise<boolean> {
     const { process } = this;
     const member = process?.node?.cluster;
     if (!process || !member || process.isStopping) return false;
