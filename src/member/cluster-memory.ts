@@ -141,17 +141,24 @@ export class ClusterMemory implements MemorySource {
     const options = { deadlineMs: ANSWER_MS, class: 'query' as const, signal: call.signal };
     const answers = peers.stream(member, CallKind.SELECT, [request], options)[Symbol.asyncIterator]();
     const streams: MemoryStream[] = [];
-    let isLast = false;
-    while (!isLast) {
-      const { done, value } = await answers.next();
-      if (done) throw new PeerError('UNKNOWN', `${member.nodeId} ended its answer too soon`);
-      const answer = decodeSelection(value);
-      isLast = answer.isLast;
-      for (const stream of answer.streams) streams.push(this.#streamOf(stream, member, selection));
+    let isNeeded = false;
+    try {
+      for (let isLast = false; !isLast; ) {
+        const { done, value } = await answers.next();
+        if (done) throw new PeerError('UNKNOWN', `${member.nodeId} ended its answer too soon`);
+        const answer = decodeSelection(value);
+        isLast = answer.isLast;
+        for (const stream of answer.streams) streams.push(this.#streamOf(stream, member, selection));
+      }
+      // The other side keeps what is deferred for as long as the call goes on.
+      isNeeded = streams.some(({ segments }) => segments.some(isLogged));
+      return streams;
+    } finally {
+      if (!isNeeded) {
+        signal.removeEventListener('abort', end);
+        end();
+      }
     }
-    // The other side keeps what is deferred for as long as the call goes on.
-    if (!streams.some(({ segments }) => segments.some(isLogged))) end();
-    return streams;
   }
 
   #streamOf({ labelText, snapshots, deferred }: SelectedStream, member: Member, selection: number): MemoryStream {
