@@ -59,13 +59,14 @@ export class ClusterMemory implements MemorySource {
     tenant: string,
     matchers: readonly LabelMatcher[],
     range: TimeRangeNs,
-    signal: AbortSignal = new AbortController().signal,
+    signal: AbortSignal,
+    onMissing?: (reason: string) => void,
   ): Promise<readonly MemoryStream[]> {
-    return await this.#ofAllMembers(signal, async (member, changedAt) =>
+    const ask = async (member: Member, changedAt: number): Promise<readonly MemoryStream[]> =>
       member.nodeId === this.#deps.nodeId
         ? await this.#deps.local.select(tenant, matchers, range)
-        : await this.#selectAt(member, changedAt, tenant, matchers, range, signal),
-    ).then(unite);
+        : await this.#selectAt(member, changedAt, tenant, matchers, range, signal);
+    return unite(await this.#ofAllMembers(signal, ask, onMissing));
   }
 
   async labelSets(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly LabelSet[]> {
@@ -102,25 +103,41 @@ export class ClusterMemory implements MemorySource {
     return this.#deps.local.subscribe(tenant, matchers, onAppend);
   }
 
-  /** Answers of all members of one view. */
+  /** Answers of all members of one view; with `onMissing` of those that can be asked. */
   async #ofAllMembers<Answer>(
     signal: AbortSignal,
     ask: (member: Member, changedAt: number) => Promise<Answer>,
+    onMissing?: (reason: string) => void,
   ): Promise<readonly Answer[]> {
-    const { clock, freshView } = this.#deps;
+    const { clock } = this.#deps;
     const deadlineMs = clock.monotonicMs() + SELECT_MS;
     for (;;) {
-      const view = await freshView(ANSWER_MS).catch((error: unknown) => {
-        throw unavailable('the members of the cluster cannot be read', error);
-      });
-      const gone = missingDisk(view);
-      const outcomes = gone ? [] : await Promise.allSettled(view.members.map((member) => ask(member, view.changedAt)));
-      const failure = outcomes.find((outcome) => outcome.status === 'rejected');
-      if (!gone && !failure) return outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-      if (failure && !(failure.reason instanceof PeerError)) throw failure.reason;
-      if (signal.aborted || clock.monotonicMs() >= deadlineMs) throw gone ?? unavailableMember(failure?.reason);
+      const { answers, missing, mayChange } = await this.#askOnce(ask);
+      const [first] = missing;
+      if (!first) return answers;
+      if (signal.aborted || clock.monotonicMs() >= deadlineMs || (onMissing && !mayChange)) {
+        if (!onMissing) throw first;
+        for (const { message } of missing) onMissing(message);
+        return answers;
+      }
       await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve));
     }
+  }
+
+  async #askOnce<Answer>(ask: (member: Member, changedAt: number) => Promise<Answer>): Promise<AnswersOfView<Answer>> {
+    const view = await this.#deps.freshView(ANSWER_MS).catch((error: unknown) => {
+      throw unavailable('the members of the cluster cannot be read', error);
+    });
+    const outcomes = await Promise.allSettled(view.members.map((member) => ask(member, view.changedAt)));
+    const answers: Answer[] = [];
+    const missing = missingDisks(view);
+    const goneDisks = missing.length;
+    for (const outcome of outcomes) {
+      if (outcome.status === 'fulfilled') answers.push(outcome.value);
+      else if (outcome.reason instanceof PeerError) missing.push(unavailableMember(outcome.reason));
+      else throw outcome.reason;
+    }
+    return { answers, missing, mayChange: missing.length > goneDisks };
   }
 
   async #selectAt(
@@ -218,19 +235,24 @@ const unite = (answers: readonly (readonly MemoryStream[])[]): readonly MemorySt
   return [...streams.values()].map(({ labels, segments }) => ({ labels, segments: [...segments.values()] }));
 };
 
-/** A disk that left with what is on it. */
-const missingDisk = ({ members, roster }: View): RefusedError | undefined => {
-  const missing = roster.find(
-    ({ nodeId, diskId }) => !members.some((member) => member.nodeId === nodeId && member.diskId === diskId),
-  );
-  return (
-    missing &&
-    unavailable(
-      `node ${missing.nodeId} is gone, and what it had not stored yet is on its disk: start it again, or tell the cluster that its disk is lost`,
-      undefined,
-    )
-  );
-};
+interface AnswersOfView<Answer> {
+  readonly answers: readonly Answer[];
+  /** What was not asked, and why. */
+  readonly missing: readonly RefusedError[];
+  /** A member did not answer: it may the next time. */
+  readonly mayChange: boolean;
+}
+
+/** Disks that left with what is on them. */
+const missingDisks = ({ members, roster }: View): RefusedError[] =>
+  roster
+    .filter(({ nodeId, diskId }) => !members.some((one) => one.nodeId === nodeId && one.diskId === diskId))
+    .map(({ nodeId }) =>
+      unavailable(
+        `node ${nodeId} is gone, and what it had not stored yet is on its disk: start it again, or tell the cluster that its disk is lost`,
+        undefined,
+      ),
+    );
 
 const unavailableMember = (error: unknown): RefusedError =>
   unavailable(`not all members could be asked for what is not stored yet: ${(error as Error).message}`, error);

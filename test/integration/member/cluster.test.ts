@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { logRequest } from '../../support/cluster.ts';
 import { ClusterRig } from '../../support/cluster-rig.ts';
 import { entryAt } from '../../support/entries.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -112,6 +113,12 @@ describe('a cluster', function () {
       (error: Error) => error.message,
     );
     expect(refused).to.contain('not all members could be asked');
+    const partial = await rig
+      .node('a')
+      .node.services.queryAll(logRequest(ALL, { allowsPartial: true }), new AbortController().signal);
+    expect(partial.statistics.missing).to.have.lengthOf(1);
+    const found = partial.type === 'streams' ? partial.streams.flatMap(({ entries }) => entries) : [];
+    expect(found.length).to.be.within(1, STREAMS - 1);
     await push('a', 1);
     await rig.start('b');
     await check('b is back');
@@ -126,6 +133,19 @@ describe('a cluster', function () {
     expect(rig.chunks.objects.size).to.equal(STREAMS);
     await rig.start('z');
     await check('stored');
+  });
+
+  it('gives a node more streams when its weight is raised', async () => {
+    for (const nodeId of ['a', 'b']) await rig.start(nodeId);
+    await push('a', 0);
+    await rig.node('b').node.cluster?.setWeight(9);
+    await settled();
+    await check('weighted');
+    await push('a', 1);
+    await check('weighted and pushed');
+    const { streams } = rig.node('b').node.figures();
+    expect(streams, 'streams that were pushed to at b').to.be.greaterThan(STREAMS * 0.7);
+    expect(rig.chunks.objects.size).to.equal(0);
   });
 
   it('counts and labels over all nodes', async () => {
