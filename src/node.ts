@@ -16,7 +16,7 @@ import type { Log } from './log/log.ts';
 import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
 import type { ClusterMember } from './member/member.ts';
-import { type JoinedCluster, type StartPeers, startMember } from './member/start-member.ts';
+import { type StartPeers, startMember } from './member/start-member.ts';
 import { type NodeIdentity, newUid, nextIdentity } from './node-identity.ts';
 import { type NodeLogDeps, openNodeLog } from './node-log.ts';
 import { ProblemLog } from './problem-log.ts';
@@ -67,8 +67,6 @@ export interface NodeDeps {
 export interface LogDisk {
   readonly files: LogFiles;
   readonly identity: NodeIdentity;
-  /** Of a member of a cluster: which one the disk belongs to, in place of a file of the data folder. */
-  readonly joined?: JoinedCluster;
 }
 
 /** What a node has for giving streams away and taking them. */
@@ -139,7 +137,6 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
       clock,
       chance,
       identity,
-      joined: logDisk.joined,
       store: deps.members,
       startPeers: deps.startPeers,
       scanPool: scan,

@@ -46,7 +46,6 @@ export interface HandoverDeps {
 
 export interface HandoverFigures extends GiverFigures {
   /** Segments since the start. */
-  readonly given: number;
   readonly taken: number;
   readonly releasedSegments: number;
   readonly givenSegments: number;

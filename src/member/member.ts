@@ -176,6 +176,10 @@ export class ClusterMember {
     return new ClusterStatus({ member: this, memory: this.#clusterMemory, peers, nodeId, drain });
   }
 
+  async setWeight(weight: number): Promise<void> {
+    await this.#deps.membership.setWeight(weight);
+  }
+
   /** Takes its place on the ring. */
   async join(): Promise<void> {
     await this.#deps.membership.become('ACTIVE');

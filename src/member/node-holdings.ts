@@ -49,7 +49,10 @@ export class NodeHoldings implements Holdings {
     const stays = [...this.#moving.values()].filter(({ holding }) => isHere(holding.key));
     const elsewhere: Place[] = [];
     let flushing = 0;
-    await this.#node.forEachUnflushed(({ tenant, labels, isMovable, flushing: own }) => {
+    const known = this.#movingByStream();
+    await this.#node.forEachUnflushed(({ tenant, labels, flushing: own, moving, ...stream }) => {
+      // What was given up is movable, though the stream's actor may only hear of it before `move-out`.
+      const isMovable = stream.isMovable || moving > (known.get(nameOf(tenant, labels)) ?? 0);
       if (!isMovable && own === 0) return;
       const key = this.#keyOf(tenant, labels);
       if (isHere(key)) return;
@@ -107,6 +110,15 @@ export class NodeHoldings implements Holdings {
     }
   }
 
+  #movingByStream(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const { tenant, labels } of this.#moving.values()) {
+      const name = nameOf(tenant, labels);
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+    return counts;
+  }
+
   #keyOf(tenant: string, labels: LabelSet): number {
     const known = this.#keys.get(labels);
     if (known !== undefined) return known;
@@ -115,3 +127,5 @@ export class NodeHoldings implements Holdings {
     return key;
   }
 }
+
+const nameOf = (tenant: string, labels: LabelSet): string => `${tenant}\0${labels.canonical}`;

@@ -22,8 +22,6 @@ export interface StartMemberDeps {
   readonly clock: Clock;
   readonly chance: () => number;
   readonly identity: NodeIdentity;
-  /** In place of a file of the data folder. */
-  readonly joined?: JoinedCluster | undefined;
   /** In place of the one that the configuration names. */
   readonly store?: MembershipStore | undefined;
   /** In place of gRPC. */
@@ -34,12 +32,6 @@ export interface StartMemberDeps {
   readonly info: (fields: object, text: string) => void;
   /** Others no longer count this process in: it must end, and may be started again. */
   readonly onLost: (reason: string) => void;
-}
-
-/** Which cluster a disk belongs to; undefined before it has joined one. Durable when `write` resolves. */
-export interface JoinedCluster {
-  read(): Promise<string | undefined>;
-  write(uid: string): Promise<void>;
 }
 
 /** Listens for the other nodes; links once it is registered. */
@@ -69,13 +61,14 @@ export const startMember = async (
   const { clock, chance, identity, report, info, onLost, scanPool, fetch } = deps;
   const listen = parseListenAddress(cluster.listen);
   if (!listen) throw new Error('cluster.listen: a member needs an address for the other nodes');
-  const joined = deps.joined ?? joinedByFile(path.join(config.data_dir, UID_FILE));
+  // A store that is given has no cluster that outlives it.
+  const uidFile = deps.store ? undefined : path.join(config.data_dir, UID_FILE);
   const store = deps.store ?? openStore(config, deps);
   const membership = new Membership({
     store,
     clock,
     cluster: cluster.membership.prefix,
-    clusterUid: await joined.read(),
+    clusterUid: uidFile && (await knownUid(uidFile)),
     newClusterUid: identity.uid,
     config: JSON.stringify({ ring: 'md5', virtualNodes: VIRTUAL_NODES, copies: 1 }),
     random: chance,
@@ -105,7 +98,7 @@ export const startMember = async (
       diskId: identity.uid,
       protocol: PROTOCOL,
     });
-    await joined.write(clusterUid);
+    if (uidFile) await replaceFile(uidFile, `${clusterUid}\n`);
     peers.register(incarnation, clusterUid);
   } catch (error) {
     await Promise.allSettled([peers.close({ deadlineMs: 0 }), store.close()]);
@@ -150,11 +143,6 @@ const tlsOf = ({ cluster }: Pick<Config, 'cluster'>) => {
   }
   return { tls: { caFile, certFile, keyFile, ...(serverName !== '' && { serverName }) } };
 };
-
-const joinedByFile = (file: string): JoinedCluster => ({
-  read: () => knownUid(file),
-  write: (uid) => replaceFile(file, `${uid}\n`),
-});
 
 const knownUid = async (file: string): Promise<string | undefined> => {
   try {

@@ -43,7 +43,6 @@ export class SimMachine {
   disk = new PowerLossFiles();
   diskUid: string;
   #incarnation = 0;
-  #joined: string | undefined;
   process: SimProcess | undefined;
   /** It has left: nobody needs its disk. */
   isGone = true;
@@ -73,7 +72,6 @@ export class SimMachine {
       this.disk = new PowerLossFiles();
       this.diskUid = createHash('md5').update(`${this.nodeId} ${cluster.nextNumber()}`).digest('hex');
       this.#incarnation = 0;
-      this.#joined = undefined;
       this.isGone = false;
     }
     this.#incarnation += 1;
@@ -104,12 +102,6 @@ export class SimMachine {
       logDisk: {
         files: slowFiles(clock, chance, this.disk.process()),
         identity: { uid: this.diskUid, incarnation: this.#incarnation },
-        joined: {
-          read: async () => this.#joined,
-          write: async (uid) => {
-            this.#joined = uid;
-          },
-        },
       },
       members: membership,
       startPeers: network.starter(clock, (kind) => this.#acknowledges(process, kind)),
