@@ -429,6 +429,21 @@ class ScheduleRun {
     if (isOver()) return;
     for (const { nodeId, node } of cluster.machines) {
       const handover = node?.cluster?.handover;
+      if (handover && process.env['DEBUG_SEGMENTS'])
+        for (const {
+          id,
+          count,
+          accepted,
+          waiting,
+          isRefused,
+          isOffered,
+          custodyEpoch,
+          header,
+          finalCount,
+        } of node.handOver?.log.segments() ?? [])
+          cluster.say(
+            `${nodeId} ${JSON.stringify({ id, count, accepted, waiting, isRefused, isOffered, custodyEpoch, header, finalCount })}`,
+          );
       if (handover) cluster.say(`${nodeId} ${JSON.stringify(handover.figures)} ${handover.isSettled}`);
     }
     cluster.broken(`not within ${ms} ms: ${what}; ${cluster.unsettled() ?? 'settled'}; ${this.#running} run`);
