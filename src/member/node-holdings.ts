@@ -46,7 +46,6 @@ export class NodeHoldings implements Holdings {
   }
 
   async walk(isHere: (key: number) => boolean): Promise<Walk> {
-    const stays = [...this.#moving.values()].filter(({ holding }) => isHere(holding.key));
     const elsewhere: Place[] = [];
     let flushing = 0;
     const known = this.#movingByStream();
@@ -59,12 +58,17 @@ export class NodeHoldings implements Holdings {
       flushing += own;
       if (isMovable) elsewhere.push({ tenant, labels, key });
     });
-    const moved = [...this.#moving.values()].filter(({ holding }) => !isHere(holding.key));
-    const moves = moved.map(({ holding }) => holding);
     await forEachConcurrent(elsewhere, MOVES_AT_A_TIME, async (place) => {
-      for (const holding of await this.#moveOut(place)) moves.push(holding);
+      if (!(await this.#moveOut(place))) flushing += 1;
     });
-    return { moves, stays: stays.map(({ holding }) => holding.name), flushing };
+    // As it is now: what was on its way when the walk began may have come back or been let go meanwhile.
+    const moves: Holding[] = [];
+    const stays: string[] = [];
+    for (const { holding } of this.#moving.values()) {
+      if (isHere(holding.key)) stays.push(holding.name);
+      else moves.push(holding);
+    }
+    return { moves, stays, flushing };
   }
 
   /** It may be in an actor's memory, in the log only, or lingering. */
@@ -94,19 +98,27 @@ export class NodeHoldings implements Holdings {
     this.#moves.moved(moving.tenant, moving.labels, [{ ...moving.segment, epoch }]);
   }
 
-  async #moveOut({ tenant, labels, key }: Place): Promise<readonly Holding[]> {
+  async #moveOut({ tenant, labels, key }: Place): Promise<boolean> {
     try {
-      const segments = await this.#moves.moveOut(tenant, labels);
-      return segments.map((segment) => {
+      for (const segment of await this.#moves.moveOut(tenant, labels)) {
         const { log, finalCount } = segment;
         const name = segmentName(log.id);
-        const holding: Holding = { name, segment: log, key, finalCount, bytes: log.bytes, epoch: log.epoch };
+        const holding: Holding = {
+          name,
+          segment: log,
+          key,
+          finalCount,
+          bytes: log.bytes,
+          get epoch() {
+            return log.epoch;
+          },
+        };
         this.#moving.set(name, { tenant, labels, segment, holding });
-        return holding;
-      });
+      }
+      return true;
     } catch (error) {
       this.#report('a stream could not be moved; trying again', error);
-      return [];
+      return false;
     }
   }
 
