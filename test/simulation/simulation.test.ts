@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { type Outcome, runSchedule } from '../support/simulation/run-schedule.ts';
 
-/** SEED=n replays one schedule; SIM_SCHEDULES sets how many are tried (CI: more). */
+/** SEED=n replays one schedule; SIM_SCHEDULES sets how many are tried (CI: more), SIM_BAIL=1 ends at the first that fails. */
 const only = process.env['SEED'];
 const schedules = Number(process.env['SIM_SCHEDULES'] ?? (process.env['CI'] ? 800 : 120));
 /** Whole nodes, one thread: 0.2 to 0.3 s each. */

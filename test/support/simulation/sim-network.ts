@@ -315,7 +315,9 @@ class SimCall {
           clock.after(1, () => reject(new PeerError('UNREACHABLE', `${target} is not there`)));
           return;
         }
-        this.#network.note(`${nodeId}>${target} ${this.#kind} ${this.#body.length}`);
+        // A scan's number counts the queries of this process, of schedules before too.
+        const size = this.#kind === CallKind.SCAN ? '' : this.#body.length;
+        this.#network.note(`${nodeId}>${target} ${this.#kind} ${size}`);
         this.#handle(callee).then(
           (answer) => {
             if (answer) callee.onAck(this.#kind);
