@@ -23,9 +23,9 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'store before memory',
-    file: 'src/member/cluster-memory.ts',
-    from: '    return unite(await this.#ofAllMembers(signal, ask, onMissing));',
-    to: '    await new Promise<void>((resolve) => this.#deps.clock.after(200, resolve));\n    return unite(await this.#ofAllMembers(signal, ask, onMissing));',
+    file: 'src/query/gather-streams.ts',
+    from: '  const memory = await sources.memory.select(tenant, matchers, range, signal, onMissing);\n  const refs = await sources.stored.index.chunkRefs(tenant, matchers, range);\n',
+    to: '  const refs = await sources.stored.index.chunkRefs(tenant, matchers, range);\n  const memory = await sources.memory.select(tenant, matchers, range, signal, onMissing);\n',
   },
   {
     name: 'custody without epochs: both sides let go',

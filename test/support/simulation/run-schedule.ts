@@ -5,6 +5,7 @@ import { logRequest } from '../cluster.ts';
 import { entryAt, pushOf, T0_NS } from '../entries.ts';
 import { seededChance } from '../log/test-log.ts';
 import { liveSegments, SimCluster, SimMachine } from './sim-cluster.ts';
+import { CALM } from './sim-network.ts';
 import { SimOracle } from './sim-oracle.ts';
 
 // Each node watches the garbage collector: time that is not the simulation's.
@@ -196,9 +197,22 @@ class ScheduleRun {
         this.#background(cluster.setWeight(machine.nodeId, 1 + Math.floor(this.#chance() * 3)));
         return;
       case 'flush':
-        if (!machine.node) return;
+        if (!machine.node || this.#profile === 'calm') return;
         did(machine.nodeId);
         machine.process?.clock.after(0, () => void machine.node?.services.flush().catch(() => undefined));
+        return;
+      case 'slow-queries':
+        did('');
+        network.faults = { ...CALM, slowShare: 0.5, slowMs: 1_500, slowClass: 'query' };
+        for (let queries = 8; queries > 0; queries -= 1) {
+          time.after(this.#chance() * lastMs, () => this.#background(this.#query()));
+        }
+        time.after(this.#chance() * 500, () =>
+          this.#act(this.#oneOf(['weight', 'join', 'leave', 'flush', 'flush'] as const)),
+        );
+        later(() => {
+          if (network.faults.slowClass) network.faults = CALM;
+        });
         return;
       case 'stall-transfers':
         did('');
@@ -471,6 +485,7 @@ type Action =
   | 'weight'
   | 'flush'
   | 'stall-transfers'
+  | 'slow-queries'
   | 'crash'
   | 'pause'
   | 'partition'
@@ -480,7 +495,7 @@ type Action =
   | 'members-outage'
   | 'members-bad';
 
-const RESIZE: readonly Action[] = ['nothing', 'join', 'leave', 'restart', 'weight', 'stall-transfers'];
+const RESIZE: readonly Action[] = ['nothing', 'join', 'leave', 'restart', 'weight', 'stall-transfers', 'slow-queries'];
 const FAULTY: readonly Action[] = [
   'crash',
   'crash',

@@ -27,6 +27,8 @@ export interface NetworkFaults {
   /** Of a message that takes longer than those after it. */
   readonly slowShare: number;
   readonly slowMs: number;
+  /** Only messages of this class; undefined: all. */
+  readonly slowClass?: CallOptions['class'];
   readonly latencyMs: number;
 }
 
@@ -182,9 +184,17 @@ export class SimNetwork {
   }
 
   /** Brings a message: `arrive` runs at the other process, or `lost` soon after. */
-  send(from: string, to: string, clock: ProcessClock, isTransfer: boolean, arrive: () => void, lost: () => void): void {
-    const { lossShare, slowShare, slowMs, latencyMs } = this.faults;
-    const delayMs = 0.5 + this.#chance() * latencyMs + (this.#chance() < slowShare ? this.#chance() * slowMs : 0);
+  send(
+    from: string,
+    to: string,
+    clock: ProcessClock,
+    kind: CallOptions['class'],
+    arrive: () => void,
+    lost: () => void,
+  ): void {
+    const { lossShare, slowShare, slowMs, slowClass, latencyMs } = this.faults;
+    const isSlow = this.#chance() < slowShare && (slowClass ?? kind) === kind;
+    const delayMs = 0.5 + this.#chance() * latencyMs + (isSlow ? this.#chance() * slowMs : 0);
     const isLost = this.#chance() < lossShare;
     const go = (): void => {
       this.#time.after(delayMs, () => {
@@ -194,7 +204,7 @@ export class SimNetwork {
         else clock.after(0, arrive);
       });
     };
-    if (isTransfer && this.#stalled) this.#stalled.push(go);
+    if (kind === 'transfer' && this.#stalled) this.#stalled.push(go);
     else go();
   }
 }
@@ -283,7 +293,7 @@ class SimCall {
         this.#from.nodeId,
         callee.nodeId,
         callee.clock,
-        false,
+        this.#options.class,
         () => this.#abort(),
         () => this.#abort(),
       );
@@ -298,7 +308,7 @@ class SimCall {
   #ask(resolve: (answer: Answer) => void, reject: (error: PeerError) => void): void {
     const { clock, nodeId } = this.#from;
     const { nodeId: target } = this.#to;
-    const isTransfer = this.#options.class === 'transfer';
+    const { class: kind } = this.#options;
     const breaks = (): void => void clock.after(BREAK_MS, () => reject(new PeerError('UNKNOWN', 'the link broke')));
     const callee = this.#callee ?? this.#network.find(this.#to);
     if (!callee) {
@@ -309,7 +319,7 @@ class SimCall {
       nodeId,
       target,
       callee.clock,
-      isTransfer,
+      kind,
       () => {
         if (callee.isClosed || this.#network.find(this.#to) !== callee) {
           clock.after(1, () => reject(new PeerError('UNREACHABLE', `${target} is not there`)));
@@ -321,7 +331,7 @@ class SimCall {
         this.#handle(callee).then(
           (answer) => {
             if (answer) callee.onAck(this.#kind);
-            this.#network.send(target, nodeId, clock, isTransfer, () => resolve(answer), breaks);
+            this.#network.send(target, nodeId, clock, kind, () => resolve(answer), breaks);
           },
           (error: unknown) => {
             const refusal =
@@ -329,7 +339,7 @@ class SimCall {
                 ? error.refusal
                 : ({ code: 'INTERNAL', text: (error as Error).message } as const);
             const refused = new PeerError('REFUSED', refusal.text, { refusal });
-            this.#network.send(target, nodeId, clock, isTransfer, () => reject(refused), breaks);
+            this.#network.send(target, nodeId, clock, kind, () => reject(refused), breaks);
           },
         );
       },
