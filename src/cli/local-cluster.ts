@@ -21,6 +21,8 @@ export interface LocalClusterOptions {
   readonly etcd?: string | undefined;
   /** Settings of all nodes. */
   readonly settings?: ConfigInput;
+  /** Settings of a node's `cluster` that the others do not have. */
+  readonly ownCluster?: (nodeId: string) => ConfigInput;
 }
 
 export interface LocalNodeProcess {
@@ -138,7 +140,8 @@ export class LocalCluster {
       data_dir: path.resolve(folder, nodeId, 'data'),
       store_dir: path.resolve(folder, 'store'),
     };
-    const cluster = { ...(settings['cluster'] as object), enabled: true, node_id: nodeId, listen: port(2) };
+    const shared = { ...(settings['cluster'] as object), ...this.#options.ownCluster?.(nodeId) };
+    const cluster = { ...shared, enabled: true, node_id: nodeId, listen: port(2) };
     const of = { ...((settings['cluster'] as { membership?: object } | undefined)?.membership ?? {}), ...membership };
     return { ...settings, ...own, cluster: { ...cluster, membership: of } };
   }
