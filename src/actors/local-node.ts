@@ -19,7 +19,7 @@ import { HeadBudget } from './head-budget.ts';
 import type { LocalNodeDeps, LocalNodeOptions, NodeFigures } from './local-node-options.ts';
 import { LoggedBlocks } from './logged-blocks.ts';
 import { LoggedFlusher } from './logged-flusher.ts';
-import type { LoggedStream } from './logged-segments.ts';
+import type { LoggedPart, LoggedStream } from './logged-segments.ts';
 import { MemoryGuard } from './memory-guard.ts';
 import { StreamMemory, showToTails } from './memory-source.ts';
 import { NodeQueries } from './node-queries.ts';
@@ -160,18 +160,20 @@ export class LocalNode {
   /** Streams that have something unflushed, without holding up the event loop. */
   async forEachUnflushed(visit: (stream: UnflushedStream) => void): Promise<void> {
     await this.#directory.forEach(({ tenant, labels, segments, logged }) => {
-      const flushing = segments.filter(({ isFlushing }) => isFlushing).length + flushingParts(logged);
+      const flushing = segments.filter(({ isFlushing }) => isFlushing).length + partsIn(logged, 'flushing');
+      const moving = segments.filter(({ isMoving }) => isMoving).length + partsIn(logged, 'moving');
       const isMovable =
         segments.some(({ segment, isFlushing, isMoving }) => !isFlushing && !isMoving && !segment.isEmpty) ||
-        hasWaiting(logged);
-      if (isMovable || flushing > 0) visit({ tenant: tenant.name, labels, isMovable, flushing });
+        partsIn(logged, 'waiting') > 0;
+      if (isMovable || flushing + moving > 0) visit({ tenant: tenant.name, labels, isMovable, flushing, moving });
     });
     const { logged, clock } = this.#deps;
     await forEachInSlices(clock, TELL_SLICE_MS, logged?.all() ?? [], (stream) => {
       const { tenant, labels } = stream;
       if (this.#directory.find(tenant, labels)) return;
-      const [isMovable, flushing] = [hasWaiting(stream), flushingParts(stream)];
-      if (isMovable || flushing > 0) visit({ tenant, labels, isMovable, flushing });
+      const [flushing, moving] = [partsIn(stream, 'flushing'), partsIn(stream, 'moving')];
+      const isMovable = partsIn(stream, 'waiting') > 0;
+      if (isMovable || flushing + moving > 0) visit({ tenant, labels, isMovable, flushing, moving });
     });
   }
 
@@ -374,10 +376,9 @@ export interface UnflushedStream {
   readonly isMovable: boolean;
   /** Segments on their way to the store. */
   readonly flushing: number;
+  /** Segments that were claimed for another node: some of them may have been given up already, and the actor has not heard of it yet. */
+  readonly moving: number;
 }
 
-const hasWaiting = (logged: LoggedStream | undefined): boolean =>
-  logged?.parts.some(({ state }) => state === 'waiting') ?? false;
-
-const flushingParts = (logged: LoggedStream | undefined): number =>
-  logged?.parts.filter(({ state }) => state === 'flushing').length ?? 0;
+const partsIn = (logged: LoggedStream | undefined, wanted: LoggedPart['state']): number =>
+  logged?.parts.filter(({ state }) => state === wanted).length ?? 0;

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { StreamMemory } from '../actors/memory-source.ts';
 import {
   isLogged,
@@ -62,10 +63,10 @@ export class ClusterMemory implements MemorySource {
     signal: AbortSignal,
     onMissing?: (reason: string) => void,
   ): Promise<readonly MemoryStream[]> {
-    const ask = async (member: Member, changedAt: number): Promise<readonly MemoryStream[]> =>
+    const ask = async (member: Member, changedAt: number, round: AbortSignal): Promise<readonly MemoryStream[]> =>
       member.nodeId === this.#deps.nodeId
         ? await this.#deps.local.select(tenant, matchers, range)
-        : await this.#selectAt(member, changedAt, tenant, matchers, range, signal);
+        : await this.#selectAt(member, changedAt, tenant, matchers, range, round);
     return unite(await this.#ofAllMembers(signal, ask, onMissing));
   }
 
@@ -86,12 +87,12 @@ export class ClusterMemory implements MemorySource {
   ): Promise<readonly { readonly nodeId: string; readonly held: readonly MemoryStream[] }[]> {
     const call = new AbortController();
     try {
-      return await this.#ofAllMembers(call.signal, async (member, changedAt) => ({
+      return await this.#ofAllMembers(call.signal, async (member, changedAt, round) => ({
         nodeId: member.nodeId,
         held:
           member.nodeId === this.#deps.nodeId
             ? await this.#deps.local.select(tenant, matchers, ALWAYS)
-            : await this.#selectAt(member, changedAt, tenant, matchers, ALWAYS, call.signal),
+            : await this.#selectAt(member, changedAt, tenant, matchers, ALWAYS, round),
       }));
     } finally {
       call.abort();
@@ -103,16 +104,20 @@ export class ClusterMemory implements MemorySource {
     return this.#deps.local.subscribe(tenant, matchers, onAppend);
   }
 
-  /** Answers of all members of one view; with `onMissing` of those that can be asked. */
+  /**
+   * Answers of all members of one view; with `onMissing` of those that can be asked. What members keep for a question goes when the asker is done
+   * with it, or asks all of them anew: the end of its round.
+   */
   async #ofAllMembers<Answer>(
     signal: AbortSignal,
-    ask: (member: Member, changedAt: number) => Promise<Answer>,
+    ask: Ask<Answer>,
     onMissing?: (reason: string) => void,
   ): Promise<readonly Answer[]> {
     const { clock } = this.#deps;
     const deadlineMs = clock.monotonicMs() + SELECT_MS;
     for (;;) {
-      const { answers, missing, mayChange } = await this.#askOnce(ask);
+      const round = roundOf(signal);
+      const { answers, missing, mayChange } = await this.#askOnce(ask, round.signal);
       const [first] = missing;
       if (!first) return answers;
       if (signal.aborted || clock.monotonicMs() >= deadlineMs || (onMissing && !mayChange)) {
@@ -120,15 +125,16 @@ export class ClusterMemory implements MemorySource {
         for (const { message } of missing) onMissing(message);
         return answers;
       }
+      round.end();
       await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve));
     }
   }
 
-  async #askOnce<Answer>(ask: (member: Member, changedAt: number) => Promise<Answer>): Promise<AnswersOfView<Answer>> {
+  async #askOnce<Answer>(ask: Ask<Answer>, round: AbortSignal): Promise<AnswersOfView<Answer>> {
     const view = await this.#deps.freshView(ANSWER_MS).catch((error: unknown) => {
       throw unavailable('the members of the cluster cannot be read', error);
     });
-    const outcomes = await Promise.allSettled(view.members.map((member) => ask(member, view.changedAt)));
+    const outcomes = await Promise.allSettled(view.members.map((member) => ask(member, view.changedAt, round)));
     const answers: Answer[] = [];
     const missing = missingDisks(view);
     const goneDisks = missing.length;
@@ -219,6 +225,21 @@ export class ClusterMemory implements MemorySource {
     throw new PeerError('UNKNOWN', `${member.nodeId} ended its answer too soon`);
   }
 }
+
+type Ask<Answer> = (member: Member, changedAt: number, round: AbortSignal) => Promise<Answer>;
+
+const roundOf = (signal: AbortSignal): { readonly signal: AbortSignal; end(): void } => {
+  const round = new AbortController();
+  // One for each member.
+  setMaxListeners(0, round.signal);
+  const end = (): void => {
+    signal.removeEventListener('abort', end);
+    round.abort();
+  };
+  if (signal.aborted) round.abort();
+  else signal.addEventListener('abort', end, { once: true });
+  return { signal: round.signal, end };
+};
 
 /** Streams by their labels, segments by their names: one that moves is held twice for a while. What is at hand goes before what must be loaded. */
 const unite = (answers: readonly (readonly MemoryStream[])[]): readonly MemoryStream[] => {

@@ -8,12 +8,15 @@ import {
   type Target,
 } from '../cluster/handover/giver-state.ts';
 import type { Ring } from '../cluster/ring.ts';
+import { streamKey } from '../cluster/stream-key.ts';
 import { PeerError, type Peers } from '../cluster/transport/peers.ts';
 import type { Member, View } from '../cluster/view.ts';
 import type { AppendRun } from '../log/append-record.ts';
 import type { Log } from '../log/log.ts';
 import { decodeSegmentPart, encodeSegmentPart } from '../log/segment-part.ts';
+import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
+import { labelSetOf } from '../protocol/label-text.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { forEachConcurrent } from '../query/for-each-concurrent.ts';
 import {
@@ -239,7 +242,8 @@ export class Handover {
   }
 
   /** A session is about as large as a message, or is one large segment. */
-  async #partsOf({ name, segment, finalCount, epoch }: Holding): Promise<readonly NamedPart[]> {
+  async #partsOf({ name, segment, finalCount, ...holding }: Holding): Promise<readonly NamedPart[]> {
+    const epoch = Math.max(holding.epoch, this.#giver.epochOf(name));
     const parts: NamedPart[] = [];
     let runs: AppendRun[] = [];
     let bytes = 0;
@@ -290,6 +294,7 @@ export class Handover {
       const epoch = Math.max(theirs, segment.epoch) + 1;
       await log.takeCustody(segment, epoch, finalCount);
       holdings.adopted(segment);
+      this.#lookFor(segment);
       this.#totals.taken += 1;
       return { type: 'adopted', epoch };
     } catch (error) {
@@ -305,7 +310,15 @@ export class Handover {
     const epoch = Math.max(own.epoch, theirs, own.segment.epoch) + 1;
     await this.#deps.log.takeCustody(own.segment, epoch, own.finalCount);
     this.#step({ type: 'returned', name, epoch });
+    this.#lookFor(own.segment);
     return { type: 'adopted', epoch };
+  }
+
+  /** An offer may have been long on its way: what was taken can belong to somebody else by now. */
+  #lookFor({ header }: LogSegment): void {
+    if (header === undefined) return;
+    const owner = this.#deps.ring().owner(streamKey(header.tenant, labelSetOf(header.labels)));
+    if (owner?.nodeId !== this.#deps.nodeId) this.look();
   }
 
   #tickLater(): () => void {
