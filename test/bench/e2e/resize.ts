@@ -44,7 +44,7 @@ export const benchResize = async (options: ResizeOptions): Promise<void> => {
   buildNodes();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rl-resize-'));
   const settings = {
-    log_level: 'warn',
+    log_level: 'info',
     ingester: { cut_workers: 1 },
     querier: { scan_workers: 1 },
     limits: UNLIMITED,
@@ -95,12 +95,12 @@ class Resize {
     console.log(`|${' --- |'.repeat(10)}`);
     const pushing = this.#pace((1000 * CONNECTIONS) / (peak * LOAD_SHARE));
     await pause(2_000);
-    await this.#phase('3 nodes', () => pause(STEADY_MS));
+    await this.#phase('3 nodes', () => steady());
     await this.#phase('3 → 5', async () => {
       await Promise.all(ADDED.map((name) => this.#cluster.start(name)));
       return await this.#converged(FIRST.length + ADDED.length);
     });
-    await this.#phase('5 nodes', () => pause(STEADY_MS));
+    await this.#phase('5 nodes', () => steady());
     await this.#phase('5 → 3', async () => {
       const begin = performance.now();
       const codes = await Promise.all(ADDED.map((name) => this.#cluster.drain(name)));
@@ -109,7 +109,7 @@ class Resize {
       // They leave once nothing lingers with them.
       return { movedMs: undefined, lingeredMs: drainedMs };
     });
-    await this.#phase('3 nodes again', () => pause(STEADY_MS));
+    await this.#phase('3 nodes again', () => steady());
     this.#isOver = true;
     await pushing;
     const memory = this.#cluster.nodes.map(({ pid }) => rssMiB(pid).toFixed(0)).join(', ');
@@ -118,7 +118,7 @@ class Resize {
     await this.#agent.destroy();
   }
 
-  async #phase(name: string, work: () => Promise<Converged | undefined | void>): Promise<void> {
+  async #phase(name: string, work: () => Promise<Converged | undefined>): Promise<void> {
     const fromMs = this.#nowMs();
     this.#marks.push({ atMs: fromMs, text: name });
     const before = this.#chunks();
@@ -289,6 +289,10 @@ const at = (sorted: readonly number[], share: number): number =>
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+const steady = async (): Promise<undefined> => {
+  await pause(STEADY_MS);
+};
+
 const FORWARD_PUSHES = 1_500;
 
 /**
@@ -312,7 +316,7 @@ const FORWARD_STREAMS = 400;
 
 const cpuOfPushes = async (names: readonly string[]): Promise<number> => {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rl-forward-'));
-  const settings = { log_level: 'warn', ingester: { cut_workers: 1 }, querier: { scan_workers: 1 }, limits: UNLIMITED };
+  const settings = { log_level: 'info', ingester: { cut_workers: 1 }, querier: { scan_workers: 1 }, limits: UNLIMITED };
   const cluster = await LocalCluster.open({ command: [SERVE], folder, basePort: 0, settings });
   const agent = new Agent({ connections: CONNECTIONS });
   try {
