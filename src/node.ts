@@ -210,7 +210,7 @@ const openStores = async (config: Config, deps: NodeDeps, clock: Clock): Promise
     const isShared = config.store_dir !== '';
     const folder = isShared ? config.store_dir : config.data_dir;
     const chunks = deps.chunks ?? (await FileChunkStore.open(await folderIn(folder, 'chunks'), { isShared }));
-    const index = deps.index ?? (await LmdbIndexStore.open({ path: await folderIn(folder, 'index'), clock }));
+    const index = deps.index ?? (await LmdbIndexStore.open({ path: await folderIn(folder, 'index'), clock, isShared }));
     return { chunks, index, logDisk: logDisk ?? (await logDiskOf(config, clock)), release: () => lock.release() };
   } catch (error) {
     await lock.release();

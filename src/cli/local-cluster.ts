@@ -9,6 +9,7 @@ import { EmbeddedStore } from '../cluster/membership/embedded-store.ts';
 import { type StoreServer, serveStore } from '../cluster/membership/store-server.ts';
 import type { ConfigInput } from '../config.ts';
 import { systemClock } from '../system-clock.ts';
+import { CommandError } from './cli-error.ts';
 
 export interface LocalClusterOptions {
   /** Arguments after node's own that run the command line: the file, and what it needs before. */
@@ -20,6 +21,8 @@ export interface LocalClusterOptions {
   readonly etcd?: string | undefined;
   /** Settings of all nodes. */
   readonly settings?: ConfigInput;
+  /** Settings of a node's `cluster` that the others do not have. */
+  readonly ownCluster?: (nodeId: string) => ConfigInput;
 }
 
 export interface LocalNodeProcess {
@@ -56,7 +59,7 @@ export class LocalCluster {
     const socket = path.resolve(options.folder, 'members.sock');
     if (options.etcd !== undefined) return new LocalCluster(options, socket, async () => undefined);
     if (socket.length > SOCKET_NAME_MAX)
-      throw new Error(`the name of the folder is too long for a socket in it: ${socket}`);
+      throw new CommandError(`the name of the folder is too long for a socket in it: ${socket}`);
     const store = await EmbeddedStore.open({ clock: systemClock, file: path.join(options.folder, 'members.json') });
     const server: StoreServer = await serveStore(store, { path: socket });
     return new LocalCluster(options, socket, async () => {
@@ -137,7 +140,8 @@ export class LocalCluster {
       data_dir: path.resolve(folder, nodeId, 'data'),
       store_dir: path.resolve(folder, 'store'),
     };
-    const cluster = { ...(settings['cluster'] as object), enabled: true, node_id: nodeId, listen: port(2) };
+    const shared = { ...(settings['cluster'] as object), ...this.#options.ownCluster?.(nodeId) };
+    const cluster = { ...shared, enabled: true, node_id: nodeId, listen: port(2) };
     const of = { ...((settings['cluster'] as { membership?: object } | undefined)?.membership ?? {}), ...membership };
     return { ...settings, ...own, cluster: { ...cluster, membership: of } };
   }
@@ -147,7 +151,7 @@ export class LocalCluster {
     const listening = addressIn(child, output);
     const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
     const http = await Promise.race([listening, exited]);
-    if (!Array.isArray(http)) throw new Error(`${nodeId} ended with ${http}: see ${logFile}`);
+    if (!Array.isArray(http)) throw new CommandError(`${nodeId} ended with ${http}: see ${logFile}`);
     return {
       nodeId,
       url: `http://${http[0]}`,
@@ -184,8 +188,8 @@ const ready = async ({ nodeId, url, exited, logFile }: LocalNodeProcess): Promis
     isGone = true;
   });
   for (;;) {
-    if (isGone) throw new Error(`${nodeId} ended before it was ready: see ${logFile}`);
-    if (performance.now() > deadlineMs) throw new Error(`${nodeId} was not ready in time: see ${logFile}`);
+    if (isGone) throw new CommandError(`${nodeId} ended before it was ready: see ${logFile}`);
+    if (performance.now() > deadlineMs) throw new CommandError(`${nodeId} was not ready in time: see ${logFile}`);
     const answer = await request(`${url}/ready`).catch(() => undefined);
     await answer?.body.dump();
     if (answer?.statusCode === 200) return;

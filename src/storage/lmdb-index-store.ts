@@ -1,9 +1,10 @@
-import { open, type RootDatabase } from 'lmdb';
+import { open } from 'lmdb';
 import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
 import type { IndexCell, IndexEntry, IndexLookup, IndexStore, SegmentCommit, SegmentName } from './index-store.ts';
+import { type IndexDatabase, KEY_CODEC, VALUE_CODEC } from './lmdb-codec.ts';
 import {
   cellKey,
   cellTextOf,
@@ -41,32 +42,12 @@ const COMMIT_PREFIX = Buffer.from('\0commit\0');
 const SHARED = 's';
 const COMMITS_END = Buffer.from('\0commit\u0001');
 
-/** What is written are bytes; what is read is latin1 text: one call a key, and neither a copy nor a Buffer (measured: half the time). */
-type IndexDatabase = RootDatabase<Buffer | string, Buffer | string>;
-
-const { latin1Slice } = Buffer.prototype as unknown as {
-  latin1Slice(this: Uint8Array, start: number, end: number): string;
-};
-
-const KEY_CODEC = {
-  writeKey(key: Buffer, target: Uint8Array, start: number): number {
-    target.set(key, start);
-    return start + key.length;
-  },
-  readKey: (source: Uint8Array, start: number, end: number): string => latin1Slice.call(source, start, end),
-};
-
-const VALUE_CODEC = {
-  encode: (value: Buffer): Buffer => value,
-  /** LMDB reads into a buffer of its own and sets its length; scans give the size as well, get() gives its options there. */
-  decode: (source: Uint8Array, size: unknown): string =>
-    latin1Slice.call(source, 0, typeof size === 'number' ? size : source.length),
-};
-
 export interface LmdbIndexStoreOptions {
   /** Folder of the database; made if it is not there. Never on a network file system. */
   readonly path: string;
   readonly clock: Clock;
+  /** Other processes have it open too. */
+  readonly isShared?: boolean;
 }
 
 /** A put, or a removal if there is no value. */
@@ -99,20 +80,22 @@ interface WaitingWrite {
 export class LmdbIndexStore implements IndexStore {
   readonly #database: IndexDatabase;
   readonly #clock: Clock;
+  readonly #isShared: boolean;
   readonly #reads: TurnBudget;
   readonly #waiting: WaitingWrite[] = [];
   #waitingOperations = 0;
   #draining: Promise<void> | undefined;
   #isClosed = false;
 
-  private constructor(database: IndexDatabase, clock: Clock) {
+  private constructor(database: IndexDatabase, clock: Clock, isShared: boolean) {
     this.#database = database;
     this.#clock = clock;
+    this.#isShared = isShared;
     this.#reads = new TurnBudget(clock, READ_SLICE_MS);
   }
 
   /** @throws RefusedError STORAGE_UNAVAILABLE if the folder cannot be used or holds another format */
-  static async open({ path, clock }: LmdbIndexStoreOptions): Promise<LmdbIndexStore> {
+  static async open({ path, clock, isShared = false }: LmdbIndexStoreOptions): Promise<LmdbIndexStore> {
     let database: IndexDatabase;
     try {
       // With overlappingSync or eventTurnBatching a full disk ends in rejections nobody can catch and a close() that never resolves.
@@ -128,7 +111,7 @@ export class LmdbIndexStore implements IndexStore {
     } catch (error) {
       throw unavailable(`cannot open the index in ${path}`, error);
     }
-    const store = new LmdbIndexStore(database, clock);
+    const store = new LmdbIndexStore(database, clock, isShared);
     await store.#checkFormat(path);
     return store;
   }
@@ -150,11 +133,13 @@ export class LmdbIndexStore implements IndexStore {
   }
 
   async committed(segment: SegmentName): Promise<string | undefined> {
+    this.#seeOthers();
     return this.#guarded(() => chunkKeyOf(this.#database.get(commitKeyOf(segment)) as string | undefined));
   }
 
   async *commits(): AsyncIterable<SegmentCommit> {
     let start: Buffer = COMMIT_PREFIX;
+    this.#seeOthers();
     for (;;) {
       while (!this.#reads.hasTime()) await this.#reads.nextTurn();
       const found = this.#scan(start, COMMITS_END);
@@ -191,6 +176,7 @@ export class LmdbIndexStore implements IndexStore {
   }: IndexLookup): AsyncIterable<readonly IndexCell[]> {
     const row = rowKey(table, hashValue);
     let { start, end } = keyRange(row, rangePrefix, rangeStart);
+    this.#seeOthers();
     while (Buffer.compare(start, end) < 0) {
       while (!this.#reads.hasTime()) await this.#reads.nextTurn();
       const cells: IndexCell[] = [];
@@ -206,6 +192,7 @@ export class LmdbIndexStore implements IndexStore {
   async tables(): Promise<readonly string[]> {
     const tables: string[] = [];
     let start = Buffer.of(1);
+    this.#seeOthers();
     for (;;) {
       while (!this.#reads.hasTime()) await this.#reads.nextTurn();
       const [first] = this.#guarded(() => [...this.#database.getKeys({ start, limit: 1 })] as string[]);
@@ -222,6 +209,14 @@ export class LmdbIndexStore implements IndexStore {
     this.#isClosed = true;
     await this.#draining;
     await this.#withDeadline(this.#database.close());
+  }
+
+  /**
+   * What is read from now on is no older than this call. Otherwise LMDB reads on, until a timer fires, in the snapshot of the read before: one that
+   * does not have yet what another process committed and then said that it has committed.
+   */
+  #seeOthers(): void {
+    if (this.#isShared && !this.#isClosed) this.#database.resetReadTxn();
   }
 
   async #checkFormat(path: string): Promise<void> {
@@ -271,7 +266,7 @@ export class LmdbIndexStore implements IndexStore {
     while (this.#waiting.length > 0) {
       const writes = this.#nextWrites();
       try {
-        await this.#withDeadline(this.#commit(this.#conditional(writes)));
+        await this.#withDeadline(this.#isShared ? this.#commitShared(writes) : this.#commit(this.#conditional(writes)));
         for (const write of writes) write.resolve();
       } catch (error) {
         const refused = unavailable('cannot write the index', error);
@@ -294,8 +289,8 @@ export class LmdbIndexStore implements IndexStore {
   }
 
   /**
-   * Operations of the writes none of whose segments is committed yet. Looked up before the transaction: this process is the only one that
-   * commits (it has the folder's lock), and its commits run one after the other.
+   * Operations of the writes none of whose segments is committed yet. A process that has the index for itself looks them up before the transaction:
+   * its commits run one after the other. Otherwise within it.
    */
   #conditional(writes: readonly WaitingWrite[]): readonly Operation[] {
     const committing = new Map<SegmentName, string>();
@@ -319,19 +314,20 @@ export class LmdbIndexStore implements IndexStore {
     });
   }
 
+  /** Nobody else writes between the look and the write. Its own transaction within the one of LMDB's thread: all of it or nothing. */
+  async #commitShared(writes: readonly WaitingWrite[]): Promise<void> {
+    await withCause(this.#database.childTransaction(() => this.#putAll(this.#conditional(writes))));
+  }
+
   async #commit(operations: readonly Operation[]): Promise<void> {
-    try {
-      await this.#database.batch(() => {
-        for (const { key, value } of operations) {
-          const done = value ? this.#database.put(key, value) : this.#database.remove(key);
-          // Fails together with the batch, which is awaited.
-          done.catch(ignore);
-        }
-      });
-    } catch (error) {
-      // "Commit failed": the cause comes as a promise that is rejected later.
-      const { commitError } = error as { commitError?: Promise<never> };
-      await (commitError ?? Promise.reject(error));
+    await withCause(this.#database.batch(() => this.#putAll(operations)));
+  }
+
+  #putAll(operations: readonly Operation[]): void {
+    for (const { key, value } of operations) {
+      const done = value ? this.#database.put(key, value) : this.#database.remove(key);
+      // Fails together with the transaction, which is awaited.
+      done.catch(ignore);
     }
   }
 
@@ -347,6 +343,16 @@ export class LmdbIndexStore implements IndexStore {
     }
   }
 }
+
+/** "Commit failed": the cause comes as a promise that is rejected later. */
+const withCause = async (commit: Promise<unknown>): Promise<void> => {
+  try {
+    await commit;
+  } catch (error) {
+    const { commitError } = error as { commitError?: Promise<never> };
+    await (commitError ?? Promise.reject(error));
+  }
+};
 
 /** Of a commit's value. */
 function chunkKeyOf(value: string): string;

@@ -1,5 +1,6 @@
 /**
- * Benchmarks.   npm run bench [-- micro [name …]] [-- e2e [ingest|query|mixed|log|restart|overload …] [--mb N] [--seconds N]]
+ * Benchmarks.   npm run bench [-- micro [name …]] [-- e2e [ingest|query|mixed|log|restart|overload|forward|resize …] [--mb N] [--seconds N]
+ * [--streams N]]
  * Without arguments: all of them.
  */
 import { readdirSync } from 'node:fs';
@@ -10,7 +11,11 @@ import { runEndToEnd } from './e2e/run-e2e.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { mb: { type: 'string', default: '450' }, seconds: { type: 'string', default: '60' } },
+  options: {
+    mb: { type: 'string', default: '450' },
+    seconds: { type: 'string', default: '60' },
+    streams: { type: 'string', default: '50000' },
+  },
 });
 const [kind, ...names] = positionals;
 
@@ -26,5 +31,9 @@ if (kind === undefined || kind === 'micro') {
   await run();
 }
 if (kind === undefined || kind === 'e2e') {
-  await runEndToEnd(names, { megabytes: Number(values.mb), seconds: Number(values.seconds) });
+  await runEndToEnd(names, {
+    megabytes: Number(values.mb),
+    seconds: Number(values.seconds),
+    streams: Number(values.streams),
+  });
 }

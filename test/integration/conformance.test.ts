@@ -1,9 +1,9 @@
 /** A served node and what real Loki answered: the kit of test/conformance, run as its README says. */
 import { expect } from 'chai';
+import { expectOnly, failedQueries } from '../support/conformance-check.ts';
 import { NOT_SERVED, PUSH_EXCEPTIONS, SERVED_EXCEPTIONS } from '../support/conformance-exceptions.ts';
 import {
   type Answer,
-  type Case,
   KIT_DATA,
   kitSettings,
   loadKit,
@@ -19,7 +19,6 @@ describe('a served node and the recorded answers of Loki 3.7.6', function () {
   let server: TestServer;
   let kit: Awaited<ReturnType<typeof loadKit>>;
   let url: string;
-  const cases = (): Case[] => kit.readCases().filter(({ category }) => !NOT_SERVED.has(category));
 
   before(async () => {
     server = await TestServer.start(kitSettings());
@@ -27,24 +26,6 @@ describe('a served node and the recorded answers of Loki 3.7.6', function () {
     kit = await loadKit();
   });
   after(() => server.stop());
-
-  const problemsOf = (expected: Answer, actual: Answer): readonly string[] => {
-    const found = kit.differences(expected, actual);
-    const isOtherText = expected.t === 'error' && expected.text !== undefined && expected.text !== actual.text;
-    return found.length > 0 || !isOtherText ? found : [`text ${expected.text}\n    got  ${actual.text}`];
-  };
-
-  const failedQueries = async (): Promise<ReadonlyMap<string, string>> => {
-    const { answers } = kit.readExpected();
-    const asked = cases();
-    const got = await kit.askAll(url, asked, TENANT);
-    const failed = new Map<string, string>();
-    for (const [index, { id, query }] of asked.entries()) {
-      const problems = problemsOf(answers[id] as Answer, got[index] as Answer);
-      if (problems.length > 0) failed.set(id, [query, ...problems].join('\n    '));
-    }
-    return failed;
-  };
 
   const problemsOfPush = async (one: PushCase): Promise<readonly string[]> => {
     const { answers, stored } = await kit.runPushCase(url, one, TENANT);
@@ -56,19 +37,12 @@ describe('a served node and the recorded answers of Loki 3.7.6', function () {
     return [...answered, ...one.expect.stored.flatMap((want, index) => kit.differences(want, stored[index] as Answer))];
   };
 
-  /** The failures that no exception names, and the exceptions that do not fail. */
-  const expectOnly = (failed: ReadonlyMap<string, string>, exceptions: ReadonlyMap<string, string>): void => {
-    const unexpected = [...failed].filter(([id]) => !exceptions.has(id)).map(([id, text]) => `${id} ${text}`);
-    expect(unexpected.join('\n')).to.equal('');
-    expect([...failed.keys()].sort()).to.deep.equal([...exceptions.keys()].sort());
-  };
-
   it('takes the kit’s data', async () => {
     expect((await kit.load(url, KIT_DATA, TENANT)).entries).to.be.above(12_000);
   });
 
   it('answers as Loki from memory', async () => {
-    expectOnly(await failedQueries(), SERVED_EXCEPTIONS);
+    expectOnly(await failedQueries(kit, url, TENANT), SERVED_EXCEPTIONS);
   });
 
   it('takes pushes, and refuses them, as Loki', async () => {
@@ -84,6 +58,6 @@ describe('a served node and the recorded answers of Loki 3.7.6', function () {
     expect((await server.ask('/flush', { method: 'POST' })).status).to.equal(204);
     await server.restart();
     url = `http://${server.http}`;
-    expectOnly(await failedQueries(), SERVED_EXCEPTIONS);
+    expectOnly(await failedQueries(kit, url, TENANT), SERVED_EXCEPTIONS);
   });
 });

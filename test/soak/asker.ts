@@ -1,7 +1,7 @@
 /** Asks without pause, about any part of what was sent. */
-import type { NodeProcess } from '../support/node-process.ts';
 import type { Finding, Oracle, TimeRange } from './oracle.ts';
 import type { NoAnswer, Questions } from './questions.ts';
+import type { ServedNode } from './served-node.ts';
 import type { SoakStream } from './soak-entries.ts';
 
 export interface AskerDeps {
@@ -10,19 +10,26 @@ export interface AskerDeps {
   /** By pusher. */
   readonly groups: readonly (readonly SoakStream[])[];
   readonly random: () => number;
-  readonly node: () => NodeProcess | undefined;
+  readonly node: () => ServedNode | undefined;
   readonly found: (finding: Finding) => void;
   readonly isOver: () => boolean;
+  /** Without any answer: longer is wrong. */
+  readonly budgetMs?: number;
 }
 
 const LONGEST_SECONDS = 20;
 const RECENT_SHARE = 0.5;
+const WHY_LENGTH = 120;
 const PAUSE_MS = 30;
 const NS_PER_SECOND = 1_000_000_000;
 
 export class Asker {
   /** Questions without an answer, by status; 0 if the node was gone. */
   readonly unanswered = new Map<number, number>();
+  /** The same with the beginnings of the texts. */
+  readonly reasons = new Map<string, number>();
+  /** Without any answer, at the longest. */
+  longestGapMs = 0;
   readonly #deps: AskerDeps;
 
   constructor(deps: AskerDeps) {
@@ -30,11 +37,14 @@ export class Asker {
   }
 
   async run(): Promise<void> {
-    const { random, node, isOver, found } = this.#deps;
+    const { random, node, isOver, found, budgetMs = Number.POSITIVE_INFINITY } = this.#deps;
+    let answeredMs = performance.now();
     while (!isOver()) {
       const current = node();
       const answer = current && (await this.#ask(current));
       if (answer && 'status' in answer) {
+        const why = `${answer.status} ${answer.text.slice(0, WHY_LENGTH)}`;
+        this.reasons.set(why, (this.reasons.get(why) ?? 0) + 1);
         this.unanswered.set(answer.status, (this.unanswered.get(answer.status) ?? 0) + 1);
         if (answer.status === 500 || (answer.status >= 400 && answer.status < 429)) {
           found({
@@ -43,12 +53,18 @@ export class Asker {
             entries: 1,
           });
         }
-      } else for (const finding of answer ?? []) found(finding);
+      } else if (answer) {
+        const gapMs = performance.now() - answeredMs;
+        answeredMs = performance.now();
+        this.longestGapMs = Math.max(this.longestGapMs, gapMs);
+        if (gapMs > budgetMs) found({ kind: 'broken', text: `no answer for ${Math.round(gapMs)} ms`, entries: 1 });
+        for (const finding of answer) found(finding);
+      }
       await new Promise((resolve) => setTimeout(resolve, random() * PAUSE_MS));
     }
   }
 
-  async #ask(node: NodeProcess): Promise<readonly Finding[] | NoAnswer> {
+  async #ask(node: ServedNode): Promise<readonly Finding[] | NoAnswer> {
     const { questions, groups, random } = this.#deps;
     const group = this.#pick(groups);
     const stream = this.#pick(group);

@@ -1,7 +1,7 @@
 /** Asks for everything that was ever sent, by log queries and by counts. Nothing may change meanwhile. */
-import type { NodeProcess } from '../support/node-process.ts';
 import type { Finding, Oracle } from './oracle.ts';
 import type { NoAnswer, Questions } from './questions.ts';
+import type { ServedNode } from './served-node.ts';
 import type { SoakStream } from './soak-entries.ts';
 
 export interface FinalFigures {
@@ -26,7 +26,7 @@ export class FinalCheck {
     this.#deps = deps;
   }
 
-  async run(node: NodeProcess): Promise<FinalFigures> {
+  async run(node: ServedNode): Promise<FinalFigures> {
     const { questions, groups } = this.#deps;
     const before = questions.returned;
     for (const group of groups) {
@@ -36,7 +36,7 @@ export class FinalCheck {
     return { returned: questions.returned - before };
   }
 
-  async #askEntries(node: NodeProcess, stream: SoakStream): Promise<void> {
+  async #askEntries(node: ServedNode, stream: SoakStream): Promise<void> {
     const span = this.#deps.oracle.span(stream);
     if (!span) return;
     for (let startNs = span.startNs; startNs <= span.endNs; startNs += WINDOW_NS) {
@@ -45,7 +45,7 @@ export class FinalCheck {
     }
   }
 
-  async #askCounts(node: NodeProcess, group: readonly SoakStream[]): Promise<void> {
+  async #askCounts(node: ServedNode, group: readonly SoakStream[]): Promise<void> {
     const spans = group.flatMap((stream) => this.#deps.oracle.span(stream) ?? []);
     if (spans.length === 0) return;
     const endNs = spans.reduce((newest, span) => (span.endNs > newest ? span.endNs : newest), 0n);

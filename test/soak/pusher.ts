@@ -2,8 +2,8 @@
 import snappy from 'snappy';
 import { request } from 'undici';
 import { encodePushRequest } from '../../src/protocol/logproto.ts';
-import type { NodeProcess } from '../support/node-process.ts';
 import type { Finding, Oracle } from './oracle.ts';
+import type { ServedNode } from './served-node.ts';
 import type { SoakEntries, SoakStream } from './soak-entries.ts';
 
 export interface PusherDeps {
@@ -13,10 +13,14 @@ export interface PusherDeps {
   /** In [0, 1). */
   readonly random: () => number;
   /** undefined while nobody listens. */
-  readonly node: () => NodeProcess | undefined;
+  readonly node: () => ServedNode | undefined;
   readonly found: (finding: Finding) => void;
   /** No new batch: what is under way is still pushed until it is acknowledged. */
   readonly isOver: () => boolean;
+  /** One attempt may take so long. */
+  readonly attemptMs?: number;
+  /** All attempts of a batch: longer is wrong. */
+  readonly budgetMs?: number;
 }
 
 interface Batch {
@@ -38,7 +42,10 @@ export interface PusherFigures {
   attempts: number;
   /** By status; 0 if there was no answer. */
   readonly refused: Map<number, number>;
+  /** The same with the beginnings of the texts. */
+  readonly reasons: Map<string, number>;
   duplicates: number;
+  slowestMs: number;
   hungUp: number;
 }
 
@@ -59,11 +66,20 @@ const HANG_UP_SHARE = 0.02;
 const HANG_UP_MS = 10;
 const ATTEMPT_MS = 20_000;
 const PAUSE_MS = 60;
+const WHY_LENGTH = 120;
 const RETRY_MS = 200;
 const NS_PER_MS = 1_000_000n;
 
 export class Pusher {
-  readonly figures: PusherFigures = { batches: 0, attempts: 0, refused: new Map(), duplicates: 0, hungUp: 0 };
+  readonly figures: PusherFigures = {
+    batches: 0,
+    attempts: 0,
+    refused: new Map(),
+    reasons: new Map(),
+    duplicates: 0,
+    slowestMs: 0,
+    hungUp: 0,
+  };
   readonly #deps: PusherDeps;
   readonly #newestNs = new Map<SoakStream, bigint>();
   readonly #old: Batch[] = [];
@@ -136,11 +152,14 @@ export class Pusher {
   }
 
   async #deliver(batch: Batch): Promise<void> {
-    const { oracle, random, found } = this.#deps;
+    const { oracle, random, found, budgetMs = Number.POSITIVE_INFINITY } = this.#deps;
+    const startedMs = performance.now();
     this.figures.batches += 1;
     for (;;) {
       const answer = await this.#attempt(batch, random() < HANG_UP_SHARE);
       if (answer.status === 204) break;
+      const why = `${answer.status} ${answer.text.slice(0, WHY_LENGTH)}`;
+      this.figures.reasons.set(why, (this.figures.reasons.get(why) ?? 0) + 1);
       this.figures.refused.set(answer.status, (this.figures.refused.get(answer.status) ?? 0) + 1);
       if (answer.status === 400 || answer.status === 500) {
         found({
@@ -153,6 +172,11 @@ export class Pusher {
       await pause(random() * RETRY_MS);
     }
     const nowMs = performance.now();
+    this.figures.slowestMs = Math.max(this.figures.slowestMs, nowMs - startedMs);
+    if (nowMs - startedMs > budgetMs) {
+      const text = `acknowledged only after ${Math.round(nowMs - startedMs)} ms`;
+      found({ kind: 'refused', text, entries: batch.entries.length });
+    }
     for (const { stream, number } of batch.entries) oracle.acknowledged(stream, number, nowMs);
   }
 
@@ -176,7 +200,7 @@ export class Pusher {
         method: 'POST',
         headers: { 'content-type': contentType, 'x-scope-orgid': tenant },
         body,
-        signal: AbortSignal.timeout(hangsUp ? this.#below(HANG_UP_MS) : ATTEMPT_MS),
+        signal: AbortSignal.timeout(hangsUp ? this.#below(HANG_UP_MS) : (this.#deps.attemptMs ?? ATTEMPT_MS)),
       });
       return { status: answer.statusCode, text: await answer.body.text() };
     } catch (error) {

@@ -1,7 +1,7 @@
 /** Asks a node and hands its answers to the oracle. */
 import { request } from 'undici';
-import type { NodeProcess } from '../support/node-process.ts';
 import type { Finding, FoundEntry, Oracle, TimeRange } from './oracle.ts';
+import type { ServedNode } from './served-node.ts';
 import type { SoakStream } from './soak-entries.ts';
 
 /** No answer: the node is gone, or refuses for now. */
@@ -35,24 +35,26 @@ const ASK_MS = 60_000;
 
 export class Questions {
   readonly #oracle: Oracle;
+  readonly #askMs: number;
   /** Entries that log queries returned. */
   returned = 0;
   answers = 0;
   settledCounts = 0;
 
-  constructor(oracle: Oracle) {
+  constructor(oracle: Oracle, askMs = ASK_MS) {
     this.#oracle = oracle;
+    this.#askMs = askMs;
   }
 
   /** All entries of a stream in a range. */
   async entries(
-    node: NodeProcess,
+    node: ServedNode,
     stream: SoakStream,
     range: TimeRange,
     direction: 'forward' | 'backward',
   ): Promise<readonly Finding[] | NoAnswer> {
     const askedMs = performance.now();
-    const answer = await get<StreamsAnswer>(node, 'query_range', stream.tenant, {
+    const answer = await this.#get<StreamsAnswer>(node, 'query_range', stream.tenant, {
       query: `{stream="${stream.labels['stream']}"}`,
       start: `${range.startNs}`,
       end: `${range.endNs + 1n}`,
@@ -84,7 +86,7 @@ export class Questions {
 
   /** Counts of all streams of a pusher over the seconds up to `untilNs`, by count_over_time or by rate. */
   async counts(
-    node: NodeProcess,
+    node: ServedNode,
     streams: readonly SoakStream[],
     untilNs: bigint,
     seconds: number,
@@ -93,7 +95,7 @@ export class Questions {
     const [first] = streams;
     if (!first) return [];
     const askedMs = performance.now();
-    const answer = await get<VectorAnswer>(node, 'query', first.tenant, {
+    const answer = await this.#get<VectorAnswer>(node, 'query', first.tenant, {
       query: `sum by (stream) (${by}({pusher="${first.pusher}"}[${seconds}s]))`,
       time: `${untilNs}`,
     });
@@ -108,6 +110,15 @@ export class Questions {
       if (isSettled) this.settledCounts += 1;
       return findings.map((finding) => ({ ...finding, text: `${by}: ${finding.text}` }));
     });
+  }
+
+  #get<Answer extends object>(
+    node: ServedNode,
+    path: string,
+    tenant: string,
+    parameters: Readonly<Record<string, string>>,
+  ): Promise<Answer | NoAnswer> {
+    return get(node, path, tenant, parameters, this.#askMs);
   }
 }
 
@@ -125,16 +136,17 @@ const misplacedIn = (entries: readonly FoundEntry[], direction: 'forward' | 'bac
   });
 
 const get = async <Answer extends object>(
-  node: NodeProcess,
+  node: ServedNode,
   path: string,
   tenant: string,
   parameters: Readonly<Record<string, string>>,
+  askMs: number,
 ): Promise<Answer | NoAnswer> => {
   try {
     const answer = await request(`${node.url}/loki/api/v1/${path}?${new URLSearchParams(parameters)}`, {
       dispatcher: node.agent,
       headers: { 'x-scope-orgid': tenant, 'x-loki-response-encoding-flags': 'categorize-labels' },
-      signal: AbortSignal.timeout(ASK_MS),
+      signal: AbortSignal.timeout(askMs),
     });
     const text = await answer.body.text();
     if (answer.statusCode !== 200) return { status: answer.statusCode, text };

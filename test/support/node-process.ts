@@ -9,7 +9,7 @@ import type { Outage } from '../soak/faulty-stores.ts';
 import type { NodeReport } from '../soak/node-report.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
-const SERVE = path.join(ROOT, 'dist/src/cli.js');
+export const SERVE = path.join(ROOT, 'dist/src/cli.js');
 const FAULTY = path.join(ROOT, 'dist/test/soak/soak-node.js');
 
 const newestMs = (folder: string): number =>

@@ -17,6 +17,7 @@ import { benchLog } from './bench-log.ts';
 import { ask, post, type SendResult, sendAll } from './client.ts';
 import { benchOverload } from './overload.ts';
 import { cpuSeconds, peakRssMiB, rssMiB } from './process-meter.ts';
+import { benchForward, benchResize } from './resize.ts';
 import { benchRestart } from './restart.ts';
 import { build, type RunningServer, startServer } from './server.ts';
 
@@ -29,6 +30,8 @@ interface Options {
   readonly megabytes: number;
   /** Of overload. */
   readonly seconds: number;
+  /** Of resize. */
+  readonly streams: number;
 }
 
 /** What restart has by default: the bar is for 2 GB. */
@@ -299,5 +302,7 @@ export const runEndToEnd = async (parts: readonly string[], options: Options): P
   if (wants('mixed')) await benchMixed(options);
   if (wants('log')) await benchLog(options.megabytes);
   if (wants('restart')) await benchRestart(Math.max(RESTART_MB, options.megabytes));
+  if (wants('forward')) await benchForward();
+  if (wants('resize')) await benchResize({ streams: options.streams, megabytes: options.megabytes });
   if (wants('overload')) await benchOverload(options.seconds, options.megabytes);
 };

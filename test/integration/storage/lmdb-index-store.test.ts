@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -13,13 +13,72 @@ import { systemClock } from '../../../src/system-clock.ts';
 import { indexStoreContract } from '../../support/stores/index-store-contract.ts';
 
 const newFolder = (): Promise<string> => mkdtemp(path.join(os.tmpdir(), 'ringlog-index-'));
-const openStore = (folder: string): Promise<LmdbIndexStore> =>
-  LmdbIndexStore.open({ path: path.join(folder, 'index'), clock: systemClock });
+const openStore = (folder: string, isShared = false): Promise<LmdbIndexStore> =>
+  LmdbIndexStore.open({ path: path.join(folder, 'index'), clock: systemClock, isShared });
 
 describe('the LMDB index store', () => {
   indexStoreContract(async () => {
     const folder = await newFolder();
     return { open: () => openStore(folder), remove: () => rm(folder, { recursive: true }) };
+  });
+
+  describe('shared by several processes', () => {
+    let folder: string;
+    const COMMITTER = fileURLToPath(new URL('../../support/stores/index-committer-process.ts', import.meta.url));
+    const committerOf = (...args: readonly (string | number)[]): readonly string[] =>
+      ['--import', 'tsx', COMMITTER, path.join(folder, 'index'), ...args].map(String);
+
+    beforeEach(async () => {
+      folder = await newFolder();
+    });
+
+    afterEach(async () => {
+      await rm(folder, { recursive: true });
+    });
+
+    indexStoreContract(async () => {
+      const own = await newFolder();
+      return { open: () => openStore(own, true), remove: () => rm(own, { recursive: true }) };
+    });
+
+    it('commits a segment once, whoever is first', async function () {
+      this.timeout(60_000);
+      const count = 2_000;
+      await (await openStore(folder, true)).close();
+      const beginMs = Date.now() + 3_000;
+      const wonBy = async (name: string): Promise<readonly string[]> => {
+        const child = spawn(process.execPath, committerOf(name, count, beginMs), {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        const output: string[] = [];
+        child.stdout.setEncoding('utf8').on('data', (text: string) => output.push(text));
+        await once(child, 'close');
+        return JSON.parse(output.join(''));
+      };
+      const [one = [], two = []] = await Promise.all([wonBy('one'), wonBy('two')]);
+      expect(Math.min(one.length, two.length), 'segments that the slower one was first with').to.be.above(0);
+      expect([...one, ...two].sort()).to.deep.equal(
+        Array.from({ length: count }, (_, index) => `node/1/${index}`).sort(),
+      );
+      const store = await openStore(folder, true);
+      for (const segment of one) expect(await placesOf(store, segment), segment).to.deep.equal(['one']);
+      for (const segment of two) expect(await placesOf(store, segment), segment).to.deep.equal(['two']);
+      await store.close();
+    });
+
+    it('reads what another process committed before', async function () {
+      this.timeout(60_000);
+      const store = await openStore(folder, true);
+      expect(await store.committed('node/1/0')).to.equal(undefined);
+      expect(await placesOf(store, 'node/1/0')).to.deep.equal([]);
+      // Nothing else runs meanwhile: no timer of LMDB's ends the snapshot of these reads.
+      execFileSync(process.execPath, committerOf('other', 1, 0));
+      const found = store.committed('node/1/0');
+      const rows = placesOf(store, 'node/1/0');
+      expect(await found).to.equal('other:node/1/0');
+      expect(await rows).to.deep.equal(['other']);
+      await store.close();
+    });
   });
 
   describe('on disk', () => {

@@ -1,0 +1,348 @@
+/** A cluster of 3 nodes that becomes 5 and 3 again, under pushes at a share of what it can take: what a push and a stream notice of it. */
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import snappy from 'snappy';
+import { Agent, request } from 'undici';
+import { LocalCluster } from '../../../src/cli/local-cluster.ts';
+import type { RingStatus } from '../../../src/member/cluster-services.ts';
+import { encodePushRequest } from '../../../src/protocol/logproto.ts';
+import { buildNodes, SERVE } from '../../support/node-process.ts';
+import { UNLIMITED } from './limits.ts';
+import { cpuSeconds, rssMiB } from './process-meter.ts';
+import { resizeSvg } from './resize-svg.ts';
+
+export interface ResizeOptions {
+  readonly streams: number;
+  /** Unflushed before the resize. */
+  readonly megabytes: number;
+}
+
+export interface PushSample {
+  /** When it was due. */
+  readonly atMs: number;
+  /** From when it was due until it was acknowledged, retries included. */
+  readonly ms: number;
+}
+
+const FIRST = ['node-1', 'node-2', 'node-3'];
+const ADDED = ['node-4', 'node-5'];
+const CONNECTIONS = 8;
+const STREAMS_A_PUSH = 20;
+const LINES_A_STREAM = 5;
+const PROBES = 20;
+const PROBE_EVERY_MS = 50;
+const LOAD_SHARE = 0.6;
+const PEAK_MS = 6_000;
+const STEADY_MS = 12_000;
+const POLL_MS = 100;
+const CONVERGE_MS = 180_000;
+const LINGER = '5s';
+const SVG = path.join(import.meta.dirname, '../../../docs/resize.svg');
+
+export const benchResize = async (options: ResizeOptions): Promise<void> => {
+  buildNodes();
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'rl-resize-'));
+  const settings = {
+    log_level: 'info',
+    ingester: { cut_workers: 1 },
+    querier: { scan_workers: 1 },
+    limits: UNLIMITED,
+    cluster: { linger: LINGER },
+  };
+  const cluster = await LocalCluster.open({ command: [SERVE], folder, basePort: 0, settings });
+  try {
+    for (const name of FIRST) await cluster.start(name);
+    await new Resize(cluster, folder, options).run();
+  } finally {
+    await cluster.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+};
+
+class Resize {
+  readonly #cluster: LocalCluster;
+  readonly #folder: string;
+  readonly #options: ResizeOptions;
+  readonly #agent = new Agent({ connections: 64 });
+  readonly #pushes: PushSample[] = [];
+  readonly #probes: PushSample[] = [];
+  readonly #marks: { readonly atMs: number; readonly text: string }[] = [];
+  readonly #beganMs = performance.now();
+  #turn = 0;
+  #retries = 0;
+  #isOver = false;
+
+  constructor(cluster: LocalCluster, folder: string, options: ResizeOptions) {
+    this.#cluster = cluster;
+    this.#folder = folder;
+    this.#options = options;
+  }
+
+  async run(): Promise<void> {
+    const { streams, megabytes } = this.#options;
+    const loadMs = await this.#timed(() => this.#preload());
+    const peak = await this.#peak();
+    const status = await this.#status();
+    console.log(
+      `\n### 3 → 5 → 3 nodes: ${streams} streams, ${megabytes} MB unflushed (loaded in ${(loadMs / 1000).toFixed(0)} s), ` +
+        `pushes of ${STREAMS_A_PUSH} streams at ${Math.round(LOAD_SHARE * 100)} % of ${peak.toFixed(0)} a second\n`,
+    );
+    console.log(`streams by node: ${status.nodes.map(({ figures }) => figures?.streams ?? '?').join(', ')}\n`);
+    console.log(
+      '| | pushes | p50 ms | p99 ms | p99.9 ms | most ms | one stream, most ms | moved in s | lingers gone in s | chunks |',
+    );
+    console.log(`|${' --- |'.repeat(10)}`);
+    const pushing = this.#pace((1000 * CONNECTIONS) / (peak * LOAD_SHARE));
+    await pause(2_000);
+    await this.#phase('3 nodes', () => steady());
+    await this.#phase('3 → 5', async () => {
+      await Promise.all(ADDED.map((name) => this.#cluster.start(name)));
+      return await this.#converged(FIRST.length + ADDED.length);
+    });
+    await this.#phase('5 nodes', () => steady());
+    await this.#phase('5 → 3', async () => {
+      const begin = performance.now();
+      const codes = await Promise.all(ADDED.map((name) => this.#cluster.drain(name)));
+      const drainedMs = performance.now() - begin;
+      if (codes.some((code) => code !== 0)) console.log(`exit codes ${codes.join(', ')}`);
+      // They leave once nothing lingers with them.
+      return { movedMs: undefined, lingeredMs: drainedMs };
+    });
+    await this.#phase('3 nodes again', () => steady());
+    this.#isOver = true;
+    await pushing;
+    const memory = this.#cluster.nodes.map(({ pid }) => rssMiB(pid).toFixed(0)).join(', ');
+    console.log(`\n${this.#retries} attempts refused and tried again; RSS of the nodes in the end ${memory} MiB`);
+    writeFileSync(SVG, resizeSvg(this.#pushes, this.#marks));
+    await this.#agent.destroy();
+  }
+
+  async #phase(name: string, work: () => Promise<Converged | undefined>): Promise<void> {
+    const fromMs = this.#nowMs();
+    this.#marks.push({ atMs: fromMs, text: name });
+    const before = this.#chunks();
+    const converged = await work();
+    const pushes = timesSince(this.#pushes, fromMs);
+    const probes = timesSince(this.#probes, fromMs);
+    const seconds = (ms: number | undefined): string => (ms === undefined ? '' : (ms / 1000).toFixed(1));
+    console.log(
+      `| ${name} | ${pushes.length} | ${[0.5, 0.99, 0.999, 1].map((share) => at(pushes, share).toFixed(1)).join(' | ')} | ` +
+        `${at(probes, 1).toFixed(1)} | ${seconds(converged?.movedMs)} | ${seconds(converged?.lingeredMs)} | ${this.#chunks() - before} |`,
+    );
+  }
+
+  /** From now: until nothing is on its way, and until nothing lingers. */
+  async #converged(nodes: number): Promise<Converged> {
+    const begin = performance.now();
+    let movedMs: number | undefined;
+    while (performance.now() - begin < CONVERGE_MS) {
+      const status = await this.#status();
+      const figures = status.nodes.flatMap((node) => node.figures ?? []);
+      const isComplete = figures.length === nodes && status.nodes.every(({ state }) => state === 'ACTIVE');
+      const moving = figures.reduce((sum, one) => sum + one.moving, 0);
+      const lingering = figures.reduce((sum, one) => sum + one.lingering, 0);
+      if (isComplete && moving === 0) movedMs ??= performance.now() - begin;
+      else movedMs = undefined;
+      if (movedMs !== undefined && lingering === 0) return { movedMs, lingeredMs: performance.now() - begin };
+      await pause(POLL_MS);
+    }
+    throw new Error('the cluster did not converge');
+  }
+
+  async #status(): Promise<RingStatus> {
+    const answer = await request(`${this.#cluster.node('node-1')?.url}/ringlog/v1/ring`, { dispatcher: this.#agent });
+    return (await answer.body.json()) as RingStatus;
+  }
+
+  /** Every stream gets its share of the megabytes. */
+  async #preload(): Promise<void> {
+    const { streams, megabytes } = this.#options;
+    const lines = Math.max(1, Math.ceil((megabytes * 1e6) / streams / LINE_SIZE));
+    const each = 100;
+    let next = 0;
+    const lane = async (): Promise<void> => {
+      while (next < streams) {
+        const first = next;
+        next += each;
+        const indexes = Array.from({ length: Math.min(each, streams - first) }, (_, index) => first + index);
+        for (let done = 0; done < lines; done += 50) await this.#push(bodyOf(indexes, Math.min(50, lines - done)));
+      }
+    };
+    await Promise.all(Array.from({ length: CONNECTIONS }, lane));
+  }
+
+  /** Pushes a second, each connection as fast as it is answered. */
+  async #peak(): Promise<number> {
+    const endMs = performance.now() + PEAK_MS;
+    let count = 0;
+    const lane = async (): Promise<void> => {
+      while (performance.now() < endMs) {
+        await this.#push(this.#nextBody());
+        count += 1;
+      }
+    };
+    await Promise.all(Array.from({ length: CONNECTIONS }, lane));
+    return (1000 * count) / PEAK_MS;
+  }
+
+  async #pace(everyMs: number): Promise<void> {
+    const lane = async (index: number): Promise<void> => {
+      await this.#every(everyMs, (index * everyMs) / CONNECTIONS, this.#pushes, () => this.#nextBody());
+    };
+    const probe = async (index: number): Promise<void> => {
+      const stream = this.#options.streams + index;
+      await this.#every(PROBE_EVERY_MS, (index * PROBE_EVERY_MS) / PROBES, this.#probes, () => bodyOf([stream], 1));
+    };
+    await Promise.all([
+      ...Array.from({ length: CONNECTIONS }, (_, index) => lane(index)),
+      ...Array.from({ length: PROBES }, (_, index) => probe(index)),
+    ]);
+  }
+
+  /** One after another, by the clock: a late one makes those behind it late, and they say so. */
+  async #every(everyMs: number, firstMs: number, into: PushSample[], body: () => Buffer): Promise<void> {
+    let dueMs = this.#nowMs() + firstMs;
+    while (!this.#isOver) {
+      const waitMs = dueMs - this.#nowMs();
+      if (waitMs > 0) await pause(waitMs);
+      // setTimeout is late by up to a millisecond, and by what this process does itself: that is nobody's latency.
+      const sentMs = waitMs > 0 ? this.#nowMs() : dueMs;
+      await this.#push(body());
+      into.push({ atMs: sentMs, ms: this.#nowMs() - sentMs });
+      dueMs += everyMs;
+    }
+  }
+
+  async #push(body: Buffer): Promise<void> {
+    for (;;) {
+      this.#turn += 1;
+      // To those that stay: clients are told of a drain by their load balancer.
+      const node = this.#cluster.node(FIRST[this.#turn % FIRST.length] as string);
+      const answer = await request(`${node?.url}/loki/api/v1/push`, {
+        dispatcher: this.#agent,
+        method: 'POST',
+        headers: { 'content-type': 'application/x-protobuf' },
+        body,
+      });
+      const text = await answer.body.text();
+      if (answer.statusCode === 204) return;
+      if (answer.statusCode < 429) throw new Error(`push: ${answer.statusCode} ${text}`);
+      this.#retries += 1;
+      await pause(20);
+    }
+  }
+
+  #nextBody(): Buffer {
+    const first = Math.floor(Math.random() * this.#options.streams);
+    const indexes = Array.from({ length: STREAMS_A_PUSH }, (_, index) => (first + index * 37) % this.#options.streams);
+    return bodyOf(indexes, LINES_A_STREAM);
+  }
+
+  #chunks(): number {
+    const files = readdirSync(path.join(this.#folder, 'store'), { recursive: true, withFileTypes: true });
+    return files.filter((file) => file.isFile() && file.parentPath.includes(`${path.sep}chunks`)).length;
+  }
+
+  #nowMs(): number {
+    return performance.now() - this.#beganMs;
+  }
+
+  async #timed(work: () => Promise<void>): Promise<number> {
+    const begin = performance.now();
+    await work();
+    return performance.now() - begin;
+  }
+}
+
+interface Converged {
+  readonly movedMs: number | undefined;
+  readonly lingeredMs: number;
+}
+
+const LINE_SIZE = 120;
+const NS_PER_MS = 1_000_000n;
+
+const bodyOf = (streams: readonly number[], lines: number): Buffer => {
+  const nowNs = BigInt(Date.now()) * NS_PER_MS;
+  return snappy.compressSync(
+    encodePushRequest({
+      streams: streams.map((stream) => ({
+        labels: `{app="resize", stream="s${stream}"}`,
+        entries: Array.from({ length: lines }, (_, index) => ({
+          timeNs: nowNs + BigInt(index),
+          line: `level=info stream=${stream} took=${Math.random()} ms text=`.padEnd(
+            LINE_SIZE,
+            'a longer text of many words ',
+          ),
+        })),
+      })),
+    }),
+  ) as Buffer;
+};
+
+const timesSince = (samples: readonly PushSample[], fromMs: number): readonly number[] =>
+  samples.flatMap(({ atMs, ms }) => (atMs >= fromMs ? [ms] : [])).sort((left, right) => left - right);
+
+const at = (sorted: readonly number[], share: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+const steady = async (): Promise<undefined> => {
+  await pause(STEADY_MS);
+};
+
+const FORWARD_PUSHES = 1_500;
+
+/**
+ * CPU of a push that goes on to another node, against one that stays: with one node all of them stay, with two half of them go, so that a forwarded
+ * one takes twice the mean less one that stays.
+ */
+export const benchForward = async (): Promise<void> => {
+  buildNodes();
+  const local = await cpuOfPushes(['node-1']);
+  const half = await cpuOfPushes(['node-1', 'node-2']);
+  const forwarded = 2 * half - local;
+  console.log(`\n### CPU of pushes of one stream with ${FORWARD_LINES} lines, all to one node\n`);
+  console.log(
+    `local ${(1e6 * local).toFixed(0)} µs, forwarded ${(1e6 * forwarded).toFixed(0)} µs (both nodes): ` +
+      `${(forwarded / local).toFixed(2)} × (bar 1.5)`,
+  );
+};
+
+const FORWARD_LINES = 100;
+const FORWARD_STREAMS = 400;
+
+const cpuOfPushes = async (names: readonly string[]): Promise<number> => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'rl-forward-'));
+  const settings = { log_level: 'info', ingester: { cut_workers: 1 }, querier: { scan_workers: 1 }, limits: UNLIMITED };
+  const cluster = await LocalCluster.open({ command: [SERVE], folder, basePort: 0, settings });
+  const agent = new Agent({ connections: CONNECTIONS });
+  try {
+    for (const name of names) await cluster.start(name);
+    const url = `${cluster.node('node-1')?.url}/loki/api/v1/push`;
+    const headers = { 'content-type': 'application/x-protobuf' };
+    let next = 0;
+    const push = async (count: number): Promise<void> => {
+      const end = next + count;
+      const lane = async (): Promise<void> => {
+        while (next < end) {
+          next += 1;
+          const body = bodyOf([next % FORWARD_STREAMS], FORWARD_LINES);
+          await (await request(url, { dispatcher: agent, method: 'POST', headers, body })).body.dump();
+        }
+      };
+      await Promise.all(Array.from({ length: CONNECTIONS }, lane));
+    };
+    await push(FORWARD_PUSHES);
+    const used = (): number => cluster.nodes.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
+    const before = used();
+    await push(2 * FORWARD_PUSHES);
+    return (used() - before) / (2 * FORWARD_PUSHES);
+  } finally {
+    await agent.destroy();
+    await cluster.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+};

@@ -1,0 +1,74 @@
+/** What real Loki answered, asked of a cluster whose members change meanwhile. Nothing is flushed: each answer is of what the members hold. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { expect } from 'chai';
+import { request } from 'undici';
+import { LocalCluster } from '../../src/cli/local-cluster.ts';
+import type { RingStatus } from '../../src/member/cluster-services.ts';
+import { expectOnly, failedQueries } from '../support/conformance-check.ts';
+import { SERVED_EXCEPTIONS } from '../support/conformance-exceptions.ts';
+import { KIT_DATA, kitSettings, loadKit } from '../support/conformance-kit.ts';
+import { buildNodes, SERVE } from '../support/node-process.ts';
+
+const TENANT = 'conformance';
+
+describe('three nodes and the recorded answers of Loki 3.7.6', function () {
+  this.timeout(300_000);
+  let folder: string;
+  let cluster: LocalCluster;
+  let kit: Awaited<ReturnType<typeof loadKit>>;
+  const urlOf = (nodeId: string): string => cluster.node(nodeId)?.url ?? '';
+
+  before(async () => {
+    buildNodes();
+    folder = mkdtempSync(path.join(os.tmpdir(), 'rl-kit-'));
+    const settings = { ...kitSettings(), querier: { scan_workers: 1 }, cluster: { linger: '4s' } };
+    cluster = await LocalCluster.open({ command: [SERVE], folder, basePort: 0, settings });
+    await Promise.all(['node-1', 'node-2', 'node-3'].map((nodeId) => cluster.start(nodeId)));
+    kit = await loadKit();
+  });
+  after(async () => {
+    await cluster.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** Actors, and what was adopted and lies in the log. */
+  const heldByNode = async (): Promise<readonly number[]> => {
+    const answer = await request(`${urlOf('node-1')}/ringlog/v1/ring`);
+    const { nodes } = (await answer.body.json()) as RingStatus;
+    return nodes.map(({ figures }) => (figures ? figures.streams + figures.loggedSegments : 0));
+  };
+
+  it('takes the kit’s data at any node, and spreads it', async () => {
+    expect((await kit.load(urlOf('node-1'), KIT_DATA, TENANT)).entries).to.be.above(12_000);
+    const counts = await heldByNode();
+    expect(counts).to.have.length(3);
+    expect(Math.min(...counts), `held by node: ${counts}`).to.be.above(0);
+  });
+
+  it('answers as Loki while a node joins and leaves again', async () => {
+    const joined: (readonly number[])[] = [];
+    let isDone = false;
+    const resizing = (async () => {
+      while (!isDone) {
+        await cluster.start('node-4');
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        joined.push(await heldByNode());
+        expect(await cluster.drain('node-4'), 'exit code').to.equal(0);
+      }
+    })();
+    try {
+      expectOnly(await failedQueries(kit, urlOf('node-2'), TENANT), SERVED_EXCEPTIONS);
+    } finally {
+      isDone = true;
+      await resizing;
+    }
+    expect(joined.length, 'resizes').to.be.above(0);
+    for (const counts of joined) expect(counts[3], `held by node: ${counts}`).to.be.above(0);
+  });
+
+  it('answers as Loki from the nodes that are left', async () => {
+    expectOnly(await failedQueries(kit, urlOf('node-3'), TENANT), SERVED_EXCEPTIONS);
+  });
+});
