@@ -24,7 +24,7 @@ export class Ring {
     // Two members can collide on a token; the later one has it, and a fixed order makes it the same one on every node.
     this.members = members.filter(({ state }) => state === 'ACTIVE').sort(byNodeId);
     if (this.members.length > MEMBERS_MAX) throw new RangeError(`a ring of ${this.members.length} members`);
-    const merged = mergedTokens(this.members, virtualNodes);
+    const merged = mergedOnce(this.members, virtualNodes);
     this.#tokens = merged.tokens;
     this.#owners = merged.owners;
     const zones = [...new Set(this.members.map(({ zone }) => zone))];
@@ -91,6 +91,20 @@ interface MergedTokens {
   readonly tokens: Uint32Array;
   readonly owners: Uint16Array;
 }
+
+/** Most new views have the same ACTIVE members as before, or those of the view before that: sorting takes a millisecond. */
+const MERGED_MAX = 16;
+const mergedBefore = new Map<string, MergedTokens>();
+
+const mergedOnce = (members: readonly Member[], virtualNodes: number): MergedTokens => {
+  const name = [virtualNodes, ...members.map(({ nodeId, weight }) => `${nodeId} ${weight}`)].join('\n');
+  const merged = mergedBefore.get(name) ?? mergedTokens(members, virtualNodes);
+  mergedBefore.delete(name);
+  mergedBefore.set(name, merged);
+  const oldest = mergedBefore.size > MERGED_MAX ? mergedBefore.keys().next().value : undefined;
+  if (oldest !== undefined) mergedBefore.delete(oldest);
+  return merged;
+};
 
 const mergedTokens = (members: readonly Member[], virtualNodes: number): MergedTokens => {
   const each = members.map(({ nodeId, weight }) => tokensOf(nodeId, Math.max(1, Math.round(virtualNodes * weight))));
