@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import snappy from 'snappy';
 import { encodePushRequest } from '../src/protocol/logproto.ts';
 import { LineSource, type System } from '../test/support/corpus.ts';
+import { runClusterDemo } from './demo-cluster.ts';
 import { copyLog, copyLogs, type LogCopy } from './demo-logs.ts';
 import { DemoNode, killNodes, type RunningCli, runCli, startCli } from './demo-node.ts';
 
@@ -227,6 +228,15 @@ const run = async (): Promise<DemoNode> => {
   const [head = '', , ...segments] = (await runCli(['wal', 'inspect', path.join(dataDir, 'log')])).trim().split('\n\n');
   say(`   $ ringlog wal inspect\n${indent([head, ...segments].join('\n\n'))}`);
   await answersAreRight(node, expected);
+
+  const { acknowledged, returned, lost, doubled } = await runClusterDemo({
+    folder: path.join(workDir, 'cluster'),
+    say,
+    step,
+  });
+  check('lines returned', returned, acknowledged);
+  check('lines lost', lost, 0);
+  check('lines doubled', doubled, 0);
   return node;
 };
 

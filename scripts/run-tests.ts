@@ -1,11 +1,12 @@
-/** Runs mocha over test/{unit,integration,chaos,soak} (or only the folders named) and ends with `N passed, N failed, N skipped`. */
+/** Runs mocha over test/{unit,integration,simulation,chaos,soak} (or only the folders named) and ends with `N passed, N failed, N skipped`. */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import Mocha from 'mocha';
 
 const ROOT = path.join(import.meta.dirname, '..');
-const folders = process.argv.length > 2 ? process.argv.slice(2) : ['unit', 'integration', 'chaos', 'soak'];
+const folders =
+  process.argv.length > 2 ? process.argv.slice(2) : ['unit', 'integration', 'simulation', 'chaos', 'soak'];
 
 const files = folders.flatMap((folder) => {
   const from = path.join(ROOT, 'test', folder);

@@ -67,7 +67,7 @@ const inheritSettings = (command: Command): void => {
 
 /** A port that is taken, a folder that cannot be written: what the system says is enough. */
 const isOfTheWorld = ({ name, syscall }: NodeJS.ErrnoException): boolean =>
-  syscall !== undefined || name === 'RefusedError';
+  syscall !== undefined || name === 'RefusedError' || name === 'MembershipError';
 
 const exitCodeOf = (error: unknown, terminal: Terminal): number => {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;

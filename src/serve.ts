@@ -6,7 +6,7 @@ import type { EdgeOptions } from './http/edge-options.ts';
 import { addEventLoopMetrics } from './http/event-loop-metrics.ts';
 import { type RunningGrpcServer, startGrpcServer } from './http/grpc-server.ts';
 import { EdgeMetrics } from './http/metrics.ts';
-import { addNodeMetrics } from './http/node-metrics.ts';
+import { addMemberMetrics, addNodeMetrics } from './http/node-metrics.ts';
 import { type RunningHttpServer, startHttpServer } from './http/server.ts';
 import type { ClusterServices } from './member/cluster-services.ts';
 import { type NodeDeps, type RinglogNode, startNode } from './node.ts';
@@ -105,6 +105,14 @@ export const startServer = async (
   const cluster = node.cluster?.services(() => end('drain'));
   const options = edgeOptionsOf(config, version, log, () => (isStopping ? STOPPING : undefined), cluster);
   addNodeMetrics(options.metrics.registry, () => node.figures());
+  const member = node.cluster;
+  if (member) {
+    addMemberMetrics(options.metrics.registry, {
+      figures: () => member.figures,
+      routing: () => member.routing.figures,
+      handover: () => member.handover.figures,
+    });
+  }
   const stopEventLoopMetrics = addEventLoopMetrics(options.metrics.registry);
   const drainMs = config.server.graceful_shutdown_timeout;
   let http: RunningHttpServer | undefined;

@@ -24,6 +24,10 @@ export interface AppendRouter {
   keyOf(tenant: string, labels: LabelSet): number;
   /** This node should write the streams at the place. */
   isHere(key: number): boolean;
+  /** What `isHere` goes by now: another object after a change. */
+  readonly places: object;
+  /** Entries were taken here that were this node's by these places. */
+  taken(places: object): void;
   /** Brings entries of streams that are elsewhere to who takes them. An outcome for each, in order of arrival. Never throws for what is refused. */
   append(tenant: string, appends: readonly StreamAppend[]): Promise<readonly AppendOutcome[]>;
   /** Why nothing may be acknowledged now: asked before entries are taken, and again before it is said that they were. */

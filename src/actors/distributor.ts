@@ -244,6 +244,7 @@ export class Distributor {
   async #route(tenant: string, streams: readonly StreamEntries[], limits: Limits): Promise<readonly AppendOutcome[]> {
     const { router } = this.#deps;
     if (!router) return outcomesOf(await this.#append(tenant, streams, limits));
+    const { places } = router;
     const here: StreamEntries[] = [];
     const elsewhere = new Map<string, StreamAppend & { readonly ranges: EntryRange[] }>();
     for (const stream of streams) {
@@ -259,7 +260,7 @@ export class Distributor {
       elsewhere.set(labels.canonical, append);
     }
     const [local, remote] = await Promise.all([
-      this.#append(tenant, here, limits),
+      this.#append(tenant, here, limits).finally(() => router.taken(places)),
       elsewhere.size > 0 ? router.append(tenant, [...elsewhere.values()]) : [],
     ]);
     const refusal = here.length > 0 ? router.refusal() : undefined;

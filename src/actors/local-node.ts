@@ -2,8 +2,7 @@ import { type Ref, start, stop } from 'nact';
 import type { BlockData } from '../chunk/memory-format.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
-import type { QueryCommand, QueryRequest, QueryResult } from '../query/query-messages.ts';
-import type { MemoryStream, QuerySources } from '../query/query-source.ts';
+import type { QueryCommand, QueryRequest } from '../query/query-messages.ts';
 import { periodAt } from '../storage/schema-config.ts';
 import type { CutTask } from '../workers/cut-worker.ts';
 import { AppendBudget } from './append-budget.ts';
@@ -17,17 +16,15 @@ import { Cutter } from './cutter.ts';
 import { Distributor } from './distributor.ts';
 import { Flusher } from './flusher.ts';
 import { HeadBudget } from './head-budget.ts';
-import { LabelQueries } from './label-queries.ts';
 import type { LocalNodeDeps, LocalNodeOptions, NodeFigures } from './local-node-options.ts';
 import { LoggedBlocks } from './logged-blocks.ts';
 import { LoggedFlusher } from './logged-flusher.ts';
-import type { LoggedStream } from './logged-segments.ts';
+import type { LoggedPart, LoggedStream } from './logged-segments.ts';
 import { MemoryGuard } from './memory-guard.ts';
 import { StreamMemory, showToTails } from './memory-source.ts';
-import type { NodeServices, RunningQuery } from './node-services.ts';
-import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
-import { QueryGate } from './query-gate.ts';
-import { readAll, readEvents } from './query-reading.ts';
+import { NodeQueries } from './node-queries.ts';
+import type { NodeServices } from './node-services.ts';
+import type { QueryReader } from './querier.ts';
 import { SegmentLog } from './segment-log.ts';
 import { streamSpawner, tell } from './stream.ts';
 import type { MovedSegment, StreamCell } from './stream-cell.ts';
@@ -35,7 +32,6 @@ import { StreamDirectory } from './stream-directory.ts';
 import { StreamMoves } from './stream-moves.ts';
 import type { AppendOutcome, StreamSurroundings } from './stream-state.ts';
 import { Sweeper } from './sweeper.ts';
-import { startTail } from './tail.ts';
 
 /** A slice of telling all streams something: each costs a turn of the loop again when it is handled. */
 const TELL_SLICE_MS = 1;
@@ -60,9 +56,8 @@ export class LocalNode {
   readonly #commitTidier: CommitTidier;
   readonly #sweeper: Sweeper;
   readonly #distributor: Distributor;
-  readonly #querier: QuerierDeps;
-  readonly #sources: QuerySources;
-  readonly #labels: LabelQueries;
+  readonly #queries: NodeQueries;
+  readonly services: NodeServices;
   /** Moves of streams to other nodes; undefined without a log. */
   readonly moves: StreamMoves | undefined;
   #crashes = 0;
@@ -136,19 +131,8 @@ export class LocalNode {
       labelCacheBytes: options.labelCacheBytes,
       chunkAgeMs: Number(rules.ageNs / 1_000_000n),
     });
-    const memory = deps.clusterMemory?.(this.#memory) ?? this.#memory;
-    this.#sources = {
-      memory,
-      stored: { index: deps.reader, fetch: (key) => deps.chunks.get(key) },
-    };
-    this.#labels = new LabelQueries({ memory, stored: this.#sources.stored, series: deps.reader });
-    this.#querier = {
-      parent: this.#system,
-      clock,
-      gate: new QueryGate(options.gate),
-      execute: (request, signal) => deps.execute(request, this.#sources, signal),
-      report,
-    };
+    this.#queries = new NodeQueries(this.#system, options, deps, this.#memory);
+    this.services = this.#newServices();
   }
 
   get figures(): NodeFigures {
@@ -168,28 +152,6 @@ export class LocalNode {
     };
   }
 
-  readonly services: NodeServices = {
-    push: (tenant, push) => this.#distributor.push(tenant, push),
-    query: (request) => this.#query(request),
-    queryAll: (request, signal) => this.#queryAll(request, signal),
-    tail: (request) =>
-      startTail(
-        {
-          clock: this.#deps.clock,
-          memory: this.#memory,
-          queryAll: (query, signal) => this.#queryAll(query, signal),
-          queryStreams: (query, streams, signal) => this.#queryStreams(query, streams, signal),
-          queryTimeoutMs: this.#options.limits.limitsFor(request.tenant).queryTimeoutMs,
-        },
-        request,
-      ),
-    labelNames: (tenant, matchers, range) => this.#labels.names(tenant, matchers, range),
-    labelValues: (tenant, name, matchers, range) => this.#labels.values(tenant, name, matchers, range),
-    series: (tenant, selectors, range) => this.#labels.series(tenant, selectors, range),
-    flush: () => this.#flushAll(),
-    notReady: () => (this.#isStopping ? 'Application is stopping' : this.#deps.log?.refusal?.text),
-  };
-
   /** What the streams of this node hold, whoever asks. */
   get memory(): StreamMemory {
     return this.#memory;
@@ -198,18 +160,20 @@ export class LocalNode {
   /** Streams that have something unflushed, without holding up the event loop. */
   async forEachUnflushed(visit: (stream: UnflushedStream) => void): Promise<void> {
     await this.#directory.forEach(({ tenant, labels, segments, logged }) => {
-      const flushing = segments.filter(({ isFlushing }) => isFlushing).length;
+      const flushing = segments.filter(({ isFlushing }) => isFlushing).length + partsIn(logged, 'flushing');
+      const moving = segments.filter(({ isMoving }) => isMoving).length + partsIn(logged, 'moving');
       const isMovable =
         segments.some(({ segment, isFlushing, isMoving }) => !isFlushing && !isMoving && !segment.isEmpty) ||
-        hasWaiting(logged);
-      if (isMovable || flushing > 0) visit({ tenant: tenant.name, labels, isMovable, flushing });
+        partsIn(logged, 'waiting') > 0;
+      if (isMovable || flushing + moving > 0) visit({ tenant: tenant.name, labels, isMovable, flushing, moving });
     });
     const { logged, clock } = this.#deps;
     await forEachInSlices(clock, TELL_SLICE_MS, logged?.all() ?? [], (stream) => {
-      const { tenant, labels, parts } = stream;
-      const flushing = parts.filter(({ state }) => state === 'flushing').length;
-      const isMovable = hasWaiting(stream);
-      if (isMovable || flushing > 0) visit({ tenant, labels, isMovable, flushing });
+      const { tenant, labels } = stream;
+      if (this.#directory.find(tenant, labels)) return;
+      const [flushing, moving] = [partsIn(stream, 'flushing'), partsIn(stream, 'moving')];
+      const isMovable = partsIn(stream, 'waiting') > 0;
+      if (isMovable || flushing + moving > 0) visit({ tenant, labels, isMovable, flushing, moving });
     });
   }
 
@@ -229,7 +193,7 @@ export class LocalNode {
 
   /** Spawns the actor of a query: see spawnQuery. */
   spawnQuery(request: QueryRequest, reader: QueryReader): Ref<QueryCommand> {
-    return spawnQuery(this.#querier, request, reader);
+    return this.#queries.spawn(request, reader);
   }
 
   /** Looks for idle, old and passive streams now instead of at the next period. */
@@ -382,6 +346,15 @@ export class LocalNode {
     });
   }
 
+  #newServices(): NodeServices {
+    return {
+      push: (tenant, push) => this.#distributor.push(tenant, push),
+      ...this.#queries.services,
+      flush: () => this.#flushAll(),
+      notReady: () => (this.#isStopping ? 'Application is stopping' : this.#deps.log?.refusal?.text),
+    };
+  }
+
   #newMoves(): StreamMoves | undefined {
     const { logged, log, clock } = this.#deps;
     const directory = this.#directory;
@@ -393,32 +366,6 @@ export class LocalNode {
     const { blockSize, encoding, level } = this.#options;
     return logged && new LoggedBlocks({ logged, cut: this.#cut, blockSize, encoding, level, report });
   }
-
-  #query(request: QueryRequest): RunningQuery {
-    return readEvents((reader) => this.spawnQuery(request, reader));
-  }
-
-  async #queryAll(request: QueryRequest, signal: AbortSignal): Promise<QueryResult> {
-    return await readAll(this.#query(request), signal);
-  }
-
-  /** For tails: the same engine over streams given to it, outside the tenant's turn. */
-  async #queryStreams(
-    request: QueryRequest,
-    streams: readonly MemoryStream[],
-    signal: AbortSignal,
-  ): Promise<QueryResult> {
-    const sources = sourcesOf(streams);
-    const querier = {
-      ...this.#querier,
-      gate: UNBOUNDED,
-      execute: (query: QueryRequest, stopped: AbortSignal) => this.#deps.execute(query, sources, stopped),
-    };
-    return await readAll(
-      readEvents((reader) => spawnQuery(querier, request, reader)),
-      signal,
-    );
-  }
 }
 
 /** What a stream has that the store has not. */
@@ -429,21 +376,9 @@ export interface UnflushedStream {
   readonly isMovable: boolean;
   /** Segments on their way to the store. */
   readonly flushing: number;
+  /** Segments that were claimed for another node: some of them may have been given up already, and the actor has not heard of it yet. */
+  readonly moving: number;
 }
 
-const hasWaiting = (logged: LoggedStream | undefined): boolean =>
-  logged?.parts.some(({ state }) => state === 'waiting') ?? false;
-
-const UNBOUNDED = new QueryGate({ runningMax: Number.POSITIVE_INFINITY, waitingMax: 0 });
-
-const sourcesOf = (streams: readonly MemoryStream[]): QuerySources => ({
-  memory: { select: async () => streams, subscribe: () => () => undefined },
-  stored: {
-    index: {
-      chunkRefs: async () => [],
-      labelNames: async () => [],
-      labelValues: async () => [],
-    },
-    fetch: async () => undefined,
-  },
-});
+const partsIn = (logged: LoggedStream | undefined, wanted: LoggedPart['state']): number =>
+  logged?.parts.filter(({ state }) => state === wanted).length ?? 0;

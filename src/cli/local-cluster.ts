@@ -9,6 +9,7 @@ import { EmbeddedStore } from '../cluster/membership/embedded-store.ts';
 import { type StoreServer, serveStore } from '../cluster/membership/store-server.ts';
 import type { ConfigInput } from '../config.ts';
 import { systemClock } from '../system-clock.ts';
+import { CommandError } from './cli-error.ts';
 
 export interface LocalClusterOptions {
   /** Arguments after node's own that run the command line: the file, and what it needs before. */
@@ -58,7 +59,7 @@ export class LocalCluster {
     const socket = path.resolve(options.folder, 'members.sock');
     if (options.etcd !== undefined) return new LocalCluster(options, socket, async () => undefined);
     if (socket.length > SOCKET_NAME_MAX)
-      throw new Error(`the name of the folder is too long for a socket in it: ${socket}`);
+      throw new CommandError(`the name of the folder is too long for a socket in it: ${socket}`);
     const store = await EmbeddedStore.open({ clock: systemClock, file: path.join(options.folder, 'members.json') });
     const server: StoreServer = await serveStore(store, { path: socket });
     return new LocalCluster(options, socket, async () => {
@@ -150,7 +151,7 @@ export class LocalCluster {
     const listening = addressIn(child, output);
     const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
     const http = await Promise.race([listening, exited]);
-    if (!Array.isArray(http)) throw new Error(`${nodeId} ended with ${http}: see ${logFile}`);
+    if (!Array.isArray(http)) throw new CommandError(`${nodeId} ended with ${http}: see ${logFile}`);
     return {
       nodeId,
       url: `http://${http[0]}`,
@@ -187,8 +188,8 @@ const ready = async ({ nodeId, url, exited, logFile }: LocalNodeProcess): Promis
     isGone = true;
   });
   for (;;) {
-    if (isGone) throw new Error(`${nodeId} ended before it was ready: see ${logFile}`);
-    if (performance.now() > deadlineMs) throw new Error(`${nodeId} was not ready in time: see ${logFile}`);
+    if (isGone) throw new CommandError(`${nodeId} ended before it was ready: see ${logFile}`);
+    if (performance.now() > deadlineMs) throw new CommandError(`${nodeId} was not ready in time: see ${logFile}`);
     const answer = await request(`${url}/ready`).catch(() => undefined);
     await answer?.body.dump();
     if (answer?.statusCode === 200) return;

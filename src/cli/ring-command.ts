@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { NodeStatus, RingStatus, StreamStatus } from '../member/cluster-services.ts';
 import { askAdmin } from './admin-client.ts';
-import { addServerOptions, type ServerFlags } from './shared-options.ts';
+import { addServerOptions, parseCount, type ServerFlags } from './shared-options.ts';
 import type { Terminal } from './terminal.ts';
 
 interface RingFlags extends ServerFlags {
@@ -94,6 +94,13 @@ export const addRingCommands = (program: Command, terminal: Terminal): void => {
     .description('show which node owns a stream and who holds its unflushed entries')
     .option('--json', 'as JSON');
   addServerOptions(stream).action((selector: string, flags: RingFlags) => runStream(selector, flags, terminal));
+  const weight = program
+    .command('weight')
+    .argument('<number>', '1 to 100; other nodes have 1 unless it was changed', parseCount)
+    .description("change a node's share of the streams until it starts again");
+  addServerOptions(weight).action(async (number: number, { addr, tenant }: ServerFlags) => {
+    await askAdmin({ addr, tenant }, 'POST', `/weight?weight=${number}`);
+  });
   const drain = program
     .command('drain')
     .description('ask a node to hand everything over and end: its disk may be deleted then')

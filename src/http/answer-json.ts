@@ -149,7 +149,9 @@ function* answerParts(result: QueryResult, encodingFlags: readonly string[]): Ge
   const flags = isLog && encodingFlags.length > 0 ? `"encodingFlags":${JSON.stringify(encodingFlags)},` : '';
   yield `{"status":"success","data":{"resultType":"${result.type}",${flags}"result":`;
   yield* resultParts(result, isLog && encodingFlags.includes('categorize-labels'));
-  yield `,"stats":${statisticsJson(result.statistics)}}}`;
+  const { missing = [] } = result.statistics;
+  const warnings = missing.length > 0 ? `,"warnings":${JSON.stringify(missing)}` : '';
+  yield `,"stats":${statisticsJson(result.statistics)}}${warnings}}`;
 }
 
 /** The whole answer in pieces of about 64 K characters. `encodingFlags` are those the client sent. */

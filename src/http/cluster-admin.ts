@@ -36,6 +36,13 @@ export class ClusterHandlers {
     await reply.text(202, 'draining\n');
   };
 
+  readonly weight: Handler = async ({ reply, search }) => {
+    const services = this.#options.cluster;
+    if (!services) return await reply.text(404, NO_CLUSTER);
+    await services.setWeight(Number(search.get('weight') ?? Number.NaN));
+    await reply.empty(204);
+  };
+
   readonly stream: Handler = async ({ request, reply, search }) => {
     const services = this.#options.cluster;
     if (!services) return await reply.text(404, NO_CLUSTER);

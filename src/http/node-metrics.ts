@@ -1,6 +1,9 @@
 /** What the node counts in plain fields, copied into metrics when they are asked for: nothing here costs a push anything. */
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { NodeFigures } from '../actors/local-node-options.ts';
+import type { RoutingFigures } from '../member/append-routing.ts';
+import type { MemberFigures } from '../member/cluster-services.ts';
+import type { HandoverFigures } from '../member/handover.ts';
 
 type FiguresOf = () => NodeFigures;
 
@@ -26,6 +29,41 @@ const addCounter = (registry: Registry, name: string, help: string, read: () => 
     },
   });
 };
+
+/** Adds what a node does as a member of a cluster. */
+export const addMemberMetrics = (registry: Registry, { figures, routing, handover }: ClusterFigures): void => {
+  const gauges: readonly (readonly [string, string, () => number])[] = [
+    ['moving_segments', 'Segments that go to another node.', () => figures().moving],
+    ['lingering_segments', 'Segments that went, and still answer queries.', () => figures().lingering],
+    ['moving_bytes', 'Bytes on their way to other nodes.', () => figures().movingBytes],
+    [
+      'fence_remaining_seconds',
+      'Until nothing is acknowledged unless the lease is renewed.',
+      () => figures().fenceMs / 1000,
+    ],
+  ];
+  for (const [name, help, read] of gauges) addGauge(registry, `ringlog_cluster_${name}`, help, read);
+  const counters: readonly (readonly [string, string, () => number])[] = [
+    ['forwarded_streams_total', 'Streams of pushes sent to their owner.', () => routing().forwarded],
+    [
+      'fallback_streams_total',
+      'Streams of pushes that went to another node than their owner.',
+      () => routing().fallbacks,
+    ],
+    ['unplaced_streams_total', 'Streams of pushes that no node took.', () => routing().failed],
+    ['given_segments_total', 'Segments that another node adopted.', () => handover().givenSegments],
+    ['given_bytes_total', 'Bytes of them.', () => handover().givenBytes],
+    ['taken_segments_total', 'Segments adopted from other nodes.', () => handover().taken],
+  ];
+  for (const [name, help, read] of counters) addCounter(registry, `ringlog_cluster_${name}`, help, read);
+};
+
+/** What a member counts. */
+export interface ClusterFigures {
+  readonly figures: () => MemberFigures;
+  readonly routing: () => RoutingFigures;
+  readonly handover: () => HandoverFigures;
+}
 
 const addFlushed = (registry: Registry, figures: FiguresOf): void => {
   new Counter({

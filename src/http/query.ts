@@ -89,7 +89,9 @@ export class QueryHandlers {
     const within = withinLookback(text, limits, nowNsOf(options));
     checkQueryLimits(expr, within ?? text, limits);
     const flags = encodingFlagsOf(exchange.request.headers['x-loki-response-encoding-flags']);
-    const request = { ...(within ?? text), tenant, categorizeLabels: flags.includes('categorize-labels') };
+    const allowsPartial = exchange.request.headers['x-ringlog-partial'] === 'allow';
+    const categorizeLabels = flags.includes('categorize-labels');
+    const request = { ...(within ?? text), tenant, categorizeLabels, allowsPartial };
     const result = within
       ? await this.#services.queryAll({ ...request, limits: limitsFor(limits) }, exchange.signal)
       : emptyResult(expr, text.isInstant);

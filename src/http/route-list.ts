@@ -40,6 +40,7 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   add('/ringlog/v1/ring', GET, cluster.ring);
   add('/ringlog/v1/stream', GET, cluster.stream);
   add('/ringlog/v1/drain', POST, cluster.drain);
+  add('/ringlog/v1/weight', POST, cluster.weight);
   add('/ready', GET, admin.ready);
   add('/metrics', GET, admin.metrics);
   add('/flush', GET_POST, admin.flush);

@@ -28,6 +28,8 @@ export interface AppendRoutingDeps {
   readonly fence: () => Refusal | undefined;
   /** To actors of this node, whatever the ring says. An outcome for each, in order. */
   readonly appendHere: (tenant: string, appends: readonly StreamAppend[]) => Promise<readonly AppendOutcome[]>;
+  /** Something was taken that may belong to another node. */
+  readonly look: () => void;
   /** Another node knows of a later view. */
   readonly sawView: (changedAt: number) => void;
 }
@@ -67,6 +69,14 @@ export class AppendRouting implements AppendRouter {
 
   isHere(key: number): boolean {
     return this.#deps.ring().owner(key)?.nodeId === this.#deps.nodeId;
+  }
+
+  get places(): object {
+    return this.#deps.ring();
+  }
+
+  taken(places: object): void {
+    if (places !== this.#deps.ring()) this.#deps.look();
   }
 
   refusal(): Refusal | undefined {

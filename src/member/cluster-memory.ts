@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { StreamMemory } from '../actors/memory-source.ts';
 import {
   isLogged,
@@ -59,13 +60,14 @@ export class ClusterMemory implements MemorySource {
     tenant: string,
     matchers: readonly LabelMatcher[],
     range: TimeRangeNs,
-    signal: AbortSignal = new AbortController().signal,
+    signal: AbortSignal,
+    onMissing?: (reason: string) => void,
   ): Promise<readonly MemoryStream[]> {
-    return await this.#ofAllMembers(signal, async (member, changedAt) =>
+    const ask = async (member: Member, changedAt: number, round: AbortSignal): Promise<readonly MemoryStream[]> =>
       member.nodeId === this.#deps.nodeId
         ? await this.#deps.local.select(tenant, matchers, range)
-        : await this.#selectAt(member, changedAt, tenant, matchers, range, signal),
-    ).then(unite);
+        : await this.#selectAt(member, changedAt, tenant, matchers, range, round);
+    return unite(await this.#ofAllMembers(signal, ask, onMissing));
   }
 
   async labelSets(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly LabelSet[]> {
@@ -85,12 +87,12 @@ export class ClusterMemory implements MemorySource {
   ): Promise<readonly { readonly nodeId: string; readonly held: readonly MemoryStream[] }[]> {
     const call = new AbortController();
     try {
-      return await this.#ofAllMembers(call.signal, async (member, changedAt) => ({
+      return await this.#ofAllMembers(call.signal, async (member, changedAt, round) => ({
         nodeId: member.nodeId,
         held:
           member.nodeId === this.#deps.nodeId
             ? await this.#deps.local.select(tenant, matchers, ALWAYS)
-            : await this.#selectAt(member, changedAt, tenant, matchers, ALWAYS, call.signal),
+            : await this.#selectAt(member, changedAt, tenant, matchers, ALWAYS, round),
       }));
     } finally {
       call.abort();
@@ -102,25 +104,46 @@ export class ClusterMemory implements MemorySource {
     return this.#deps.local.subscribe(tenant, matchers, onAppend);
   }
 
-  /** Answers of all members of one view. */
+  /**
+   * Answers of all members of one view; with `onMissing` of those that can be asked. What members keep for a question goes when the asker is done
+   * with it, or asks all of them anew: the end of its round.
+   */
   async #ofAllMembers<Answer>(
     signal: AbortSignal,
-    ask: (member: Member, changedAt: number) => Promise<Answer>,
+    ask: Ask<Answer>,
+    onMissing?: (reason: string) => void,
   ): Promise<readonly Answer[]> {
-    const { clock, freshView } = this.#deps;
+    const { clock } = this.#deps;
     const deadlineMs = clock.monotonicMs() + SELECT_MS;
     for (;;) {
-      const view = await freshView(ANSWER_MS).catch((error: unknown) => {
-        throw unavailable('the members of the cluster cannot be read', error);
-      });
-      const gone = missingDisk(view);
-      const outcomes = gone ? [] : await Promise.allSettled(view.members.map((member) => ask(member, view.changedAt)));
-      const failure = outcomes.find((outcome) => outcome.status === 'rejected');
-      if (!gone && !failure) return outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-      if (failure && !(failure.reason instanceof PeerError)) throw failure.reason;
-      if (signal.aborted || clock.monotonicMs() >= deadlineMs) throw gone ?? unavailableMember(failure?.reason);
+      const round = roundOf(signal);
+      const { answers, missing, mayChange } = await this.#askOnce(ask, round.signal);
+      const [first] = missing;
+      if (!first) return answers;
+      if (signal.aborted || clock.monotonicMs() >= deadlineMs || (onMissing && !mayChange)) {
+        if (!onMissing) throw first;
+        for (const { message } of missing) onMissing(message);
+        return answers;
+      }
+      round.end();
       await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve));
     }
+  }
+
+  async #askOnce<Answer>(ask: Ask<Answer>, round: AbortSignal): Promise<AnswersOfView<Answer>> {
+    const view = await this.#deps.freshView(ANSWER_MS).catch((error: unknown) => {
+      throw unavailable('the members of the cluster cannot be read', error);
+    });
+    const outcomes = await Promise.allSettled(view.members.map((member) => ask(member, view.changedAt, round)));
+    const answers: Answer[] = [];
+    const missing = missingDisks(view);
+    const goneDisks = missing.length;
+    for (const outcome of outcomes) {
+      if (outcome.status === 'fulfilled') answers.push(outcome.value);
+      else if (outcome.reason instanceof PeerError) missing.push(unavailableMember(outcome.reason));
+      else throw outcome.reason;
+    }
+    return { answers, missing, mayChange: missing.length > goneDisks };
   }
 
   async #selectAt(
@@ -141,17 +164,24 @@ export class ClusterMemory implements MemorySource {
     const options = { deadlineMs: ANSWER_MS, class: 'query' as const, signal: call.signal };
     const answers = peers.stream(member, CallKind.SELECT, [request], options)[Symbol.asyncIterator]();
     const streams: MemoryStream[] = [];
-    let isLast = false;
-    while (!isLast) {
-      const { done, value } = await answers.next();
-      if (done) throw new PeerError('UNKNOWN', `${member.nodeId} ended its answer too soon`);
-      const answer = decodeSelection(value);
-      isLast = answer.isLast;
-      for (const stream of answer.streams) streams.push(this.#streamOf(stream, member, selection));
+    let isNeeded = false;
+    try {
+      for (let isLast = false; !isLast; ) {
+        const { done, value } = await answers.next();
+        if (done) throw new PeerError('UNKNOWN', `${member.nodeId} ended its answer too soon`);
+        const answer = decodeSelection(value);
+        isLast = answer.isLast;
+        for (const stream of answer.streams) streams.push(this.#streamOf(stream, member, selection));
+      }
+      // The other side keeps what is deferred for as long as the call goes on.
+      isNeeded = streams.some(({ segments }) => segments.some(isLogged));
+      return streams;
+    } finally {
+      if (!isNeeded) {
+        signal.removeEventListener('abort', end);
+        end();
+      }
     }
-    // The other side keeps what is deferred for as long as the call goes on.
-    if (!streams.some(({ segments }) => segments.some(isLogged))) end();
-    return streams;
   }
 
   #streamOf({ labelText, snapshots, deferred }: SelectedStream, member: Member, selection: number): MemoryStream {
@@ -196,6 +226,21 @@ export class ClusterMemory implements MemorySource {
   }
 }
 
+type Ask<Answer> = (member: Member, changedAt: number, round: AbortSignal) => Promise<Answer>;
+
+const roundOf = (signal: AbortSignal): { readonly signal: AbortSignal; end(): void } => {
+  const round = new AbortController();
+  // One for each member.
+  setMaxListeners(0, round.signal);
+  const end = (): void => {
+    signal.removeEventListener('abort', end);
+    round.abort();
+  };
+  if (signal.aborted) round.abort();
+  else signal.addEventListener('abort', end, { once: true });
+  return { signal: round.signal, end };
+};
+
 /** Streams by their labels, segments by their names: one that moves is held twice for a while. What is at hand goes before what must be loaded. */
 const unite = (answers: readonly (readonly MemoryStream[])[]): readonly MemoryStream[] => {
   const streams = new Map<string, { readonly labels: LabelSet; readonly segments: Map<string, UnflushedSegment> }>();
@@ -211,19 +256,24 @@ const unite = (answers: readonly (readonly MemoryStream[])[]): readonly MemorySt
   return [...streams.values()].map(({ labels, segments }) => ({ labels, segments: [...segments.values()] }));
 };
 
-/** A disk that left with what is on it. */
-const missingDisk = ({ members, roster }: View): RefusedError | undefined => {
-  const missing = roster.find(
-    ({ nodeId, diskId }) => !members.some((member) => member.nodeId === nodeId && member.diskId === diskId),
-  );
-  return (
-    missing &&
-    unavailable(
-      `node ${missing.nodeId} is gone, and what it had not stored yet is on its disk: start it again, or tell the cluster that its disk is lost`,
-      undefined,
-    )
-  );
-};
+interface AnswersOfView<Answer> {
+  readonly answers: readonly Answer[];
+  /** What was not asked, and why. */
+  readonly missing: readonly RefusedError[];
+  /** A member did not answer: it may the next time. */
+  readonly mayChange: boolean;
+}
+
+/** Disks that left with what is on them. */
+const missingDisks = ({ members, roster }: View): RefusedError[] =>
+  roster
+    .filter(({ nodeId, diskId }) => !members.some((one) => one.nodeId === nodeId && one.diskId === diskId))
+    .map(({ nodeId }) =>
+      unavailable(
+        `node ${nodeId} is gone, and what it had not stored yet is on its disk: start it again, or tell the cluster that its disk is lost`,
+        undefined,
+      ),
+    );
 
 const unavailableMember = (error: unknown): RefusedError =>
   unavailable(`not all members could be asked for what is not stored yet: ${(error as Error).message}`, error);

@@ -53,6 +53,8 @@ export interface ClusterServices {
   ring(): Promise<RingStatus>;
   /** Unflushed streams that match. @throws RefusedError as queries do */
   streams(tenant: string, matchers: readonly LabelMatcher[]): Promise<readonly StreamStatus[]>;
+  /** The node's share of the streams beside the others, from now on until it starts again. @throws RefusedError BAD_REQUEST */
+  setWeight(weight: number): Promise<void>;
   /** Asks the process to hand everything over and end, as SIGTERM does. */
   drain(): void;
 }

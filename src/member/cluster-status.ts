@@ -3,6 +3,7 @@ import { streamKey } from '../cluster/stream-key.ts';
 import type { Peers } from '../cluster/transport/peers.ts';
 import type { Member } from '../cluster/view.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
+import { RefusedError } from '../protocol/refusal.ts';
 import { CallKind } from './call-kinds.ts';
 import type { ClusterMemory } from './cluster-memory.ts';
 import type { ClusterServices, MemberFigures, RingStatus, StreamStatus } from './cluster-services.ts';
@@ -20,6 +21,7 @@ export interface ClusterStatusDeps {
 const STATUS_MS = 1_000;
 /** Nodes after the owner that are shown. */
 const NEXT = 2;
+const WEIGHT_MAX = 100;
 
 /** Answers operators, from what this member knows and from what the others tell. */
 export class ClusterStatus implements ClusterServices {
@@ -75,6 +77,13 @@ export class ClusterStatus implements ClusterServices {
       const [owner, ...next] = member.ring.preference(key, 1 + NEXT).map(({ nodeId }) => nodeId);
       return { labels, owner, next, segments: [...segments].map(([segment, holders]) => ({ segment, holders })) };
     });
+  }
+
+  async setWeight(weight: number): Promise<void> {
+    if (!Number.isInteger(weight) || weight < 1 || weight > WEIGHT_MAX) {
+      throw new RefusedError({ code: 'BAD_REQUEST', text: `weight: want a whole number from 1 to ${WEIGHT_MAX}` });
+    }
+    await this.#deps.member.setWeight(weight);
   }
 
   drain(): void {

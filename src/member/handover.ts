@@ -8,12 +8,15 @@ import {
   type Target,
 } from '../cluster/handover/giver-state.ts';
 import type { Ring } from '../cluster/ring.ts';
+import { streamKey } from '../cluster/stream-key.ts';
 import { PeerError, type Peers } from '../cluster/transport/peers.ts';
 import type { Member, View } from '../cluster/view.ts';
 import type { AppendRun } from '../log/append-record.ts';
 import type { Log } from '../log/log.ts';
 import { decodeSegmentPart, encodeSegmentPart } from '../log/segment-part.ts';
+import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
+import { labelSetOf } from '../protocol/label-text.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import {
   decodeAdoptReply,
@@ -42,7 +45,6 @@ export interface HandoverDeps {
 
 export interface HandoverFigures extends GiverFigures {
   /** Segments since the start. */
-  readonly given: number;
   readonly taken: number;
   readonly releasedSegments: number;
   readonly givenSegments: number;
@@ -224,7 +226,7 @@ export class Handover {
     let bytes = 0;
     const records = await this.#deps.log.recordsOf(holdings.map(({ segment }) => segment));
     for (const [index, holding] of holdings.entries()) {
-      for (const part of partsOf(holding, records[index] ?? [])) {
+      for (const part of partsOf(holding, this.#epochOf(holding), records[index] ?? [])) {
         if (message.length > 0 && bytes + part.part.length > MESSAGE_BYTES_MAX) {
           yield message;
           message = [];
@@ -235,6 +237,11 @@ export class Handover {
       }
     }
     if (message.length > 0) yield message;
+  }
+
+  /** Of this node's copy, as far as it has been offered. */
+  #epochOf({ name, epoch }: Holding): number {
+    return Math.max(epoch, this.#giver.epochOf(name));
   }
 
   #adoptInTurn(offered: OfferedPart): Promise<PartAnswer> {
@@ -269,6 +276,7 @@ export class Handover {
       const epoch = Math.max(theirs, segment.epoch) + 1;
       await log.takeCustody(segment, epoch, finalCount);
       holdings.adopted(segment);
+      this.#lookFor(segment);
       this.#totals.taken += 1;
       return { type: 'adopted', epoch };
     } catch (error) {
@@ -284,7 +292,15 @@ export class Handover {
     const epoch = Math.max(own.epoch, theirs, own.segment.epoch) + 1;
     await this.#deps.log.takeCustody(own.segment, epoch, own.finalCount);
     this.#step({ type: 'returned', name, epoch });
+    this.#lookFor(own.segment);
     return { type: 'adopted', epoch };
+  }
+
+  /** An offer may have been long on its way: what was taken can belong to somebody else by now. */
+  #lookFor({ header }: LogSegment): void {
+    if (header === undefined) return;
+    const owner = this.#deps.ring().owner(streamKey(header.tenant, labelSetOf(header.labels)));
+    if (owner?.nodeId !== this.#deps.nodeId) this.look();
   }
 
   #tickLater(): () => void {
@@ -300,7 +316,8 @@ export class Handover {
 
 /** A session is about as large as a message, or is one large segment. */
 const partsOf = (
-  { name, segment, finalCount, epoch }: Holding,
+  { name, segment, finalCount }: Holding,
+  epoch: number,
   records: readonly AppendRun[],
 ): readonly NamedPart[] => {
   const parts: NamedPart[] = [];

@@ -11,7 +11,7 @@ export interface Holding {
   readonly finalCount: number;
   /** About what will be sent. */
   readonly bytes: number;
-  /** Custody epoch of this node's copy. */
+  /** Custody epoch of this node's copy now: an offer below it could be adopted at the same one. */
   readonly epoch: number;
 }
 
@@ -37,6 +37,6 @@ export interface Walk {
   readonly moves: readonly Holding[];
   /** Names of what moves or moved, and should be here. */
   readonly stays: readonly string[];
-  /** Segments on their way to the store, of streams that should be elsewhere. */
+  /** Segments on their way to the store, of streams that should be elsewhere, and streams that could not be claimed: look again soon. */
   readonly flushing: number;
 }

@@ -75,6 +75,7 @@ export class ClusterMember {
       changedAt: () => membership.view.changedAt,
       fence: () => this.#fence(),
       appendHere: (tenant, appends) => this.#appendHere(tenant, appends),
+      look: () => this.handover.look(),
       sawView: (changedAt) => this.#sawView(changedAt),
     });
     membership.onChange((view) => this.#changed(view));
@@ -176,6 +177,10 @@ export class ClusterMember {
     return new ClusterStatus({ member: this, memory: this.#clusterMemory, peers, nodeId, drain });
   }
 
+  async setWeight(weight: number): Promise<void> {
+    await this.#deps.membership.setWeight(weight);
+  }
+
   /** Takes its place on the ring. */
   async join(): Promise<void> {
     await this.#deps.membership.become('ACTIVE');
@@ -244,9 +249,10 @@ export class ClusterMember {
   }
 
   async #appendHere(tenant: string, appends: readonly StreamAppend[]): Promise<readonly AppendOutcome[]> {
-    // Somebody else's, as a rule.
-    this.handover.look();
-    const outcomes = await this.#running().appendHere(tenant, appends);
+    // Somebody else's, as a rule. A walk that is over before they are taken does not see them.
+    const outcomes = await this.#running()
+      .appendHere(tenant, appends)
+      .finally(() => this.handover.look());
     const refusal = this.#fence();
     if (refusal) throw new RefusedError(refusal);
     return outcomes;
@@ -256,11 +262,13 @@ export class ClusterMember {
   async #append(body: Uint8Array): Promise<readonly Uint8Array[]> {
     const { changedAt, tenant, isFallback, ringDigest, streams } = decodeAppendRequest(body);
     this.#sawView(changedAt);
-    if (isFallback || ringDigest !== this.#ringDigest) this.handover.look();
     if (this.#self?.state !== 'ACTIVE') throw notActive();
     const refusal = this.#fence();
     if (refusal) throw notActive();
-    const outcomes = await this.#running().appendForwarded(tenant, streams, body.length);
+    const landed = (): void => {
+      if (isFallback || ringDigest !== this.#ringDigest) this.handover.look();
+    };
+    const outcomes = await this.#running().appendForwarded(tenant, streams, body.length).finally(landed);
     if (this.#fence()) throw notActive();
     return [encodeAppendReply({ changedAt: this.view.changedAt, outcomes })];
   }

@@ -46,22 +46,29 @@ export class NodeHoldings implements Holdings {
   }
 
   async walk(isHere: (key: number) => boolean): Promise<Walk> {
-    const stays = [...this.#moving.values()].filter(({ holding }) => isHere(holding.key));
     const elsewhere: Place[] = [];
     let flushing = 0;
-    await this.#node.forEachUnflushed(({ tenant, labels, isMovable, flushing: own }) => {
+    const known = this.#movingByStream();
+    await this.#node.forEachUnflushed(({ tenant, labels, flushing: own, moving, ...stream }) => {
+      // What was given up is movable, though the stream's actor may only hear of it before `move-out`.
+      const isMovable = stream.isMovable || moving > (known.get(nameOf(tenant, labels)) ?? 0);
       if (!isMovable && own === 0) return;
       const key = this.#keyOf(tenant, labels);
       if (isHere(key)) return;
       flushing += own;
       if (isMovable) elsewhere.push({ tenant, labels, key });
     });
-    const moved = [...this.#moving.values()].filter(({ holding }) => !isHere(holding.key));
-    const moves = moved.map(({ holding }) => holding);
     await forEachConcurrent(elsewhere, MOVES_AT_A_TIME, async (place) => {
-      for (const holding of await this.#moveOut(place)) moves.push(holding);
+      if (!(await this.#moveOut(place))) flushing += 1;
     });
-    return { moves, stays: stays.map(({ holding }) => holding.name), flushing };
+    // As it is now: what was on its way when the walk began may have come back or been let go meanwhile.
+    const moves: Holding[] = [];
+    const stays: string[] = [];
+    for (const { holding } of this.#moving.values()) {
+      if (isHere(holding.key)) stays.push(holding.name);
+      else moves.push(holding);
+    }
+    return { moves, stays, flushing };
   }
 
   /** It may be in an actor's memory, in the log only, or lingering. */
@@ -91,20 +98,37 @@ export class NodeHoldings implements Holdings {
     this.#moves.moved(moving.tenant, moving.labels, [{ ...moving.segment, epoch }]);
   }
 
-  async #moveOut({ tenant, labels, key }: Place): Promise<readonly Holding[]> {
+  async #moveOut({ tenant, labels, key }: Place): Promise<boolean> {
     try {
-      const segments = await this.#moves.moveOut(tenant, labels);
-      return segments.map((segment) => {
+      for (const segment of await this.#moves.moveOut(tenant, labels)) {
         const { log, finalCount } = segment;
         const name = segmentName(log.id);
-        const holding: Holding = { name, segment: log, key, finalCount, bytes: log.bytes, epoch: log.epoch };
+        const holding: Holding = {
+          name,
+          segment: log,
+          key,
+          finalCount,
+          bytes: log.bytes,
+          get epoch() {
+            return log.epoch;
+          },
+        };
         this.#moving.set(name, { tenant, labels, segment, holding });
-        return holding;
-      });
+      }
+      return true;
     } catch (error) {
       this.#report('a stream could not be moved; trying again', error);
-      return [];
+      return false;
     }
+  }
+
+  #movingByStream(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const { tenant, labels } of this.#moving.values()) {
+      const name = nameOf(tenant, labels);
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+    return counts;
   }
 
   #keyOf(tenant: string, labels: LabelSet): number {
@@ -115,3 +139,5 @@ export class NodeHoldings implements Holdings {
     return key;
   }
 }
+
+const nameOf = (tenant: string, labels: LabelSet): string => `${tenant}\0${labels.canonical}`;

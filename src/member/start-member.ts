@@ -61,13 +61,14 @@ export const startMember = async (
   const { clock, chance, identity, report, info, onLost, scanPool, fetch } = deps;
   const listen = parseListenAddress(cluster.listen);
   if (!listen) throw new Error('cluster.listen: a member needs an address for the other nodes');
-  const uidFile = path.join(config.data_dir, UID_FILE);
+  // A store that is given has no cluster that outlives it.
+  const uidFile = deps.store ? undefined : path.join(config.data_dir, UID_FILE);
   const store = deps.store ?? openStore(config, deps);
   const membership = new Membership({
     store,
     clock,
     cluster: cluster.membership.prefix,
-    clusterUid: await knownUid(uidFile),
+    clusterUid: uidFile && (await knownUid(uidFile)),
     newClusterUid: identity.uid,
     config: JSON.stringify({ ring: 'md5', virtualNodes: VIRTUAL_NODES, copies: 1 }),
     random: chance,
@@ -97,7 +98,7 @@ export const startMember = async (
       diskId: identity.uid,
       protocol: PROTOCOL,
     });
-    await replaceFile(uidFile, `${clusterUid}\n`);
+    if (uidFile) await replaceFile(uidFile, `${clusterUid}\n`);
     peers.register(incarnation, clusterUid);
   } catch (error) {
     await Promise.allSettled([peers.close({ deadlineMs: 0 }), store.close()]);

@@ -30,8 +30,9 @@ export const gatherStreams = async (
   matchers: readonly LabelMatcher[],
   range: TimeRangeNs,
   signal: AbortSignal,
+  onMissing?: (reason: string) => void,
 ): Promise<Gathered> => {
-  const memory = await sources.memory.select(tenant, matchers, range, signal);
+  const memory = await sources.memory.select(tenant, matchers, range, signal, onMissing);
   const refs = await sources.stored.index.chunkRefs(tenant, matchers, range);
   const streams = new Map<bigint, GatheredStream>();
   const of = (fingerprint: bigint): GatheredStream => {

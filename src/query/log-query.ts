@@ -68,7 +68,7 @@ const planOf = (context: QueryContext, { matchers, stages }: LogExpr, range: Tim
 
 const openCursors = async (context: QueryContext, plan: ScanPlan, turns: Turns): Promise<CursorHeap> => {
   const gathered = await context.orStop(
-    gatherStreams(context.sources, plan.tenant, plan.matchers, plan, context.signal),
+    gatherStreams(context.sources, plan.tenant, plan.matchers, plan, context.signal, context.onMissing),
   );
   context.chunkRefs += gathered.chunkRefs;
   context.streamsInMemory += gathered.streamsInMemory;

@@ -97,7 +97,9 @@ const scanStreams = async (
   take: (result: MetricResult) => Promise<void>,
 ): Promise<void> => {
   const { sources, deps } = context;
-  const gathered = await context.orStop(gatherStreams(sources, plan.tenant, plan.matchers, plan, context.signal));
+  const gathered = await context.orStop(
+    gatherStreams(sources, plan.tenant, plan.matchers, plan, context.signal, context.onMissing),
+  );
   context.chunkRefs += gathered.chunkRefs;
   context.streamsInMemory += gathered.streamsInMemory;
   context.chunksInMemory += gathered.chunksInMemory;

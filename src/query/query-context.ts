@@ -37,6 +37,7 @@ export class QueryContext {
   streamsInMemory = 0;
   chunksInMemory = 0;
   entriesReturned = 0;
+  readonly #missing = new Set<string>();
   readonly #startedMs: number;
   readonly #stop = new AbortController();
   readonly #stopped: Promise<never>;
@@ -61,6 +62,11 @@ export class QueryContext {
     this.#cancelDeadline = timeoutMs > 0 ? deps.clock.after(timeoutMs, () => this.#end(DEADLINE)) : () => undefined;
     if (signal.aborted) this.#onAbort();
     signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  /** undefined where the answer must be whole. */
+  get onMissing(): ((reason: string) => void) | undefined {
+    return this.request.allowsPartial ? (reason) => this.#missing.add(reason) : undefined;
   }
 
   get signal(): AbortSignal {
@@ -113,6 +119,7 @@ export class QueryContext {
       streamsInMemory: this.streamsInMemory,
       chunksInMemory: this.chunksInMemory,
       executionMs: this.deps.clock.monotonicMs() - this.#startedMs,
+      ...(this.#missing.size > 0 && { missing: [...this.#missing] }),
     };
   }
 

@@ -18,6 +18,8 @@ export interface QueryRequest {
   /** Keep stream, structured metadata and parsed labels apart in log results. */
   readonly categorizeLabels: boolean;
   readonly limits: QueryLimits;
+  /** In a cluster: answer from those members that can be asked, and say in `missing` what may lack. Default: such a query is refused. */
+  readonly allowsPartial?: boolean;
 }
 
 export interface QueryLimits {
@@ -67,6 +69,8 @@ export interface QueryStatistics {
   readonly streamsInMemory: number;
   readonly chunksInMemory: number;
   readonly executionMs: number;
+  /** Why the answer may be short: only where the request allows that. */
+  readonly missing?: readonly string[];
 }
 
 export type QueryResult =

@@ -15,13 +15,14 @@ export interface MemoryStream {
 export interface MemorySource {
   /**
    * Streams of the tenant that pass all matchers and hold entries in the range. Yields to the event loop every few ms. What is loaded later can be
-   * until `signal` is aborted.
+   * until `signal` is aborted. `onMissing`: what cannot be asked is told there, and left out; otherwise it refuses.
    */
   select(
     tenant: string,
     matchers: readonly LabelMatcher[],
     range: TimeRangeNs,
     signal: AbortSignal,
+    onMissing?: (reason: string) => void,
   ): Promise<readonly MemoryStream[]>;
   /** Live entries for tail: called after each append of a matching stream until the returned cancel. */
   subscribe(tenant: string, matchers: readonly LabelMatcher[], onAppend: (stream: MemoryStream) => void): () => void;

@@ -127,6 +127,11 @@ export class GiverState {
     return this.#segments.get(name)?.phase === 'given';
   }
 
+  /** The highest custody epoch heard of: an offer below it would get an answer that is no news, for ever. */
+  epochOf(name: string): number {
+    return this.#segments.get(name)?.epoch ?? 0;
+  }
+
   step(event: GiverEvent, nowMs: number): readonly GiverEffect[] {
     const effects: GiverEffect[] = [];
     this.#apply(event, nowMs, effects);

@@ -96,6 +96,18 @@ describe('the giving side of a hand-over', () => {
     expect(sent(giver.step({ type: 'move', orders: [order('s', C)] }, 61))).to.have.lengthOf(1);
   });
 
+  it('offers what was given to a node that is gone at the epoch that one had', () => {
+    const giver = new GiverState(OPTIONS);
+    giver.step({ type: 'move', orders: [order('s')] }, 0);
+    giver.step({ type: 'answered', session: 1, answers: [{ name: 's', epoch: 1 }] }, 1);
+    giver.step({ type: 'members', members: [C] }, 2);
+    giver.step({ type: 'move', orders: [order('s', C)] }, 61);
+    expect(
+      giver.epochOf('s'),
+      'a lower offer could be answered with an epoch that is no news, again and again',
+    ).to.equal(1);
+  });
+
   it('always leaves a custodian, whatever is lost and however the ring turns', function () {
     this.timeout(PROPERTY_TIMEOUT_MS);
     const steps = fc.array(

@@ -1,0 +1,100 @@
+import type { Ref } from 'nact';
+import type { QueryCommand, QueryRequest, QueryResult } from '../query/query-messages.ts';
+import type { MemoryStream, QuerySources } from '../query/query-source.ts';
+import { LabelQueries } from './label-queries.ts';
+import type { ClusterWideMemory, LocalNodeDeps, LocalNodeOptions } from './local-node-options.ts';
+import type { StreamMemory } from './memory-source.ts';
+import type { NodeServices, RunningQuery } from './node-services.ts';
+import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
+import { QueryGate } from './query-gate.ts';
+import { readAll, readEvents } from './query-reading.ts';
+import { startTail } from './tail.ts';
+
+/** The reading side of a node: query actors, questions about labels, tails. */
+export class NodeQueries {
+  readonly #deps: LocalNodeDeps;
+  readonly #options: LocalNodeOptions;
+  readonly #memory: StreamMemory;
+  readonly #querier: QuerierDeps;
+  readonly #labels: LabelQueries;
+
+  constructor(system: Ref<never>, options: LocalNodeOptions, deps: LocalNodeDeps, local: StreamMemory) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#memory = local;
+    const memory: ClusterWideMemory = deps.clusterMemory?.(local) ?? local;
+    const stored = { index: deps.reader, fetch: (key: string) => deps.chunks.get(key) };
+    this.#labels = new LabelQueries({ memory, stored, series: deps.reader });
+    this.#querier = {
+      parent: system,
+      clock: deps.clock,
+      gate: new QueryGate(options.gate),
+      execute: (request, signal) => deps.execute(request, { memory, stored }, signal),
+      report: deps.report,
+    };
+  }
+
+  readonly services: Pick<NodeServices, 'query' | 'queryAll' | 'tail' | 'labelNames' | 'labelValues' | 'series'> = {
+    query: (request) => this.#query(request),
+    queryAll: (request, signal) => this.#queryAll(request, signal),
+    tail: (request) =>
+      startTail(
+        {
+          clock: this.#deps.clock,
+          memory: this.#memory,
+          queryAll: (query, signal) => this.#queryAll(query, signal),
+          queryStreams: (query, streams, signal) => this.#queryStreams(query, streams, signal),
+          queryTimeoutMs: this.#options.limits.limitsFor(request.tenant).queryTimeoutMs,
+        },
+        request,
+      ),
+    labelNames: (tenant, matchers, range) => this.#labels.names(tenant, matchers, range),
+    labelValues: (tenant, name, matchers, range) => this.#labels.values(tenant, name, matchers, range),
+    series: (tenant, selectors, range) => this.#labels.series(tenant, selectors, range),
+  };
+
+  /** See spawnQuery. */
+  spawn(request: QueryRequest, reader: QueryReader): Ref<QueryCommand> {
+    return spawnQuery(this.#querier, request, reader);
+  }
+
+  #query(request: QueryRequest): RunningQuery {
+    return readEvents((reader) => this.spawn(request, reader));
+  }
+
+  async #queryAll(request: QueryRequest, signal: AbortSignal): Promise<QueryResult> {
+    return await readAll(this.#query(request), signal);
+  }
+
+  /** For tails: the same engine over streams given to it, outside the tenant's turn. */
+  async #queryStreams(
+    request: QueryRequest,
+    streams: readonly MemoryStream[],
+    signal: AbortSignal,
+  ): Promise<QueryResult> {
+    const sources = sourcesOf(streams);
+    const querier = {
+      ...this.#querier,
+      gate: UNBOUNDED,
+      execute: (query: QueryRequest, stopped: AbortSignal) => this.#deps.execute(query, sources, stopped),
+    };
+    return await readAll(
+      readEvents((reader) => spawnQuery(querier, request, reader)),
+      signal,
+    );
+  }
+}
+
+const UNBOUNDED = new QueryGate({ runningMax: Number.POSITIVE_INFINITY, waitingMax: 0 });
+
+const sourcesOf = (streams: readonly MemoryStream[]): QuerySources => ({
+  memory: { select: async () => streams, subscribe: () => () => undefined },
+  stored: {
+    index: {
+      chunkRefs: async () => [],
+      labelNames: async () => [],
+      labelValues: async () => [],
+    },
+    fetch: async () => undefined,
+  },
+});

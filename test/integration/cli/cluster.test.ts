@@ -1,0 +1,115 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import { request } from 'undici';
+import { LocalCluster } from '../../../src/cli/local-cluster.ts';
+import type { RingStatus, StreamStatus } from '../../../src/member/cluster-services.ts';
+import { eventually } from '../../support/eventually.ts';
+import { buildNodes } from '../../support/node-process.ts';
+
+const CLI = path.join(import.meta.dirname, '../../../bin/ringlog.js');
+const LINES = 40;
+
+const run = async (...args: string[]): Promise<string> => {
+  const { stdout } = await promisify(execFile)(process.execPath, [CLI, ...args], { timeout: 30_000 });
+  return stdout;
+};
+
+describe('a cluster of processes', function () {
+  this.timeout(180_000);
+  let folder: string;
+  let cluster: LocalCluster;
+
+  before(async () => {
+    buildNodes();
+    folder = mkdtempSync(path.join(os.tmpdir(), 'rl-'));
+    cluster = await LocalCluster.open({
+      command: [CLI],
+      folder,
+      basePort: 0,
+      settings: { cluster: { linger: '500ms' } },
+    });
+    for (const nodeId of ['node-1', 'node-2']) await cluster.start(nodeId);
+  });
+  after(async () => {
+    await cluster?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const url = (nodeId: string): string => cluster.node(nodeId)?.url ?? '';
+  const ring = async (nodeId: string): Promise<RingStatus> =>
+    JSON.parse(await run('ring', '--json', '--addr', url(nodeId)));
+  const count = async (nodeId: string): Promise<number> => {
+    const parameters = new URLSearchParams({ query: '{app=~".+"}', limit: '1000' });
+    const answer = await request(`${url(nodeId)}/loki/api/v1/query_range?${parameters}`);
+    const { data } = (await answer.body.json()) as { data: { result: { values: unknown[] }[] } };
+    return data.result.reduce((sum, { values }) => sum + values.length, 0);
+  };
+
+  it('shows its ring, also as a page', async () => {
+    const { nodes, missing } = await ring('node-1');
+    expect(nodes.map(({ nodeId, state }) => `${nodeId} ${state}`)).to.deep.equal(['node-1 ACTIVE', 'node-2 ACTIVE']);
+    expect(nodes.reduce((sum, { ownership }) => sum + ownership, 0)).to.be.closeTo(1, 1e-9);
+    expect(missing).to.deep.equal([]);
+    const table = await run('ring', '--addr', url('node-2'));
+    expect(table.split('\n')[0]).to.match(/^NODE +STATE +ZONE +OWNS +STREAMS/);
+    const page = await request(`${url('node-1')}/ring`);
+    expect(page.headers['content-type']).to.contain('text/html');
+    expect(await page.body.text()).to.contain('<td>node-2</td>');
+    const json = await request(`${url('node-1')}/ring`, { headers: { accept: 'application/json' } });
+    expect(((await json.body.json()) as RingStatus).nodes).to.have.lengthOf(2);
+  });
+
+  it('says where a stream is', async () => {
+    const now = BigInt(Date.now()) * 1_000_000n;
+    const streams = Array.from({ length: LINES }, (_, index) => ({
+      stream: { app: `app-${index}` },
+      values: [[String(now + BigInt(index)), `line ${index}`]],
+    }));
+    const pushed = await request(`${url('node-1')}/loki/api/v1/push`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ streams }),
+    });
+    expect(pushed.statusCode).to.equal(204);
+    const statuses = JSON.parse(
+      await run('stream', '{app=~"app-.*"}', '--json', '--addr', url('node-2')),
+    ) as StreamStatus[];
+    expect(statuses).to.have.lengthOf(LINES);
+    for (const { owner, segments } of statuses) {
+      expect(segments.map(({ holders }) => holders)).to.deep.equal([[owner]]);
+    }
+    expect(await run('stream', '{app="app-3"}', '--addr', url('node-1'))).to.match(
+      /^\{app="app-3"\}\n +owner +node-[12]/,
+    );
+    expect(await count('node-2')).to.equal(LINES);
+  });
+
+  it('gives a node more weight', async () => {
+    await run('weight', '9', '--addr', url('node-2'));
+    await eventually(
+      'node-2 owns most',
+      async () => ((await ring('node-1')).nodes[1]?.ownership ?? 0) > 0.8,
+      () => 'the ring',
+    );
+    expect(await count('node-1')).to.equal(LINES);
+  });
+
+  it('drains a node, which ends with 0 and leaves nothing', async () => {
+    const node = cluster.node('node-2');
+    await run('drain', '--addr', url('node-2'));
+    expect(await node?.exited).to.equal(0);
+    expect(readFileSync(node?.logFile ?? '', 'utf8')).to.contain('"isDiskEmpty":true');
+    expect((await ring('node-1')).nodes.map(({ nodeId }) => nodeId)).to.deep.equal(['node-1']);
+    expect(await count('node-1')).to.equal(LINES);
+  });
+
+  it('stores what the last node has', async () => {
+    expect(await cluster.drain('node-1')).to.equal(0);
+    await cluster.start('node-3');
+    expect(await count('node-3')).to.equal(LINES);
+  });
+});

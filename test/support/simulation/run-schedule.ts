@@ -1,0 +1,509 @@
+import { PerformanceObserver } from 'node:perf_hooks';
+import type { DecodedPush } from '../../../src/actors/node-services.ts';
+import type { QueryResult } from '../../../src/query/query-messages.ts';
+import { logRequest } from '../cluster.ts';
+import { entryAt, pushOf, T0_NS } from '../entries.ts';
+import { seededChance } from '../log/test-log.ts';
+import { liveSegments, SimCluster, SimMachine } from './sim-cluster.ts';
+import { SimOracle } from './sim-oracle.ts';
+
+// Each node watches the garbage collector: time that is not the simulation's.
+PerformanceObserver.prototype.observe = () => undefined;
+
+/** calm: nodes come and go in good order, nothing fails, nothing is to be stored. flushing: and chunks are stored. strict: faults one at a time. wild: faults overlap. */
+export type Profile = 'calm' | 'flushing' | 'strict' | 'wild';
+const PROFILES: readonly Profile[] = ['calm', 'flushing', 'strict', 'wild'];
+
+export interface Outcome {
+  readonly seed: number;
+  readonly profile: Profile;
+  readonly violations: readonly string[];
+  readonly history: readonly string[];
+  readonly trace: number;
+  readonly figures: Readonly<Record<string, number>>;
+}
+
+export interface RunOptions {
+  readonly profile?: Profile;
+  readonly linger?: string;
+}
+
+const APPS = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+const CLIENT_MS = 12_000;
+const QUERY_MS = 40_000;
+/** Lease, linger, walks, sessions that must fail first. */
+const SETTLE_MS = 150_000;
+const FLUSH_MS = 120_000;
+const LEAVE_MS = 120_000;
+/** A push to nodes that are all there: a few messages and syncs. */
+const PROMPT_MS = 1_500;
+
+/** One seed is one schedule. */
+export const runSchedule = async (seed: number, options: RunOptions = {}): Promise<Outcome> => {
+  const run = new ScheduleRun(seed, options);
+  return await run.run();
+};
+
+class ScheduleRun {
+  readonly #seed: number;
+  readonly #profile: Profile;
+  readonly #chance: () => number;
+  readonly #options: RunOptions;
+  readonly #oracle = new SimOracle();
+  readonly #figures: Record<string, number> = {};
+  #cluster!: SimCluster;
+  #pushNumber = 0;
+  #running = 0;
+  #isFaulty = false;
+
+  constructor(seed: number, options: RunOptions) {
+    this.#seed = seed;
+    this.#options = options;
+    this.#profile = options.profile ?? (PROFILES[seed % PROFILES.length] as Profile);
+    this.#chance = seededChance(seed * 2_654_435_761);
+  }
+
+  async run(): Promise<Outcome> {
+    this.#cluster = await SimCluster.open(this.#chance, {
+      chunkTargetSize: this.#profile === 'calm' ? '1MB' : this.#oneOf(['1KB', '4KB', '1MB']),
+      linger: this.#options.linger ?? '15s',
+    });
+    const cluster = this.#cluster;
+    let error: unknown;
+    try {
+      await this.#schedule();
+    } catch (thrown) {
+      error = thrown;
+    }
+    for (const machine of cluster.machines) machine.process?.clock.end();
+    await cluster.members.close();
+    const violations = [
+      ...cluster.violations,
+      ...this.#oracle.broken,
+      ...cluster.stores.broken,
+      ...(error === undefined ? [] : [String((error as Error).stack)]),
+    ];
+    return {
+      seed: this.#seed,
+      profile: this.#profile,
+      violations,
+      history: cluster.history,
+      trace: cluster.network.trace,
+      figures: {
+        ...this.#figures,
+        acknowledged: this.#oracle.acknowledgedCount,
+        answers: this.#oracle.checkedAnswers,
+        messages: cluster.network.messages,
+        virtualMs: cluster.time.monotonicMs(),
+      },
+    };
+  }
+
+  async #schedule(): Promise<void> {
+    const cluster = this.#cluster;
+    const { time } = cluster;
+    const count = 2 + Math.floor(this.#chance() * 3);
+    for (let number = 1; number <= count; number += 1) this.#addMachine(number).start();
+    await this.#until('the cluster starts', () => cluster.unsettled() === undefined, 30_000);
+    const steps = 12 + Math.floor(this.#chance() * 14);
+    for (let step = 0; step < steps; step += 1) {
+      await time.runUntil(() => false, this.#chance() < 0.5 ? this.#chance() * 50 : this.#chance() * 4_000);
+      cluster.sample();
+      this.#step();
+      if (this.#cluster.violations.length + this.#oracle.broken.length > 0) return;
+    }
+    await this.#finish();
+  }
+
+  #addMachine(number: number): SimMachine {
+    const machine = new SimMachine(this.#cluster, `n${number}`);
+    this.#cluster.machines.push(machine);
+    return machine;
+  }
+
+  #step(): void {
+    for (let pushes = 1 + Math.floor(this.#chance() * 3); pushes > 0; pushes -= 1) this.#background(this.#push());
+    if (this.#chance() < 0.6) this.#background(this.#query());
+    const actions = ACTIONS[this.#profile];
+    this.#act(actions[Math.floor(this.#chance() * actions.length)] as Action);
+    // Close to what was just begun, too.
+    if (this.#chance() < 0.5) {
+      this.#cluster.time.after(this.#chance() * 300, () => {
+        this.#background(this.#push());
+        this.#background(this.#query());
+      });
+    }
+  }
+
+  #act(action: Action): void {
+    const cluster = this.#cluster;
+    const { time, network, stores, membershipFaults } = cluster;
+    const machine = this.#oneOf(cluster.machines);
+    const isStrict = this.#profile === 'strict';
+    const lastMs = 500 + this.#chance() * (this.#chance() < 0.3 ? 16_000 : 4_000);
+    if (FAULTS.has(action)) {
+      if (isStrict && this.#isFaulty) return;
+      this.#isFaulty = true;
+    }
+    const later = (end: () => void): void => {
+      time.after(lastMs, () => {
+        cluster.say(`${action} is over`);
+        end();
+        if (isStrict)
+          time.after(12_000, () => {
+            this.#isFaulty = false;
+          });
+      });
+    };
+    const did = (text: string): void => {
+      this.#figures[action] = (this.#figures[action] ?? 0) + 1;
+      cluster.say(`${action} ${text}`);
+    };
+    switch (action) {
+      case 'nothing':
+        return;
+      case 'join': {
+        const free = cluster.machines.find(({ isGone }) => isGone);
+        if (!free && cluster.machines.length >= 5) return;
+        const joining = free ?? this.#addMachine(cluster.machines.length + 1);
+        did(joining.nodeId);
+        joining.start();
+        return;
+      }
+      case 'leave': {
+        if (
+          !machine.node ||
+          machine.isLeaving ||
+          cluster.machines.filter(({ node, isLeaving }) => node && !isLeaving).length < 3
+        )
+          return;
+        did(machine.nodeId);
+        this.#background(
+          machine.leave(this.#profile === 'calm' || this.#chance() < 0.7 ? LEAVE_MS : 20_000).then((isGone) => {
+            cluster.say(`${machine.nodeId} has left: ${isGone}`);
+            if (!isGone && !machine.isHeldDown) machine.start();
+          }),
+        );
+        return;
+      }
+      case 'restart':
+        if (!machine.node) return;
+        did(machine.nodeId);
+        this.#background(machine.restart());
+        return;
+      case 'weight':
+        did(machine.nodeId);
+        this.#background(cluster.setWeight(machine.nodeId, 1 + Math.floor(this.#chance() * 3)));
+        return;
+      case 'flush':
+        if (!machine.node) return;
+        did(machine.nodeId);
+        machine.process?.clock.after(0, () => void machine.node?.services.flush().catch(() => undefined));
+        return;
+      case 'stall-transfers':
+        did('');
+        network.holdTransfers();
+        later(() => network.releaseTransfers());
+        return;
+      case 'crash': {
+        if (!machine.process) return;
+        const isPowerLost = this.#chance() < 0.6;
+        did(`${machine.nodeId}${isPowerLost ? ', power lost' : ''}`);
+        machine.isHeldDown = true;
+        machine.crash(isPowerLost);
+        later(() => machine.start());
+        return;
+      }
+      case 'pause':
+        if (!machine.process) return;
+        did(machine.nodeId);
+        machine.process.clock.pause();
+        {
+          const { clock } = machine.process;
+          later(() => clock.resume());
+        }
+        return;
+      case 'partition': {
+        const [some, others] = [cluster.machines.slice(0, 1), cluster.machines.slice(1)];
+        const names = (machines: readonly SimMachine[]) => machines.map(({ nodeId }) => nodeId);
+        did(names(some).join());
+        network.partition(names(some), names(others));
+        later(() => network.heal());
+        return;
+      }
+      case 'cut-link': {
+        const other = this.#oneOf(cluster.machines);
+        did(`${machine.nodeId} to ${other.nodeId}`);
+        network.cut(machine.nodeId, other.nodeId);
+        later(() => network.heal());
+        return;
+      }
+      case 'bad-network':
+        did('');
+        network.faults = { lossShare: this.#chance() * 0.3, slowShare: 0.2, slowMs: 4_000, latencyMs: 30 };
+        later(() => network.heal());
+        return;
+      case 'store-outage': {
+        const store = this.#oneOf([stores.chunkStore, stores.indexStore]);
+        store.fault = this.#oneOf(['refuse', 'hang', 'lose-answer'] as const);
+        store.share = this.#oneOf([1, 0.4]);
+        did(`${store === stores.chunkStore ? 'chunks' : 'index'} ${store.fault}`);
+        later(() => store.heal());
+        return;
+      }
+      case 'members-outage':
+        did('');
+        membershipFaults.isAway = true;
+        later(() => {
+          membershipFaults.isAway = false;
+        });
+        return;
+      case 'members-bad':
+        did('');
+        membershipFaults.lossShare = 0.3;
+        membershipFaults.watchLagMs = 5_000;
+        membershipFaults.silentWatchShare = this.#chance() < 0.5 ? 0.5 : 0;
+        later(() => Object.assign(membershipFaults, { lossShare: 0, watchLagMs: 5, silentWatchShare: 0 }));
+        return;
+    }
+  }
+
+  /** A client that tries until it is told yes, at one node after the other. */
+  async #push(): Promise<void> {
+    const cluster = this.#cluster;
+    const { time } = cluster;
+    this.#pushNumber += 1;
+    const { payload, lines } = this.#payload(this.#pushNumber);
+    for (const [app, line] of lines) this.#oracle.sent(app, line);
+    const attempts = 1 + Math.floor(this.#chance() * 5);
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
+      const machine = this.#oneOf(cluster.machines);
+      if (await this.#pushTo(machine, payload, lines)) {
+        // It never heard of it, and sends the same again.
+        if (this.#chance() > 0.05) return;
+      }
+      await time.sleep(this.#chance() * 500);
+    }
+  }
+
+  async #pushTo(
+    machine: SimMachine,
+    payload: DecodedPush,
+    lines: readonly (readonly [string, string])[],
+  ): Promise<boolean> {
+    const cluster = this.#cluster;
+    const { time } = cluster;
+    const { process } = machine;
+    if (!process || !machine.node) return false;
+    const sentMs = time.monotonicMs();
+    const isCalm = this.#profile === 'calm' || this.#profile === 'flushing';
+    const isTaken = await new Promise<boolean>((resolve) => {
+      time.after(CLIENT_MS, () => resolve(false));
+      process.clock.after(0, () => {
+        const { node } = machine;
+        if (!node || process !== machine.process) return resolve(false);
+        const startedMs = time.monotonicMs();
+        node.services.push('tenant', payload).then(
+          ({ refusal }) => {
+            const tookMs = time.monotonicMs() - startedMs;
+            if (isCalm && tookMs > PROMPT_MS)
+              cluster.broken(`I12: a push waited ${Math.round(tookMs)} ms at ${machine.nodeId}`);
+            if (!refusal && time.monotonicMs() - sentMs < CLIENT_MS) {
+              const number = lines[0]?.[1] ?? '';
+              cluster.say(`ack ${number.slice(0, 8)} ${lines.map(([app]) => app).join('')} at ${machine.nodeId}`);
+              for (const [app, line] of lines) this.#oracle.acknowledged(app, line);
+            }
+            resolve(!refusal);
+          },
+          (error: unknown) => {
+            cluster.say(`push failed at ${machine.nodeId}: ${(error as Error).message}`);
+            resolve(false);
+          },
+        );
+      });
+    });
+    if (!isTaken) this.#figures['refused'] = (this.#figures['refused'] ?? 0) + 1;
+    return isTaken;
+  }
+
+  #payload(number: number): { payload: DecodedPush; lines: readonly (readonly [string, string])[] } {
+    const streams: Record<string, ReturnType<typeof entryAt>[]> = {};
+    const lines: (readonly [string, string])[] = [];
+    const pad = this.#chance() < 0.2 ? 'x'.repeat(300) : '';
+    for (let index = 1 + Math.floor(this.#chance() * 3); index > 0; index -= 1) {
+      const app = this.#oneOf(APPS);
+      const line = `p${number}-${index}${pad}`;
+      lines.push([app, line]);
+      const name = `{app="${app}"}`;
+      streams[name] = [...(streams[name] ?? []), entryAt(number * 10, line)];
+    }
+    return { payload: pushOf(streams), lines };
+  }
+
+  async #query(): Promise<boolean> {
+    const cluster = this.#cluster;
+    const machine = this.#oneOf(cluster.machines);
+    return await this.#queryAt(machine, this.#chance() < 0.6 ? 'log' : 'count', 'a query');
+  }
+
+  async #queryAt(machine: SimMachine, kind: 'log' | 'count', when: string): Promise<boolean> {
+    const cluster = this.#cluster;
+    const { time } = cluster;
+    const { process } = machine;
+    if (!process || !machine.node) return false;
+    const name = `${when} (${kind}) at ${machine.nodeId}, ${(time.monotonicMs() / 1000).toFixed(3)} s`;
+    return await new Promise<boolean>((resolve) => {
+      time.after(QUERY_MS, () => resolve(false));
+      process.clock.after(0, () => {
+        const { node } = machine;
+        if (!node || process !== machine.process) return resolve(false);
+        const must = this.#oracle.mark();
+        const request = kind === 'log' ? logRequest('{app=~".+"}') : COUNT;
+        node.services.queryAll(request, new AbortController().signal).then(
+          (answer: QueryResult) => {
+            this.#oracle.check(name, must, answer);
+            resolve(true);
+          },
+          (error: unknown) => {
+            cluster.say(`${name} failed: ${(error as Error).message}`);
+            this.#figures['failedQueries'] = (this.#figures['failedQueries'] ?? 0) + 1;
+            resolve(false);
+          },
+        );
+      });
+    });
+  }
+
+  async #finish(): Promise<void> {
+    const cluster = this.#cluster;
+    const { time, stores } = cluster;
+    await time.run(this.#chance() * 5_000);
+    cluster.say('heal');
+    cluster.heal();
+    for (const machine of cluster.machines) if (!machine.isGone) machine.start();
+    await this.#until('what was begun ends', () => this.#running === 0, LEAVE_MS + 80_000);
+    for (const machine of cluster.machines) if (!machine.isGone) machine.start();
+    await this.#until('I6: every segment is at its owner', () => cluster.unsettled() === undefined, SETTLE_MS);
+    cluster.sample();
+    if (this.#profile === 'calm' && stores.chunks.objects.size > 0) {
+      cluster.broken(`${stores.chunks.objects.size} chunks were stored though nobody asked for any`);
+    }
+    await this.#checkAll('at the end');
+    for (const { node, process } of cluster.machines) {
+      process?.clock.after(0, () => void node?.services.flush().catch(() => undefined));
+    }
+    const isStored = (): boolean =>
+      cluster.machines.every(({ node, isGone }) => isGone || (node && liveSegments(node).length === 0));
+    await this.#until('all is stored', isStored, FLUSH_MS);
+    await this.#checkAll('when all is stored');
+  }
+
+  async #checkAll(when: string): Promise<void> {
+    let asked = 0;
+    let answered = 0;
+    for (const machine of this.#cluster.machines) {
+      if (machine.isGone) continue;
+      for (const kind of ['log', 'count'] as const) {
+        asked += 1;
+        this.#background(
+          this.#queryAt(machine, kind, when).then((isAnswered) => {
+            answered += isAnswered ? 1 : 0;
+          }),
+        );
+      }
+    }
+    await this.#until(`questions ${when} are answered`, () => answered === asked, QUERY_MS);
+  }
+
+  async #until(what: string, isOver: () => boolean, ms: number): Promise<void> {
+    const cluster = this.#cluster;
+    // Looking at every step would cost more than the steps.
+    let nextMs = 0;
+    const look = (): boolean => {
+      const nowMs = cluster.time.monotonicMs();
+      if (nowMs < nextMs) return false;
+      nextMs = nowMs + 200;
+      return isOver();
+    };
+    if (await cluster.time.runUntil(look, ms)) return;
+    if (isOver()) return;
+    for (const { nodeId, node } of cluster.machines) {
+      const handover = node?.cluster?.handover;
+      if (handover && process.env['DEBUG_SEGMENTS'])
+        for (const {
+          id,
+          count,
+          accepted,
+          waiting,
+          isRefused,
+          isOffered,
+          custodyEpoch,
+          header,
+          finalCount,
+        } of node.handOver?.log.segments() ?? [])
+          cluster.say(
+            `${nodeId} ${JSON.stringify({ id, count, accepted, waiting, isRefused, isOffered, custodyEpoch, header, finalCount })}`,
+          );
+      if (handover) cluster.say(`${nodeId} ${JSON.stringify(handover.figures)} ${handover.isSettled}`);
+    }
+    cluster.broken(`not within ${ms} ms: ${what}; ${cluster.unsettled() ?? 'settled'}; ${this.#running} run`);
+  }
+
+  #background(work: Promise<unknown>): void {
+    this.#running += 1;
+    work
+      .catch((error: unknown) => this.#cluster.broken(`it failed: ${(error as Error).stack}`))
+      .finally(() => {
+        this.#running -= 1;
+      });
+  }
+
+  #oneOf<Item>(items: readonly Item[]): Item {
+    return items[Math.floor(this.#chance() * items.length)] as Item;
+  }
+}
+
+type Action =
+  | 'nothing'
+  | 'join'
+  | 'leave'
+  | 'restart'
+  | 'weight'
+  | 'flush'
+  | 'stall-transfers'
+  | 'crash'
+  | 'pause'
+  | 'partition'
+  | 'cut-link'
+  | 'bad-network'
+  | 'store-outage'
+  | 'members-outage'
+  | 'members-bad';
+
+const RESIZE: readonly Action[] = ['nothing', 'join', 'leave', 'restart', 'weight', 'stall-transfers'];
+const FAULTY: readonly Action[] = [
+  'crash',
+  'crash',
+  'pause',
+  'partition',
+  'cut-link',
+  'bad-network',
+  'store-outage',
+  'members-outage',
+  'members-bad',
+];
+const FAULTS: ReadonlySet<Action> = new Set(FAULTY);
+const ACTIONS: Readonly<Record<Profile, readonly Action[]>> = {
+  calm: RESIZE,
+  flushing: [...RESIZE, 'flush', 'flush'],
+  strict: [...RESIZE, 'flush', ...FAULTY],
+  wild: [...RESIZE, 'flush', ...FAULTY, ...FAULTY],
+};
+
+const HOUR_NS = 3_600_000_000_000n;
+const AT_NS = T0_NS + 12n * HOUR_NS;
+const COUNT = logRequest('sum by (app) (count_over_time({app=~".+"}[24h]))', {
+  startNs: AT_NS,
+  endNs: AT_NS,
+  isInstant: true,
+});
