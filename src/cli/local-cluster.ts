@@ -51,7 +51,13 @@ export class LocalCluster {
     this.#options = options;
     this.#socket = socket;
     this.#closeMembers = closeMembers;
+    process.once('exit', this.#killAll);
   }
+
+  /** Without this process they have no members: what they have not stored is in their logs. */
+  readonly #killAll = (): void => {
+    for (const node of this.nodes) node.kill('SIGKILL');
+  };
 
   /** Keeps the members; no node runs yet. */
   static async open(options: LocalClusterOptions): Promise<LocalCluster> {
@@ -122,6 +128,7 @@ export class LocalCluster {
     const nodes = this.nodes;
     for (const node of nodes) node.kill('SIGKILL');
     await Promise.all(nodes.map(({ exited }) => exited));
+    process.off('exit', this.#killAll);
     await this.#closeMembers();
   }
 

@@ -201,12 +201,14 @@ export class Log {
    * @throws RefusedError INTERNAL if entries are damaged: it cannot be given away; LogFileError if a file cannot be read
    */
   async *records(segment: LogSegment, from = 0): AsyncGenerator<AppendRun> {
-    const fail = ({ first, end }: Gap): never => {
-      throw damaged(`entries ${first} to ${end - 1} of segment ${segmentName(segment.id)} are damaged`);
-    };
-    for await (const run of this.read(segment, fail)) {
+    for await (const run of this.read(segment, (gap) => throwDamaged(segment, gap))) {
       if (run.first + run.count > from) yield run.first >= from ? run : withoutFirst(run, from - run.first);
     }
+  }
+
+  /** `records` of several segments, read together. @throws as `records`, for any of them */
+  recordsOf(segments: readonly LogSegment[]): Promise<readonly (readonly AppendRun[])[]> {
+    return this.#parts.reader.readTogether(segments, throwDamaged);
   }
 
   /**
@@ -327,6 +329,10 @@ const allSettled = async (parts: readonly Promise<void>[]): Promise<void> => {
 const LARGEST_SPARE = 128;
 
 const unusable = (text: string): RefusedError => new RefusedError({ code: 'STORAGE_UNAVAILABLE', text });
+
+const throwDamaged = ({ id }: LogSegment, { first, end }: Gap): never => {
+  throw damaged(`entries ${first} to ${end - 1} of segment ${segmentName(id)} are damaged`);
+};
 
 const damaged = (text: string): RefusedError => new RefusedError({ code: 'INTERNAL', text });
 

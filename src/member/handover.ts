@@ -18,7 +18,6 @@ import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { labelSetOf } from '../protocol/label-text.ts';
 import { RefusedError } from '../protocol/refusal.ts';
-import { forEachConcurrent } from '../query/for-each-concurrent.ts';
 import {
   decodeAdoptReply,
   decodeAdoptRequest,
@@ -59,8 +58,6 @@ const MESSAGE_BYTES_MAX = 1 << 20;
 /** A run of a part. */
 const PART_BYTES_MAX = 512 << 10;
 const ADOPT_MS = 20_000;
-/** Segments read from the log at a time. */
-const READS = 16;
 
 /**
  * Gives streams to their owners and takes what is this node's. What to do stands in GiverState; this sends, waits, and tells the actors.
@@ -227,8 +224,9 @@ export class Handover {
     const holdings = names.flatMap((name) => this.#moving.get(name) ?? []);
     let message: NamedPart[] = [];
     let bytes = 0;
-    for (const parts of await inOrder(holdings, (holding) => this.#partsOf(holding))) {
-      for (const part of parts) {
+    const records = await this.#deps.log.recordsOf(holdings.map(({ segment }) => segment));
+    for (const [index, holding] of holdings.entries()) {
+      for (const part of partsOf(holding, this.#epochOf(holding), records[index] ?? [])) {
         if (message.length > 0 && bytes + part.part.length > MESSAGE_BYTES_MAX) {
           yield message;
           message = [];
@@ -241,25 +239,9 @@ export class Handover {
     if (message.length > 0) yield message;
   }
 
-  /** A session is about as large as a message, or is one large segment. */
-  async #partsOf({ name, segment, finalCount, ...holding }: Holding): Promise<readonly NamedPart[]> {
-    const epoch = Math.max(holding.epoch, this.#giver.epochOf(name));
-    const parts: NamedPart[] = [];
-    let runs: AppendRun[] = [];
-    let bytes = 0;
-    const end = (count: number): void => {
-      const part = encodeSegmentPart({ id: segment.id, epoch, open: segment.open, runs });
-      parts.push({ name, epoch, finalCount: count, part });
-      runs = [];
-      bytes = 0;
-    };
-    for await (const run of this.#deps.log.records(segment)) {
-      if (runs.length > 0 && bytes + run.columns.bytes.length > PART_BYTES_MAX) end(0);
-      runs.push(run);
-      bytes += run.columns.bytes.length;
-    }
-    end(finalCount);
-    return parts;
+  /** Of this node's copy, as far as it has been offered. */
+  #epochOf({ name, epoch }: Holding): number {
+    return Math.max(epoch, this.#giver.epochOf(name));
   }
 
   #adoptInTurn(offered: OfferedPart): Promise<PartAnswer> {
@@ -332,20 +314,28 @@ export class Handover {
   }
 }
 
-/** Several reads at a time, their outcomes in order. */
-const inOrder = async <Item, Result>(
-  items: readonly Item[],
-  work: (item: Item) => Promise<Result>,
-): Promise<readonly Result[]> => {
-  const results: Result[] = [];
-  await forEachConcurrent(
-    items.map((item, index) => ({ item, index })),
-    READS,
-    async ({ item, index }) => {
-      results[index] = await work(item);
-    },
-  );
-  return results;
+/** A session is about as large as a message, or is one large segment. */
+const partsOf = (
+  { name, segment, finalCount }: Holding,
+  epoch: number,
+  records: readonly AppendRun[],
+): readonly NamedPart[] => {
+  const parts: NamedPart[] = [];
+  let runs: AppendRun[] = [];
+  let bytes = 0;
+  const end = (count: number): void => {
+    const part = encodeSegmentPart({ id: segment.id, epoch, open: segment.open, runs });
+    parts.push({ name, epoch, finalCount: count, part });
+    runs = [];
+    bytes = 0;
+  };
+  for (const run of records) {
+    if (runs.length > 0 && bytes + run.columns.bytes.length > PART_BYTES_MAX) end(0);
+    runs.push(run);
+    bytes += run.columns.bytes.length;
+  }
+  end(finalCount);
+  return parts;
 };
 
 interface NamedPart extends OfferedPart {

@@ -10,6 +10,9 @@ const print = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };
 
+// An exit ends the nodes too; a signal alone would leave them behind.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 print(`seed ${seed}`);
 try {
   const { lines, findings, missing } = await runChaos({ seed, seconds: Number(values.minutes) * 60, print });

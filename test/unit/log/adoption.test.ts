@@ -43,6 +43,27 @@ const failureOf = (work: () => unknown): string => {
   }
 };
 
+describe('records of several segments', () => {
+  it('are the same read together as one after the other', async () => {
+    const log = await openTestLog(new PowerLossFiles().process());
+    const segments = Array.from({ length: 20 }, (_, index) => log.open(segmentId(index), HEADER));
+    for (let round = 0; round < 12; round += 1) {
+      const append = (segment: LogSegment, index: number): Promise<unknown> =>
+        log.append(segment, rangeOf([entryAt(round, `${index} ${'x'.repeat((index % 7) * 3_000)}`)]));
+      await Promise.all(segments.map(append));
+    }
+    const some = segments.filter((_, index) => index % 3 !== 1).toReversed();
+    const together = await log.recordsOf(some);
+    const alone = await Promise.all(some.map((segment) => runsOf(log, segment)));
+    expect(together.map((runs) => runs.flatMap(entriesOf))).to.deep.equal(alone.map((runs) => runs.flatMap(entriesOf)));
+    expect(together.map((runs) => runs.map(({ first }) => first))).to.deep.equal(
+      alone.map((runs) => runs.map(({ first }) => first)),
+    );
+    expect(together[0]).to.have.length(12);
+    await log.close();
+  });
+});
+
 describe('a part of a segment', () => {
   const entries: readonly TestEntry[] = [
     entryAt(0, 'one'),
