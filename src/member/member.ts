@@ -48,6 +48,9 @@ export interface MemberDeps {
 /** A view that another member knows of is read within so long. */
 const CATCH_UP_MS = 2_000;
 const LEAVE_POLL_MS = 50;
+const ABANDON_MS = 4_000;
+/** What signing off has when the hand-over took all the time. */
+const LEAVE_REST_MS = 2_000;
 
 export class ClusterMember {
   readonly #deps: MemberDeps;
@@ -60,6 +63,7 @@ export class ClusterMember {
   #scanServer: ScanServer | undefined;
   #handover: Handover | undefined;
   #clusterMemory: ClusterMemory | undefined;
+  #isRegistered = false;
 
   constructor(deps: MemberDeps) {
     this.#deps = deps;
@@ -156,6 +160,14 @@ export class ClusterMember {
     });
   }
 
+  /** Why it should be sent nothing now. */
+  notReady(): string | undefined {
+    const state = this.#self?.state;
+    if (state === undefined) return 'this node is no member of its cluster';
+    if (state !== 'ACTIVE') return `this node is ${state}`;
+    return this.#fence()?.text;
+  }
+
   get figures(): MemberFigures {
     const { streams, unflushedBytes, recoveredSegments } = this.#running().figures;
     const { waiting, sending, given, bytesInFlight } = this.handover.figures;
@@ -181,19 +193,21 @@ export class ClusterMember {
     await this.#deps.membership.setWeight(weight);
   }
 
-  /** Takes its place on the ring. */
+  /** Takes its place on the ring, once it is registered. */
   async join(): Promise<void> {
+    this.#isRegistered = true;
     await this.#deps.membership.become('ACTIVE');
   }
 
   /**
    * Gives up its place and hands everything over; what cannot be by half of the time is stored. Leaves the cluster if nothing is left on its disk.
    * @returns whether nothing is left: the disk may be deleted then. If not, the cluster knows that the disk is missing
+   * @throws MembershipError if the membership store does not answer in time
    */
   async leave(deadlineMs: number): Promise<boolean> {
     const { clock, membership, info } = this.#deps;
     const startMs = clock.monotonicMs();
-    await membership.become('LEAVING');
+    await membership.become('LEAVING', deadlineMs / 2);
     let isFlushing = false;
     for (;;) {
       await this.handover.walk();
@@ -216,7 +230,7 @@ export class ClusterMember {
       await new Promise<void>((resolve) => clock.after(LEAVE_POLL_MS, resolve));
     }
     this.handover.stop();
-    await membership.leave();
+    await membership.leave(Math.max(LEAVE_REST_MS, startMs + deadlineMs - clock.monotonicMs()));
     return true;
   }
 
@@ -224,6 +238,16 @@ export class ClusterMember {
   stop(): void {
     this.#handover?.stop();
     this.#deps.membership.stop();
+  }
+
+  /** It could not join, or is no member any more: what its disk holds, if anything, is waited for. */
+  async abandon(): Promise<void> {
+    const { membership, info, report } = this.#deps;
+    try {
+      if (await membership.abandon(() => this.#isEmpty(), ABANDON_MS)) info({}, 'nothing is on this disk: forgotten');
+    } catch (error) {
+      report('the cluster could not be told that nothing is on this disk', error);
+    }
   }
 
   #isEmpty(): boolean {
@@ -276,7 +300,8 @@ export class ClusterMember {
   #changed(view: View): void {
     this.#ring = new Ring(view);
     this.#ringDigest = ringDigest(this.#ring.members);
-    this.#handover?.changed(view);
+    // Until it has a place itself, all it has would seem to be others'.
+    if (this.#isRegistered) this.#handover?.changed(view);
   }
 
   /** Another member knows of more than this one. */
