@@ -120,6 +120,8 @@ const cluster = z.strictObject({
     .prefault({}),
   /** What moved away still answers queries that began before. */
   linger: duration({ min: '0s', max: '10m' }).prefault('15s'),
+  /** For tests and demos: a linger below 10 s. A query that began before a move may find neither copy of what moved, and miss it. */
+  unsafe_short_linger: flag().prefault(false),
   /** Mutual TLS between nodes: all three, or none. */
   tls: z
     .strictObject({

@@ -30,7 +30,7 @@ describe('a cluster of processes', function () {
       command: [CLI],
       folder,
       basePort: 0,
-      settings: { cluster: { linger: '500ms' } },
+      settings: { cluster: { linger: '500ms', unsafe_short_linger: true } },
     });
     for (const nodeId of ['node-1', 'node-2']) await cluster.start(nodeId);
   });

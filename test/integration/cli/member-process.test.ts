@@ -107,6 +107,7 @@ describe('a member as a process', function () {
         node_id: nodeId,
         listen: '127.0.0.1:0',
         linger: '300ms',
+        unsafe_short_linger: true,
         membership: {
           store: 'embedded',
           socket: path.join(folder, 'members.sock'),
