@@ -9,8 +9,8 @@ import type { StreamMemory } from '../actors/memory-source.ts';
 import type { AppendOutcome } from '../actors/stream-state.ts';
 import type { GiverOptions } from '../cluster/handover/giver-state.ts';
 import type { Membership } from '../cluster/membership/membership.ts';
-import { Ring } from '../cluster/ring.ts';
-import { ringDigest } from '../cluster/stream-key.ts';
+import type { Ring } from '../cluster/ring.ts';
+import { RingKeeper } from '../cluster/ring-keeper.ts';
 import { PROTOCOL } from '../cluster/transport/handshake.ts';
 import type { PeerHandler, PeerHandlers, Peers } from '../cluster/transport/peers.ts';
 import type { Member, View } from '../cluster/view.ts';
@@ -55,8 +55,7 @@ const LEAVE_REST_MS = 2_000;
 export class ClusterMember {
   readonly #deps: MemberDeps;
   readonly routing: AppendRouting;
-  #ring: Ring;
-  #ringDigest: number;
+  readonly #rings: RingKeeper;
   #node: LocalNode | undefined;
   #log: Log | undefined;
   #memoryServer: MemoryServer | undefined;
@@ -68,14 +67,13 @@ export class ClusterMember {
   constructor(deps: MemberDeps) {
     this.#deps = deps;
     const { clock, membership, peers, nodeId } = deps;
-    this.#ring = new Ring(membership.view);
-    this.#ringDigest = ringDigest(this.#ring.members);
+    this.#rings = new RingKeeper(clock, membership.view, () => this.#moveStreams());
     this.routing = new AppendRouting({
       clock,
       peers,
       nodeId,
-      ring: () => this.#ring,
-      ringDigest: () => this.#ringDigest,
+      ring: () => this.ring,
+      ringDigest: () => this.#rings.digest,
       changedAt: () => membership.view.changedAt,
       fence: () => this.#fence(),
       appendHere: (tenant, appends) => this.#appendHere(tenant, appends),
@@ -85,8 +83,9 @@ export class ClusterMember {
     membership.onChange((view) => this.#changed(view));
   }
 
+  /** Of the view, or for a moment of one before it. */
   get ring(): Ring {
-    return this.#ring;
+    return this.#rings.ring;
   }
 
   get view(): View {
@@ -147,7 +146,7 @@ export class ClusterMember {
       nodeId,
       giver,
       view: () => this.view,
-      ring: () => this.#ring,
+      ring: () => this.ring,
       refusal: () => (this.#self?.state === 'ACTIVE' ? this.#fence()?.text : 'this node is not an active member'),
       report,
     });
@@ -191,12 +190,16 @@ export class ClusterMember {
 
   async setWeight(weight: number): Promise<void> {
     await this.#deps.membership.setWeight(weight);
+    await this.#rings.upToDate();
   }
 
   /** Takes its place on the ring, once it is registered. */
   async join(): Promise<void> {
+    // It knows by now who is there: it takes its place with a ring that is ready.
+    await this.#rings.upToDate();
     this.#isRegistered = true;
     await this.#deps.membership.become('ACTIVE');
+    await this.#rings.upToDate();
   }
 
   /**
@@ -208,6 +211,7 @@ export class ClusterMember {
     const { clock, membership, info } = this.#deps;
     const startMs = clock.monotonicMs();
     await membership.become('LEAVING', deadlineMs / 2);
+    await this.#rings.upToDate();
     let isFlushing = false;
     for (;;) {
       await this.handover.walk();
@@ -218,7 +222,7 @@ export class ClusterMember {
         return false;
       }
       // The last one has nobody to give anything to.
-      if (!isFlushing && (this.#ring.members.length === 0 || spentMs >= deadlineMs / 2)) {
+      if (!isFlushing && (this.ring.members.length === 0 || spentMs >= deadlineMs / 2)) {
         isFlushing = true;
         this.#running()
           .services.flush()
@@ -290,7 +294,7 @@ export class ClusterMember {
     const refusal = this.#fence();
     if (refusal) throw notActive();
     const landed = (): void => {
-      if (isFallback || ringDigest !== this.#ringDigest) this.handover.look();
+      if (isFallback || ringDigest !== this.#rings.digest) this.handover.look();
     };
     const outcomes = await this.#running().appendForwarded(tenant, streams, body.length).finally(landed);
     if (this.#fence()) throw notActive();
@@ -298,10 +302,13 @@ export class ClusterMember {
   }
 
   #changed(view: View): void {
-    this.#ring = new Ring(view);
-    this.#ringDigest = ringDigest(this.#ring.members);
-    // Until it has a place itself, all it has would seem to be others'.
-    if (this.#isRegistered) this.#handover?.changed(view);
+    this.#rings.follow(view);
+    this.#moveStreams();
+  }
+
+  /** Until it has a place itself, all it has would seem to be others'. */
+  #moveStreams(): void {
+    if (this.#isRegistered) this.#handover?.changed(this.view);
   }
 
   /** Another member knows of more than this one. */
