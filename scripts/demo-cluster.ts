@@ -153,7 +153,10 @@ const compare = (acknowledged: ReadonlyMap<string, number>, lines: readonly stri
 };
 
 export const runClusterDemo = async ({ folder, say, step }: ClusterDemo): Promise<ClusterOutcome> => {
-  const settings = { cluster: { linger: '1s' }, limits: { ingestion_rate_mb: 100, ingestion_burst_size_mb: 100 } };
+  const settings = {
+    cluster: { linger: '1s', unsafe_short_linger: true },
+    limits: { ingestion_rate_mb: 100, ingestion_burst_size_mb: 100 },
+  };
   const cluster = await LocalCluster.open({ command: [CLI], folder, basePort: 0, settings });
   try {
     step('a cluster: three nodes, any of which takes any push and any query');

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { BLOCK_ENCODINGS } from './chunk/block-encoding.ts';
 import { DEFAULT_GZIP_LEVEL } from './chunk/gzip-level.ts';
+import { WEIGHT_MAX } from './cluster/view.ts';
 import { duration, flag, listenAddress, oneOf, size, text, wholeNumber } from './config-values.ts';
 
 const period = z.strictObject({
@@ -100,7 +101,7 @@ const cluster = z.strictObject({
   /** Nodes of one zone may fail together. */
   zone: text('up to 64 letters, digits or . _ -', /^[A-Za-z0-9._-]{0,64}$/).prefault(''),
   /** Share of the streams beside the other nodes. */
-  weight: wholeNumber(1, 100).prefault(1),
+  weight: wholeNumber(1, WEIGHT_MAX).prefault(1),
   /** For the other nodes. */
   listen: listenAddress().prefault('127.0.0.1:9195'),
   /** Where the other nodes reach this one, if that is not `listen`. */
@@ -120,6 +121,8 @@ const cluster = z.strictObject({
     .prefault({}),
   /** What moved away still answers queries that began before. */
   linger: duration({ min: '0s', max: '10m' }).prefault('15s'),
+  /** For tests and demos: a linger below 10 s. A query that began before a move may find neither copy of what moved, and miss it. */
+  unsafe_short_linger: flag().prefault(false),
   /** Mutual TLS between nodes: all three, or none. */
   tls: z
     .strictObject({

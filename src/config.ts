@@ -114,9 +114,32 @@ const wantedBy = (issue: z.core.$ZodIssue): string => {
 
 const HOUR_MS = 3_600_000;
 
+/** Asking all members what they hold takes up to 6 s, in rounds: what was there in the first must be there in the last. */
+const LINGER_MS_MIN = 10_000;
+/** A drain takes a linger at least, and needs as long again for what it sends. */
+const LINGERS_PER_SHUTDOWN = 2;
+
+const lingerProblems = ({ cluster, server }: Settings): readonly string[] => {
+  const { enabled, linger, unsafe_short_linger: isShortAllowed } = cluster;
+  if (!enabled) return [];
+  const got = `cluster.linger: got ${durationText(linger)}`;
+  const timeout = server.graceful_shutdown_timeout;
+  if (linger < LINGER_MS_MIN && !isShortAllowed) {
+    return [
+      `${got}, want 10s or more: a query that runs for longer would miss what moves (tests: cluster.unsafe_short_linger)`,
+    ];
+  }
+  if (linger * LINGERS_PER_SHUTDOWN > timeout) {
+    return [
+      `${got}, want at most half of server.graceful_shutdown_timeout, which is ${durationText(timeout)}: a drain takes a linger at least`,
+    ];
+  }
+  return [];
+};
+
 const checked = (input: ConfigInput): Config => {
   const parsed = configSchema.safeParse(input, { reportInput: true });
-  const problems = parsed.success ? [] : parsed.error.issues.flatMap(describeIssue);
+  const problems = parsed.success ? [...lingerProblems(parsed.data)] : parsed.error.issues.flatMap(describeIssue);
   const limits = attempt(() => readLimits(input['limits'], input['overrides']), problems);
   const schema = parsed.success ? attempt(() => schemaOf(parsed.data), problems) : undefined;
   if (!parsed.success || !limits || !schema || problems.length > 0) throw new ConfigError(problems);

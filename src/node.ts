@@ -16,7 +16,7 @@ import type { Log } from './log/log.ts';
 import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
 import type { ClusterMember } from './member/member.ts';
-import { type StartPeers, startMember } from './member/start-member.ts';
+import { type StartedMember, type StartPeers, startMember } from './member/start-member.ts';
 import { type NodeIdentity, newUid, nextIdentity } from './node-identity.ts';
 import { type NodeLogDeps, openNodeLog } from './node-log.ts';
 import { ProblemLog } from './problem-log.ts';
@@ -113,8 +113,46 @@ const CUT_MESSAGE_BYTES = 256 << 10;
 /** Heads are shared memory: see WorkerPoolOptions. */
 const CUT_YOUNG_GENERATION_MB = 2;
 
-/** @throws RefusedError STORAGE_UNAVAILABLE if the data folder cannot be used, or another node has it */
+/** A node that runs, and is no member of its cluster yet. */
+export interface OpenNode extends RinglogNode {
+  /**
+   * A member of a cluster registers and takes its place; nothing to do for a node alone. `stop` it if this fails.
+   * @throws MembershipError
+   */
+  join(httpAddress: string): Promise<void>;
+}
+
+/** @throws RefusedError STORAGE_UNAVAILABLE if the data folder cannot be used, or another node has it; MembershipError */
 export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<RinglogNode> => {
+  const node = await openNode(config, deps);
+  try {
+    await node.join(config.http_listen);
+  } catch (error) {
+    await node.stop().catch(() => undefined);
+    throw error;
+  }
+  return node;
+};
+
+/**
+ * As `startNode`, but a member of a cluster has not joined: whoever listens for it does so before.
+ * @throws RefusedError STORAGE_UNAVAILABLE if the data folder cannot be used, or another node has it
+ */
+export const openNode = async (config: Config, deps: NodeDeps = {}): Promise<OpenNode> => {
+  const closers: Closer[] = [];
+  try {
+    return await openParts(config, deps, closers);
+  } catch (error) {
+    // A start that fails leaves nothing open: it may be tried again.
+    for (const close of closers.reverse()) await Promise.allSettled([close()]);
+    throw error;
+  }
+};
+
+type Closer = () => Promise<unknown>;
+
+/** @param closers gets what closes each part that was opened, should a later one fail */
+const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Promise<OpenNode> => {
   const { clock = systemClock, log, chance = Math.random } = deps;
   const problems = new ProblemLog(clock, (fields, problem) => log?.error(fields, problem));
   const report = (problem: string, error: unknown, about?: object): void => problems.report(problem, error, about);
@@ -122,30 +160,33 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
   const { chunks, index, logDisk } = stores;
   const pressure = new SharedMemoryPressure();
   const memory = new HeadMemory((bytes) => pressure.dropped(bytes));
-  const wal = await orClose(stores, async () =>
-    logDisk ? await openLogOf(config, logDisk, { index, clock, chance, report, memory, ...toldTo(log) }) : undefined,
+  closers.push(
+    () => stores.release(),
+    () => Promise.all([chunks.close(), index.close()]),
+    async () => pressure.close(),
   );
+  const wal = logDisk && (await openLogOf(config, logDisk, { index, clock, chance, report, memory, ...toldTo(log) }));
+  closers.push(async () => wal?.log.close());
   const { cut, scan } = deps.workers ?? startWorkers(config);
-  const cluster = await orClose(stores, async () => {
+  if (!deps.workers) closers.push(() => Promise.all([cut.close(), scan.close()]));
+  const openMember = async (): Promise<StartedMember | undefined> => {
     if (!config.cluster.enabled) return undefined;
     if (!logDisk || !wal) throw needsLog();
-    const { identity } = logDisk;
-    const info = (fields: object, text: string): void => log?.info(fields, text);
-    const onLost = (reason: string): void => deps.onLost?.(reason);
-    const fetch = (key: string): Promise<Uint8Array<ArrayBuffer> | undefined> => chunks.get(key);
     return await startMember(config, {
       clock,
       chance,
-      identity,
+      identity: logDisk.identity,
       store: deps.members,
       startPeers: deps.startPeers,
       scanPool: scan,
-      fetch,
+      fetch: (key) => chunks.get(key),
       report,
-      info,
-      onLost,
+      info: (fields, text) => log?.info(fields, text),
+      onLost: (reason) => deps.onLost?.(reason),
     });
-  });
+  };
+  const cluster = await openMember();
+  closers.push(async () => cluster?.close());
   const node = new LocalNode(optionsOf(config, cut.size, logDisk?.identity ?? newIdentity(clock), wal !== undefined), {
     clock,
     chance,
@@ -163,11 +204,10 @@ export const startNode = async (config: Config, deps: NodeDeps = {}): Promise<Ri
     router: cluster?.member.routing,
     clusterMemory: cluster?.member.clusterMemory,
   });
-  if (cluster && wal) {
-    cluster.member.attach(node, wal.log, wal.logged);
-    await cluster.member.join();
-  }
+  closers.push(() => node.stop(0));
+  if (cluster && wal) cluster.member.attach(node, wal.log, wal.logged);
   return {
+    join: async (httpAddress) => cluster?.join(httpAddress),
     cluster: cluster?.member,
     services: node.services,
     spawnQuery: (request, reader) => node.spawnQuery(request, reader),
@@ -214,17 +254,6 @@ const openStores = async (config: Config, deps: NodeDeps, clock: Clock): Promise
     return { chunks, index, logDisk: logDisk ?? (await logDiskOf(config, clock)), release: () => lock.release() };
   } catch (error) {
     await lock.release();
-    throw error;
-  }
-};
-
-/** A start that fails leaves nothing open: it may be tried again. */
-const orClose = async <Result>(stores: OpenStores, work: () => Promise<Result>): Promise<Result> => {
-  try {
-    return await work();
-  } catch (error) {
-    await Promise.allSettled([stores.chunks.close(), stores.index.close()]);
-    await stores.release();
     throw error;
   }
 };

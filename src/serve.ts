@@ -9,7 +9,7 @@ import { EdgeMetrics } from './http/metrics.ts';
 import { addMemberMetrics, addNodeMetrics } from './http/node-metrics.ts';
 import { type RunningHttpServer, startHttpServer } from './http/server.ts';
 import type { ClusterServices } from './member/cluster-services.ts';
-import { type NodeDeps, type RinglogNode, startNode } from './node.ts';
+import { type NodeDeps, openNode, type RinglogNode } from './node.ts';
 import { LargeBodies } from './protocol/large-bodies.ts';
 import { DECODE_SLICE_MS, decodePushBody, decodePushMessage } from './protocol/push-body.ts';
 import { resolveTenant } from './protocol/tenant.ts';
@@ -26,6 +26,9 @@ const STOP_MS_MIN = 1000;
 /** Exit code of a member that could not hand everything over: its disk is needed. */
 const EXIT_NOT_DRAINED = 3;
 const STOPPING = 'Application is stopping';
+const STARTING = 'Application is starting';
+/** Beyond `graceful_shutdown_timeout`: what closing takes when everything else took all the time (chosen). */
+const END_REST_MS = 5_000;
 
 export type EndReason = 'drain' | 'lost';
 
@@ -41,15 +44,15 @@ export interface RunningServer {
    * for the next start.
    */
   leave(): Promise<boolean>;
-  /** Stops accepting, answers what is running, keeps what is unflushed for the next start. */
-  close(): Promise<void>;
+  /** Stops accepting, answers what is running, keeps what is unflushed for the next start; by default within `graceful_shutdown_timeout`. */
+  close(deadlineMs?: number): Promise<void>;
 }
 
 const edgeOptionsOf = (
   config: Config,
   version: string,
   log: Logger,
-  stopReason: () => string | undefined,
+  state: Pick<EdgeOptions, 'notReady' | 'isStarting'>,
   cluster: ClusterServices | undefined,
 ): EdgeOptions => {
   const pushLimits = {
@@ -73,7 +76,7 @@ const edgeOptionsOf = (
       },
     },
     configText: () => yaml,
-    stopReason,
+    ...state,
     nowMs: () => Date.now(),
     bodyBytesMax: config.server.max_push_size,
     bodyBytesInFlightMax: LARGEST_BODIES_IN_FLIGHT * config.server.max_push_size,
@@ -92,7 +95,7 @@ export const startServer = async (
   log: Logger,
   deps: Omit<NodeDeps, 'log'> = {},
 ): Promise<RunningServer> => {
-  let isStopping = false;
+  let state: 'starting' | 'serving' | 'stopping' = 'starting';
   let end: (reason: EndReason) => void = () => undefined;
   const ending = new Promise<EndReason>((resolve) => {
     end = resolve;
@@ -101,11 +104,16 @@ export const startServer = async (
     log.error({ reason }, 'no member of the cluster any more');
     end('lost');
   };
-  const node = await startNode(config, { onLost, ...deps, log });
-  const cluster = node.cluster?.services(() => end('drain'));
-  const options = edgeOptionsOf(config, version, log, () => (isStopping ? STOPPING : undefined), cluster);
-  addNodeMetrics(options.metrics.registry, () => node.figures());
+  const node = await openNode(config, { onLost, ...deps, log });
   const member = node.cluster;
+  const notReady = (): string | undefined => {
+    if (state !== 'serving') return state === 'starting' ? STARTING : STOPPING;
+    return member?.notReady();
+  };
+  const isStarting = (): boolean => state === 'starting';
+  const cluster = member?.services(() => end('drain'));
+  const options = edgeOptionsOf(config, version, log, { notReady, isStarting }, cluster);
+  addNodeMetrics(options.metrics.registry, () => node.figures());
   if (member) {
     addMemberMetrics(options.metrics.registry, {
       figures: () => member.figures,
@@ -117,13 +125,13 @@ export const startServer = async (
   const drainMs = config.server.graceful_shutdown_timeout;
   let http: RunningHttpServer | undefined;
   let grpc: RunningGrpcServer | undefined;
-  const close = async (): Promise<void> => {
-    isStopping = true;
-    const deadlineMs = systemClock.monotonicMs() + drainMs;
-    await Promise.all([http?.close(), grpc?.close()]);
-    // One deadline for all of it, but what is acknowledged is always given a moment to be stored.
-    await node.stop({ deadlineMs: Math.max(STOP_MS_MIN, deadlineMs - systemClock.monotonicMs()) });
+  const close = async (deadlineMs = drainMs): Promise<void> => {
+    state = 'stopping';
+    const endMs = systemClock.monotonicMs() + deadlineMs;
+    await Promise.all([http?.close(deadlineMs), grpc?.close(deadlineMs)]);
     stopEventLoopMetrics();
+    // One deadline for all of it, but what is acknowledged is always given a moment to be stored.
+    await node.stop({ deadlineMs: Math.max(STOP_MS_MIN, endMs - systemClock.monotonicMs()) });
   };
   try {
     const httpListen = parseListenAddress(config.http_listen);
@@ -142,13 +150,17 @@ export const startServer = async (
         drainMs,
       });
     }
+    // Last: a member that cannot answer would stop the queries of all.
+    await node.join(http?.address ?? 'off');
   } catch (error) {
-    await close();
+    await close().catch((closeError: unknown) => log.error({ err: closeError }, 'did not close cleanly'));
     throw error;
   }
+  // A client may have asked it to drain, or the cluster counted it out, while it joined.
+  state = 'serving';
   const leave = async (): Promise<boolean> => {
-    isStopping = true;
-    return (await node.cluster?.leave(drainMs)) ?? false;
+    state = 'stopping';
+    return (await member?.leave(drainMs)) ?? false;
   };
   return { httpAddress: http?.address, grpcAddress: grpc?.address, node, ending, leave, close };
 };
@@ -170,6 +182,14 @@ const untilSignal = (log: Logger): Promise<NodeJS.Signals> =>
     process.on('SIGINT', onSignal);
   });
 
+/** Ends the process if it does not end by itself. */
+const endSoon = (log: Logger, exitCode: number, afterMs: number): void => {
+  setTimeout(() => {
+    log.warn('the process did not end by itself');
+    process.exit(exitCode);
+  }, afterMs).unref();
+};
+
 /** Runs a node until it is told to stop. @returns the exit code */
 export const serve = async (config: Config, version: string): Promise<number> => {
   const log = pino(
@@ -179,7 +199,16 @@ export const serve = async (config: Config, version: string): Promise<number> =>
   );
   const signalled = untilSignal(log);
   const started = performance.now();
-  const server = await startServer(config, version, log);
+  let isStarting = true;
+  void signalled.then(() => {
+    // A start is as safe to cut as a crash is; what waits for a membership store may wait long.
+    if (isStarting) endSoon(log, 1, config.server.graceful_shutdown_timeout);
+  });
+  const server = await startServer(config, version, log).catch((error: unknown) => {
+    endSoon(log, 1, STOP_MS_MIN);
+    throw error;
+  });
+  isStarting = false;
   log.info(
     {
       version,
@@ -192,14 +221,33 @@ export const serve = async (config: Config, version: string): Promise<number> =>
   );
   const reason = await Promise.race([signalled, server.ending]);
   log.info({ reason }, 'stopping');
+  const exitCode = await stop(server, reason === 'lost', config.server.graceful_shutdown_timeout, log);
+  endSoon(log, exitCode, STOP_MS_MIN);
+  return exitCode;
+};
+
+/** Leaves, then closes whatever came of it, all of it within `deadlineMs` and a rest. @returns the exit code */
+const stop = async (server: RunningServer, isLost: boolean, deadlineMs: number, log: Logger): Promise<number> => {
+  const isLeaving = server.node.cluster !== undefined && !isLost;
+  const endMs = systemClock.monotonicMs() + deadlineMs;
+  endSoon(log, isLeaving ? EXIT_NOT_DRAINED : 1, deadlineMs + END_REST_MS);
+  const isDiskEmpty = isLeaving ? await left(server, log) : undefined;
+  const exitCode = isDiskEmpty === false ? EXIT_NOT_DRAINED : Number(isLost);
   try {
-    const isEmpty = server.node.cluster && reason !== 'lost' ? await server.leave() : undefined;
-    await server.close();
-    log.info(isEmpty === undefined ? {} : { isDiskEmpty: isEmpty }, 'stopped');
-    if (reason === 'lost') return 1;
-    return isEmpty === false ? EXIT_NOT_DRAINED : 0;
+    await server.close(Math.max(STOP_MS_MIN, endMs - systemClock.monotonicMs()));
+    log.info(isDiskEmpty === undefined ? {} : { isDiskEmpty }, 'stopped');
+    return exitCode;
   } catch (error) {
     log.error({ err: error }, 'did not stop cleanly');
-    return 1;
+    return exitCode || 1;
+  }
+};
+
+const left = async (server: RunningServer, log: Logger): Promise<boolean> => {
+  try {
+    return await server.leave();
+  } catch (error) {
+    log.error({ err: error }, 'could not leave the cluster: the disk is needed');
+    return false;
   }
 };

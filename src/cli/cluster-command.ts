@@ -12,7 +12,8 @@ interface ClusterFlags {
 
 const HELP = `
 Node n listens on base port + 10 n for HTTP, one more for pushes over gRPC, two more for the other nodes. Logs go to files in the data
-folder. Ctrl-C hands everything over, node by node; the last one stores what is left. Any node takes any push and any query.
+folder. Ctrl-C hands everything over, node by node; the last one stores what is left. A second one ends them at once, with 1: start it
+again with the same folder. Any node takes any push and any query.
 
 Example:
   $ ringlog cluster --nodes 3 --base-port 4100 --data-dir ./cluster
@@ -40,21 +41,58 @@ const runCluster = async ({ nodes, basePort, dataDir, etcd }: ClusterFlags, term
   const { LocalCluster } = await import('./local-cluster.ts');
   const entry = process.argv[1] as string;
   const cluster = await LocalCluster.open({ command: [entry], folder: dataDir, basePort, etcd });
-  const interrupted = new Promise<void>((resolve) => {
-    process.once('SIGINT', resolve);
-    process.once('SIGTERM', resolve);
+  const interrupted = untilInterrupted(() => {
+    terminal.note('not waiting any longer: what is unflushed stays on the disks');
+    cluster.kill();
   });
-  try {
-    for (let number = 1; number <= nodes; number += 1) {
+  const startAll = async (): Promise<void> => {
+    for (let number = 1; number <= nodes && !interrupted.isDone(); number += 1) {
       const { nodeId, url, pid, logFile } = await cluster.start(`node-${number}`);
       terminal.note(`${nodeId} serves at ${url} (pid ${pid}, log ${logFile})`);
     }
-    terminal.note('Ctrl-C hands everything over and ends');
-    await interrupted;
+  };
+  try {
+    const started = startAll();
+    // Once interrupted, a node that ends while it starts is no failure.
+    started.catch(() => undefined);
+    await Promise.race([started, interrupted.done]);
+    if (!interrupted.isDone()) terminal.note('Ctrl-C hands everything over and ends');
+    await interrupted.done;
     const codes = await cluster.drainAll();
     for (const [nodeId, code] of codes) terminal.note(`${nodeId} ended with ${code}`);
     if ([...codes.values()].some((code) => code !== 0)) throw new CommandError('not all nodes could be drained');
   } finally {
     await cluster.close();
+    interrupted.stop();
   }
+};
+
+interface Interruption {
+  readonly done: Promise<void>;
+  isDone(): boolean;
+  stop(): void;
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** By the first signal; `again` is called at each one after it. */
+const untilInterrupted = (again: () => void): Interruption => {
+  let isDone = false;
+  let resolveDone: () => void = () => undefined;
+  const done = new Promise<void>((resolve) => {
+    resolveDone = resolve;
+  });
+  const onSignal = (): void => {
+    if (isDone) again();
+    isDone = true;
+    resolveDone();
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  return {
+    done,
+    isDone: () => isDone,
+    stop: () => {
+      for (const signal of SIGNALS) process.off(signal, onSignal);
+    },
+  };
 };

@@ -23,6 +23,8 @@ export interface LocalClusterOptions {
   readonly settings?: ConfigInput;
   /** Settings of a node's `cluster` that the others do not have. */
   readonly ownCluster?: (nodeId: string) => ConfigInput;
+  /** A node that has not ended so long after it was asked to is killed. */
+  readonly drainMs?: number;
 }
 
 export interface LocalNodeProcess {
@@ -35,8 +37,19 @@ export interface LocalNodeProcess {
   kill(signal: NodeJS.Signals): void;
 }
 
+/** One that runs or still starts. */
+interface Child {
+  readonly nodeId: string;
+  readonly exited: Promise<number | string>;
+  kill(signal: NodeJS.Signals): void;
+}
+
 const READY_MS = 60_000;
+/** A node ends by itself soon after `graceful_shutdown_timeout`, which is 30 s; what takes longer hangs. */
+const DRAIN_MS = 60_000;
 const POLL_MS = 50;
+/** What `serve` ends with when its disk is needed. */
+const NOT_DRAINED = 3;
 const PORTS_PER_NODE = 10;
 /** Unix sockets have short names: longer folders are reached over a shorter way. */
 const SOCKET_NAME_MAX = 100;
@@ -44,6 +57,9 @@ const SOCKET_NAME_MAX = 100;
 export class LocalCluster {
   readonly #options: LocalClusterOptions;
   readonly #nodes = new Map<string, LocalNodeProcess>();
+  /** They have a process group of their own: whatever ends this process ends them. */
+  readonly #children = new Set<Child>();
+  readonly #onExit = (): void => this.kill();
   readonly #closeMembers: () => Promise<void>;
   readonly #socket: string;
 
@@ -51,13 +67,8 @@ export class LocalCluster {
     this.#options = options;
     this.#socket = socket;
     this.#closeMembers = closeMembers;
-    process.once('exit', this.#killAll);
+    process.on('exit', this.#onExit);
   }
-
-  /** Without this process they have no members: what they have not stored is in their logs. */
-  readonly #killAll = (): void => {
-    for (const node of this.nodes) node.kill('SIGKILL');
-  };
 
   /** Keeps the members; no node runs yet. */
   static async open(options: LocalClusterOptions): Promise<LocalCluster> {
@@ -99,7 +110,17 @@ export class LocalCluster {
       // Ctrl-C is for this process: it drains them one after the other.
       detached: true,
     });
-    const node = await this.#watched(nodeId, child, logFile, output);
+    const listening = addressIn(child, output);
+    const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
+    const kill = (signal: NodeJS.Signals): void => {
+      child.kill(signal);
+    };
+    const running = { nodeId, exited, kill };
+    this.#children.add(running);
+    void exited.then(() => this.#children.delete(running));
+    const http = await Promise.race([listening, exited]);
+    if (!Array.isArray(http)) throw new CommandError(`${nodeId} ended with ${http}: see ${logFile}`);
+    const node = { ...running, url: `http://${http[0]}`, pid: child.pid as number, logFile };
     this.#nodes.set(nodeId, node);
     void node.exited.then(() => {
       if (this.#nodes.get(nodeId) === node) this.#nodes.delete(nodeId);
@@ -111,25 +132,42 @@ export class LocalCluster {
   /** Asks a node to hand everything over and end. @returns its exit code, or the signal that ended it */
   async drain(nodeId: string): Promise<number | string> {
     const node = this.#nodes.get(nodeId);
-    if (!node) return 0;
-    node.kill('SIGTERM');
-    return await node.exited;
+    return node ? await this.#drain(node) : 0;
   }
 
-  /** Drains one node after the other; the last one stores what is left. @returns their exit codes */
+  /** Drains one node after the other; the last one stores what is left. One that still starts ends first. @returns their exit codes */
   async drainAll(): Promise<ReadonlyMap<string, number | string>> {
     const codes = new Map<string, number | string>();
-    for (const { nodeId } of this.nodes) codes.set(nodeId, await this.drain(nodeId));
+    const running = new Set(this.nodes.map(({ nodeId }) => nodeId));
+    const children = [...this.#children].sort((a, b) => Number(running.has(a.nodeId)) - Number(running.has(b.nodeId)));
+    for (const child of children) {
+      const code = await this.#drain(child);
+      // Its disk is as it was, if it never served.
+      if (running.has(child.nodeId) || code === NOT_DRAINED) codes.set(child.nodeId, code);
+    }
     return codes;
+  }
+
+  /** Ends them all at once, those that start too: what is on their disks stays there. */
+  kill(): void {
+    for (const child of this.#children) child.kill('SIGKILL');
   }
 
   /** Ends what still runs. */
   async close(): Promise<void> {
-    const nodes = this.nodes;
-    for (const node of nodes) node.kill('SIGKILL');
-    await Promise.all(nodes.map(({ exited }) => exited));
-    process.off('exit', this.#killAll);
+    const children = [...this.#children];
+    this.kill();
+    await Promise.all(children.map(({ exited }) => exited));
+    process.off('exit', this.#onExit);
     await this.#closeMembers();
+  }
+
+  async #drain(child: Child): Promise<number | string> {
+    child.kill('SIGTERM');
+    const late = setTimeout(() => child.kill('SIGKILL'), this.#options.drainMs ?? DRAIN_MS);
+    const code = await child.exited;
+    clearTimeout(late);
+    return code;
   }
 
   #settingsOf(nodeId: string): ConfigInput {
@@ -151,24 +189,6 @@ export class LocalCluster {
     const cluster = { ...shared, enabled: true, node_id: nodeId, listen: port(2) };
     const of = { ...((settings['cluster'] as { membership?: object } | undefined)?.membership ?? {}), ...membership };
     return { ...settings, ...own, cluster: { ...cluster, membership: of } };
-  }
-
-  /** Its log goes to a file; the line that says where it listens is read on the way. */
-  async #watched(nodeId: string, child: ChildProcess, logFile: string, output: number): Promise<LocalNodeProcess> {
-    const listening = addressIn(child, output);
-    const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
-    const http = await Promise.race([listening, exited]);
-    if (!Array.isArray(http)) throw new CommandError(`${nodeId} ended with ${http}: see ${logFile}`);
-    return {
-      nodeId,
-      url: `http://${http[0]}`,
-      pid: child.pid as number,
-      logFile,
-      exited,
-      kill: (signal) => {
-        child.kill(signal);
-      },
-    };
   }
 }
 

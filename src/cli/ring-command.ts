@@ -96,7 +96,7 @@ export const addRingCommands = (program: Command, terminal: Terminal): void => {
   addServerOptions(stream).action((selector: string, flags: RingFlags) => runStream(selector, flags, terminal));
   const weight = program
     .command('weight')
-    .argument('<number>', '1 to 100; other nodes have 1 unless it was changed', parseCount)
+    .argument('<number>', '1 to 16; other nodes have 1 unless it was changed', parseCount)
     .description("change a node's share of the streams until it starts again");
   addServerOptions(weight).action(async (number: number, { addr, tenant }: ServerFlags) => {
     await askAdmin({ addr, tenant }, 'POST', `/weight?weight=${number}`);

@@ -1,7 +1,7 @@
 import { tokensOf, VIRTUAL_NODES } from './tokens.ts';
 import type { Member, View } from './view.ts';
 
-/** Members of a ring: the index of one shares a double with its token, and an array of 16-bit numbers holds it. */
+/** Members of a ring: an array of 16-bit numbers holds the index of one. */
 const MEMBERS_MAX = 2 ** 16;
 
 /**
@@ -13,6 +13,7 @@ const MEMBERS_MAX = 2 ** 16;
  */
 export class Ring {
   readonly members: readonly Member[];
+  readonly #table: TokenTable;
   readonly #tokens: Uint32Array;
   readonly #owners: Uint16Array;
   /** Index of the zone of each member. */
@@ -20,16 +21,29 @@ export class Ring {
   readonly #zoneCount: number;
 
   /** @param virtualNodes of a member of weight 1; all nodes of a cluster must use the same */
-  constructor({ members }: Pick<View, 'members'>, virtualNodes = VIRTUAL_NODES) {
-    // Two members can collide on a token; the later one has it, and a fixed order makes it the same one on every node.
-    this.members = members.filter(({ state }) => state === 'ACTIVE').sort(byNodeId);
-    if (this.members.length > MEMBERS_MAX) throw new RangeError(`a ring of ${this.members.length} members`);
-    const merged = mergedOnce(this.members, virtualNodes);
-    this.#tokens = merged.tokens;
-    this.#owners = merged.owners;
+  constructor(view: Pick<View, 'members'>, virtualNodes = VIRTUAL_NODES, table?: TokenTable) {
+    this.members = onRing(view);
+    this.#table = table ?? runToEnd(mergedTokens(this.members, virtualNodes));
+    this.#tokens = this.#table.tokens;
+    this.#owners = this.#table.owners;
     const zones = [...new Set(this.members.map(({ zone }) => zone))];
     this.#zoneCount = zones.length;
     this.#zones = Uint16Array.from(this.members, ({ zone }) => zones.indexOf(zone));
+  }
+
+  /** The ring of the view, in steps of a millisecond or so; this one itself if the view changes nothing of it. */
+  *next(view: Pick<View, 'members'>): Generator<undefined, Ring, undefined> {
+    const members = onRing(view);
+    const isSameLength = members.length === this.members.length;
+    // Everything else of a member is that of its process.
+    if (
+      isSameLength &&
+      members.every((member, at) => isAlike(member, this.members[at]) && isOneProcess(member, this.members[at]))
+    ) {
+      return this;
+    }
+    const hasTable = isSameLength && members.every((member, at) => isAlike(member, this.members[at]));
+    return new Ring(view, VIRTUAL_NODES, hasTable ? this.#table : yield* mergedTokens(members, VIRTUAL_NODES));
   }
 
   /** @param key 32 bits, of `streamKey`. undefined if no member is ACTIVE */
@@ -87,43 +101,77 @@ export class Ring {
 
 const byNodeId = (a: Member, b: Member): number => (a.nodeId < b.nodeId ? -1 : Number(a.nodeId > b.nodeId));
 
-interface MergedTokens {
+/** In a fixed order: of two members that collide on a token the later one has it, the same one on every node. */
+const onRing = ({ members }: Pick<View, 'members'>): readonly Member[] => {
+  const active = members.filter(({ state }) => state === 'ACTIVE').sort(byNodeId);
+  if (active.length > MEMBERS_MAX) throw new RangeError(`a ring of ${active.length} members`);
+  return active;
+};
+
+const isAlike = (member: Member, other: Member | undefined): boolean =>
+  member.nodeId === other?.nodeId && member.weight === other.weight;
+
+const isOneProcess = (member: Member, other: Member | undefined): boolean => member.incarnation === other?.incarnation;
+
+export interface TokenTable {
+  /** Ascending, distinct. */
   readonly tokens: Uint32Array;
   readonly owners: Uint16Array;
 }
 
-/** Most new views have the same ACTIVE members as before, or those of the view before that: sorting takes a millisecond. */
-const MERGED_MAX = 16;
-const mergedBefore = new Map<string, MergedTokens>();
+export const virtualNodesOf = ({ weight }: Pick<Member, 'weight'>, virtualNodes = VIRTUAL_NODES): number =>
+  Math.max(1, Math.round(virtualNodes * weight));
 
-const mergedOnce = (members: readonly Member[], virtualNodes: number): MergedTokens => {
-  const name = [virtualNodes, ...members.map(({ nodeId, weight }) => `${nodeId} ${weight}`)].join('\n');
-  const merged = mergedBefore.get(name) ?? mergedTokens(members, virtualNodes);
-  mergedBefore.delete(name);
-  mergedBefore.set(name, merged);
-  const oldest = mergedBefore.size > MERGED_MAX ? mergedBefore.keys().next().value : undefined;
-  if (oldest !== undefined) mergedBefore.delete(oldest);
-  return merged;
-};
+type Steps<Result> = Generator<undefined, Result, undefined>;
 
-const mergedTokens = (members: readonly Member[], virtualNodes: number): MergedTokens => {
-  const each = members.map(({ nodeId, weight }) => tokensOf(nodeId, Math.max(1, Math.round(virtualNodes * weight))));
-  // Token and member in one double: sorting numbers takes a tenth of sorting pairs.
-  const sorted = new Float64Array(each.reduce((count, tokens) => count + tokens.length, 0));
-  let used = 0;
-  each.forEach((tokens, owner) => {
-    for (const token of tokens) sorted[used++] = token * MEMBERS_MAX + owner;
-  });
-  sorted.sort();
-  const tokens = new Uint32Array(used);
-  const owners = new Uint16Array(used);
-  let distinct = 0;
-  for (const pair of sorted) {
-    const token = Math.floor(pair / MEMBERS_MAX);
-    if (distinct > 0 && tokens[distinct - 1] === token) distinct -= 1;
-    tokens[distinct] = token;
-    owners[distinct] = pair % MEMBERS_MAX;
-    distinct += 1;
+/** Neighbours first, so that each token is looked at as often as the number of members can be halved. */
+function* mergedTokens(members: readonly Member[], virtualNodes: number): Steps<TokenTable> {
+  let tables: TokenTable[] = [];
+  for (const [owner, member] of members.entries()) {
+    const tokens = yield* tokensOf(member.nodeId, virtualNodesOf(member, virtualNodes));
+    tables.push({ tokens, owners: new Uint16Array(tokens.length).fill(owner) });
   }
-  return { tokens: tokens.slice(0, distinct), owners: owners.slice(0, distinct) };
+  while (tables.length > 1) {
+    const merged: TokenTable[] = [];
+    for (let at = 0; at < tables.length; at += 2) {
+      const [earlier, later] = [tables[at], tables[at + 1]];
+      if (earlier) merged.push(later ? yield* mergedPair(earlier, later) : earlier);
+    }
+    tables = merged;
+  }
+  return tables[0] ?? { tokens: new Uint32Array(), owners: new Uint16Array() };
+}
+
+/** Some 10 ns each (measured). */
+const MERGED_PER_STEP = 16_384;
+
+/** @param later has a token that both have */
+function* mergedPair(earlier: TokenTable, later: TokenTable): Steps<TokenTable> {
+  const count = earlier.tokens.length + later.tokens.length;
+  const tokens = new Uint32Array(count);
+  const owners = new Uint16Array(count);
+  let [used, left, right] = [0, 0, 0];
+  while (left < earlier.tokens.length || right < later.tokens.length) {
+    const [a = Number.POSITIVE_INFINITY, b = Number.POSITIVE_INFINITY] = [earlier.tokens[left], later.tokens[right]];
+    if (a < b) {
+      tokens[used] = a;
+      owners[used] = earlier.owners[left] ?? 0;
+    } else {
+      tokens[used] = b;
+      owners[used] = later.owners[right] ?? 0;
+    }
+    if (a <= b) left += 1;
+    if (b <= a) right += 1;
+    used += 1;
+    if (used % MERGED_PER_STEP === 0) yield undefined;
+  }
+  yield undefined;
+  return { tokens: tokens.subarray(0, used), owners: owners.subarray(0, used) };
+}
+
+const runToEnd = <Result>(steps: Steps<Result>): Result => {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
 };

@@ -1,6 +1,9 @@
 /** In the order of a node's life: no tokens yet, but it answers reads · owns tokens · hands everything over and still answers reads. */
 export type MemberState = 'JOINING' | 'ACTIVE' | 'LEAVING';
 
+/** The tokens of a node are hashed and merged at every node of the cluster. */
+export const WEIGHT_MAX = 16;
+
 /** A node as the membership store knows it. */
 export interface Member {
   readonly nodeId: string;

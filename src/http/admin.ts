@@ -22,7 +22,7 @@ export class AdminHandlers {
   }
 
   readonly ready: Handler = ({ reply }) => {
-    const reason = this.#state.options.stopReason() ?? this.#services.notReady();
+    const reason = this.#state.options.notReady() ?? this.#services.notReady();
     return reason === undefined ? reply.text(200, 'ready\n') : reply.text(503, `${reason}\n`);
   };
 
@@ -52,7 +52,7 @@ export class AdminHandlers {
   readonly config: Handler = ({ reply }) => reply.text(200, this.#state.options.configText());
 
   readonly services: Handler = ({ reply }) => {
-    const state = this.#services.notReady() === undefined ? 'Running' : 'Starting';
+    const state = (this.#state.options.notReady() ?? this.#services.notReady()) === undefined ? 'Running' : 'Starting';
     const names = ['server', 'distributor', 'ingester', 'querier', 'store'];
     return reply.text(200, names.map((name) => `${name} => ${state}\n`).join(''));
   };

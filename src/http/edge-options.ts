@@ -4,6 +4,7 @@ import type { DecodedPush } from '../actors/node-services.ts';
 import type { ClusterServices } from '../member/cluster-services.ts';
 import type { BodyMemory } from '../protocol/large-bodies.ts';
 import type { Limits } from '../protocol/limits.ts';
+import { RefusedError } from '../protocol/refusal.ts';
 import type { EdgeMetrics } from './metrics.ts';
 
 /** A tenant's limits that are checked before a query is run. 0 = unlimited. */
@@ -59,8 +60,10 @@ export interface EdgeOptions {
   readonly logLevel: LogLevelSwitch;
   /** The effective configuration as YAML. */
   readonly configText: () => string;
-  /** Why the node takes no more requests, once it stops. */
-  readonly stopReason: () => string | undefined;
+  /** Why the node should be sent nothing now, as far as its services do not know. */
+  readonly notReady: () => string | undefined;
+  /** Requests are refused: the node has no place in its cluster yet. */
+  readonly isStarting: () => boolean;
   readonly nowMs: () => number;
   /** Largest request body in bytes (max_recv_msg_size). */
   readonly bodyBytesMax: number;
@@ -71,6 +74,9 @@ export interface EdgeOptions {
   /** A tail ends after this long. */
   readonly tailMaxDurationMs: number;
 }
+
+export const startingError = (): RefusedError =>
+  new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'this node is starting' });
 
 export const tenantHeader = (headers: IncomingHttpHeaders): string | undefined => {
   const header = headers['x-scope-orgid'];

@@ -9,7 +9,7 @@ import {
 } from '@grpc/grpc-js';
 import type { NodeServices } from '../actors/node-services.ts';
 import { RefusedError } from '../protocol/refusal.ts';
-import type { EdgeOptions } from './edge-options.ts';
+import { type EdgeOptions, startingError } from './edge-options.ts';
 import { grpcErrorOf, plainError } from './grpc-error.ts';
 import { HEALTH_PATH, healthService, NOT_SERVING, PUSH_PATH, SERVING } from './grpc-messages.ts';
 import { ByteBudget } from './request-body.ts';
@@ -17,7 +17,7 @@ import { ByteBudget } from './request-body.ts';
 export interface GrpcServerOptions
   extends Pick<
     EdgeOptions,
-    'tenantOf' | 'decodePushMessage' | 'metrics' | 'log' | 'stopReason' | 'bodyBytesInFlightMax'
+    'tenantOf' | 'decodePushMessage' | 'metrics' | 'log' | 'notReady' | 'isStarting' | 'bodyBytesInFlightMax'
   > {
   readonly host: string;
   /** 0 = any free port. */
@@ -28,7 +28,8 @@ export interface GrpcServerOptions
 
 export interface RunningGrpcServer {
   readonly address: string;
-  close(): Promise<void>;
+  /** Calls still running after `drainMs` (that of the options) are cut off. */
+  close(drainMs?: number): Promise<void>;
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -58,6 +59,7 @@ const tenantMetadata = (call: Call): string | undefined => {
 const pushHandler = (services: NodeServices, options: GrpcServerOptions) => {
   const bodies = new ByteBudget(options.bodyBytesInFlightMax);
   const push = async (call: Call): Promise<void> => {
+    if (options.isStarting()) throw startingError();
     const tenant = options.tenantOf(tenantMetadata(call));
     bodies.take(call.request.length);
     try {
@@ -99,13 +101,13 @@ const pushHandler = (services: NodeServices, options: GrpcServerOptions) => {
 };
 
 const healthHandler =
-  (services: NodeServices, { stopReason }: GrpcServerOptions) =>
+  (services: NodeServices, { notReady }: GrpcServerOptions) =>
   (call: Call, callback: Callback): void => {
     if (!HEALTH_SERVICES.has(healthService(call.request))) {
       callback(plainError(status.NOT_FOUND, 'unknown service'));
       return;
     }
-    callback(null, (stopReason() ?? services.notReady()) === undefined ? SERVING : NOT_SERVING);
+    callback(null, (notReady() ?? services.notReady()) === undefined ? SERVING : NOT_SERVING);
   };
 
 const bind = (server: Server, host: string, port: number): Promise<number> =>
@@ -130,9 +132,9 @@ export const startGrpcServer = async (
   const port = await bind(server, options.host, options.port);
   return {
     address: `${options.host}:${port}`,
-    close: () =>
+    close: (drainMs = options.drainMs) =>
       new Promise((resolve) => {
-        const cut = setTimeout(() => server.forceShutdown(), options.drainMs);
+        const cut = setTimeout(() => server.forceShutdown(), drainMs);
         server.tryShutdown(() => {
           clearTimeout(cut);
           resolve();

@@ -13,6 +13,9 @@ const GET_POST = ['GET', 'POST'];
 
 export const TAIL_PATHS: ReadonlySet<string> = new Set(['/loki/api/v1/tail']);
 
+/** Answered while the node starts, too. */
+const ALWAYS_OPEN: ReadonlySet<string> = new Set(['/ready', '/metrics', '/config', '/services', '/log_level']);
+
 const notAnUpgrade: Handler = ({ reply }) => reply.text(400, 'Bad Request\n');
 
 /** Every path of the API, with the name its metrics have. */
@@ -23,7 +26,7 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   const admin = new AdminHandlers(services, state);
   const routes = new Map<string, Route>();
   const add = (path: string, methods: readonly string[], handler: Handler, isPush = false): void => {
-    routes.set(path, { name: routeName(path), methods, handler, isPush });
+    routes.set(path, { name: routeName(path), methods, handler, isPush, isAlwaysOpen: ALWAYS_OPEN.has(path) });
   };
   add('/loki/api/v1/push', POST, push.push, true);
   add('/api/prom/push', POST, push.legacyPush, true);

@@ -23,6 +23,8 @@ export interface Route {
   readonly handler: Handler;
   /** Errors of pushes end with a newline and have their own status for overload. */
   readonly isPush?: boolean;
+  /** Answered while the node starts. */
+  readonly isAlwaysOpen?: boolean;
 }
 
 export interface RouteMatch {

@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { NodeServices } from '../actors/node-services.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
-import type { EdgeOptions } from './edge-options.ts';
+import { type EdgeOptions, startingError } from './edge-options.ts';
 import { pushStatusOf, statusOf } from './refusal-status.ts';
 import { Reply } from './reply.ts';
 import { ByteBudget } from './request-body.ts';
@@ -28,7 +28,7 @@ export interface RunningHttpServer {
   /**
    * Stops accepting, lets requests end, then cuts what is left: after `INCOMPLETE_MS` what has not arrived whole, after `drainMs` the rest.
    */
-  close(): Promise<void>;
+  close(drainMs?: number): Promise<void>;
 }
 
 /** Longer than the idle time of Go's clients (90 s), so that they close first and no push meets a closing connection. */
@@ -103,6 +103,7 @@ class HttpEdge {
     });
     const search = new URLSearchParams(query);
     try {
+      if (this.#options.isStarting() && route.isAlwaysOpen !== true) throw startingError();
       await route.handler({ request, reply, path, search, signal: cancelled.signal, labelName });
     } catch (error) {
       await this.#fail(error, route, reply, response);
@@ -141,6 +142,10 @@ class HttpEdge {
     const { path, query } = splitUrl(request.url ?? '/');
     if (!TAIL_PATHS.has(path)) {
       refuseUpgrade(socket, 404, 'Not Found', '404 page not found\n');
+      return;
+    }
+    if (this.#options.isStarting()) {
+      refuseUpgrade(socket, 503, 'Service Unavailable', startingError().message);
       return;
     }
     const started = performance.now();
@@ -271,9 +276,9 @@ export const startHttpServer = async (
   const address = await listen(server, options.host, options.port);
   return {
     address,
-    close: () => {
+    close: (drainMs = options.drainMs) => {
       isClosing = true;
-      return closeServer(server, edge.tails, connections, options.drainMs);
+      return closeServer(server, edge.tails, connections, drainMs);
     },
   };
 };

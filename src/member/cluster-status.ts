@@ -1,7 +1,7 @@
 import { segmentName } from '../chunk/memory-format.ts';
 import { streamKey } from '../cluster/stream-key.ts';
 import type { Peers } from '../cluster/transport/peers.ts';
-import type { Member } from '../cluster/view.ts';
+import { type Member, WEIGHT_MAX } from '../cluster/view.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { CallKind } from './call-kinds.ts';
@@ -21,7 +21,6 @@ export interface ClusterStatusDeps {
 const STATUS_MS = 1_000;
 /** Nodes after the owner that are shown. */
 const NEXT = 2;
-const WEIGHT_MAX = 100;
 
 /** Answers operators, from what this member knows and from what the others tell. */
 export class ClusterStatus implements ClusterServices {

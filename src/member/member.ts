@@ -9,8 +9,8 @@ import type { StreamMemory } from '../actors/memory-source.ts';
 import type { AppendOutcome } from '../actors/stream-state.ts';
 import type { GiverOptions } from '../cluster/handover/giver-state.ts';
 import type { Membership } from '../cluster/membership/membership.ts';
-import { Ring } from '../cluster/ring.ts';
-import { ringDigest } from '../cluster/stream-key.ts';
+import type { Ring } from '../cluster/ring.ts';
+import { RingKeeper } from '../cluster/ring-keeper.ts';
 import { PROTOCOL } from '../cluster/transport/handshake.ts';
 import type { PeerHandler, PeerHandlers, Peers } from '../cluster/transport/peers.ts';
 import type { Member, View } from '../cluster/view.ts';
@@ -48,30 +48,32 @@ export interface MemberDeps {
 /** A view that another member knows of is read within so long. */
 const CATCH_UP_MS = 2_000;
 const LEAVE_POLL_MS = 50;
+const ABANDON_MS = 4_000;
+/** What signing off has when the hand-over took all the time. */
+const LEAVE_REST_MS = 2_000;
 
 export class ClusterMember {
   readonly #deps: MemberDeps;
   readonly routing: AppendRouting;
-  #ring: Ring;
-  #ringDigest: number;
+  readonly #rings: RingKeeper;
   #node: LocalNode | undefined;
   #log: Log | undefined;
   #memoryServer: MemoryServer | undefined;
   #scanServer: ScanServer | undefined;
   #handover: Handover | undefined;
   #clusterMemory: ClusterMemory | undefined;
+  #isRegistered = false;
 
   constructor(deps: MemberDeps) {
     this.#deps = deps;
     const { clock, membership, peers, nodeId } = deps;
-    this.#ring = new Ring(membership.view);
-    this.#ringDigest = ringDigest(this.#ring.members);
+    this.#rings = new RingKeeper(clock, membership.view, () => this.#moveStreams());
     this.routing = new AppendRouting({
       clock,
       peers,
       nodeId,
-      ring: () => this.#ring,
-      ringDigest: () => this.#ringDigest,
+      ring: () => this.ring,
+      ringDigest: () => this.#rings.digest,
       changedAt: () => membership.view.changedAt,
       fence: () => this.#fence(),
       appendHere: (tenant, appends) => this.#appendHere(tenant, appends),
@@ -81,8 +83,9 @@ export class ClusterMember {
     membership.onChange((view) => this.#changed(view));
   }
 
+  /** Of the view, or for a moment of one before it. */
   get ring(): Ring {
-    return this.#ring;
+    return this.#rings.ring;
   }
 
   get view(): View {
@@ -143,7 +146,7 @@ export class ClusterMember {
       nodeId,
       giver,
       view: () => this.view,
-      ring: () => this.#ring,
+      ring: () => this.ring,
       refusal: () => (this.#self?.state === 'ACTIVE' ? this.#fence()?.text : 'this node is not an active member'),
       report,
     });
@@ -154,6 +157,14 @@ export class ClusterMember {
       fetch,
       selected: (from, selection, place) => memory.selected(from, selection, place),
     });
+  }
+
+  /** Why it should be sent nothing now. */
+  notReady(): string | undefined {
+    const state = this.#self?.state;
+    if (state === undefined) return 'this node is no member of its cluster';
+    if (state !== 'ACTIVE') return `this node is ${state}`;
+    return this.#fence()?.text;
   }
 
   get figures(): MemberFigures {
@@ -179,21 +190,28 @@ export class ClusterMember {
 
   async setWeight(weight: number): Promise<void> {
     await this.#deps.membership.setWeight(weight);
+    await this.#rings.upToDate();
   }
 
-  /** Takes its place on the ring. */
+  /** Takes its place on the ring, once it is registered. */
   async join(): Promise<void> {
+    // It knows by now who is there: it takes its place with a ring that is ready.
+    await this.#rings.upToDate();
+    this.#isRegistered = true;
     await this.#deps.membership.become('ACTIVE');
+    await this.#rings.upToDate();
   }
 
   /**
    * Gives up its place and hands everything over; what cannot be by half of the time is stored. Leaves the cluster if nothing is left on its disk.
    * @returns whether nothing is left: the disk may be deleted then. If not, the cluster knows that the disk is missing
+   * @throws MembershipError if the membership store does not answer in time
    */
   async leave(deadlineMs: number): Promise<boolean> {
     const { clock, membership, info } = this.#deps;
     const startMs = clock.monotonicMs();
-    await membership.become('LEAVING');
+    await membership.become('LEAVING', deadlineMs / 2);
+    await this.#rings.upToDate();
     let isFlushing = false;
     for (;;) {
       await this.handover.walk();
@@ -204,7 +222,7 @@ export class ClusterMember {
         return false;
       }
       // The last one has nobody to give anything to.
-      if (!isFlushing && (this.#ring.members.length === 0 || spentMs >= deadlineMs / 2)) {
+      if (!isFlushing && (this.ring.members.length === 0 || spentMs >= deadlineMs / 2)) {
         isFlushing = true;
         this.#running()
           .services.flush()
@@ -216,7 +234,7 @@ export class ClusterMember {
       await new Promise<void>((resolve) => clock.after(LEAVE_POLL_MS, resolve));
     }
     this.handover.stop();
-    await membership.leave();
+    await membership.leave(Math.max(LEAVE_REST_MS, startMs + deadlineMs - clock.monotonicMs()));
     return true;
   }
 
@@ -224,6 +242,16 @@ export class ClusterMember {
   stop(): void {
     this.#handover?.stop();
     this.#deps.membership.stop();
+  }
+
+  /** It could not join, or is no member any more: what its disk holds, if anything, is waited for. */
+  async abandon(): Promise<void> {
+    const { membership, info, report } = this.#deps;
+    try {
+      if (await membership.abandon(() => this.#isEmpty(), ABANDON_MS)) info({}, 'nothing is on this disk: forgotten');
+    } catch (error) {
+      report('the cluster could not be told that nothing is on this disk', error);
+    }
   }
 
   #isEmpty(): boolean {
@@ -266,7 +294,7 @@ export class ClusterMember {
     const refusal = this.#fence();
     if (refusal) throw notActive();
     const landed = (): void => {
-      if (isFallback || ringDigest !== this.#ringDigest) this.handover.look();
+      if (isFallback || ringDigest !== this.#rings.digest) this.handover.look();
     };
     const outcomes = await this.#running().appendForwarded(tenant, streams, body.length).finally(landed);
     if (this.#fence()) throw notActive();
@@ -274,9 +302,13 @@ export class ClusterMember {
   }
 
   #changed(view: View): void {
-    this.#ring = new Ring(view);
-    this.#ringDigest = ringDigest(this.#ring.members);
-    this.#handover?.changed(view);
+    this.#rings.follow(view);
+    this.#moveStreams();
+  }
+
+  /** Until it has a place itself, all it has would seem to be others'. */
+  #moveStreams(): void {
+    if (this.#isRegistered) this.#handover?.changed(this.view);
   }
 
   /** Another member knows of more than this one. */

@@ -1,4 +1,4 @@
-/** Makes a node a member of a cluster: opens the membership store, listens for the other nodes, registers. */
+/** Makes a node a member of a cluster: opens the membership store, listens for the other nodes; registers when the node can answer. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { EtcdStore } from '../cluster/membership/etcd-store.ts';
@@ -41,6 +41,11 @@ export type RegisteredPeers = Peers & Pick<GrpcPeers, 'address' | 'register'>;
 
 export interface StartedMember {
   readonly member: ClusterMember;
+  /**
+   * Registers and takes its place on the ring: last, when all else has started. Where it fails, a disk that holds nothing is forgotten.
+   * @throws MembershipError
+   */
+  join(httpAddress: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -52,12 +57,12 @@ const TARGETS_MAX = 2;
 const RETRY_MS = 500;
 const CLOSE_MS = 2_000;
 
-/** Registered and listening, with no place on the ring yet. @throws MembershipError; an error of the system if the address is taken */
+/** Listening, and no member yet. @throws an error of the system if the address is taken */
 export const startMember = async (
-  config: Pick<Config, 'cluster' | 'data_dir' | 'http_listen'>,
+  config: Pick<Config, 'cluster' | 'data_dir'>,
   deps: StartMemberDeps,
 ): Promise<StartedMember> => {
-  const { cluster, http_listen } = config;
+  const { cluster } = config;
   const { clock, chance, identity, report, info, onLost, scanPool, fetch } = deps;
   const listen = parseListenAddress(cluster.listen);
   if (!listen) throw new Error('cluster.listen: a member needs an address for the other nodes');
@@ -78,33 +83,15 @@ export const startMember = async (
     fenceMarginMs: Math.min(FENCE_MARGIN_MS, cluster.membership.lease_ttl / FENCE_MARGIN_SHARE),
   });
   let member: ClusterMember | undefined;
-  const peers = await (deps.startPeers ?? GrpcPeers.start)({
-    nodeId: cluster.node_id,
-    listen,
-    ...(cluster.advertise !== '' && { advertise: cluster.advertise }),
-    ...tlsOf(config),
-    handlers: lateHandlers(() => member?.handlers),
-    clock,
-    report,
-  });
-  try {
-    const { incarnation, clusterUid } = await membership.register({
-      nodeId: cluster.node_id,
-      address: peers.address,
-      httpAddress: http_listen,
-      zone: cluster.zone,
-      weight: cluster.weight,
-      state: 'JOINING',
-      diskId: identity.uid,
-      protocol: PROTOCOL,
-    });
-    if (uidFile) await replaceFile(uidFile, `${clusterUid}\n`);
-    peers.register(incarnation, clusterUid);
-  } catch (error) {
-    await Promise.allSettled([peers.close({ deadlineMs: 0 }), store.close()]);
+  const peers = await startPeersOf(config, deps, listen, () => member?.handlers).catch(async (error: unknown) => {
+    await store.close();
     throw error;
-  }
-  membership.onLost(onLost);
+  });
+  let isLost = false;
+  membership.onLost((reason) => {
+    isLost = true;
+    onLost(reason);
+  });
   const giver = {
     sessionBytes: SESSION_BYTES,
     sessionSegmentsMax: SESSION_SEGMENTS_MAX,
@@ -115,14 +102,57 @@ export const startMember = async (
   };
   const { node_id: nodeId } = cluster;
   member = new ClusterMember({ clock, membership, peers, nodeId, scanPool, fetch, giver, report, info });
+  const started = member;
+  const register = async (httpAddress: string): Promise<void> => {
+    const { incarnation, clusterUid } = await membership.register({
+      nodeId,
+      address: peers.address,
+      httpAddress,
+      zone: cluster.zone,
+      weight: cluster.weight,
+      state: 'JOINING',
+      diskId: identity.uid,
+      protocol: PROTOCOL,
+    });
+    if (uidFile) await replaceFile(uidFile, `${clusterUid}\n`);
+    peers.register(incarnation, clusterUid);
+  };
   return {
-    member,
+    member: started,
+    join: async (httpAddress) => {
+      try {
+        await register(httpAddress);
+        await started.join();
+      } catch (error) {
+        await started.abandon();
+        throw error;
+      }
+    },
     close: async () => {
-      member?.stop();
+      if (isLost) await started.abandon();
+      started.stop();
       await peers.close({ deadlineMs: CLOSE_MS });
       await store.close();
     },
   };
+};
+
+const startPeersOf = async (
+  config: Pick<Config, 'cluster'>,
+  { startPeers = GrpcPeers.start, clock, report }: StartMemberDeps,
+  listen: GrpcPeersOptions['listen'],
+  handlers: () => PeerHandlers | undefined,
+): Promise<RegisteredPeers> => {
+  const { node_id: nodeId, advertise } = config.cluster;
+  return await startPeers({
+    nodeId,
+    listen,
+    ...(advertise !== '' && { advertise }),
+    ...tlsOf(config),
+    handlers: lateHandlers(handlers),
+    clock,
+    report,
+  });
 };
 
 /** What the clock, the event loop and replies under way may lose: of a short lease not all of it. */

@@ -23,7 +23,11 @@ describe('three nodes and the recorded answers of Loki 3.7.6', function () {
   before(async () => {
     buildNodes();
     folder = mkdtempSync(path.join(os.tmpdir(), 'rl-kit-'));
-    const settings = { ...kitSettings(), querier: { scan_workers: 1 }, cluster: { linger: '4s' } };
+    const settings = {
+      ...kitSettings(),
+      querier: { scan_workers: 1 },
+      cluster: { linger: '4s', unsafe_short_linger: true },
+    };
     cluster = await LocalCluster.open({ command: [SERVE], folder, basePort: 0, settings });
     await Promise.all(['node-1', 'node-2', 'node-3'].map((nodeId) => cluster.start(nodeId)));
     kit = await loadKit();

@@ -84,7 +84,11 @@ const SETTINGS: ConfigInput = {
     max_entries_limit_per_query: 0,
     max_query_series: 100_000,
   },
-  cluster: { membership: { lease_ttl: `${LEASE_MS}ms`, lease_keep_alive: '500ms' }, linger: '2s' },
+  cluster: {
+    membership: { lease_ttl: `${LEASE_MS}ms`, lease_keep_alive: '500ms' },
+    linger: '2s',
+    unsafe_short_linger: true,
+  },
 };
 
 export const runChaos = async (options: ChaosOptions): Promise<ChaosReport> => {

@@ -39,7 +39,13 @@ export class ClusterRig {
     const disk = this.#disks.get(nodeId) ?? new PowerLossFiles();
     this.#disks.set(nodeId, disk);
     const uid = hex([...this.#disks.keys()].indexOf(nodeId) + 1);
-    const cluster = { enabled: true, node_id: nodeId, listen: '127.0.0.1:0', linger: '300ms' };
+    const cluster = {
+      enabled: true,
+      node_id: nodeId,
+      listen: '127.0.0.1:0',
+      linger: '300ms',
+      unsafe_short_linger: true,
+    };
     const node = await startTestNode(
       { ...this.#settings, cluster: { ...cluster, ...(this.#settings['cluster'] as object) } },
       {

@@ -122,6 +122,28 @@ describe('loadConfig', () => {
   });
 });
 
+describe('the linger', () => {
+  const problems = (cluster: object, server: object = {}) =>
+    problemsOf({ flags: { cluster: { enabled: true, ...cluster }, server } });
+
+  it('fits into the time of a drain, by default too', () => {
+    expect(problems({})).to.deep.equal([]);
+    expect(problems({ linger: '20s' }, { graceful_shutdown_timeout: '40s' })).to.deep.equal([]);
+    expect(problems({ linger: '20s' })).to.deep.equal([
+      'cluster.linger: got 20s, want at most half of server.graceful_shutdown_timeout, which is 30s: a drain takes a linger at least',
+    ]);
+    expect(problemsOf({ flags: { server: { graceful_shutdown_timeout: '1s' } } })).to.deep.equal([]);
+  });
+
+  it('is longer than what a query takes to ask all members, but for tests', () => {
+    expect(problems({ linger: '10s' })).to.deep.equal([]);
+    expect(problems({ linger: '9s' })).to.deep.equal([
+      'cluster.linger: got 9s, want 10s or more: a query that runs for longer would miss what moves (tests: cluster.unsafe_short_linger)',
+    ]);
+    expect(problems({ linger: '1s', unsafe_short_linger: true })).to.deep.equal([]);
+  });
+});
+
 describe('configYaml', () => {
   it('prints a configuration that reads back as the same', () => {
     const text = 'ingester: {max_chunk_age: 90m, chunk_target_size: 1MB}\noverrides: {team-a: {max_line_size: 2KB}}\n';

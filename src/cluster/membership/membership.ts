@@ -113,21 +113,24 @@ export class Membership {
   }
 
   /** The own view shows it when it resolves. @throws MembershipError NOT_REGISTERED, LEASE_GONE, DEADLINE_EXCEEDED, UNAVAILABLE */
-  become(state: Extract<MemberState, 'ACTIVE' | 'LEAVING'>): Promise<void> {
-    return this.#change((member) => ({ ...member, state }));
+  become(
+    state: Extract<MemberState, 'ACTIVE' | 'LEAVING'>,
+    deadlineMs = this.#settings.changeDeadlineMs,
+  ): Promise<void> {
+    return this.#change((member) => ({ ...member, state }), deadlineMs);
   }
 
   /** As `become`. */
   setWeight(weight: number): Promise<void> {
-    return this.#change((member) => ({ ...member, weight }));
+    return this.#change((member) => ({ ...member, weight }), this.#settings.changeDeadlineMs);
   }
 
   /**
    * A clean exit: the member, its roster entry (the disk holds nothing that is needed) and its lease go; then `stop`.
    * @throws MembershipError NOT_REGISTERED, DEADLINE_EXCEEDED, UNAVAILABLE
    */
-  async leave(): Promise<void> {
-    const { store, clock, callDeadlineMs, changeDeadlineMs } = this.#settings;
+  async leave(deadlineMs = this.#settings.changeDeadlineMs): Promise<void> {
+    const { store, clock, callDeadlineMs } = this.#settings;
     const { nodeId, diskId, incarnation, lease } = this.#registered();
     await this.#changes;
     this.#cancelKeepAlive?.();
@@ -135,7 +138,7 @@ export class Membership {
     this.#lostReason ??= 'left';
     const { keys } = this.#reader;
     const roster = keys.roster(nodeId, diskId);
-    await retrying(this.#settings, clock.monotonicMs() + changeDeadlineMs, async () => {
+    await retrying(this.#settings, clock.monotonicMs() + deadlineMs, async () => {
       // Both at once: a member gone whose disk is still in the roster would be a departure to look after. The guard fails where an earlier try
       // has done it, or where a newer process of this disk is a member.
       await store.transaction(
@@ -149,6 +152,36 @@ export class Membership {
       await store.revoke(lease, callDeadlineMs);
       return true;
     }).finally(() => this.stop());
+  }
+
+  /**
+   * The end of a process that could not become a member, or is none any more: its disk need not be waited for if `isDiskEmpty`, asked once nothing
+   * is acknowledged any more. Then `stop`. A newer process of this disk is left alone.
+   * @returns whether the cluster has forgotten the disk
+   */
+  async abandon(isDiskEmpty: () => boolean, deadlineMs: number): Promise<boolean> {
+    this.#lostReason ??= 'abandoned';
+    const lease = this.#lease;
+    const { store, callDeadlineMs } = this.#settings;
+    const endMs = this.#settings.clock.monotonicMs() + deadlineMs;
+    if (!lease || !isDiskEmpty()) {
+      this.stop();
+      return false;
+    }
+    const { keys } = this.#reader;
+    const roster = keys.roster(lease.nodeId, lease.diskId);
+    try {
+      await retrying(this.#settings, endMs, async () => {
+        const guard = { type: 'unchanged', key: roster, modRevision: lease.incarnation } as const;
+        await store.transaction([guard], [{ type: 'delete', key: roster }], callDeadlineMs);
+        return true;
+      });
+      // The member, if it is still this one, goes with its lease.
+      await store.revoke(lease.lease, callDeadlineMs).catch(() => undefined);
+      return true;
+    } finally {
+      this.stop();
+    }
   }
 
   /** Stops watching and keeping alive. The lease ends by itself: until then the node counts as a member. */
@@ -167,18 +200,18 @@ export class Membership {
     return this.#lease;
   }
 
-  #change(edit: (member: Member) => Member): Promise<void> {
-    const changed = this.#changes.then(() => this.#changeNow(edit));
+  #change(edit: (member: Member) => Member, deadlineMs: number): Promise<void> {
+    const endMs = this.#settings.clock.monotonicMs() + deadlineMs;
+    const changed = this.#changes.then(() => this.#changeNow(edit, endMs));
     this.#changes = changed.catch(() => undefined);
     return changed;
   }
 
-  async #changeNow(edit: (member: Member) => Member): Promise<void> {
-    const { store, clock, callDeadlineMs, changeDeadlineMs } = this.#settings;
+  async #changeNow(edit: (member: Member) => Member, endMs: number): Promise<void> {
+    const { store, clock, callDeadlineMs } = this.#settings;
     const { nodeId, incarnation, lease } = this.#registered();
     const { keys } = this.#reader;
     const key = keys.member(nodeId);
-    const endMs = clock.monotonicMs() + changeDeadlineMs;
     const revision = await retrying(this.#settings, endMs, async () => {
       const { entries } = await store.range(key, callDeadlineMs);
       const entry = entries.find((found) => found.key === key);

@@ -48,7 +48,7 @@ export const benchResize = async (options: ResizeOptions): Promise<void> => {
     ingester: { cut_workers: 1 },
     querier: { scan_workers: 1 },
     limits: UNLIMITED,
-    cluster: { linger: LINGER },
+    cluster: { linger: LINGER, unsafe_short_linger: true },
   };
   const cluster = await LocalCluster.open({ command: [SERVE], folder, basePort: 0, settings });
   try {

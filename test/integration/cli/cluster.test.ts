@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -30,7 +31,7 @@ describe('a cluster of processes', function () {
       command: [CLI],
       folder,
       basePort: 0,
-      settings: { cluster: { linger: '500ms' } },
+      settings: { cluster: { linger: '500ms', unsafe_short_linger: true } },
     });
     for (const nodeId of ['node-1', 'node-2']) await cluster.start(nodeId);
   });
@@ -111,5 +112,88 @@ describe('a cluster of processes', function () {
     expect(await cluster.drain('node-1')).to.equal(0);
     await cluster.start('node-3');
     expect(await count('node-3')).to.equal(LINES);
+  });
+});
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+describe('ringlog cluster', function () {
+  this.timeout(120_000);
+  let folder: string;
+  let child: ChildProcess;
+  let output: string;
+  let exited: Promise<number | string>;
+
+  before(() => buildNodes());
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(os.tmpdir(), 'rl-'));
+    const args = ['cluster', '--nodes', '2', '--base-port', '0', '--data-dir', folder];
+    child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    output = '';
+    child.stderr?.on('data', (bytes: Buffer) => {
+      output += bytes.toString();
+    });
+    exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
+  });
+  afterEach(async () => {
+    child.kill('SIGKILL');
+    await exited;
+    for (const pid of pids()) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const pids = (): readonly number[] => [...output.matchAll(/\(pid (\d+),/g)].map(([, pid]) => Number(pid));
+  const says = (text: string): Promise<void> =>
+    eventually(
+      `it says ${text}`,
+      () => output.includes(text),
+      () => output,
+      30_000,
+    );
+
+  it('drains at Ctrl-C, and at a second one ends the nodes at once', async () => {
+    await says('Ctrl-C hands everything over');
+    expect(pids()).to.have.lengthOf(2);
+    const [first = 0] = pids();
+    // It will not end by itself.
+    process.kill(first, 'SIGSTOP');
+    child.kill('SIGINT');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(pids().map(isAlive)).to.deep.equal([true, true]);
+    child.kill('SIGINT');
+    expect(await exited).to.equal(1);
+    expect(pids().map(isAlive)).to.deep.equal([false, false]);
+    expect(output).to.contain('not waiting any longer').and.contain('node-1 ended with SIGKILL');
+  });
+
+  it('ends cleanly while it starts, at the end of its terminal too', async () => {
+    await says('node-1 serves');
+    child.kill('SIGHUP');
+    expect(await exited, output).to.equal(0);
+    expect(output).to.contain('node-1 ended with 0');
+    expect(pids().some(isAlive)).to.equal(false);
+  });
+
+  it('does not wait without end for a node that hangs', async () => {
+    const hanging = await LocalCluster.open({
+      command: [CLI],
+      folder: path.join(folder, 'own'),
+      basePort: 0,
+      drainMs: 500,
+    });
+    try {
+      const node = await hanging.start('node-1');
+      node.kill('SIGSTOP');
+      expect(await hanging.drain('node-1')).to.equal('SIGKILL');
+    } finally {
+      await hanging.close();
+    }
   });
 });

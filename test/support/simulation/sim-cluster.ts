@@ -338,6 +338,7 @@ const configFor = (nodeId: string, { chunkTargetSize, linger }: SimOptions): Con
       enabled: true,
       node_id: nodeId,
       linger,
+      unsafe_short_linger: true,
       membership: { prefix: PREFIX, lease_ttl: `${LEASE.ttlMs}ms`, lease_keep_alive: '2s' },
     },
   });
