@@ -147,7 +147,8 @@ export class ClusterMember {
       refusal: () => (this.#self?.state === 'ACTIVE' ? this.#fence()?.text : 'this node is not an active member'),
       report,
     });
-    const memory = new MemoryServer({ memory: node.memory, viewSince: (changedAt) => this.#viewSince(changedAt) });
+    const viewSince = (changedAt: number): Promise<number> => this.#viewSince(changedAt);
+    const memory = new MemoryServer({ clock, memory: node.memory, viewSince });
     this.#memoryServer = memory;
     this.#scanServer = new ScanServer({
       pool: scanPool,
