@@ -12,7 +12,7 @@ import type { Membership } from '../cluster/membership/membership.ts';
 import { Ring } from '../cluster/ring.ts';
 import { ringDigest } from '../cluster/stream-key.ts';
 import { PROTOCOL } from '../cluster/transport/handshake.ts';
-import type { PeerHandler, PeerHandlers, Peers } from '../cluster/transport/peers.ts';
+import type { IncomingCall, PeerHandler, PeerHandlers, Peers } from '../cluster/transport/peers.ts';
 import type { Member, View } from '../cluster/view.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../protocol/clock.ts';
@@ -118,7 +118,7 @@ export class ClusterMember {
   /** What other members may ask; until the node runs they are told to come again. */
   get handlers(): PeerHandlers {
     return new Map<number, PeerHandler>([
-      [CallKind.APPEND, (body) => this.#append(body)],
+      [CallKind.APPEND, (body, call) => this.#append(body, call)],
       [CallKind.ADOPT, (body) => this.handover.adopt(body)],
       [CallKind.SELECT, (body, call) => this.#memory().select(body, call)],
       [CallKind.LOAD, (body, call) => this.#memory().load(body, call)],
@@ -254,22 +254,20 @@ export class ClusterMember {
     const outcomes = await this.#running()
       .appendHere(tenant, appends)
       .finally(() => this.handover.look());
-    const refusal = this.#fence();
-    if (refusal) throw new RefusedError(refusal);
+    // Taken, but not to be acknowledged by this node.
+    if (this.#fence()) throw notActive();
     return outcomes;
   }
 
   /** APPEND. Whoever sent it may know an older ring or a newer one: what arrives is taken, and given to its owner later if that is another. */
-  async #append(body: Uint8Array): Promise<readonly Uint8Array[]> {
+  async #append(body: Uint8Array, { deadlineMs }: IncomingCall): Promise<readonly Uint8Array[]> {
     const { changedAt, tenant, isFallback, ringDigest, streams } = decodeAppendRequest(body);
     this.#sawView(changedAt);
-    if (this.#self?.state !== 'ACTIVE') throw notActive();
-    const refusal = this.#fence();
-    if (refusal) throw notActive();
+    if (this.#self?.state !== 'ACTIVE' || this.#fence()) throw notActive();
     const landed = (): void => {
       if (isFallback || ringDigest !== this.#ringDigest) this.handover.look();
     };
-    const outcomes = await this.#running().appendForwarded(tenant, streams, body.length).finally(landed);
+    const outcomes = await this.#running().appendForwarded(tenant, streams, body.length, deadlineMs).finally(landed);
     if (this.#fence()) throw notActive();
     return [encodeAppendReply({ changedAt: this.view.changedAt, outcomes })];
   }
