@@ -139,12 +139,15 @@ export class Distributor {
   }
 
   async #store(tenant: string, push: DecodedPush): Promise<PushOutcome> {
-    const { limits: tenantLimits, rateLimiter, clock } = this.#deps;
+    const { limits: tenantLimits, rateLimiter, clock, router } = this.#deps;
     const limits = tenantLimits.limitsFor(tenant);
     const slices = new Slices(clock, SLICE_MS);
     const known = await this.#resolveLabels(tenant, push.streams, slices);
     const checked = await this.#check(push.streams, known, limits, slices);
-    const overRate = checked.lines > 0 ? rateLimiter.take(tenant, checked.lines, checked.bytes, limits) : undefined;
+    const overRate =
+      checked.lines > 0
+        ? rateLimiter.take(tenant, checked.lines, checked.bytes, limits, router?.memberCount)
+        : undefined;
     if (overRate) return { ...nothingStored(overRate), discarded: checked.discards };
     const outcomes = await this.#route(tenant, checked.streams, limits);
     const stored = {
@@ -325,7 +328,9 @@ export class Distributor {
 
   #open(tenant: TenantStreams, labels: LabelSet, limits: Limits): StreamCell | undefined {
     const { maxGlobalStreamsPerUser, maxStreamsPerUser } = limits;
-    for (const max of [maxGlobalStreamsPerUser, maxStreamsPerUser]) {
+    // An equal part of what all nodes may have together: the ring deals streams about evenly.
+    const part = Math.ceil(maxGlobalStreamsPerUser / (this.#deps.router?.memberCount ?? 1));
+    for (const max of [part, maxStreamsPerUser]) {
       if (max > 0 && tenant.cells.size >= max) return undefined;
     }
     return this.#deps.directory.open(tenant, labels);

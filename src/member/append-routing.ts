@@ -75,6 +75,10 @@ export class AppendRouting implements AppendRouter {
     return this.#deps.ring().owner(key)?.nodeId === this.#deps.nodeId;
   }
 
+  get memberCount(): number {
+    return Math.max(1, this.#deps.ring().members.length);
+  }
+
   get places(): object {
     return this.#deps.ring();
   }

@@ -169,6 +169,19 @@ describe('a cluster', function () {
     await check('broken');
   });
 
+  it('shares what a tenant may have in all', async () => {
+    await rig.close();
+    rig = await ClusterRig.open({ limits: { max_global_streams_per_user: STREAMS / 2, max_streams_per_user: 0 } });
+    for (const nodeId of ['a', 'b']) await rig.start(nodeId);
+    await eventually('a knows b', () => rig.node('a').node.cluster?.ring.members.length === 2);
+    const streams = Object.fromEntries(
+      Array.from({ length: 4 * STREAMS }, (_, at) => [streamOf(at), [entryAt(at, 'x')]]),
+    );
+    const { refusal, acceptedLines } = await rig.push('a', streams);
+    expect([refusal?.code, acceptedLines]).to.deep.equal(['STREAM_LIMIT', STREAMS / 2]);
+    for (const nodeId of ['a', 'b']) expect(rig.node(nodeId).node.figures().streams).to.equal(STREAMS / 4);
+  });
+
   it('counts and labels over all nodes', async () => {
     for (const nodeId of ['a', 'b', 'c']) await rig.start(nodeId);
     await push('a', 0);
