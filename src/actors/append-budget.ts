@@ -43,14 +43,15 @@ export class AppendBudget {
   /**
    * Resolves when there is room and counts the bytes; undefined if there was room at once. What is larger than the whole budget
    * goes when nothing else is in flight.
+   * @param waitMs how long the asker waits, where that is less than what any may wait
    * @throws RefusedError OVERLOADED if too many wait already, or the wait takes too long
    */
-  acquire(bytes: number): Promise<void> | undefined {
+  acquire(bytes: number, waitMs = Number.POSITIVE_INFINITY): Promise<void> | undefined {
     if (this.#waiting.size === 0 && this.#hasRoom(bytes)) {
       this.#bytes += bytes;
       return undefined;
     }
-    return this.#wait(bytes);
+    return this.#wait(bytes, Math.min(waitMs, this.#options.waitMsMax));
   }
 
   /** Counts bytes that are there whether they fit or not: a head handed to the cut workers. */
@@ -72,13 +73,13 @@ export class AppendBudget {
     return this.#bytes === 0 || this.#bytes + bytes <= this.#options.bytesMax;
   }
 
-  #wait(bytes: number): Promise<void> {
+  #wait(bytes: number, waitMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.size >= this.#options.waitingMax) {
         reject(this.#overloaded());
         return;
       }
-      const cancelDeadline = this.#clock.after(this.#options.waitMsMax, () => {
+      const cancelDeadline = this.#clock.after(waitMs, () => {
         this.#waiting.delete(waiting);
         reject(this.#overloaded());
       });

@@ -24,6 +24,8 @@ export interface AppendRouter {
   keyOf(tenant: string, labels: LabelSet): number;
   /** This node should write the streams at the place. */
   isHere(key: number): boolean;
+  /** Nodes that take entries now, at least 1: they share what a tenant may have in all. */
+  readonly memberCount: number;
   /** What `isHere` goes by now: another object after a change. */
   readonly places: object;
   /** Entries were taken here that were this node's by these places. */

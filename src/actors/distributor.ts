@@ -10,7 +10,7 @@ import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import type { AppendBudget } from './append-budget.ts';
 import type { AppendRouter, ForwardedStream, StreamAppend } from './append-router.ts';
 import { appendEntriesMax, appendsOf, type KnownStream, type StreamEntries } from './appends.ts';
-import { gather } from './ask.ts';
+import { gather, settled } from './ask.ts';
 import { Slices, TurnQuota } from './cooperative.ts';
 import { LabelCache } from './label-cache.ts';
 import type { MemoryGuard } from './memory-guard.ts';
@@ -58,6 +58,8 @@ const ENTRIES_PER_STEP = 512;
 const ANSWER_TIMEOUT_MS = 30_000;
 const RETRY_AFTER_MS = 1000;
 const NS_PER_MS = 1_000_000n;
+const STOPPING = 'Application is stopping';
+const FULL = 'too much is waiting to be stored, try again later';
 
 /**
  * The way in: labels are resolved, entries checked, the tenant's rate asked, then each stream gets its entries in one message, or in a few if they are very many. What is
@@ -117,22 +119,35 @@ export class Distributor {
     }
   }
 
-  /** Why nothing is taken now. */
+  /** Why no push is taken now. In a cluster what this node's log refuses goes to another. */
   #refusal(): Refusal | undefined {
     const { guard, logRefusal, router } = this.#deps;
-    if (this.#isStopped) return overloaded('Application is stopping');
-    if (guard.isFull) return overloaded('too much is waiting to be stored, try again later');
+    if (this.#isStopped) return overloaded(STOPPING);
+    if (guard.isFull) return overloaded(FULL);
+    if (router) return router.refusal();
     const refusal = logRefusal();
-    return refusal ? overloaded(refusal.text) : router?.refusal();
+    return refusal && overloaded(refusal.text);
+  }
+
+  /** Why nothing is taken for other nodes. Only who has too much to do says OVERLOADED: with anything else the sender goes to another node. */
+  #refusalHere(): Refusal | undefined {
+    const { guard, logRefusal, router } = this.#deps;
+    if (this.#isStopped) return elsewhere(STOPPING);
+    if (guard.isFull) return overloaded(FULL);
+    const refusal = logRefusal() ?? router?.refusal();
+    return refusal && elsewhere(refusal.text);
   }
 
   async #store(tenant: string, push: DecodedPush): Promise<PushOutcome> {
-    const { limits: tenantLimits, rateLimiter, clock } = this.#deps;
+    const { limits: tenantLimits, rateLimiter, clock, router } = this.#deps;
     const limits = tenantLimits.limitsFor(tenant);
     const slices = new Slices(clock, SLICE_MS);
     const known = await this.#resolveLabels(tenant, push.streams, slices);
     const checked = await this.#check(push.streams, known, limits, slices);
-    const overRate = checked.lines > 0 ? rateLimiter.take(tenant, checked.lines, checked.bytes, limits) : undefined;
+    const overRate =
+      checked.lines > 0
+        ? rateLimiter.take(tenant, checked.lines, checked.bytes, limits, router?.memberCount)
+        : undefined;
     if (overRate) return { ...nothingStored(overRate), discarded: checked.discards };
     const outcomes = await this.#route(tenant, checked.streams, limits);
     const stored = {
@@ -196,18 +211,20 @@ export class Distributor {
   /**
    * Entries that another node sent here, checked there: they are taken whatever this node believes of the ring. An outcome for each stream,
    * in their order.
+   * @param deadlineMs for so long the sender waits; then it goes elsewhere
    * @throws RefusedError nothing was taken
    */
   async appendForwarded(
     tenant: string,
     streams: readonly ForwardedStream[],
     bytes: number,
+    deadlineMs: number,
   ): Promise<readonly AppendOutcome[]> {
     this.#inFlight += 1;
     try {
-      const refusal = this.#refusal();
+      const refusal = this.#refusalHere();
       if (refusal) throw new RefusedError(refusal);
-      await this.#deps.budget.acquire(bytes);
+      await this.#deps.budget.acquire(bytes, deadlineMs);
       try {
         const known = streams.map(({ labelText, ranges }) => ({ known: this.#knownStream(tenant, labelText), ranges }));
         return await this.#appendInOrder(tenant, known);
@@ -220,8 +237,13 @@ export class Distributor {
     }
   }
 
-  /** To actors of this node, whatever the ring says. An outcome for each, in their order; each stream is named once. */
+  /**
+   * To actors of this node, whatever the ring says. An outcome for each, in their order; each stream is named once.
+   * @throws RefusedError STORAGE_UNAVAILABLE if the log takes nothing
+   */
   async appendHere(tenant: string, appends: readonly StreamAppend[]): Promise<readonly AppendOutcome[]> {
+    const refusal = this.#deps.logRefusal();
+    if (refusal) throw new RefusedError(elsewhere(refusal.text));
     const known = appends.map(({ labels, ranges }) => ({ known: { labels, cell: undefined, key: undefined }, ranges }));
     return await this.#appendInOrder(tenant, known);
   }
@@ -245,27 +267,37 @@ export class Distributor {
     const { router } = this.#deps;
     if (!router) return outcomesOf(await this.#append(tenant, streams, limits));
     const { places } = router;
+    const isLogging = this.#deps.logRefusal() === undefined;
     const here: StreamEntries[] = [];
-    const elsewhere = new Map<string, StreamAppend & { readonly ranges: EntryRange[] }>();
+    const away: StreamEntries[] = [];
     for (const stream of streams) {
       const { known } = stream;
-      const { labels } = known;
-      known.key ??= router.keyOf(tenant, labels);
-      if (router.isHere(known.key)) {
-        here.push(stream);
-        continue;
-      }
-      const append = elsewhere.get(labels.canonical) ?? { labels, key: known.key, ranges: [] };
-      append.ranges.push(stream.range);
-      elsewhere.set(labels.canonical, append);
+      known.key ??= router.keyOf(tenant, known.labels);
+      (isLogging && router.isHere(known.key) ? here : away).push(stream);
     }
-    const [local, remote] = await Promise.all([
-      this.#append(tenant, here, limits).finally(() => router.taken(places)),
-      elsewhere.size > 0 ? router.append(tenant, [...elsewhere.values()]) : [],
+    const outcomes = await settled([
+      this.#appendOwn(tenant, here, limits, router).finally(() => router.taken(places)),
+      away.length > 0 ? router.append(tenant, streamAppendsOf(away)) : Promise.resolve([]),
     ]);
     const refusal = here.length > 0 ? router.refusal() : undefined;
     if (refusal) throw new RefusedError(refusal);
-    return [...outcomesOf(local), ...remote];
+    return outcomes.flat();
+  }
+
+  /** To actors of this node; what its log did not take goes to whoever takes it. */
+  async #appendOwn(
+    tenant: string,
+    streams: readonly StreamEntries[],
+    limits: Limits,
+    router: AppendRouter,
+  ): Promise<readonly AppendOutcome[]> {
+    const answers = await this.#append(tenant, streams, limits);
+    const left = answers.filter(({ outcome }) => outcome.refusal?.code === 'NOT_LOGGED');
+    if (left.length === 0) return outcomesOf(answers);
+    const names = new Set(left.map(({ known }) => known.labels.canonical));
+    const isLeft = ({ known }: { readonly known: KnownStream }): boolean => names.has(known.labels.canonical);
+    const taken = answers.filter((answer) => !isLeft(answer));
+    return [...outcomesOf(taken), ...(await router.append(tenant, streamAppendsOf(streams.filter(isLeft))))];
   }
 
   /** One message per stream, however many times the push names it; several only if it has very many entries. */
@@ -296,7 +328,9 @@ export class Distributor {
 
   #open(tenant: TenantStreams, labels: LabelSet, limits: Limits): StreamCell | undefined {
     const { maxGlobalStreamsPerUser, maxStreamsPerUser } = limits;
-    for (const max of [maxGlobalStreamsPerUser, maxStreamsPerUser]) {
+    // An equal part of what all nodes may have together: the ring deals streams about evenly.
+    const part = Math.ceil(maxGlobalStreamsPerUser / (this.#deps.router?.memberCount ?? 1));
+    for (const max of [part, maxStreamsPerUser]) {
       if (max > 0 && tenant.cells.size >= max) return undefined;
     }
     return this.#deps.directory.open(tenant, labels);
@@ -350,6 +384,21 @@ const joinOutcomes = (one: AppendOutcome, other: AppendOutcome): AppendOutcome =
   acceptedBytes: one.acceptedBytes + other.acceptedBytes,
   refusal: one.refusal ?? other.refusal,
 });
+
+/** Each stream once. All have their place on the ring. */
+const streamAppendsOf = (streams: readonly StreamEntries[]): readonly StreamAppend[] => {
+  const appends = new Map<string, StreamAppend & { readonly ranges: EntryRange[] }>();
+  for (const { known, range } of streams) {
+    const { labels, key = 0 } = known;
+    const append = appends.get(labels.canonical) ?? { labels, key, ranges: [] };
+    append.ranges.push(range);
+    appends.set(labels.canonical, append);
+  }
+  return [...appends.values()];
+};
+
+/** Another node may take it. */
+const elsewhere = (text: string): Refusal => ({ code: 'STORAGE_UNAVAILABLE', text });
 
 const overloaded = (text: string): Refusal => ({ code: 'OVERLOADED', text, retryAfterMs: RETRY_AFTER_MS });
 

@@ -86,8 +86,6 @@ export interface FlusherFigures {
   readonly pending: number;
 }
 
-const ORPHAN = 'a chunk that nobody points to could not be deleted';
-
 /**
  * The actor that brings sealed segments to the store: object first, then the index rows (a row without its object would fail every query
  * that meets it), then the stream is told to drop its copy. A crash between the steps leaves at most an object nobody points to. What
@@ -229,13 +227,12 @@ export class Flusher {
 
   /** False if some of it was committed before: those leave, and the chunk is made again of the others. */
   async #commit(job: ChunkJob, { chunk }: PlacedChunk): Promise<boolean> {
-    const { schema, index, chunks, report } = this.#deps;
+    const { schema, index } = this.#deps;
     const names = job.segments.flatMap(({ id, log }) => (log ? [segmentName(id)] : []));
     const shared = new Set(job.segments.flatMap(({ id, log }) => (log?.wasShared ? [segmentName(id)] : [])));
     const committed = await this.#inTime(commitChunk(index, schema, names, chunk, this.#written, shared));
     if (committed.size === 0) return true;
-    const isNeeded = [...committed.values()].includes(chunk.key);
-    if (!isNeeded) await chunks.delete(chunk.key).catch((error: unknown) => report(ORPHAN, error));
+    // The object stays: a key says what is in a chunk, so another commit may name the same, now or in a moment.
     this.#leave(job, ({ id }) => committed.has(segmentName(id)));
     return false;
   }

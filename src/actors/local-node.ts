@@ -182,8 +182,9 @@ export class LocalNode {
     tenant: string,
     streams: readonly ForwardedStream[],
     bytes: number,
+    deadlineMs: number,
   ): Promise<readonly AppendOutcome[]> {
-    return this.#distributor.appendForwarded(tenant, streams, bytes);
+    return this.#distributor.appendForwarded(tenant, streams, bytes, deadlineMs);
   }
 
   /** See Distributor.appendHere. */

@@ -3,6 +3,7 @@
  * that does not take them. Any member that takes them will do: who has a stream's entries gives them to its owner (handover).
  */
 import type { AppendRouter, StreamAppend } from '../actors/append-router.ts';
+import { settled } from '../actors/ask.ts';
 import type { AppendOutcome } from '../actors/stream-state.ts';
 import type { Ring } from '../cluster/ring.ts';
 import { streamKey } from '../cluster/stream-key.ts';
@@ -12,7 +13,7 @@ import { planAppend } from '../log/append-record.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
-import type { Refusal } from '../protocol/refusal.ts';
+import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import { decodeAppendReply, encodeAppendRequest } from './append-message.ts';
 import { CallKind } from './call-kinds.ts';
 
@@ -26,7 +27,10 @@ export interface AppendRoutingDeps {
   readonly nodeId: string;
   /** Why this node may not acknowledge anything now: its lease is nearly over. */
   readonly fence: () => Refusal | undefined;
-  /** To actors of this node, whatever the ring says. An outcome for each, in order. */
+  /**
+   * To actors of this node, whatever the ring says. An outcome for each, in order.
+   * @throws RefusedError STORAGE_UNAVAILABLE if this node takes nothing
+   */
   readonly appendHere: (tenant: string, appends: readonly StreamAppend[]) => Promise<readonly AppendOutcome[]>;
   /** Something was taken that may belong to another node. */
   readonly look: () => void;
@@ -71,6 +75,10 @@ export class AppendRouting implements AppendRouter {
     return this.#deps.ring().owner(key)?.nodeId === this.#deps.nodeId;
   }
 
+  get memberCount(): number {
+    return Math.max(1, this.#deps.ring().members.length);
+  }
+
   get places(): object {
     return this.#deps.ring();
   }
@@ -104,7 +112,7 @@ export class AppendRouting implements AppendRouter {
         ? messagesOf(group).map((message) => this.#offer(tenant, member, message, deadlineMs))
         : [Promise.resolve(this.#nobody(group))],
     );
-    return (await Promise.all(work)).flat();
+    return (await settled(work)).flat();
   }
 
   #nextOf({ append, offered }: Trail): Member | undefined {
@@ -124,17 +132,43 @@ export class AppendRouting implements AppendRouter {
     const { nodeId, clock, appendHere } = this.#deps;
     for (const { offered } of trails) offered.push(member.nodeId);
     const appends = trails.map(({ append }) => append);
+    let outcomes: readonly AppendOutcome[];
     try {
-      if (member.nodeId === nodeId) return await appendHere(tenant, appends);
       const leftMs = Math.min(ATTEMPT_MS, deadlineMs - clock.monotonicMs());
-      return await this.#forward(tenant, member, appends, !isFirst, leftMs);
+      outcomes =
+        member.nodeId === nodeId
+          ? await appendHere(tenant, appends)
+          : await this.#forward(tenant, member, appends, !isFirst, leftMs);
     } catch (error) {
       const overload = overloadOf(error);
       // Whoever has too much to do is not helped by others who get it as well, and who give it to him later.
       if (overload) return trails.map(({ append }) => refused(append, 'NOT_LOGGED', overload));
-      if (!(error instanceof PeerError)) throw error;
+      if (!isElsewhere(error)) throw error;
+      for (const trail of trails) trail.reason = error.message;
       return await this.#appendTo(tenant, trails, deadlineMs);
     }
+    return await this.#offerRest(tenant, trails, outcomes, deadlineMs);
+  }
+
+  /** What a node took and could not log is offered to the next. */
+  async #offerRest(
+    tenant: string,
+    trails: readonly Trail[],
+    outcomes: readonly AppendOutcome[],
+    deadlineMs: number,
+  ): Promise<readonly AppendOutcome[]> {
+    const taken: AppendOutcome[] = [];
+    const rest: Trail[] = [];
+    for (const [index, outcome] of outcomes.entries()) {
+      const trail = trails[index] as Trail;
+      if (outcome.refusal?.code !== 'NOT_LOGGED') {
+        taken.push(outcome);
+        continue;
+      }
+      trail.reason = outcome.refusal.text;
+      rest.push(trail);
+    }
+    return rest.length === 0 ? taken : [...taken, ...(await this.#appendTo(tenant, rest, deadlineMs))];
   }
 
   async #forward(
@@ -162,8 +196,10 @@ export class AppendRouting implements AppendRouter {
 
   #nobody(trails: readonly Trail[]): readonly AppendOutcome[] {
     this.#figures.failed += trails.length;
-    const text = 'no node of the cluster took the entries, try again later';
-    return trails.map(({ append }) => refused(append, 'NOT_LOGGED', text));
+    return trails.map(({ append, reason }) => {
+      const text = `no node of the cluster took the entries, try again later${reason ? `: ${reason}` : ''}`;
+      return refused(append, 'NOT_LOGGED', text);
+    });
   }
 }
 
@@ -172,12 +208,15 @@ interface Trail {
   readonly append: StreamAppend;
   readonly offered: string[];
   readonly bytes: number;
+  /** Why the last of them did not take them. */
+  reason: string | undefined;
 }
 
 const trailOf = (append: StreamAppend): Trail => ({
   append,
   offered: [],
   bytes: append.ranges.reduce((sum, range) => sum + planAppend(range).length, 0),
+  reason: undefined,
 });
 
 /** In messages of a bounded size; what a single stream has more is sent all the same: a push has a limit of its own. */
@@ -194,6 +233,10 @@ const messagesOf = (trails: readonly Trail[]): readonly (readonly Trail[])[] => 
   }
   return messages;
 };
+
+/** Of a node: the next may do better. */
+const isElsewhere = (error: unknown): error is Error =>
+  error instanceof PeerError || (error instanceof RefusedError && error.refusal.code === 'STORAGE_UNAVAILABLE');
 
 const overloadOf = (error: unknown): string | undefined => {
   if (!(error instanceof PeerError)) return undefined;

@@ -36,11 +36,15 @@ export interface ClusterMemoryDeps {
   readonly freshView: (deadlineMs: number) => Promise<View>;
 }
 
-/** A member that does not answer is asked again for so long, with a view of its own each time: it may just have been replaced. */
+/**
+ * A member that does not answer is asked again for so long, with a view of its own each time: it may just have been replaced. A disk that is
+ * missing is waited for as long: its node may just start again.
+ */
 const SELECT_MS = 3_000;
 const ANSWER_MS = 2_000;
 const LOAD_MS = 10_000;
-const RETRY_MS = 50;
+const RETRY_FIRST_MS = 50;
+const RETRY_LAST_MS = 500;
 const ALWAYS: TimeRangeNs = { startNs: -(2n ** 63n), endNs: 2n ** 63n - 1n };
 
 /**
@@ -50,6 +54,8 @@ const ALWAYS: TimeRangeNs = { startNs: -(2n ** 63n), endNs: 2n ** 63n - 1n };
 export class ClusterMemory implements MemorySource {
   readonly #deps: ClusterMemoryDeps;
   #lastSelection = 0;
+  /** Of answers by later views than the one they were asked by: a view that is read from now on has all up to this revision. */
+  #knownThrough = 0;
 
   constructor(deps: ClusterMemoryDeps) {
     this.#deps = deps;
@@ -63,21 +69,25 @@ export class ClusterMemory implements MemorySource {
     signal: AbortSignal,
     onMissing?: (reason: string) => void,
   ): Promise<readonly MemoryStream[]> {
-    const ask = async (member: Member, changedAt: number, round: AbortSignal): Promise<readonly MemoryStream[]> =>
+    const ask = async (member: Member, asker: Asker): Promise<readonly MemoryStream[]> =>
       member.nodeId === this.#deps.nodeId
         ? await this.#deps.local.select(tenant, matchers, range)
-        : await this.#selectAt(member, changedAt, tenant, matchers, range, round);
+        : await this.#selectAt(member, asker, tenant, matchers, range);
     return unite(await this.#ofAllMembers(signal, ask, onMissing));
   }
 
   async labelSets(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly LabelSet[]> {
-    const { signal } = new AbortController();
-    const all = await this.#ofAllMembers(signal, async (member, changedAt) =>
-      member.nodeId === this.#deps.nodeId
-        ? await this.#deps.local.labelSets(tenant, matchers, range)
-        : await this.#labelSetsAt(member, changedAt, tenant, matchers, range),
-    );
-    return [...new Map(all.flat().map((labels) => [labels.canonical, labels])).values()];
+    const call = new AbortController();
+    try {
+      const all = await this.#ofAllMembers(call.signal, async (member, asker) =>
+        member.nodeId === this.#deps.nodeId
+          ? await this.#deps.local.labelSets(tenant, matchers, range)
+          : await this.#labelSetsAt(member, asker, tenant, matchers, range),
+      );
+      return [...new Map(all.flat().map((labels) => [labels.canonical, labels])).values()];
+    } finally {
+      call.abort();
+    }
   }
 
   /** What each member holds of the streams, whenever it is from. */
@@ -87,12 +97,12 @@ export class ClusterMemory implements MemorySource {
   ): Promise<readonly { readonly nodeId: string; readonly held: readonly MemoryStream[] }[]> {
     const call = new AbortController();
     try {
-      return await this.#ofAllMembers(call.signal, async (member, changedAt, round) => ({
+      return await this.#ofAllMembers(call.signal, async (member, asker) => ({
         nodeId: member.nodeId,
         held:
           member.nodeId === this.#deps.nodeId
             ? await this.#deps.local.select(tenant, matchers, ALWAYS)
-            : await this.#selectAt(member, changedAt, tenant, matchers, ALWAYS, round),
+            : await this.#selectAt(member, asker, tenant, matchers, ALWAYS),
       }));
     } finally {
       call.abort();
@@ -115,45 +125,83 @@ export class ClusterMemory implements MemorySource {
   ): Promise<readonly Answer[]> {
     const { clock } = this.#deps;
     const deadlineMs = clock.monotonicMs() + SELECT_MS;
-    for (;;) {
-      const round = roundOf(signal);
-      const { answers, missing, mayChange } = await this.#askOnce(ask, round.signal);
+    for (let retryMs = RETRY_FIRST_MS; ; retryMs = Math.min(2 * retryMs, RETRY_LAST_MS)) {
+      const { answers, gone, failed, end } = await this.#round(signal, ask, onMissing !== undefined);
+      const missing = [...gone, ...failed];
+      const isOver = clock.monotonicMs() >= deadlineMs;
       const [first] = missing;
-      if (!first) return answers;
-      if (signal.aborted || clock.monotonicMs() >= deadlineMs || (onMissing && !mayChange)) {
-        if (!onMissing) throw first;
-        for (const { message } of missing) onMissing(message);
+      if (!first || (onMissing && (isOver || failed.length === 0))) {
+        for (const { message } of missing) onMissing?.(message);
         return answers;
       }
-      round.end();
-      await new Promise<void>((resolve) => clock.after(RETRY_MS, resolve));
+      end();
+      if (isOver) throw first;
+      await new Promise<void>((resolve) => clock.after(retryMs, resolve));
     }
   }
 
-  async #askOnce<Answer>(ask: Ask<Answer>, round: AbortSignal): Promise<AnswersOfView<Answer>> {
-    const view = await this.#deps.freshView(ANSWER_MS).catch((error: unknown) => {
+  /** @throws RefusedError CANCELLED, with nothing left open, if nobody waits for it any more */
+  async #round<Answer>(signal: AbortSignal, ask: Ask<Answer>, isPartial: boolean): Promise<Round<Answer>> {
+    const knownThrough = this.#knownThrough;
+    const view = await this.#freshView();
+    if (signal.aborted) throw cancelled();
+    const gone = missingDisks(view);
+    // There is no whole answer then, whatever the members say: nobody is asked.
+    if (gone.length > 0 && !isPartial) return { answers: [], gone, failed: [], end: () => undefined };
+    const round = roundOf(signal);
+    try {
+      const asked = await this.#askAll(view, knownThrough, ask, round.signal);
+      if (signal.aborted) throw cancelled();
+      return { ...asked, gone, end: round.end };
+    } catch (error) {
+      round.end();
+      throw error;
+    }
+  }
+
+  async #freshView(): Promise<View> {
+    return await this.#deps.freshView(ANSWER_MS).catch((error: unknown) => {
       throw unavailable('the members of the cluster cannot be read', error);
     });
-    const outcomes = await Promise.allSettled(view.members.map((member) => ask(member, view.changedAt, round)));
+  }
+
+  /** `knownThrough`: the view is at least as new as this one, whatever it says of itself. */
+  async #askAll<Answer>(
+    view: View,
+    knownThrough: number,
+    ask: Ask<Answer>,
+    round: AbortSignal,
+  ): Promise<Pick<Round<Answer>, 'answers' | 'failed'>> {
+    let latest = 0;
+    const saw = (changedAt: number): void => {
+      latest = Math.max(latest, changedAt);
+    };
+    const asker = { changedAt: view.changedAt, saw, signal: round };
+    const outcomes = await Promise.allSettled(view.members.map((member) => ask(member, asker)));
     const answers: Answer[] = [];
-    const missing = missingDisks(view);
-    const goneDisks = missing.length;
+    const failed: RefusedError[] = [];
     for (const outcome of outcomes) {
       if (outcome.status === 'fulfilled') answers.push(outcome.value);
-      else if (outcome.reason instanceof PeerError) missing.push(unavailableMember(outcome.reason));
+      else if (outcome.reason instanceof PeerError) failed.push(unavailableMember(outcome.reason));
       else throw outcome.reason;
     }
-    return { answers, missing, mayChange: missing.length > goneDisks };
+    if (latest > Math.max(view.changedAt, knownThrough)) {
+      // One who answers by a later view may have given away what it had to a node that was not asked.
+      if (!haveSameMembers(view, await this.#freshView())) failed.push(membersChanged());
+      else this.#knownThrough = Math.max(this.#knownThrough, latest);
+    }
+    return { answers, failed };
   }
 
   async #selectAt(
     member: Member,
-    changedAt: number,
+    { changedAt, saw, signal }: Asker,
     tenant: string,
     matchers: readonly LabelMatcher[],
     range: TimeRangeNs,
-    signal: AbortSignal,
   ): Promise<readonly MemoryStream[]> {
+    // A listener would not hear of what was before.
+    if (signal.aborted) throw cancelled();
     const { peers } = this.#deps;
     this.#lastSelection += 1;
     const selection = this.#lastSelection;
@@ -171,6 +219,7 @@ export class ClusterMemory implements MemorySource {
         if (done) throw new PeerError('UNKNOWN', `${member.nodeId} ended its answer too soon`);
         const answer = decodeSelection(value);
         isLast = answer.isLast;
+        saw(answer.changedAt);
         for (const stream of answer.streams) streams.push(this.#streamOf(stream, member, selection));
       }
       // The other side keeps what is deferred for as long as the call goes on.
@@ -209,16 +258,17 @@ export class ClusterMemory implements MemorySource {
 
   async #labelSetsAt(
     member: Member,
-    changedAt: number,
+    { changedAt, saw, signal }: Asker,
     tenant: string,
     matchers: readonly LabelMatcher[],
     range: TimeRangeNs,
   ): Promise<readonly LabelSet[]> {
     const request = encodeSelectRequest({ changedAt, tenant, matchers, range, selection: 0 });
-    const options = { deadlineMs: ANSWER_MS, class: 'query' as const };
+    const options = { deadlineMs: ANSWER_MS, class: 'query' as const, signal };
     const labelSets: LabelSet[] = [];
     for await (const message of this.#deps.peers.stream(member, CallKind.LABEL_SETS, [request], options)) {
-      const { labelTexts, isLast } = decodeLabelSets(message);
+      const { changedAt: theirs, labelTexts, isLast } = decodeLabelSets(message);
+      saw(theirs);
       for (const text of labelTexts) labelSets.push(parseLabelText(text));
       if (isLast) return labelSets;
     }
@@ -226,7 +276,16 @@ export class ClusterMemory implements MemorySource {
   }
 }
 
-type Ask<Answer> = (member: Member, changedAt: number, round: AbortSignal) => Promise<Answer>;
+/** One round of questions. */
+interface Asker {
+  /** The view that it goes by. */
+  readonly changedAt: number;
+  /** The view of an answer. */
+  readonly saw: (changedAt: number) => void;
+  readonly signal: AbortSignal;
+}
+
+type Ask<Answer> = (member: Member, asker: Asker) => Promise<Answer>;
 
 const roundOf = (signal: AbortSignal): { readonly signal: AbortSignal; end(): void } => {
   const round = new AbortController();
@@ -256,13 +315,20 @@ const unite = (answers: readonly (readonly MemoryStream[])[]): readonly MemorySt
   return [...streams.values()].map(({ labels, segments }) => ({ labels, segments: [...segments.values()] }));
 };
 
-interface AnswersOfView<Answer> {
+interface Round<Answer> {
   readonly answers: readonly Answer[];
-  /** What was not asked, and why. */
-  readonly missing: readonly RefusedError[];
-  /** A member did not answer: it may the next time. */
-  readonly mayChange: boolean;
+  /** Disks that left with what is on them. */
+  readonly gone: readonly RefusedError[];
+  /** Who did not answer: may do so the next time. */
+  readonly failed: readonly RefusedError[];
+  /** Lets go of what the answers refer to. */
+  readonly end: () => void;
 }
+
+const haveSameMembers = (one: View, other: View): boolean => processesOf(one) === processesOf(other);
+
+const processesOf = ({ members }: View): string =>
+  members.map(({ nodeId, incarnation }) => `${nodeId}/${incarnation}`).join(' ');
 
 /** Disks that left with what is on them. */
 const missingDisks = ({ members, roster }: View): RefusedError[] =>
@@ -277,6 +343,12 @@ const missingDisks = ({ members, roster }: View): RefusedError[] =>
 
 const unavailableMember = (error: unknown): RefusedError =>
   unavailable(`not all members could be asked for what is not stored yet: ${(error as Error).message}`, error);
+
+const membersChanged = (): RefusedError =>
+  unavailable('the members of the cluster change while they are asked, try again', undefined);
+
+const cancelled = (): RefusedError =>
+  new RefusedError({ code: 'CANCELLED', text: 'the request was cancelled by the client' });
 
 const unavailable = (text: string, cause: unknown): RefusedError =>
   new RefusedError({ code: 'STORAGE_UNAVAILABLE', text }, { cause });

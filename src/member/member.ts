@@ -12,7 +12,7 @@ import type { Membership } from '../cluster/membership/membership.ts';
 import type { Ring } from '../cluster/ring.ts';
 import { RingKeeper } from '../cluster/ring-keeper.ts';
 import { PROTOCOL } from '../cluster/transport/handshake.ts';
-import type { PeerHandler, PeerHandlers, Peers } from '../cluster/transport/peers.ts';
+import type { IncomingCall, PeerHandler, PeerHandlers, Peers } from '../cluster/transport/peers.ts';
 import type { Member, View } from '../cluster/view.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../protocol/clock.ts';
@@ -121,7 +121,7 @@ export class ClusterMember {
   /** What other members may ask; until the node runs they are told to come again. */
   get handlers(): PeerHandlers {
     return new Map<number, PeerHandler>([
-      [CallKind.APPEND, (body) => this.#append(body)],
+      [CallKind.APPEND, (body, call) => this.#append(body, call)],
       [CallKind.ADOPT, (body) => this.handover.adopt(body)],
       [CallKind.SELECT, (body, call) => this.#memory().select(body, call)],
       [CallKind.LOAD, (body, call) => this.#memory().load(body, call)],
@@ -150,7 +150,8 @@ export class ClusterMember {
       refusal: () => (this.#self?.state === 'ACTIVE' ? this.#fence()?.text : 'this node is not an active member'),
       report,
     });
-    const memory = new MemoryServer({ memory: node.memory, viewSince: (changedAt) => this.#viewSince(changedAt) });
+    const viewSince = (changedAt: number): Promise<number> => this.#viewSince(changedAt);
+    const memory = new MemoryServer({ clock, memory: node.memory, viewSince });
     this.#memoryServer = memory;
     this.#scanServer = new ScanServer({
       pool: scanPool,
@@ -281,22 +282,20 @@ export class ClusterMember {
     const outcomes = await this.#running()
       .appendHere(tenant, appends)
       .finally(() => this.handover.look());
-    const refusal = this.#fence();
-    if (refusal) throw new RefusedError(refusal);
+    // Taken, but not to be acknowledged by this node.
+    if (this.#fence()) throw notActive();
     return outcomes;
   }
 
   /** APPEND. Whoever sent it may know an older ring or a newer one: what arrives is taken, and given to its owner later if that is another. */
-  async #append(body: Uint8Array): Promise<readonly Uint8Array[]> {
+  async #append(body: Uint8Array, { deadlineMs }: IncomingCall): Promise<readonly Uint8Array[]> {
     const { changedAt, tenant, isFallback, ringDigest, streams } = decodeAppendRequest(body);
     this.#sawView(changedAt);
-    if (this.#self?.state !== 'ACTIVE') throw notActive();
-    const refusal = this.#fence();
-    if (refusal) throw notActive();
+    if (this.#self?.state !== 'ACTIVE' || this.#fence()) throw notActive();
     const landed = (): void => {
       if (isFallback || ringDigest !== this.#rings.digest) this.handover.look();
     };
-    const outcomes = await this.#running().appendForwarded(tenant, streams, body.length).finally(landed);
+    const outcomes = await this.#running().appendForwarded(tenant, streams, body.length, deadlineMs).finally(landed);
     if (this.#fence()) throw notActive();
     return [encodeAppendReply({ changedAt: this.view.changedAt, outcomes })];
   }

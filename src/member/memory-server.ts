@@ -3,6 +3,7 @@ import { isLogged, type LoggedSegment, type SegmentSnapshot, type UnflushedSegme
 import { encodeSnapshots, snapshotSize } from '../chunk/snapshot-codec.ts';
 import type { IncomingCall } from '../cluster/transport/peers.ts';
 import { bytesOfText } from '../protocol/byte-text.ts';
+import type { Clock } from '../protocol/clock.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { MemoryStream } from '../query/query-source.ts';
 import {
@@ -15,6 +16,7 @@ import {
 } from './selection-message.ts';
 
 export interface MemoryServerDeps {
+  readonly clock: Clock;
   readonly memory: StreamMemory;
   /** Catches up with the asker's view and gives this node's: an answer is of no older one. @throws RefusedError */
   readonly viewSince: (changedAt: number) => Promise<number>;
@@ -27,10 +29,12 @@ const INLINE_BYTES_TOTAL = 8 << 20;
 /** Of one message. */
 const MESSAGE_BYTES_MAX = 1 << 20;
 const MESSAGE_STREAMS_MAX = 2_000;
+/** A selection pins memory and log; an asker that has forgotten it must not pin them for ever. Chosen: no query takes so long. */
+const SELECTION_MS = 10 * 60_000;
 
 /**
  * Answers other members' queries for what this node holds unflushed. A selection lives for as long as its call: the asker reads what there is,
- * loads what it needs of the rest, and ends the call.
+ * loads what it needs of the rest, and ends the call. One that lasts too long is ended here.
  */
 export class MemoryServer {
   readonly #deps: MemoryServerDeps;
@@ -42,19 +46,26 @@ export class MemoryServer {
 
   /** SELECT. */
   async *select(body: Uint8Array, { from, signal }: IncomingCall): AsyncGenerator<readonly Uint8Array[]> {
-    const { memory, viewSince } = this.#deps;
+    const { memory, viewSince, clock } = this.#deps;
     const { changedAt: theirs, tenant, matchers, range, selection } = decodeSelectRequest(body);
     const changedAt = await viewSince(theirs);
     const deferred: UnflushedSegment[] = [];
     const name = selectionName(from.nodeId, from.incarnation, selection);
     this.#selections.set(name, deferred);
+    const tooLong = new AbortController();
+    const cancelEnd = clock.after(SELECTION_MS, () => {
+      this.#selections.delete(name);
+      deferred.length = 0;
+      tooLong.abort();
+    });
     try {
       const streams = await memory.select(tenant, matchers, range);
       for (const { part, isLast } of partsOf(streams, deferred)) {
         yield encodeSelection({ changedAt, streams: part, isLast });
       }
-      if (deferred.length > 0) await aborted(signal);
+      if (deferred.length > 0) await aborted(AbortSignal.any([signal, tooLong.signal]));
     } finally {
+      cancelEnd();
       this.#selections.delete(name);
     }
   }
@@ -65,6 +76,11 @@ export class MemoryServer {
     const segment = this.selected(from, selection, place);
     if (!segment) throw new RefusedError({ code: 'INTERNAL', text: 'the selection is over' });
     return [encodeSnapshots([isLogged(segment) ? await segment.load() : segment])];
+  }
+
+  /** What others have selected here and are not done with. */
+  get selections(): number {
+    return this.#selections.size;
   }
 
   /** A segment of a selection whose call goes on. */

@@ -1,6 +1,7 @@
 import { isLogged, type SegmentSnapshot, type UnflushedSegment } from '../chunk/memory-format.ts';
 import type { IncomingCall } from '../cluster/transport/peers.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import { Permits } from '../query/permits.ts';
 import type { ScanPool } from '../query/query-context.ts';
 import type { ChunkBytes, MetricResult, StreamSlice } from '../query/scan/scan-messages.ts';
 import { unreadableChunk } from '../query/scan/unreadable-chunk.ts';
@@ -13,16 +14,31 @@ export interface ScanServerDeps {
   readonly selected: (from: IncomingCall['from'], selection: number, place: number) => UnflushedSegment | undefined;
 }
 
+/** Tasks of other members for each worker: one running, one that is brought here meanwhile. Each holds its chunks in memory. */
+const TASKS_PER_WORKER = 2;
+/** Tasks that wait for their turn, for each worker; past that the asker does it itself. */
+const WAITING_PER_WORKER = 8;
+
 /** Runs tasks of other members' queries in this node's workers, over chunks that it reads itself. */
 export class ScanServer {
   readonly #deps: ScanServerDeps;
+  readonly #permits: Permits;
 
   constructor(deps: ScanServerDeps) {
     this.#deps = deps;
+    this.#permits = new Permits(TASKS_PER_WORKER * deps.pool.size);
   }
 
-  /** SCAN. */
+  /** SCAN. @throws RefusedError OVERLOADED when too many wait */
   async run(body: Uint8Array, call: IncomingCall): Promise<readonly Uint8Array[]> {
+    if (this.#permits.waiting >= WAITING_PER_WORKER * this.#deps.pool.size) {
+      const text = 'too many scans of other nodes wait here';
+      throw new RefusedError({ code: 'OVERLOADED', text, retryAfterMs: 1000 });
+    }
+    return await this.#permits.with(call.signal, () => this.#run(body, call));
+  }
+
+  async #run(body: Uint8Array, call: IncomingCall): Promise<readonly Uint8Array[]> {
     const { task, snapshots } = decodeTask(body);
     const { nodeId, incarnation } = call.from;
     const chunks = new Map<string, Promise<ChunkBytes>>();

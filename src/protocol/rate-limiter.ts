@@ -54,10 +54,12 @@ export class IngestionRateLimiter {
 
   /**
    * Asks for a push's bytes: line bytes, and names and values of structured metadata.
+   * @param nodes that share the rate where it is the cluster's; each gets an equal part, and the whole burst
    * @returns the refusal with Loki's text; nothing of the push may be stored then
    */
-  take(tenant: string, lines: number, bytes: number, limits: Limits): Refusal | undefined {
-    const { ingestionRateBytes: rate, ingestionBurstBytes: burst } = limits;
+  take(tenant: string, lines: number, bytes: number, limits: Limits, nodes = 1): Refusal | undefined {
+    const { ingestionRateBytes, ingestionBurstBytes: burst, ingestionRateStrategy } = limits;
+    const rate = ingestionRateStrategy === 'global' ? ingestionRateBytes / nodes : ingestionRateBytes;
     const nowMs = this.#monotonicMs();
     const bucket = this.#bucketOf(tenant, limits, nowMs);
     if (bucket.take(bytes, rate, burst, nowMs)) return undefined;

@@ -1,3 +1,4 @@
+import { Permits } from './permits.ts';
 import type { PlannedSlice } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import type { MetricResult, ScanPlan } from './scan/scan-messages.ts';
@@ -27,15 +28,19 @@ export class ScanPlaceError extends Error {
 }
 
 interface Slot {
-  /** undefined: this node. */
-  readonly place: ScanPlace | undefined;
-  free: number;
+  readonly tasksMax: number;
+  readonly permits: Permits;
+}
+
+interface PlacedSlot extends Slot {
+  readonly place: ScanPlace;
 }
 
 /** Deals the tasks of one scan to this node's workers and those of others, as they become free. */
 export class ScanPlaces {
   readonly #context: QueryContext;
-  readonly #slots: readonly Slot[];
+  readonly #here: Slot;
+  readonly #others: readonly PlacedSlot[];
   readonly #runHere: (slices: readonly PlannedSlice[]) => Promise<MetricResult>;
 
   constructor(
@@ -46,35 +51,46 @@ export class ScanPlaces {
     const { scanPool, places } = context.deps;
     this.#context = context;
     this.#runHere = runHere;
-    this.#slots = [
-      { place: undefined, free: tasksPerWorker * scanPool.size },
-      ...(places?.() ?? []).map((place) => ({ place, free: tasksPerWorker * place.workers })),
-    ];
+    this.#here = slotOf(tasksPerWorker * scanPool.size);
+    this.#others = (places?.() ?? []).map((place) => ({ place, ...slotOf(tasksPerWorker * place.workers) }));
   }
 
   /** Tasks that may run at a time. */
   get tasksMax(): number {
-    return this.#slots.reduce((sum, { free }) => sum + free, 0);
+    return this.#others.reduce((sum, { tasksMax }) => sum + tasksMax, this.#here.tasksMax);
   }
 
-  async run(plan: ScanPlan, slices: readonly PlannedSlice[]): Promise<MetricResult> {
-    const slot = this.#slotFor(slices);
-    slot.free -= 1;
-    try {
-      return slot.place ? await this.#runAt(slot.place, plan, slices) : await this.#runHere(slices);
-    } finally {
-      slot.free += 1;
+  /** @throws RefusedError once the query is stopped, whoever's turn it is */
+  run(plan: ScanPlan, slices: readonly PlannedSlice[]): Promise<MetricResult> {
+    return this.#context.orStop(this.#run(plan, slices));
+  }
+
+  async #run(plan: ScanPlan, slices: readonly PlannedSlice[]): Promise<MetricResult> {
+    const { signal } = this.#context;
+    const other = this.#otherFor(slices);
+    const result = other && (await other.permits.with(signal, () => this.#runAt(other.place, plan, slices)));
+    return result ?? (await this.#here.permits.with(signal, () => this.#runHere(slices)));
+  }
+
+  /** undefined: this node. */
+  #otherFor(slices: readonly PlannedSlice[]): PlacedSlot | undefined {
+    const home = this.#others.find(({ place }) => slices.some((slice) => place.holds(slice)));
+    // Where as many wait as run, loading the memory from there is no slower.
+    if (home) return home.permits.free > 0 || home.permits.waiting < home.tasksMax ? home : undefined;
+    let best: PlacedSlot | undefined;
+    let free = this.#here.permits.free;
+    for (const other of this.#others) {
+      if (other.permits.free <= free) continue;
+      best = other;
+      free = other.permits.free;
     }
+    return best;
   }
 
-  #slotFor(slices: readonly PlannedSlice[]): Slot {
-    const home = this.#slots.find(({ place }) => place && slices.some((slice) => place.holds(slice)));
-    if (home) return home;
-    return this.#slots.reduce((best, slot) => (slot.free > best.free ? slot : best));
-  }
-
-  async #runAt(place: ScanPlace, plan: ScanPlan, slices: readonly PlannedSlice[]): Promise<MetricResult> {
+  /** undefined if nothing came of it there. */
+  async #runAt(place: ScanPlace, plan: ScanPlan, slices: readonly PlannedSlice[]): Promise<MetricResult | undefined> {
     const context = this.#context;
+    context.check();
     try {
       const { result, chunksDownloaded } = await context.orStop(place.run(plan, slices, context.signal));
       context.chunksDownloaded += chunksDownloaded;
@@ -82,7 +98,9 @@ export class ScanPlaces {
       return result;
     } catch (error) {
       if (!(error instanceof ScanPlaceError)) throw error;
-      return await this.#runHere(slices);
+      return undefined;
     }
   }
 }
+
+const slotOf = (tasksMax: number): Slot => ({ tasksMax, permits: new Permits(tasksMax) });

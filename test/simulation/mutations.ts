@@ -84,8 +84,8 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: 'missing disks are no matter',
     file: 'src/member/cluster-memory.ts',
-    from: 'const missing = missingDisks(view);',
-    to: 'const missing = missingDisks({ ...view, roster: [] });',
+    from: 'const gone = missingDisks(view);',
+    to: 'const gone = missingDisks({ ...view, roster: [] });',
   },
   {
     name: 'a query takes the view it has',
@@ -96,7 +96,7 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a member that does not answer is passed over',
     file: 'src/member/cluster-memory.ts',
-    from: 'missing.push(unavailableMember(outcome.reason));',
+    from: 'failed.push(unavailableMember(outcome.reason));',
     to: 'continue;',
   },
   {

@@ -7,7 +7,6 @@ const PRINTED_MAX = 40;
 const EXPECTED = [
   /could not be stored; trying again/,
   /could not be told of a stored segment; trying again/,
-  /could not be deleted: outage/,
   /that lies in the log could not be stored: outage/,
   /the log ended in the middle of a write, which nobody was told of/,
 ];

@@ -65,6 +65,12 @@ export class ClusterRig {
     return node;
   }
 
+  disk(nodeId: string): PowerLossFiles {
+    const disk = this.#disks.get(nodeId);
+    if (!disk) throw new Error(`no disk of ${nodeId}`);
+    return disk;
+  }
+
   /** Hands everything over and stops. @returns whether nothing is left on its disk */
   async leave(nodeId: string, deadlineMs = 20_000): Promise<boolean> {
     const { node } = this.node(nodeId);

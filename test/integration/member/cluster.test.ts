@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import type { ClusterMember } from '../../../src/member/member.ts';
 import { logRequest } from '../../support/cluster.ts';
 import { ClusterRig } from '../../support/cluster-rig.ts';
 import { entryAt } from '../../support/entries.ts';
@@ -146,6 +147,39 @@ describe('a cluster', function () {
     const { streams } = rig.node('b').node.figures();
     expect(streams, 'streams that were pushed to at b').to.be.greaterThan(STREAMS * 0.7);
     expect(rig.chunks.objects.size).to.equal(0);
+  });
+
+  it('brings what the log of a node refuses to the others, whoever is pushed to', async () => {
+    for (const nodeId of ['a', 'b', 'c']) await rig.start(nodeId);
+    await push('a', 0);
+    const disk = rig.disk('b');
+    const whole = disk.diskSpace;
+    disk.diskSpace = { ...whole, freeBytes: 0 };
+    const { routing } = rig.node('a').node.cluster as ClusterMember;
+    let round = 1;
+    await eventually('b is passed over', async () => {
+      await push('a', round++);
+      return routing.figures.fallbacks > 0;
+    });
+    for (const nodeId of ['b', 'c']) await push(nodeId, round++);
+    await check('full');
+    disk.diskSpace = whole;
+    disk.inject({ step: 'write', code: 'EIO' });
+    for (const nodeId of ['b', 'a', 'c', 'b']) await push(nodeId, round++);
+    await check('broken');
+  });
+
+  it('shares what a tenant may have in all', async () => {
+    await rig.close();
+    rig = await ClusterRig.open({ limits: { max_global_streams_per_user: STREAMS / 2, max_streams_per_user: 0 } });
+    for (const nodeId of ['a', 'b']) await rig.start(nodeId);
+    await eventually('a knows b', () => rig.node('a').node.cluster?.ring.members.length === 2);
+    const streams = Object.fromEntries(
+      Array.from({ length: 4 * STREAMS }, (_, at) => [streamOf(at), [entryAt(at, 'x')]]),
+    );
+    const { refusal, acceptedLines } = await rig.push('a', streams);
+    expect([refusal?.code, acceptedLines]).to.deep.equal(['STREAM_LIMIT', STREAMS / 2]);
+    for (const nodeId of ['a', 'b']) expect(rig.node(nodeId).node.figures().streams).to.equal(STREAMS / 4);
   });
 
   it('counts and labels over all nodes', async () => {

@@ -81,4 +81,19 @@ describe('AppendBudget', () => {
     await settle();
     expect(outcomes).to.deep.equal(['admitted']);
   });
+
+  it('keeps nobody waiting who has gone elsewhere by then', async () => {
+    const clock = new ManualClock();
+    const budget = budgetOf(clock);
+    void budget.acquire(100);
+    const outcomes = outcomesOf([budget.acquire(1, 2000), budget.acquire(1, 60_000)]);
+    clock.advance(2000);
+    await settle();
+    expect(outcomes).to.deep.equal(['OVERLOADED', 'waits']);
+    clock.advance(3000);
+    await settle();
+    expect(outcomes).to.deep.equal(['OVERLOADED', 'OVERLOADED']);
+    budget.release(100);
+    expect(budget.bytes).to.equal(0);
+  });
 });

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { ask, gather } from '../../../src/actors/ask.ts';
+import { ask, gather, settled } from '../../../src/actors/ask.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { ManualClock } from '../../support/clock.ts';
 
@@ -55,5 +55,33 @@ describe('gather', () => {
     reply(2);
     reply(3);
     expect((await refusalOf(answers)).text).to.equal('2 of 3 answers did not come within 50 ms');
+  });
+});
+
+describe('settled', () => {
+  it('waits for all parts before it tells of one that failed', async () => {
+    let finish: (answer: number) => void = () => undefined;
+    const slow = new Promise<number>((resolve) => {
+      finish = resolve;
+    });
+    let outcome = 'waits';
+    const all = settled([Promise.reject(new Error('failed')), slow]).catch((error: Error) => {
+      outcome = error.message;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(outcome).to.equal('waits');
+    finish(1);
+    await all;
+    expect(outcome).to.equal('failed');
+  });
+
+  it('tells of what was not answered before anything else: it may still run', async () => {
+    const late = new RefusedError({ code: 'DEADLINE_EXCEEDED', text: 'late' });
+    const refused = new RefusedError({ code: 'OVERLOADED', text: 'no', retryAfterMs: 1 });
+    expect(await refusalOf(settled([Promise.reject(refused), Promise.reject(late)]))).to.equal(late.refusal);
+  });
+
+  it('gives the answers in the order of the parts', async () => {
+    expect(await settled([Promise.resolve(1), Promise.resolve(2)])).to.deep.equal([1, 2]);
   });
 });

@@ -40,6 +40,19 @@ describe('IngestionRateLimiter', () => {
     expect(limiter.take('t1', 1, 1, LIMITS)?.code).to.equal('RATE_LIMITED');
   });
 
+  it('gives a node its part of the rate of the cluster, unless the rate is for each node', () => {
+    let nowMs = 0;
+    const take = (strategy: 'global' | 'local', bytes: number) => {
+      const limits = { ...LIMITS, ingestionRateBytes: 100, ingestionRateStrategy: strategy } as const;
+      return limiter.take(strategy, 1, bytes, limits, 4)?.text.match(/limit: (\d+)/)?.[1];
+    };
+    const limiter = new IngestionRateLimiter(() => nowMs);
+    for (const strategy of ['global', 'local'] as const) expect(take(strategy, 200)).to.equal(undefined);
+    nowMs = 1000;
+    expect([take('global', 26), take('global', 25)]).to.deep.equal(['25', undefined]);
+    expect([take('local', 101), take('local', 100)]).to.deep.equal(['100', undefined]);
+  });
+
   it('forgets full buckets when there are very many tenants, but not the debt of others', () => {
     let nowMs = 0;
     const limiter = new IngestionRateLimiter(() => nowMs);
