@@ -68,7 +68,9 @@ export class StreamMoves {
 
   /** Another node has them, and nobody asks here any more. */
   moved(tenant: string, labels: LabelSet, segments: readonly MovedSegment[]): void {
-    const { directory, tell, released } = this.#deps;
+    const { directory, log, tell, released } = this.#deps;
+    // At once: until the actor has heard of it and the log has it, nobody may take it for this node's.
+    for (const segment of segments) log.releasing(segment.log, segment.epoch);
     const cell = directory.find(tenant, labels);
     if (cell) tell(cell, { type: 'moved', segments });
     // All of them lie in the log: an actor that has some in its memory does not stop.

@@ -53,6 +53,10 @@ export class LogSegment {
   /** Epochs of CUSTODY and of RELEASED and ADOPT records: the higher one says whose it is. Its own disk has it from epoch 0 on. */
   custodyEpoch: number | undefined = undefined;
   releasedEpoch = 0;
+  /** Of a CUSTODY or RELEASED record that may be on its way to the disk: the next one is above it, and a release is known of before it is durable. */
+  pendingEpoch = 0;
+  /** It is to be released at this epoch. */
+  releasingEpoch = 0;
   /** Its records are coming from another node: they stay, though it is not held yet. See SegmentTable.setAdopting. */
   isAdopting = false;
   /** Entries handed to the log, whether durable yet or not: the index of the next one. */
@@ -93,6 +97,16 @@ export class LogSegment {
   /** Under which this node has it. */
   get epoch(): number {
     return this.custodyEpoch ?? 0;
+  }
+
+  /** What comes next in its history is above this. */
+  get highestEpoch(): number {
+    return Math.max(this.epoch, this.releasedEpoch, this.pendingEpoch);
+  }
+
+  /** It was let go, and RELEASED is not durable yet: neither held nor to be taken. */
+  get isReleasing(): boolean {
+    return this.releasingEpoch > Math.max(this.epoch, this.releasedEpoch);
   }
 
   /** It is for this node to answer for it and to flush it, as far as its records say. */

@@ -283,15 +283,17 @@ export class Handover {
     const { log, holdings, report } = this.#deps;
     try {
       const known = log.find(part.id);
+      // Neither here nor gone: it may come back once the log has let it go.
+      if (known?.isReleasing) return { type: 'refused' };
       const own = known && holdings.find(known);
       if (own) return await this.#takeBack(name, own, theirs);
       // In a chunk already: nothing is left to take.
-      if (known?.flushed?.isComplete) return { type: 'adopted', epoch: Math.max(theirs, known.epoch) + 1 };
+      if (known?.flushed?.isComplete) return { type: 'adopted', epoch: Math.max(theirs, known.highestEpoch) + 1 };
       const have = await log.adopt(part);
       if (finalCount === 0) return { type: 'taken' };
       const segment = log.find(part.id);
       if (!segment || have < finalCount) return { type: 'refused' };
-      const epoch = Math.max(theirs, segment.epoch) + 1;
+      const epoch = Math.max(theirs, segment.highestEpoch) + 1;
       await log.takeCustody(segment, epoch, finalCount);
       holdings.adopted(segment);
       this.#lookFor(segment);
@@ -307,9 +309,10 @@ export class Handover {
 
   /** It is here already, as its custodian or lingering: custody is decided by the higher epoch. */
   async #takeBack(name: string, own: Holding, theirs: number): Promise<PartAnswer> {
-    const epoch = Math.max(own.epoch, theirs, own.segment.epoch) + 1;
-    await this.#deps.log.takeCustody(own.segment, epoch, own.finalCount);
+    const epoch = Math.max(own.epoch, theirs, own.segment.highestEpoch, this.#giver.epochOf(name)) + 1;
+    // First: it must not be let go while CUSTODY is on its way. If the log refuses that, both nodes have it, and the next offer decides.
     this.#step({ type: 'returned', name, epoch });
+    await this.#deps.log.takeCustody(own.segment, epoch, own.finalCount);
     this.#lookFor(own.segment);
     return { type: 'adopted', epoch };
   }

@@ -11,7 +11,7 @@ export interface Holding {
   readonly finalCount: number;
   /** About what will be sent. */
   readonly bytes: number;
-  /** Custody epoch of this node's copy now: an offer below it could be adopted at the same one. */
+  /** The highest custody epoch that this node's copy had: an offer below it could be adopted at the same one. */
   readonly epoch: number;
 }
 

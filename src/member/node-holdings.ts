@@ -75,9 +75,11 @@ export class NodeHoldings implements Holdings {
   find(segment: LogSegment): Holding | undefined {
     const moving = this.#moving.get(segmentName(segment.id));
     if (moving) return moving.holding;
-    if (!segment.isHeld || !segment.isLive || segment.isAdopting || !segment.header) return undefined;
-    const { id, count, bytes, epoch } = segment;
-    return { name: segmentName(id), segment, key: 0, finalCount: count, bytes, epoch };
+    if (!segment.isHeld || !segment.isLive || segment.isAdopting || segment.isReleasing || !segment.header) {
+      return undefined;
+    }
+    const { id, count, bytes, highestEpoch } = segment;
+    return { name: segmentName(id), segment, key: 0, finalCount: count, bytes, epoch: highestEpoch };
   }
 
   adopted(segment: LogSegment): void {
@@ -110,7 +112,7 @@ export class NodeHoldings implements Holdings {
           finalCount,
           bytes: log.bytes,
           get epoch() {
-            return log.epoch;
+            return log.highestEpoch;
           },
         };
         this.#moving.set(name, { tenant, labels, segment, holding });

@@ -36,7 +36,7 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: 'an adopted segment that comes back is not taken back at a higher epoch',
     file: 'src/member/handover.ts',
-    from: 'const epoch = Math.max(own.epoch, theirs, own.segment.epoch) + 1;',
+    from: 'const epoch = Math.max(own.epoch, theirs, own.segment.highestEpoch, this.#giver.epochOf(name)) + 1;',
     to: 'const epoch = Math.max(own.epoch, theirs, own.segment.epoch);',
   },
   {

@@ -17,7 +17,7 @@ export class ClusterRig {
   readonly chunks = new MemoryChunkStore();
   readonly index = new MemoryIndexStore();
   readonly nodes = new Map<string, TestNode>();
-  readonly #disks = new Map<string, PowerLossFiles>();
+  readonly disks = new Map<string, PowerLossFiles>();
   readonly #settings: ConfigInput;
   readonly #members: EmbeddedStore;
   readonly #server: StoreServer;
@@ -36,9 +36,9 @@ export class ClusterRig {
 
   async start(nodeId: string): Promise<TestNode> {
     this.#incarnation += 1;
-    const disk = this.#disks.get(nodeId) ?? new PowerLossFiles();
-    this.#disks.set(nodeId, disk);
-    const uid = hex([...this.#disks.keys()].indexOf(nodeId) + 1);
+    const disk = this.disks.get(nodeId) ?? new PowerLossFiles();
+    this.disks.set(nodeId, disk);
+    const uid = hex([...this.disks.keys()].indexOf(nodeId) + 1);
     const cluster = { enabled: true, node_id: nodeId, listen: '127.0.0.1:0', linger: '300ms' };
     const node = await startTestNode(
       { ...this.#settings, cluster: { ...cluster, ...(this.#settings['cluster'] as object) } },
@@ -72,7 +72,7 @@ export class ClusterRig {
   async kill(nodeId: string): Promise<void> {
     const { node } = this.node(nodeId);
     this.nodes.delete(nodeId);
-    this.#disks.get(nodeId)?.kill();
+    this.disks.get(nodeId)?.kill();
     await node.stop({ deadlineMs: 0 }).catch(() => undefined);
   }
 

@@ -1,0 +1,52 @@
+import { expect } from 'chai';
+import { ClusterRig } from '../../support/cluster-rig.ts';
+import { entryAt, type TestEntry } from '../../support/entries.ts';
+import { eventually } from '../../support/eventually.ts';
+
+const STREAMS = 20;
+const ALL = '{app=~".+"}';
+
+describe('segments that move', function () {
+  this.timeout(60_000);
+  let rig: ClusterRig;
+
+  beforeEach(async () => {
+    rig = await ClusterRig.open();
+  });
+  afterEach(() => rig.close());
+
+  const lineOf = (index: number): string => `line of ${index}.`;
+  const push = async (nodeId: string): Promise<void> => {
+    const streams: Record<string, TestEntry[]> = {};
+    for (let index = 0; index < STREAMS; index += 1) streams[`{app="app-${index}"}`] = [entryAt(index, lineOf(index))];
+    expect((await rig.push(nodeId, streams)).refusal).to.equal(undefined);
+  };
+  const figures = (nodeId: string) => rig.node(nodeId).node.cluster!.handover.figures;
+
+  it('are found when they come back while the log is told that they were let go', async () => {
+    await rig.start('a');
+    await push('a');
+    await rig.start('b');
+    const given = (): boolean => {
+      const { given: count, waiting, sending } = figures('a');
+      return count > 0 && waiting + sending === 0;
+    };
+    await eventually('a has given', given, () => figures('a'), 10_000);
+    const disk = rig.disks.get('a')!;
+    disk.holdSyncs();
+    await eventually(
+      'a lets go',
+      () => figures('a').given === 0,
+      () => figures('a'),
+      10_000,
+    );
+    const leaving = rig.leave('b', 10_000);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    disk.releaseSyncs();
+    expect(await leaving).to.equal(true);
+    expect(await rig.lines('a', ALL)).to.have.lengthOf(STREAMS);
+    expect(rig.chunks.objects.size, 'nothing was stored for it').to.equal(0);
+    expect(await rig.leave('a', 4_000)).to.equal(true);
+    expect(rig.chunks.objects.size).to.equal(STREAMS);
+  });
+});
