@@ -65,6 +65,8 @@ export class LogSegment {
   waiting = 0;
   /** Entries of it were refused: it takes no more, so that the log has a prefix of it. */
   isRefused = false;
+  /** It could not be read when it was to go to another node: it stays, and is stored as far as it can be read. */
+  isUnreadable = false;
   #open: Uint8Array | undefined = undefined;
   #header: SegmentHeader | undefined = undefined;
 
@@ -246,10 +248,12 @@ export class SegmentTable {
     return writer && this.#segments[writer.number]?.get(counter);
   }
 
-  /** Its records begin to come, or come no more: then it is nobody's, unless there is CUSTODY. */
-  setAdopting(segment: LogSegment, isAdopting: boolean): void {
+  /** Its records begin to come, with `count` entries there already, or come no more: then it is nobody's, unless there is CUSTODY. */
+  setAdopting(segment: LogSegment, isAdopting: boolean, count = segment.count): void {
     const wasLive = segment.isLive;
     segment.isAdopting = isAdopting;
+    // Before liveness is compared: a file must not count the segment twice.
+    segment.count = count;
     noteLiveness(segment, wasLive);
   }
 
