@@ -101,7 +101,9 @@ export class StreamMoves {
       });
     }
     const parts = logged.find(tenant, labels)?.parts ?? [];
-    return parts.flatMap((part) => (part.claim('moving') ? [{ log: part.segment, from: { part } }] : []));
+    return parts.flatMap((part) =>
+      !part.segment.isUnreadable && part.claim('moving') ? [{ log: part.segment, from: { part } }] : [],
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-import { segmentName } from '../chunk/memory-format.ts';
+import { type SegmentId, segmentName } from '../chunk/memory-format.ts';
 import {
   type GiverEffect,
   type GiverEvent,
@@ -11,6 +11,7 @@ import type { Ring } from '../cluster/ring.ts';
 import { streamKey } from '../cluster/stream-key.ts';
 import { PeerError, type Peers } from '../cluster/transport/peers.ts';
 import type { Member, View } from '../cluster/view.ts';
+import type { SegmentPart } from '../log/adoption.ts';
 import type { AppendRun } from '../log/append-record.ts';
 import type { Log } from '../log/log.ts';
 import { decodeSegmentPart, encodeSegmentPart } from '../log/segment-part.ts';
@@ -59,6 +60,8 @@ const MESSAGE_BYTES_MAX = 1 << 20;
 /** A run of a part. */
 const PART_BYTES_MAX = 512 << 10;
 const ADOPT_MS = 20_000;
+/** An adoption of which nothing came for so long is given up. */
+const ADOPTION_MS = 60_000;
 /** Segments read from the log at a time. */
 const READS = 16;
 
@@ -71,6 +74,8 @@ export class Handover {
   readonly #moving = new Map<string, Holding>();
   /** Adoptions of one segment run one after another. */
   readonly #adopting = new Map<string, Promise<PartAnswer>>();
+  /** Adoptions that began and are not complete. */
+  readonly #coming = new Map<string, Coming>();
   readonly #totals = { taken: 0, givenSegments: 0, givenBytes: 0, releasedSegments: 0 };
   #cancelTick: () => void;
   #walking: Promise<void> | undefined;
@@ -103,6 +108,7 @@ export class Handover {
   changed(view: View): void {
     this.#isWalkDue = true;
     this.#step({ type: 'members', members: view.members });
+    this.#giveUpAdoptions();
     void this.walk();
   }
 
@@ -129,12 +135,12 @@ export class Handover {
   }
 
   /** ADOPT. */
-  async adopt(body: Uint8Array): Promise<readonly Uint8Array[]> {
+  async adopt(body: Uint8Array, from: Target): Promise<readonly Uint8Array[]> {
     const { view, refusal } = this.#deps;
     const { parts } = decodeAdoptRequest(body);
     const text = refusal();
     if (text !== undefined) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text });
-    const answers = await Promise.all(parts.map((part) => this.#adoptInTurn(part)));
+    const answers = await Promise.all(parts.map((part) => this.#adoptIfIntact(part, processOf(from))));
     // What is durable here but not said to be is offered again.
     if (refusal() !== undefined) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'not any more' });
     return [encodeAdoptReply({ changedAt: view().changedAt, answers })];
@@ -227,7 +233,7 @@ export class Handover {
     const holdings = names.flatMap((name) => this.#moving.get(name) ?? []);
     let message: NamedPart[] = [];
     let bytes = 0;
-    for (const parts of await inOrder(holdings, (holding) => this.#partsOf(holding))) {
+    for (const parts of await inOrder(holdings, (holding) => this.#readableParts(holding))) {
       for (const part of parts) {
         if (message.length > 0 && bytes + part.part.length > MESSAGE_BYTES_MAX) {
           yield message;
@@ -239,6 +245,18 @@ export class Handover {
       }
     }
     if (message.length > 0) yield message;
+  }
+
+  /** None if it cannot be read: then it stays here, and the others go. */
+  async #readableParts(holding: Holding): Promise<readonly NamedPart[]> {
+    try {
+      return await this.#partsOf(holding);
+    } catch (error) {
+      this.#deps.report('a segment cannot be read, so it is not handed over but stored here', error);
+      holding.segment.isUnreadable = true;
+      this.#step({ type: 'give-up', names: [holding.name] });
+      return [];
+    }
   }
 
   /** A session is about as large as a message, or is one large segment. */
@@ -262,11 +280,21 @@ export class Handover {
     return parts;
   }
 
-  #adoptInTurn(offered: OfferedPart): Promise<PartAnswer> {
-    const part = decodeSegmentPart(offered.part);
+  async #adoptIfIntact(offered: OfferedPart, giver: string): Promise<PartAnswer> {
+    let part: SegmentPart;
+    try {
+      part = decodeSegmentPart(offered.part);
+    } catch (error) {
+      this.#deps.report('a part of a segment of another node is damaged', error);
+      return { type: 'refused' };
+    }
+    return await this.#adoptInTurn(offered, part, giver);
+  }
+
+  #adoptInTurn(offered: OfferedPart, part: SegmentPart, giver: string): Promise<PartAnswer> {
     const name = segmentName(part.id);
     const before = this.#adopting.get(name) ?? Promise.resolve();
-    const work = before.catch(() => undefined).then(() => this.#adoptPart(name, offered, part));
+    const work = before.catch(() => undefined).then(() => this.#adoptPart(name, offered, part, giver));
     this.#adopting.set(name, work);
     const end = (): void => {
       if (this.#adopting.get(name) === work) this.#adopting.delete(name);
@@ -278,7 +306,8 @@ export class Handover {
   async #adoptPart(
     name: string,
     { epoch: theirs, finalCount }: OfferedPart,
-    part: ReturnType<typeof decodeSegmentPart>,
+    part: SegmentPart,
+    giver: string,
   ): Promise<PartAnswer> {
     const { log, holdings, report } = this.#deps;
     try {
@@ -289,6 +318,7 @@ export class Handover {
       if (own) return await this.#takeBack(name, own, theirs);
       // In a chunk already: nothing is left to take.
       if (known?.flushed?.isComplete) return { type: 'adopted', epoch: Math.max(theirs, known.highestEpoch) + 1 };
+      this.#coming.set(name, { id: part.id, giver, sinceMs: this.#deps.clock.monotonicMs() });
       const have = await log.adopt(part);
       if (finalCount === 0) return { type: 'taken' };
       const segment = log.find(part.id);
@@ -296,6 +326,7 @@ export class Handover {
       const epoch = Math.max(theirs, segment.highestEpoch) + 1;
       await log.takeCustody(segment, epoch, finalCount);
       holdings.adopted(segment);
+      this.#coming.delete(name);
       this.#lookFor(segment);
       this.#totals.taken += 1;
       return { type: 'adopted', epoch };
@@ -324,10 +355,25 @@ export class Handover {
     if (owner?.nodeId !== this.#deps.nodeId) this.look();
   }
 
+  /** What will not be complete any more gives its space back. An offer that comes all the same begins anew. */
+  #giveUpAdoptions(): void {
+    const { clock, log, view } = this.#deps;
+    if (this.#coming.size === 0) return;
+    const nowMs = clock.monotonicMs();
+    const members = new Set(view().members.map(processOf));
+    for (const [name, { id, giver, sinceMs }] of this.#coming) {
+      if (this.#adopting.has(name) || (members.has(giver) && nowMs - sinceMs < ADOPTION_MS)) continue;
+      this.#coming.delete(name);
+      const segment = log.find(id);
+      if (segment?.isAdopting) log.giveUpAdoption(segment);
+    }
+  }
+
   #tickLater(): () => void {
     return this.#deps.clock.after(TICK_MS, () => {
       if (this.#isStopped) return;
       this.#step({ type: 'tick' });
+      this.#giveUpAdoptions();
       // What the flusher had may have come back.
       if (this.#isWalkDue || this.#flushing > 0) void this.walk();
       this.#cancelTick = this.#tickLater();
@@ -351,8 +397,18 @@ const inOrder = async <Item, Result>(
   return results;
 };
 
+interface Coming {
+  readonly id: SegmentId;
+  /** The process that sends it. */
+  readonly giver: string;
+  /** The last part came. Monotonic. */
+  readonly sinceMs: number;
+}
+
 interface NamedPart extends OfferedPart {
   readonly name: string;
 }
+
+const processOf = ({ nodeId, incarnation }: Target): string => `${nodeId}/${incarnation}`;
 
 const targetOf = ({ nodeId, incarnation }: Member): Target => ({ nodeId, incarnation });

@@ -119,7 +119,7 @@ export class ClusterMember {
   get handlers(): PeerHandlers {
     return new Map<number, PeerHandler>([
       [CallKind.APPEND, (body) => this.#append(body)],
-      [CallKind.ADOPT, (body) => this.handover.adopt(body)],
+      [CallKind.ADOPT, (body, { from }) => this.handover.adopt(body, from)],
       [CallKind.SELECT, (body, call) => this.#memory().select(body, call)],
       [CallKind.LOAD, (body, call) => this.#memory().load(body, call)],
       [CallKind.LABEL_SETS, (body) => this.#memory().labelSets(body)],

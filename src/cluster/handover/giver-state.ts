@@ -37,8 +37,8 @@ export type GiverEvent =
   | { readonly type: 'move'; readonly orders: readonly MoveOrder[] }
   /** The ring says that they should be here. */
   | { readonly type: 'stay'; readonly names: readonly string[] }
-  /** In a chunk, or gone some other way. */
-  | { readonly type: 'ended'; readonly names: readonly string[] }
+  /** They stay here whatever the ring says, unless another node has them. */
+  | { readonly type: 'give-up'; readonly names: readonly string[] }
   /** Another node gave it back: this one is custodian at a new epoch. */
   | { readonly type: 'returned'; readonly name: string; readonly epoch: number }
   | { readonly type: 'answered'; readonly session: number; readonly answers: readonly OfferAnswer[] }
@@ -147,8 +147,10 @@ export class GiverState {
       case 'stay':
         for (const name of event.names) this.#stay(name, effects);
         return;
-      case 'ended':
-        for (const name of event.names) this.#forget(name);
+      case 'give-up':
+        for (const name of event.names) {
+          if (this.#segments.get(name)?.phase !== 'given' && this.#segments.has(name)) this.#keep(name, effects);
+        }
         return;
       case 'returned':
         if (this.#segments.has(event.name)) this.#keep(event.name, effects);

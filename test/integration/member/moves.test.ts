@@ -49,4 +49,30 @@ describe('segments that move', function () {
     expect(await rig.leave('a', 4_000)).to.equal(true);
     expect(rig.chunks.objects.size).to.equal(STREAMS);
   });
+
+  it('go on when one of them cannot be read: that one stays and is stored', async () => {
+    await rig.start('a');
+    await push('a');
+    const disk = rig.disks.get('a')!;
+    for (const name of disk.names) {
+      const content = disk.content(name);
+      for (let index = 0; index < 4; index += 1) {
+        const at = content.indexOf(Buffer.from(lineOf(index)));
+        if (at >= 0) content[at]! ^= 0xff;
+      }
+    }
+    await rig.start('b');
+    await rig.node('b').node.cluster?.setWeight(100);
+    await eventually(
+      'the others move',
+      () => figures('a').releasedSegments >= STREAMS / 2 && figures('a').waiting + figures('a').sending === 0,
+      () => figures('a'),
+      10_000,
+    );
+    expect(rig.node('a').problems.join()).to.contain('cannot be read');
+    expect(await rig.lines('b', ALL)).to.have.lengthOf(STREAMS);
+    expect(await rig.leave('a', 4_000)).to.equal(true);
+    expect(rig.chunks.objects.size).to.be.within(1, 4);
+    expect(await rig.lines('b', ALL)).to.have.lengthOf(STREAMS);
+  });
 });
