@@ -80,6 +80,8 @@ export class Handover {
   #cancelTick: () => void;
   #walking: Promise<void> | undefined;
   #isWalkDue = true;
+  /** Everything that is not another node's yet stays: it is being stored. */
+  #isGivingUp = false;
   #flushing = 0;
   #isStopped = false;
 
@@ -129,6 +131,19 @@ export class Handover {
     await this.#walking;
   }
 
+  /** Nothing more is given away, for good: what no other node has yet may be stored here. What lingers goes on to. */
+  giveUp(): void {
+    if (this.#isGivingUp) return;
+    this.#isGivingUp = true;
+    this.#isWalkDue = true;
+    this.#step({ type: 'give-up', names: [...this.#moving.keys()] });
+  }
+
+  /** A walk could find something, and none is under way. */
+  get isWalkDue(): boolean {
+    return this.#isWalkDue && this.#walking === undefined;
+  }
+
   stop(): void {
     this.#isStopped = true;
     this.#cancelTick();
@@ -152,7 +167,7 @@ export class Handover {
     const isHere = (key: number): boolean => {
       const owner = current.owner(key);
       // Nobody else to give it to: it stays.
-      return owner === undefined || owner.nodeId === nodeId;
+      return this.#isGivingUp || owner === undefined || owner.nodeId === nodeId;
     };
     const { moves, stays, flushing } = await holdings.walk(isHere);
     this.#flushing = flushing;
@@ -163,7 +178,9 @@ export class Handover {
       const { name, bytes, epoch } = holding;
       return [{ name, bytes, epoch, target: targetOf(owner) }];
     });
-    this.#step({ type: 'stay', names: stays });
+    // Claimed by this walk, and to stay by now.
+    for (const holding of stays) if (!this.#giver.has(holding.name)) holdings.keep(holding);
+    this.#step({ type: 'stay', names: stays.map(({ name }) => name) });
     this.#step({ type: 'move', orders });
     if (current !== ring()) this.#isWalkDue = true;
   }

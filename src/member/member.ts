@@ -188,24 +188,36 @@ export class ClusterMember {
 
   /**
    * Gives up its place and hands everything over; what cannot be by half of the time is stored. Leaves the cluster if nothing is left on its disk.
+   * Takes no longer than it may, whatever hangs.
    * @returns whether nothing is left: the disk may be deleted then. If not, the cluster knows that the disk is missing
    */
   async leave(deadlineMs: number): Promise<boolean> {
-    const { clock, membership, info } = this.#deps;
-    const startMs = clock.monotonicMs();
+    const { clock, info } = this.#deps;
+    const leaving = { halfMs: clock.monotonicMs() + deadlineMs / 2, isLate: false };
+    let cancel = (): void => undefined;
+    const late = new Promise<false>((resolve) => {
+      cancel = clock.after(deadlineMs, () => {
+        leaving.isLate = true;
+        resolve(false);
+      });
+    });
+    const hasLeft = await Promise.race([this.#leave(leaving), late]).finally(cancel);
+    if (!hasLeft) info({ segments: this.#segmentCount() }, 'not everything could be handed over: it stays on the disk');
+    return hasLeft;
+  }
+
+  async #leave(leaving: { readonly halfMs: number; readonly isLate: boolean }): Promise<boolean> {
+    const { clock, membership } = this.#deps;
+    const { handover } = this;
     await membership.become('LEAVING');
     let isFlushing = false;
-    for (;;) {
-      await this.handover.walk();
-      if (this.handover.isSettled && this.#isEmpty()) break;
-      const spentMs = clock.monotonicMs() - startMs;
-      if (spentMs >= deadlineMs) {
-        info({ segments: this.#segmentCount() }, 'not everything could be handed over: it stays on the disk');
-        return false;
-      }
+    while (!(handover.isSettled && this.#isEmpty())) {
+      if (leaving.isLate) return false;
+      if (handover.isWalkDue) void handover.walk();
       // The last one has nobody to give anything to.
-      if (!isFlushing && (this.#ring.members.length === 0 || spentMs >= deadlineMs / 2)) {
+      if (!isFlushing && (this.#ring.members.length === 0 || clock.monotonicMs() >= leaving.halfMs)) {
         isFlushing = true;
+        handover.giveUp();
         this.#running()
           .services.flush()
           .catch(() => undefined)
@@ -215,9 +227,10 @@ export class ClusterMember {
       }
       await new Promise<void>((resolve) => clock.after(LEAVE_POLL_MS, resolve));
     }
-    this.handover.stop();
-    await membership.leave();
-    return true;
+    if (leaving.isLate) return false;
+    handover.stop();
+    // What came until the fence may lie in the log.
+    return await membership.leave(() => this.#isEmpty());
   }
 
   /** Stops without leaving: the others wait for this disk to come back. */

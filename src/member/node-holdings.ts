@@ -59,13 +59,13 @@ export class NodeHoldings implements Holdings {
       if (isMovable) elsewhere.push({ tenant, labels, key });
     });
     await forEachConcurrent(elsewhere, MOVES_AT_A_TIME, async (place) => {
-      if (!(await this.#moveOut(place))) flushing += 1;
+      if (!isHere(place.key) && !(await this.#moveOut(place))) flushing += 1;
     });
     // As it is now: what was on its way when the walk began may have come back or been let go meanwhile.
     const moves: Holding[] = [];
-    const stays: string[] = [];
+    const stays: Holding[] = [];
     for (const { holding } of this.#moving.values()) {
-      if (isHere(holding.key)) stays.push(holding.name);
+      if (isHere(holding.key)) stays.push(holding);
       else moves.push(holding);
     }
     return { moves, stays, flushing };

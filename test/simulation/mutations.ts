@@ -102,8 +102,8 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: 'leaves with segments on its disk',
     file: 'src/member/member.ts',
-    from: 'if (this.handover.isSettled && this.#isEmpty()) break;',
-    to: 'if (this.handover.isSettled) break;',
+    from: 'while (!(handover.isSettled && this.#isEmpty())) {',
+    to: 'while (!handover.isSettled) {',
   },
 ];
 

@@ -50,6 +50,28 @@ describe('segments that move', function () {
     expect(rig.chunks.objects.size).to.equal(STREAMS);
   });
 
+  it('are stored by half of the time when nobody takes them', async () => {
+    for (const nodeId of ['a', 'b']) await rig.start(nodeId);
+    await push('a');
+    await rig.kill('b');
+    const startMs = Date.now();
+    expect(await rig.leave('a', 6_000), 'nothing is left').to.equal(true);
+    expect(Date.now() - startMs).to.be.within(2_500, 5_500);
+    expect(rig.chunks.objects.size).to.be.greaterThan(0);
+  });
+
+  it('hold up no node that leaves for longer than it may take, though its disk hangs', async () => {
+    for (const nodeId of ['a', 'b']) await rig.start(nodeId);
+    await push('a');
+    const disk = rig.disks.get('a')!;
+    disk.holdSyncs();
+    const { cluster } = rig.node('a').node;
+    const startMs = Date.now();
+    expect(await cluster?.leave(1_500)).to.equal(false);
+    expect(Date.now() - startMs).to.be.below(2_500);
+    disk.releaseSyncs();
+  });
+
   it('go on when one of them cannot be read: that one stays and is stored', async () => {
     await rig.start('a');
     await push('a');
