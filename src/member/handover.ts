@@ -1,4 +1,3 @@
-import { type SegmentId, segmentName } from '../chunk/memory-format.ts';
 import {
   type GiverEffect,
   type GiverEvent,
@@ -8,26 +7,15 @@ import {
   type Target,
 } from '../cluster/handover/giver-state.ts';
 import type { Ring } from '../cluster/ring.ts';
-import { streamKey } from '../cluster/stream-key.ts';
 import { PeerError, type Peers } from '../cluster/transport/peers.ts';
 import type { Member, View } from '../cluster/view.ts';
-import type { SegmentPart } from '../log/adoption.ts';
 import type { AppendRun } from '../log/append-record.ts';
 import type { Log } from '../log/log.ts';
-import { decodeSegmentPart, encodeSegmentPart } from '../log/segment-part.ts';
-import type { LogSegment } from '../log/segment-table.ts';
+import { encodeSegmentPart } from '../log/segment-part.ts';
 import type { Clock } from '../protocol/clock.ts';
-import { labelSetOf } from '../protocol/label-text.ts';
-import { RefusedError } from '../protocol/refusal.ts';
 import { forEachConcurrent } from '../query/for-each-concurrent.ts';
-import {
-  decodeAdoptReply,
-  decodeAdoptRequest,
-  encodeAdoptReply,
-  encodeAdoptRequest,
-  type OfferedPart,
-  type PartAnswer,
-} from './adopt-message.ts';
+import { decodeAdoptReply, encodeAdoptRequest, type OfferedPart, type PartAnswer } from './adopt-message.ts';
+import { Adoptions } from './adoptions.ts';
 import { CallKind } from './call-kinds.ts';
 import type { Holding, Holdings } from './holdings.ts';
 
@@ -60,8 +48,6 @@ const MESSAGE_BYTES_MAX = 1 << 20;
 /** A run of a part. */
 const PART_BYTES_MAX = 512 << 10;
 const ADOPT_MS = 20_000;
-/** An adoption of which nothing came for so long is given up. */
-const ADOPTION_MS = 60_000;
 /** Segments read from the log at a time. */
 const READS = 16;
 
@@ -72,11 +58,8 @@ export class Handover {
   readonly #deps: HandoverDeps;
   readonly #giver: GiverState;
   readonly #moving = new Map<string, Holding>();
-  /** Adoptions of one segment run one after another. */
-  readonly #adopting = new Map<string, Promise<PartAnswer>>();
-  /** Adoptions that began and are not complete. */
-  readonly #coming = new Map<string, Coming>();
-  readonly #totals = { taken: 0, givenSegments: 0, givenBytes: 0, releasedSegments: 0 };
+  readonly #adoptions: Adoptions;
+  readonly #totals = { givenSegments: 0, givenBytes: 0, releasedSegments: 0 };
   #cancelTick: () => void;
   #walking: Promise<void> | undefined;
   #isWalkDue = true;
@@ -88,11 +71,17 @@ export class Handover {
   constructor(deps: HandoverDeps) {
     this.#deps = deps;
     this.#giver = new GiverState(deps.giver);
+    this.#adoptions = new Adoptions({
+      ...deps,
+      epochOf: (name) => this.#giver.epochOf(name),
+      returned: (name, epoch) => this.#step({ type: 'returned', name, epoch }),
+      look: () => this.look(),
+    });
     this.#cancelTick = this.#tickLater();
   }
 
   get figures(): HandoverFigures {
-    return { ...this.#giver.figures, ...this.#totals };
+    return { ...this.#giver.figures, ...this.#totals, taken: this.#adoptions.taken };
   }
 
   /** Nothing is left that another node should have, nor lingers here, as of the last walk. */
@@ -110,7 +99,7 @@ export class Handover {
   changed(view: View): void {
     this.#isWalkDue = true;
     this.#step({ type: 'members', members: view.members });
-    this.#giveUpAdoptions();
+    this.#adoptions.giveUpLost();
     void this.walk();
   }
 
@@ -150,15 +139,8 @@ export class Handover {
   }
 
   /** ADOPT. */
-  async adopt(body: Uint8Array, from: Target): Promise<readonly Uint8Array[]> {
-    const { view, refusal } = this.#deps;
-    const { parts } = decodeAdoptRequest(body);
-    const text = refusal();
-    if (text !== undefined) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text });
-    const answers = await Promise.all(parts.map((part) => this.#adoptIfIntact(part, processOf(from))));
-    // What is durable here but not said to be is offered again.
-    if (refusal() !== undefined) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'not any more' });
-    return [encodeAdoptReply({ changedAt: view().changedAt, answers })];
+  adopt(body: Uint8Array, from: Target): Promise<readonly Uint8Array[]> {
+    return this.#adoptions.adopt(body, from);
   }
 
   async #walkOnce(): Promise<void> {
@@ -297,100 +279,11 @@ export class Handover {
     return parts;
   }
 
-  async #adoptIfIntact(offered: OfferedPart, giver: string): Promise<PartAnswer> {
-    let part: SegmentPart;
-    try {
-      part = decodeSegmentPart(offered.part);
-    } catch (error) {
-      this.#deps.report('a part of a segment of another node is damaged', error);
-      return { type: 'refused' };
-    }
-    return await this.#adoptInTurn(offered, part, giver);
-  }
-
-  #adoptInTurn(offered: OfferedPart, part: SegmentPart, giver: string): Promise<PartAnswer> {
-    const name = segmentName(part.id);
-    const before = this.#adopting.get(name) ?? Promise.resolve();
-    const work = before.catch(() => undefined).then(() => this.#adoptPart(name, offered, part, giver));
-    this.#adopting.set(name, work);
-    const end = (): void => {
-      if (this.#adopting.get(name) === work) this.#adopting.delete(name);
-    };
-    work.then(end, end);
-    return work;
-  }
-
-  async #adoptPart(
-    name: string,
-    { epoch: theirs, finalCount }: OfferedPart,
-    part: SegmentPart,
-    giver: string,
-  ): Promise<PartAnswer> {
-    const { log, holdings, report } = this.#deps;
-    try {
-      const known = log.find(part.id);
-      // Neither here nor gone: it may come back once the log has let it go.
-      if (known?.isReleasing) return { type: 'refused' };
-      const own = known && holdings.find(known);
-      if (own) return await this.#takeBack(name, own, theirs);
-      // In a chunk already: nothing is left to take.
-      if (known?.flushed?.isComplete) return { type: 'adopted', epoch: Math.max(theirs, known.highestEpoch) + 1 };
-      this.#coming.set(name, { id: part.id, giver, sinceMs: this.#deps.clock.monotonicMs() });
-      const have = await log.adopt(part);
-      if (finalCount === 0) return { type: 'taken' };
-      const segment = log.find(part.id);
-      if (!segment || have < finalCount) return { type: 'refused' };
-      const epoch = Math.max(theirs, segment.highestEpoch) + 1;
-      await log.takeCustody(segment, epoch, finalCount);
-      holdings.adopted(segment);
-      this.#coming.delete(name);
-      this.#lookFor(segment);
-      this.#totals.taken += 1;
-      return { type: 'adopted', epoch };
-    } catch (error) {
-      if (!(error instanceof RefusedError) || error.refusal.code === 'INTERNAL') {
-        report('a segment of another node could not be taken', error);
-      }
-      return { type: 'refused' };
-    }
-  }
-
-  /** It is here already, as its custodian or lingering: custody is decided by the higher epoch. */
-  async #takeBack(name: string, own: Holding, theirs: number): Promise<PartAnswer> {
-    const epoch = Math.max(own.epoch, theirs, own.segment.highestEpoch, this.#giver.epochOf(name)) + 1;
-    // First: it must not be let go while CUSTODY is on its way. If the log refuses that, both nodes have it, and the next offer decides.
-    this.#step({ type: 'returned', name, epoch });
-    await this.#deps.log.takeCustody(own.segment, epoch, own.finalCount);
-    this.#lookFor(own.segment);
-    return { type: 'adopted', epoch };
-  }
-
-  /** An offer may have been long on its way: what was taken can belong to somebody else by now. */
-  #lookFor({ header }: LogSegment): void {
-    if (header === undefined) return;
-    const owner = this.#deps.ring().owner(streamKey(header.tenant, labelSetOf(header.labels)));
-    if (owner?.nodeId !== this.#deps.nodeId) this.look();
-  }
-
-  /** What will not be complete any more gives its space back. An offer that comes all the same begins anew. */
-  #giveUpAdoptions(): void {
-    const { clock, log, view } = this.#deps;
-    if (this.#coming.size === 0) return;
-    const nowMs = clock.monotonicMs();
-    const members = new Set(view().members.map(processOf));
-    for (const [name, { id, giver, sinceMs }] of this.#coming) {
-      if (this.#adopting.has(name) || (members.has(giver) && nowMs - sinceMs < ADOPTION_MS)) continue;
-      this.#coming.delete(name);
-      const segment = log.find(id);
-      if (segment?.isAdopting) log.giveUpAdoption(segment);
-    }
-  }
-
   #tickLater(): () => void {
     return this.#deps.clock.after(TICK_MS, () => {
       if (this.#isStopped) return;
       this.#step({ type: 'tick' });
-      this.#giveUpAdoptions();
+      this.#adoptions.giveUpLost();
       // What the flusher had may have come back.
       if (this.#isWalkDue || this.#flushing > 0) void this.walk();
       this.#cancelTick = this.#tickLater();
@@ -414,18 +307,8 @@ const inOrder = async <Item, Result>(
   return results;
 };
 
-interface Coming {
-  readonly id: SegmentId;
-  /** The process that sends it. */
-  readonly giver: string;
-  /** The last part came. Monotonic. */
-  readonly sinceMs: number;
-}
-
 interface NamedPart extends OfferedPart {
   readonly name: string;
 }
-
-const processOf = ({ nodeId, incarnation }: Target): string => `${nodeId}/${incarnation}`;
 
 const targetOf = ({ nodeId, incarnation }: Member): Target => ({ nodeId, incarnation });
