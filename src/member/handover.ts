@@ -1,9 +1,11 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type GiverEffect,
   type GiverEvent,
   type GiverFigures,
   type GiverOptions,
   GiverState,
+  type MoveOrder,
   type Target,
 } from '../cluster/handover/giver-state.ts';
 import type { Ring } from '../cluster/ring.ts';
@@ -43,6 +45,8 @@ export interface HandoverFigures extends GiverFigures {
 
 /** Lingering, retries and streams that were missed are looked at so often. */
 const TICK_MS = 500;
+/** Orders between two turns of the event loop: some milliseconds. */
+const SLICE = 1_000;
 /** One message of a session. */
 const MESSAGE_BYTES_MAX = 1 << 20;
 /** A run of a part. */
@@ -153,18 +157,31 @@ export class Handover {
     };
     const { moves, stays, flushing } = await holdings.walk(isHere);
     this.#flushing = flushing;
-    const orders = moves.flatMap((holding) => {
+    const orderOf = (holding: Holding): MoveOrder | undefined => {
       const owner = current.owner(holding.key);
-      if (!owner) return [];
+      if (!owner || this.#isGivingUp) return undefined;
       this.#moving.set(holding.name, holding);
       const { name, bytes, epoch } = holding;
-      return [{ name, bytes, epoch, target: targetOf(owner) }];
+      return { name, bytes, epoch, target: targetOf(owner) };
+    };
+    await this.#inSlices(stays, (slice) => {
+      // Claimed by this walk, and to stay by now.
+      for (const holding of slice) if (!this.#giver.has(holding.name)) holdings.keep(holding);
+      this.#step({ type: 'stay', names: slice.map(({ name }) => name) });
     });
-    // Claimed by this walk, and to stay by now.
-    for (const holding of stays) if (!this.#giver.has(holding.name)) holdings.keep(holding);
-    this.#step({ type: 'stay', names: stays.map(({ name }) => name) });
-    this.#step({ type: 'move', orders });
-    if (current !== ring()) this.#isWalkDue = true;
+    await this.#inSlices(moves, (slice) => {
+      this.#step({ type: 'move', orders: slice.flatMap((holding) => orderOf(holding) ?? []) });
+    });
+    if (current !== ring() || (this.#isGivingUp && moves.length > 0)) this.#isWalkDue = true;
+  }
+
+  /** Not all at once, and only what is still as the walk found it: it may have been let go or come back between two slices. */
+  async #inSlices(holdings: readonly Holding[], take: (slice: readonly Holding[]) => void): Promise<void> {
+    const { holdings: held } = this.#deps;
+    for (let at = 0; at < holdings.length; at += SLICE) {
+      if (at > 0) await nextTurn();
+      take(holdings.slice(at, at + SLICE).filter((holding) => held.find(holding.segment) === holding));
+    }
   }
 
   #step(event: GiverEvent): void {

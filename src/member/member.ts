@@ -139,7 +139,7 @@ export class ClusterMember {
       clock,
       peers,
       log,
-      holdings: new NodeHoldings(node, moves, (segment) => void logged.add(segment), report),
+      holdings: new NodeHoldings(node, moves, (segment) => void logged.add(segment), clock, report),
       nodeId,
       giver,
       view: () => this.view,

@@ -1,8 +1,10 @@
+import { forEachInSlices } from '../actors/cooperative.ts';
 import type { LocalNode } from '../actors/local-node.ts';
 import type { OfferedSegment } from '../actors/stream-moves.ts';
 import { segmentName } from '../chunk/memory-format.ts';
 import { streamKey } from '../cluster/stream-key.ts';
 import type { LogSegment } from '../log/segment-table.ts';
+import type { Clock } from '../protocol/clock.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { forEachConcurrent } from '../query/for-each-concurrent.ts';
 import type { Holding, Holdings, Walk } from './holdings.ts';
@@ -20,6 +22,8 @@ interface Place {
   readonly key: number;
 }
 
+/** A slice of work on the event loop. */
+const SLICE_MS = 4;
 /** Streams whose segments are sealed at a time: their seals share syncs of the log. */
 const MOVES_AT_A_TIME = 512;
 
@@ -28,6 +32,7 @@ export class NodeHoldings implements Holdings {
   readonly #node: LocalNode;
   readonly #moves: NonNullable<LocalNode['moves']>;
   readonly #adopt: (segment: LogSegment) => void;
+  readonly #clock: Clock;
   readonly #report: (problem: string, error: unknown) => void;
   readonly #moving = new Map<string, Moving>();
   /** Label sets live as long as their streams. */
@@ -37,18 +42,20 @@ export class NodeHoldings implements Holdings {
     node: LocalNode,
     moves: NonNullable<LocalNode['moves']>,
     adopt: (segment: LogSegment) => void,
+    clock: Clock,
     report: (problem: string, error: unknown) => void,
   ) {
     this.#node = node;
     this.#moves = moves;
     this.#adopt = adopt;
+    this.#clock = clock;
     this.#report = report;
   }
 
   async walk(isHere: (key: number) => boolean): Promise<Walk> {
     const elsewhere: Place[] = [];
     let flushing = 0;
-    const known = this.#movingByStream();
+    const known = await this.#movingByStream();
     await this.#node.forEachUnflushed(({ tenant, labels, flushing: own, moving, ...stream }) => {
       // What was given up is movable, though the stream's actor may only hear of it before `move-out`.
       const isMovable = stream.isMovable || moving > (known.get(nameOf(tenant, labels)) ?? 0);
@@ -64,10 +71,9 @@ export class NodeHoldings implements Holdings {
     // As it is now: what was on its way when the walk began may have come back or been let go meanwhile.
     const moves: Holding[] = [];
     const stays: Holding[] = [];
-    for (const { holding } of this.#moving.values()) {
-      if (isHere(holding.key)) stays.push(holding);
-      else moves.push(holding);
-    }
+    await forEachInSlices(this.#clock, SLICE_MS, this.#moving.values(), ({ holding }) => {
+      (isHere(holding.key) ? stays : moves).push(holding);
+    });
     return { moves, stays, flushing };
   }
 
@@ -124,12 +130,12 @@ export class NodeHoldings implements Holdings {
     }
   }
 
-  #movingByStream(): ReadonlyMap<string, number> {
+  async #movingByStream(): Promise<ReadonlyMap<string, number>> {
     const counts = new Map<string, number>();
-    for (const { tenant, labels } of this.#moving.values()) {
+    await forEachInSlices(this.#clock, SLICE_MS, this.#moving.values(), ({ tenant, labels }) => {
       const name = nameOf(tenant, labels);
       counts.set(name, (counts.get(name) ?? 0) + 1);
-    }
+    });
     return counts;
   }
 

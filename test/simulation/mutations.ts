@@ -72,8 +72,8 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a walk flushes',
     file: 'src/member/handover.ts',
-    from: "    this.#step({ type: 'move', orders });\n",
-    to: "    if (orders.length > 0) await (holdings as unknown as { flushAll(): Promise<void> }).flushAll();\n    this.#step({ type: 'move', orders });\n",
+    from: '    await this.#inSlices(moves, (slice) => {\n',
+    to: '    if (moves.length > 0) await (holdings as unknown as { flushAll(): Promise<void> }).flushAll();\n    await this.#inSlices(moves, (slice) => {\n',
   },
   {
     name: 'no fence',
