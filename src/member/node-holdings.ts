@@ -57,8 +57,10 @@ export class NodeHoldings implements Holdings {
     let flushing = 0;
     const known = await this.#movingByStream();
     await this.#node.forEachUnflushed(({ tenant, labels, flushing: own, moving, ...stream }) => {
+      const hasLost = moving > (known.get(nameOf(tenant, labels)) ?? 0);
+      if (hasLost) this.#moves.reclaim(tenant, labels, ({ id }) => this.#moving.has(segmentName(id)));
       // What was given up is movable, though the stream's actor may only hear of it before `move-out`.
-      const isMovable = stream.isMovable || moving > (known.get(nameOf(tenant, labels)) ?? 0);
+      const isMovable = stream.isMovable || hasLost;
       if (!isMovable && own === 0) return;
       const key = this.#keyOf(tenant, labels);
       if (isHere(key)) return;
