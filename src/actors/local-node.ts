@@ -163,8 +163,10 @@ export class LocalNode {
       const flushing = segments.filter(({ isFlushing }) => isFlushing).length + partsIn(logged, 'flushing');
       const moving = segments.filter(({ isMoving }) => isMoving).length + partsIn(logged, 'moving');
       const isMovable =
-        segments.some(({ segment, isFlushing, isMoving }) => !isFlushing && !isMoving && !segment.isEmpty) ||
-        partsIn(logged, 'waiting') > 0;
+        segments.some(
+          ({ segment, isFlushing, isMoving, log }) =>
+            !isFlushing && !isMoving && !segment.isEmpty && !log?.isUnreadable,
+        ) || hasMovable(logged);
       if (isMovable || flushing + moving > 0) visit({ tenant: tenant.name, labels, isMovable, flushing, moving });
     });
     const { logged, clock } = this.#deps;
@@ -172,7 +174,7 @@ export class LocalNode {
       const { tenant, labels } = stream;
       if (this.#directory.find(tenant, labels)) return;
       const [flushing, moving] = [partsIn(stream, 'flushing'), partsIn(stream, 'moving')];
-      const isMovable = partsIn(stream, 'waiting') > 0;
+      const isMovable = hasMovable(stream);
       if (isMovable || flushing + moving > 0) visit({ tenant, labels, isMovable, flushing, moving });
     });
   }
@@ -380,6 +382,9 @@ export interface UnflushedStream {
   /** Segments that were claimed for another node: some of them may have been given up already, and the actor has not heard of it yet. */
   readonly moving: number;
 }
+
+const hasMovable = (logged: LoggedStream | undefined): boolean =>
+  logged?.parts.some(({ state, segment }) => state === 'waiting' && !segment.isUnreadable) ?? false;
 
 const partsIn = (logged: LoggedStream | undefined, wanted: LoggedPart['state']): number =>
   logged?.parts.filter(({ state }) => state === wanted).length ?? 0;

@@ -86,6 +86,8 @@ export class LoggedFlusher {
     const cell = cellOf(stream);
     const parts = leftBy(cell, stream);
     if (parts.length === 0) return [];
+    // Nobody else will have it.
+    if (parts.some(({ segment }) => segment.isUnreadable)) return this.#groups(parts);
     const lastMs = parts.reduce((last, { sinceMs }) => Math.max(last, sinceMs), cell?.lastAppendMs ?? 0);
     const openedMs = parts.reduce((first, { segment }) => Math.min(first, segment.header?.openedMs ?? 0), nowMs);
     const isDue = nowMs - lastMs > rules.idleMs || nowMs - openedMs > Number(rules.ageNs / NS_PER_MS);

@@ -1,4 +1,5 @@
 import type { Log } from '../log/log.ts';
+import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { ask } from './ask.ts';
@@ -68,7 +69,9 @@ export class StreamMoves {
 
   /** Another node has them, and nobody asks here any more. */
   moved(tenant: string, labels: LabelSet, segments: readonly MovedSegment[]): void {
-    const { directory, tell, released } = this.#deps;
+    const { directory, log, tell, released } = this.#deps;
+    // At once: until the actor has heard of it and the log has it, nobody may take it for this node's.
+    for (const segment of segments) log.releasing(segment.log, segment.epoch);
     const cell = directory.find(tenant, labels);
     if (cell) tell(cell, { type: 'moved', segments });
     // All of them lie in the log: an actor that has some in its memory does not stop.
@@ -81,6 +84,30 @@ export class StreamMoves {
     const cell = directory.find(tenant, labels);
     if (cell) tell(cell, { type: 'move-failed', segments });
     else for (const { from } of segments) if ('part' in from && from.part.state === 'moving') from.part.release();
+  }
+
+  /**
+   * Ends the claims of nobody: an actor that failed at a message of its moves has them still, and nothing would store or move what they hold.
+   * Hearing of an end twice does no harm.
+   */
+  reclaim(tenant: string, labels: LabelSet, isClaimed: (segment: LogSegment) => boolean): void {
+    const { directory, logged } = this.#deps;
+    const cell = directory.find(tenant, labels);
+    const parts = cell?.logged?.parts ?? logged.find(tenant, labels)?.parts ?? [];
+    const lost: MovingSegment[] = [];
+    for (const held of cell?.segments ?? []) {
+      if (held.isMoving && held.log && !isClaimed(held.log)) lost.push({ log: held.log, from: { held } });
+    }
+    for (const part of parts) {
+      if (part.state === 'moving' && !isClaimed(part.segment)) lost.push({ log: part.segment, from: { part } });
+    }
+    const moved = lost.filter(({ log }) => log.isReleasing);
+    if (moved.length > 0) {
+      const released = moved.map((segment) => ({ ...segment, epoch: segment.log.releasingEpoch }));
+      this.moved(tenant, labels, released);
+    }
+    const failed = lost.filter(({ log }) => !log.isReleasing);
+    if (failed.length > 0) this.failed(tenant, labels, failed);
   }
 
   async #claim(tenant: string, labels: LabelSet): Promise<readonly MovingSegment[]> {
@@ -99,7 +126,9 @@ export class StreamMoves {
       });
     }
     const parts = logged.find(tenant, labels)?.parts ?? [];
-    return parts.flatMap((part) => (part.claim('moving') ? [{ log: part.segment, from: { part } }] : []));
+    return parts.flatMap((part) =>
+      !part.segment.isUnreadable && part.claim('moving') ? [{ log: part.segment, from: { part } }] : [],
+    );
   }
 }
 

@@ -14,7 +14,7 @@ export const moveOut = (
   const sealed = cell.segments.filter(mayMove);
   for (const { sharers } of sealed) for (const part of sharers) part.release();
   for (const part of cell.logged?.parts ?? []) {
-    if (part.claim('moving')) segments.push({ log: part.segment, from: { part } });
+    if (!part.segment.isUnreadable && part.claim('moving')) segments.push({ log: part.segment, from: { part } });
   }
   for (const held of sealed) {
     held.sharers = [];
@@ -26,7 +26,7 @@ export const moveOut = (
 
 /** What moves is what the log has: one that lost entries on the way there is flushed. */
 const mayMove = ({ sealedFor, isFlushing, isMoving, log }: HeldSegment): boolean =>
-  sealedFor !== undefined && !isFlushing && !isMoving && log !== undefined && !log.isRefused;
+  sealedFor !== undefined && !isFlushing && !isMoving && log !== undefined && !log.isRefused && !log.isUnreadable;
 
 export const moved = (
   cell: StreamCell,
@@ -72,8 +72,9 @@ export const moveFailed = (
   return effects;
 };
 
-const isInLog = ({ count, accepted, waiting, isRefused }: LogSegment): boolean =>
-  count === accepted && waiting === 0 && !isRefused;
+/** What the log cannot read is better taken from memory. */
+const isInLog = ({ count, accepted, waiting, isRefused, isUnreadable }: LogSegment): boolean =>
+  count === accepted && waiting === 0 && !isRefused && !isUnreadable;
 
 /** Gives its memory back, once no worker reads its heads any more. */
 export const drop = (held: HeldSegment): void => {

@@ -84,8 +84,7 @@ export class Adoption {
 
   /** What is left of an earlier copy counts as far as it has no gap: it is the same list. */
   async #begin(segment: LogSegment, epoch: number): Promise<void> {
-    this.#table.setAdopting(segment, true);
-    segment.count = prefixOf(segment);
+    this.#table.setAdopting(segment, true, prefixOf(segment));
     if (segment.isForeign) return;
     try {
       await this.#write.adopt(segment, Math.max(1, epoch));

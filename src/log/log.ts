@@ -228,6 +228,7 @@ export class Log {
    */
   async takeCustody(segment: LogSegment, epoch: number, finalCount: number): Promise<void> {
     if (prefixOf(segment) < finalCount) throw damaged(`segment ${segmentName(segment.id)} is not complete here`);
+    segment.pendingEpoch = Math.max(segment.pendingEpoch, epoch);
     await Promise.all([
       this.#end(segment, RecordType.SEAL, finalCount, OFFERED),
       this.#end(segment, RecordType.CUSTODY, epoch, finalCount),
@@ -240,8 +241,15 @@ export class Log {
     this.#adoption.giveUp(segment);
   }
 
+  /** It will be `released` at this epoch: from now on it is neither this node's nor may it come back, until that is durable. */
+  releasing(segment: LogSegment, epoch: number): void {
+    segment.releasingEpoch = epoch;
+    segment.pendingEpoch = Math.max(segment.pendingEpoch, epoch);
+  }
+
   /** Another node has it, with CUSTODY of this epoch: it is not this one's any more. */
   released(segment: LogSegment, epoch: number): Promise<void> {
+    this.releasing(segment, epoch);
     return this.#end(segment, RecordType.RELEASED, segment.count, epoch);
   }
 

@@ -53,6 +53,10 @@ export class LogSegment {
   /** Epochs of CUSTODY and of RELEASED and ADOPT records: the higher one says whose it is. Its own disk has it from epoch 0 on. */
   custodyEpoch: number | undefined = undefined;
   releasedEpoch = 0;
+  /** Of a CUSTODY or RELEASED record that may be on its way to the disk: the next one is above it, and a release is known of before it is durable. */
+  pendingEpoch = 0;
+  /** It is to be released at this epoch. */
+  releasingEpoch = 0;
   /** Its records are coming from another node: they stay, though it is not held yet. See SegmentTable.setAdopting. */
   isAdopting = false;
   /** Entries handed to the log, whether durable yet or not: the index of the next one. */
@@ -61,6 +65,8 @@ export class LogSegment {
   waiting = 0;
   /** Entries of it were refused: it takes no more, so that the log has a prefix of it. */
   isRefused = false;
+  /** It could not be read when it was to go to another node: it stays, and is stored as far as it can be read. */
+  isUnreadable = false;
   #open: Uint8Array | undefined = undefined;
   #header: SegmentHeader | undefined = undefined;
 
@@ -93,6 +99,16 @@ export class LogSegment {
   /** Under which this node has it. */
   get epoch(): number {
     return this.custodyEpoch ?? 0;
+  }
+
+  /** What comes next in its history is above this. */
+  get highestEpoch(): number {
+    return Math.max(this.epoch, this.releasedEpoch, this.pendingEpoch);
+  }
+
+  /** It was let go, and RELEASED is not durable yet: neither held nor to be taken. */
+  get isReleasing(): boolean {
+    return this.releasingEpoch > Math.max(this.epoch, this.releasedEpoch);
   }
 
   /** It is for this node to answer for it and to flush it, as far as its records say. */
@@ -232,10 +248,12 @@ export class SegmentTable {
     return writer && this.#segments[writer.number]?.get(counter);
   }
 
-  /** Its records begin to come, or come no more: then it is nobody's, unless there is CUSTODY. */
-  setAdopting(segment: LogSegment, isAdopting: boolean): void {
+  /** Its records begin to come, with `count` entries there already, or come no more: then it is nobody's, unless there is CUSTODY. */
+  setAdopting(segment: LogSegment, isAdopting: boolean, count = segment.count): void {
     const wasLive = segment.isLive;
     segment.isAdopting = isAdopting;
+    // Before liveness is compared: a file must not count the segment twice.
+    segment.count = count;
     noteLiveness(segment, wasLive);
   }
 

@@ -1,31 +1,22 @@
-import { segmentName } from '../chunk/memory-format.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type GiverEffect,
   type GiverEvent,
   type GiverFigures,
   type GiverOptions,
   GiverState,
+  type MoveOrder,
   type Target,
 } from '../cluster/handover/giver-state.ts';
 import type { Ring } from '../cluster/ring.ts';
-import { streamKey } from '../cluster/stream-key.ts';
 import { PeerError, type Peers } from '../cluster/transport/peers.ts';
 import type { Member, View } from '../cluster/view.ts';
 import type { AppendRun } from '../log/append-record.ts';
 import type { Log } from '../log/log.ts';
-import { decodeSegmentPart, encodeSegmentPart } from '../log/segment-part.ts';
-import type { LogSegment } from '../log/segment-table.ts';
+import { encodeSegmentPart } from '../log/segment-part.ts';
 import type { Clock } from '../protocol/clock.ts';
-import { labelSetOf } from '../protocol/label-text.ts';
-import { RefusedError } from '../protocol/refusal.ts';
-import {
-  decodeAdoptReply,
-  decodeAdoptRequest,
-  encodeAdoptReply,
-  encodeAdoptRequest,
-  type OfferedPart,
-  type PartAnswer,
-} from './adopt-message.ts';
+import { decodeAdoptReply, encodeAdoptRequest, type OfferedPart, type PartAnswer } from './adopt-message.ts';
+import { Adoptions } from './adoptions.ts';
 import { CallKind } from './call-kinds.ts';
 import type { Holding, Holdings } from './holdings.ts';
 
@@ -53,6 +44,8 @@ export interface HandoverFigures extends GiverFigures {
 
 /** Lingering, retries and streams that were missed are looked at so often. */
 const TICK_MS = 500;
+/** Orders between two turns of the event loop: some milliseconds. */
+const SLICE = 1_000;
 /** One message of a session. */
 const MESSAGE_BYTES_MAX = 1 << 20;
 /** A run of a part. */
@@ -66,23 +59,30 @@ export class Handover {
   readonly #deps: HandoverDeps;
   readonly #giver: GiverState;
   readonly #moving = new Map<string, Holding>();
-  /** Adoptions of one segment run one after another. */
-  readonly #adopting = new Map<string, Promise<PartAnswer>>();
-  readonly #totals = { taken: 0, givenSegments: 0, givenBytes: 0, releasedSegments: 0 };
+  readonly #adoptions: Adoptions;
+  readonly #totals = { givenSegments: 0, givenBytes: 0, releasedSegments: 0 };
   #cancelTick: () => void;
   #walking: Promise<void> | undefined;
   #isWalkDue = true;
+  /** Everything that is not another node's yet stays: it is being stored. */
+  #isGivingUp = false;
   #flushing = 0;
   #isStopped = false;
 
   constructor(deps: HandoverDeps) {
     this.#deps = deps;
     this.#giver = new GiverState(deps.giver);
+    this.#adoptions = new Adoptions({
+      ...deps,
+      epochOf: (name) => this.#giver.epochOf(name),
+      returned: (name, epoch) => this.#step({ type: 'returned', name, epoch }),
+      look: () => this.look(),
+    });
     this.#cancelTick = this.#tickLater();
   }
 
   get figures(): HandoverFigures {
-    return { ...this.#giver.figures, ...this.#totals };
+    return { ...this.#giver.figures, ...this.#totals, taken: this.#adoptions.taken };
   }
 
   /** Nothing is left that another node should have, nor lingers here, as of the last walk. */
@@ -100,6 +100,7 @@ export class Handover {
   changed(view: View): void {
     this.#isWalkDue = true;
     this.#step({ type: 'members', members: view.members });
+    this.#adoptions.giveUpLost();
     void this.walk();
   }
 
@@ -120,21 +121,27 @@ export class Handover {
     await this.#walking;
   }
 
+  /** Nothing more is given away, for good: what no other node has yet may be stored here. What lingers goes on to. */
+  giveUp(): void {
+    if (this.#isGivingUp) return;
+    this.#isGivingUp = true;
+    this.#isWalkDue = true;
+    this.#step({ type: 'give-up', names: [...this.#moving.keys()] });
+  }
+
+  /** A walk could find something, and none is under way. */
+  get isWalkDue(): boolean {
+    return this.#isWalkDue && this.#walking === undefined;
+  }
+
   stop(): void {
     this.#isStopped = true;
     this.#cancelTick();
   }
 
   /** ADOPT. */
-  async adopt(body: Uint8Array): Promise<readonly Uint8Array[]> {
-    const { view, refusal } = this.#deps;
-    const { parts } = decodeAdoptRequest(body);
-    const text = refusal();
-    if (text !== undefined) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text });
-    const answers = await Promise.all(parts.map((part) => this.#adoptInTurn(part)));
-    // What is durable here but not said to be is offered again.
-    if (refusal() !== undefined) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'not any more' });
-    return [encodeAdoptReply({ changedAt: view().changedAt, answers })];
+  adopt(body: Uint8Array, from: Target): Promise<readonly Uint8Array[]> {
+    return this.#adoptions.adopt(body, from);
   }
 
   async #walkOnce(): Promise<void> {
@@ -143,20 +150,35 @@ export class Handover {
     const isHere = (key: number): boolean => {
       const owner = current.owner(key);
       // Nobody else to give it to: it stays.
-      return owner === undefined || owner.nodeId === nodeId;
+      return this.#isGivingUp || owner === undefined || owner.nodeId === nodeId;
     };
     const { moves, stays, flushing } = await holdings.walk(isHere);
     this.#flushing = flushing;
-    const orders = moves.flatMap((holding) => {
+    const orderOf = (holding: Holding): MoveOrder | undefined => {
       const owner = current.owner(holding.key);
-      if (!owner) return [];
+      if (!owner || this.#isGivingUp) return undefined;
       this.#moving.set(holding.name, holding);
       const { name, bytes, epoch } = holding;
-      return [{ name, bytes, epoch, target: targetOf(owner) }];
+      return { name, bytes, epoch, target: targetOf(owner) };
+    };
+    await this.#inSlices(stays, (slice) => {
+      // Claimed by this walk, and to stay by now.
+      for (const holding of slice) if (!this.#giver.has(holding.name)) holdings.keep(holding);
+      this.#step({ type: 'stay', names: slice.map(({ name }) => name) });
     });
-    this.#step({ type: 'stay', names: stays });
-    this.#step({ type: 'move', orders });
-    if (current !== ring()) this.#isWalkDue = true;
+    await this.#inSlices(moves, (slice) => {
+      this.#step({ type: 'move', orders: slice.flatMap((holding) => orderOf(holding) ?? []) });
+    });
+    if (current !== ring() || (this.#isGivingUp && moves.length > 0)) this.#isWalkDue = true;
+  }
+
+  /** Not all at once, and only what is still as the walk found it: it may have been let go or come back between two slices. */
+  async #inSlices(holdings: readonly Holding[], take: (slice: readonly Holding[]) => void): Promise<void> {
+    const { holdings: held } = this.#deps;
+    for (let at = 0; at < holdings.length; at += SLICE) {
+      if (at > 0) await nextTurn();
+      take(holdings.slice(at, at + SLICE).filter((holding) => held.find(holding.segment) === holding));
+    }
   }
 
   #step(event: GiverEvent): void {
@@ -224,9 +246,11 @@ export class Handover {
     const holdings = names.flatMap((name) => this.#moving.get(name) ?? []);
     let message: NamedPart[] = [];
     let bytes = 0;
-    const records = await this.#deps.log.recordsOf(holdings.map(({ segment }) => segment));
+    const records = await this.#recordsOf(holdings);
     for (const [index, holding] of holdings.entries()) {
-      for (const part of partsOf(holding, this.#epochOf(holding), records[index] ?? [])) {
+      const runs = records[index];
+      if (!runs) continue;
+      for (const part of partsOf(holding, this.#epochOf(holding), runs)) {
         if (message.length > 0 && bytes + part.part.length > MESSAGE_BYTES_MAX) {
           yield message;
           message = [];
@@ -244,69 +268,34 @@ export class Handover {
     return Math.max(epoch, this.#giver.epochOf(name));
   }
 
-  #adoptInTurn(offered: OfferedPart): Promise<PartAnswer> {
-    const part = decodeSegmentPart(offered.part);
-    const name = segmentName(part.id);
-    const before = this.#adopting.get(name) ?? Promise.resolve();
-    const work = before.catch(() => undefined).then(() => this.#adoptPart(name, offered, part));
-    this.#adopting.set(name, work);
-    const end = (): void => {
-      if (this.#adopting.get(name) === work) this.#adopting.delete(name);
-    };
-    work.then(end, end);
-    return work;
-  }
-
-  async #adoptPart(
-    name: string,
-    { epoch: theirs, finalCount }: OfferedPart,
-    part: ReturnType<typeof decodeSegmentPart>,
-  ): Promise<PartAnswer> {
-    const { log, holdings, report } = this.#deps;
+  /** undefined for one that cannot be read: it stays here, and the others go. */
+  async #recordsOf(holdings: readonly Holding[]): Promise<readonly (readonly AppendRun[] | undefined)[]> {
     try {
-      const known = log.find(part.id);
-      const own = known && holdings.find(known);
-      if (own) return await this.#takeBack(name, own, theirs);
-      // In a chunk already: nothing is left to take.
-      if (known?.flushed?.isComplete) return { type: 'adopted', epoch: Math.max(theirs, known.epoch) + 1 };
-      const have = await log.adopt(part);
-      if (finalCount === 0) return { type: 'taken' };
-      const segment = log.find(part.id);
-      if (!segment || have < finalCount) return { type: 'refused' };
-      const epoch = Math.max(theirs, segment.epoch) + 1;
-      await log.takeCustody(segment, epoch, finalCount);
-      holdings.adopted(segment);
-      this.#lookFor(segment);
-      this.#totals.taken += 1;
-      return { type: 'adopted', epoch };
-    } catch (error) {
-      if (!(error instanceof RefusedError) || error.refusal.code === 'INTERNAL') {
-        report('a segment of another node could not be taken', error);
-      }
-      return { type: 'refused' };
+      return await this.#deps.log.recordsOf(holdings.map(({ segment }) => segment));
+    } catch {
+      // Which of them it is shows when each is read alone.
+      const records: (readonly AppendRun[] | undefined)[] = [];
+      for (const holding of holdings) records.push(await this.#recordsAlone(holding));
+      return records;
     }
   }
 
-  /** It is here already, as its custodian or lingering: custody is decided by the higher epoch. */
-  async #takeBack(name: string, own: Holding, theirs: number): Promise<PartAnswer> {
-    const epoch = Math.max(own.epoch, theirs, own.segment.epoch) + 1;
-    await this.#deps.log.takeCustody(own.segment, epoch, own.finalCount);
-    this.#step({ type: 'returned', name, epoch });
-    this.#lookFor(own.segment);
-    return { type: 'adopted', epoch };
-  }
-
-  /** An offer may have been long on its way: what was taken can belong to somebody else by now. */
-  #lookFor({ header }: LogSegment): void {
-    if (header === undefined) return;
-    const owner = this.#deps.ring().owner(streamKey(header.tenant, labelSetOf(header.labels)));
-    if (owner?.nodeId !== this.#deps.nodeId) this.look();
+  async #recordsAlone({ name, segment }: Holding): Promise<readonly AppendRun[] | undefined> {
+    try {
+      return (await this.#deps.log.recordsOf([segment]))[0];
+    } catch (error) {
+      this.#deps.report('a segment cannot be read, so it is not handed over but stored here', error);
+      segment.isUnreadable = true;
+      this.#step({ type: 'give-up', names: [name] });
+      return undefined;
+    }
   }
 
   #tickLater(): () => void {
     return this.#deps.clock.after(TICK_MS, () => {
       if (this.#isStopped) return;
       this.#step({ type: 'tick' });
+      this.#adoptions.giveUpLost();
       // What the flusher had may have come back.
       if (this.#isWalkDue || this.#flushing > 0) void this.walk();
       this.#cancelTick = this.#tickLater();

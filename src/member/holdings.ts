@@ -11,14 +11,14 @@ export interface Holding {
   readonly finalCount: number;
   /** About what will be sent. */
   readonly bytes: number;
-  /** Custody epoch of this node's copy now: an offer below it could be adopted at the same one. */
+  /** The highest custody epoch that this node's copy had: an offer below it could be adopted at the same one. */
   readonly epoch: number;
 }
 
 /** What a node holds unflushed, as a hand-over sees it: memory of actors and what lies in the log. */
 export interface Holdings {
   /**
-   * Looks at every stream, in slices of the event loop. What is not `isHere` is sealed and not flushed from now on, unless it is on its way to the
+   * Looks at every stream, in slices of the event loop; `isHere` may change its mind meanwhile. What is not `isHere` is sealed and not flushed from now on, unless it is on its way to the
    * store already: that ends by itself.
    */
   walk(isHere: (key: number) => boolean): Promise<Walk>;
@@ -35,8 +35,8 @@ export interface Holdings {
 export interface Walk {
   /** What should be elsewhere. */
   readonly moves: readonly Holding[];
-  /** Names of what moves or moved, and should be here. */
-  readonly stays: readonly string[];
+  /** What moves or moved, and should be here. */
+  readonly stays: readonly Holding[];
   /** Segments on their way to the store, of streams that should be elsewhere, and streams that could not be claimed: look again soon. */
   readonly flushing: number;
 }

@@ -122,7 +122,7 @@ export class ClusterMember {
   get handlers(): PeerHandlers {
     return new Map<number, PeerHandler>([
       [CallKind.APPEND, (body, call) => this.#append(body, call)],
-      [CallKind.ADOPT, (body) => this.handover.adopt(body)],
+      [CallKind.ADOPT, (body, { from }) => this.handover.adopt(body, from)],
       [CallKind.SELECT, (body, call) => this.#memory().select(body, call)],
       [CallKind.LOAD, (body, call) => this.#memory().load(body, call)],
       [CallKind.LABEL_SETS, (body) => this.#memory().labelSets(body)],
@@ -142,7 +142,7 @@ export class ClusterMember {
       clock,
       peers,
       log,
-      holdings: new NodeHoldings(node, moves, (segment) => void logged.add(segment), report),
+      holdings: new NodeHoldings(node, moves, (segment) => void logged.add(segment), clock, report),
       nodeId,
       giver,
       view: () => this.view,
@@ -205,26 +205,40 @@ export class ClusterMember {
 
   /**
    * Gives up its place and hands everything over; what cannot be by half of the time is stored. Leaves the cluster if nothing is left on its disk.
+   * Takes no longer than it may, whatever hangs.
    * @returns whether nothing is left: the disk may be deleted then. If not, the cluster knows that the disk is missing
    * @throws MembershipError if the membership store does not answer in time
    */
   async leave(deadlineMs: number): Promise<boolean> {
-    const { clock, membership, info } = this.#deps;
+    const { clock, info } = this.#deps;
     const startMs = clock.monotonicMs();
+    const leaving = { startMs, deadlineMs, isLate: false };
+    let cancel = (): void => undefined;
+    const late = new Promise<false>((resolve) => {
+      cancel = clock.after(deadlineMs, () => {
+        leaving.isLate = true;
+        resolve(false);
+      });
+    });
+    const hasLeft = await Promise.race([this.#leave(leaving), late]).finally(cancel);
+    if (!hasLeft) info({ segments: this.#segmentCount() }, 'not everything could be handed over: it stays on the disk');
+    return hasLeft;
+  }
+
+  async #leave(leaving: Leaving): Promise<boolean> {
+    const { clock, membership } = this.#deps;
+    const { handover } = this;
+    const { startMs, deadlineMs } = leaving;
     await membership.become('LEAVING', deadlineMs / 2);
     await this.#rings.upToDate();
     let isFlushing = false;
-    for (;;) {
-      await this.handover.walk();
-      if (this.handover.isSettled && this.#isEmpty()) break;
-      const spentMs = clock.monotonicMs() - startMs;
-      if (spentMs >= deadlineMs) {
-        info({ segments: this.#segmentCount() }, 'not everything could be handed over: it stays on the disk');
-        return false;
-      }
+    while (!(handover.isSettled && this.#isEmpty())) {
+      if (leaving.isLate) return false;
+      if (handover.isWalkDue) void handover.walk();
       // The last one has nobody to give anything to.
-      if (!isFlushing && (this.ring.members.length === 0 || spentMs >= deadlineMs / 2)) {
+      if (!isFlushing && (this.ring.members.length === 0 || clock.monotonicMs() >= startMs + deadlineMs / 2)) {
         isFlushing = true;
+        handover.giveUp();
         this.#running()
           .services.flush()
           .catch(() => undefined)
@@ -234,9 +248,11 @@ export class ClusterMember {
       }
       await new Promise<void>((resolve) => clock.after(LEAVE_POLL_MS, resolve));
     }
-    this.handover.stop();
-    await membership.leave(Math.max(LEAVE_REST_MS, startMs + deadlineMs - clock.monotonicMs()));
-    return true;
+    if (leaving.isLate) return false;
+    handover.stop();
+    // What came until the fence may lie in the log.
+    const restMs = Math.max(LEAVE_REST_MS, startMs + deadlineMs - clock.monotonicMs());
+    return await membership.leave(() => this.#isEmpty(), restMs);
   }
 
   /** Stops without leaving: the others wait for this disk to come back. */
@@ -340,3 +356,11 @@ export class ClusterMember {
 /** The asker goes to the next node. */
 const notActive = (): RefusedError =>
   new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'this node takes no entries now' });
+
+interface Leaving {
+  /** Monotonic. */
+  readonly startMs: number;
+  readonly deadlineMs: number;
+  /** The deadline has passed: nobody waits any more. */
+  isLate: boolean;
+}

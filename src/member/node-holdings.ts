@@ -1,8 +1,10 @@
+import { forEachInSlices } from '../actors/cooperative.ts';
 import type { LocalNode } from '../actors/local-node.ts';
 import type { OfferedSegment } from '../actors/stream-moves.ts';
 import { segmentName } from '../chunk/memory-format.ts';
 import { streamKey } from '../cluster/stream-key.ts';
 import type { LogSegment } from '../log/segment-table.ts';
+import type { Clock } from '../protocol/clock.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { forEachConcurrent } from '../query/for-each-concurrent.ts';
 import type { Holding, Holdings, Walk } from './holdings.ts';
@@ -20,6 +22,8 @@ interface Place {
   readonly key: number;
 }
 
+/** A slice of work on the event loop. */
+const SLICE_MS = 4;
 /** Streams whose segments are sealed at a time: their seals share syncs of the log. */
 const MOVES_AT_A_TIME = 512;
 
@@ -28,6 +32,7 @@ export class NodeHoldings implements Holdings {
   readonly #node: LocalNode;
   readonly #moves: NonNullable<LocalNode['moves']>;
   readonly #adopt: (segment: LogSegment) => void;
+  readonly #clock: Clock;
   readonly #report: (problem: string, error: unknown) => void;
   readonly #moving = new Map<string, Moving>();
   /** Label sets live as long as their streams. */
@@ -37,21 +42,25 @@ export class NodeHoldings implements Holdings {
     node: LocalNode,
     moves: NonNullable<LocalNode['moves']>,
     adopt: (segment: LogSegment) => void,
+    clock: Clock,
     report: (problem: string, error: unknown) => void,
   ) {
     this.#node = node;
     this.#moves = moves;
     this.#adopt = adopt;
+    this.#clock = clock;
     this.#report = report;
   }
 
   async walk(isHere: (key: number) => boolean): Promise<Walk> {
     const elsewhere: Place[] = [];
     let flushing = 0;
-    const known = this.#movingByStream();
+    const known = await this.#movingByStream();
     await this.#node.forEachUnflushed(({ tenant, labels, flushing: own, moving, ...stream }) => {
+      const hasLost = moving > (known.get(nameOf(tenant, labels)) ?? 0);
+      if (hasLost) this.#moves.reclaim(tenant, labels, ({ id }) => this.#moving.has(segmentName(id)));
       // What was given up is movable, though the stream's actor may only hear of it before `move-out`.
-      const isMovable = stream.isMovable || moving > (known.get(nameOf(tenant, labels)) ?? 0);
+      const isMovable = stream.isMovable || hasLost;
       if (!isMovable && own === 0) return;
       const key = this.#keyOf(tenant, labels);
       if (isHere(key)) return;
@@ -59,15 +68,14 @@ export class NodeHoldings implements Holdings {
       if (isMovable) elsewhere.push({ tenant, labels, key });
     });
     await forEachConcurrent(elsewhere, MOVES_AT_A_TIME, async (place) => {
-      if (!(await this.#moveOut(place))) flushing += 1;
+      if (!isHere(place.key) && !(await this.#moveOut(place))) flushing += 1;
     });
     // As it is now: what was on its way when the walk began may have come back or been let go meanwhile.
     const moves: Holding[] = [];
-    const stays: string[] = [];
-    for (const { holding } of this.#moving.values()) {
-      if (isHere(holding.key)) stays.push(holding.name);
-      else moves.push(holding);
-    }
+    const stays: Holding[] = [];
+    await forEachInSlices(this.#clock, SLICE_MS, this.#moving.values(), ({ holding }) => {
+      (isHere(holding.key) ? stays : moves).push(holding);
+    });
     return { moves, stays, flushing };
   }
 
@@ -75,9 +83,11 @@ export class NodeHoldings implements Holdings {
   find(segment: LogSegment): Holding | undefined {
     const moving = this.#moving.get(segmentName(segment.id));
     if (moving) return moving.holding;
-    if (!segment.isHeld || !segment.isLive || segment.isAdopting || !segment.header) return undefined;
-    const { id, count, bytes, epoch } = segment;
-    return { name: segmentName(id), segment, key: 0, finalCount: count, bytes, epoch };
+    if (!segment.isHeld || !segment.isLive || segment.isAdopting || segment.isReleasing || !segment.header) {
+      return undefined;
+    }
+    const { id, count, bytes, highestEpoch } = segment;
+    return { name: segmentName(id), segment, key: 0, finalCount: count, bytes, epoch: highestEpoch };
   }
 
   adopted(segment: LogSegment): void {
@@ -110,7 +120,7 @@ export class NodeHoldings implements Holdings {
           finalCount,
           bytes: log.bytes,
           get epoch() {
-            return log.epoch;
+            return log.highestEpoch;
           },
         };
         this.#moving.set(name, { tenant, labels, segment, holding });
@@ -122,12 +132,12 @@ export class NodeHoldings implements Holdings {
     }
   }
 
-  #movingByStream(): ReadonlyMap<string, number> {
+  async #movingByStream(): Promise<ReadonlyMap<string, number>> {
     const counts = new Map<string, number>();
-    for (const { tenant, labels } of this.#moving.values()) {
+    await forEachInSlices(this.#clock, SLICE_MS, this.#moving.values(), ({ tenant, labels }) => {
       const name = nameOf(tenant, labels);
       counts.set(name, (counts.get(name) ?? 0) + 1);
-    }
+    });
     return counts;
   }
 

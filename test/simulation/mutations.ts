@@ -35,31 +35,31 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'an adopted segment that comes back is not taken back at a higher epoch',
-    file: 'src/member/handover.ts',
-    from: 'const epoch = Math.max(own.epoch, theirs, own.segment.epoch) + 1;',
+    file: 'src/member/adoptions.ts',
+    from: 'const epoch = Math.max(own.epoch, theirs, own.segment.highestEpoch, this.#deps.epochOf(name)) + 1;',
     to: 'const epoch = Math.max(own.epoch, theirs, own.segment.epoch);',
   },
   {
     name: 'what comes back is released all the same',
-    file: 'src/member/handover.ts',
-    from: "    this.#step({ type: 'returned', name, epoch });\n",
+    file: 'src/member/adoptions.ts',
+    from: '    this.#deps.returned(name, epoch);\n',
     to: '',
   },
   {
     name: 'adoption does not check that all is there',
-    file: 'src/member/handover.ts',
+    file: 'src/member/adoptions.ts',
     from: 'if (!segment || have < finalCount)',
     to: 'if (!segment)',
   },
   {
     name: 'adopted before custody is durable',
-    file: 'src/member/handover.ts',
+    file: 'src/member/adoptions.ts',
     from: '      await log.takeCustody(segment, epoch, finalCount);\n',
     to: '      void log.takeCustody(segment, epoch, finalCount).catch(() => undefined);\n',
   },
   {
     name: 'adopted, and not told the actors',
-    file: 'src/member/handover.ts',
+    file: 'src/member/adoptions.ts',
     from: '      holdings.adopted(segment);\n',
     to: '',
   },
@@ -72,8 +72,8 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a walk flushes',
     file: 'src/member/handover.ts',
-    from: "    this.#step({ type: 'move', orders });\n",
-    to: "    if (orders.length > 0) await (holdings as unknown as { flushAll(): Promise<void> }).flushAll();\n    this.#step({ type: 'move', orders });\n",
+    from: '    await this.#inSlices(moves, (slice) => {\n',
+    to: '    if (moves.length > 0) await (holdings as unknown as { flushAll(): Promise<void> }).flushAll();\n    await this.#inSlices(moves, (slice) => {\n',
   },
   {
     name: 'no fence',
@@ -102,8 +102,8 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: 'leaves with segments on its disk',
     file: 'src/member/member.ts',
-    from: 'if (this.handover.isSettled && this.#isEmpty()) break;',
-    to: 'if (this.handover.isSettled) break;',
+    from: 'while (!(handover.isSettled && this.#isEmpty())) {',
+    to: 'while (!handover.isSettled) {',
   },
 ];
 

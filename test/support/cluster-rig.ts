@@ -17,7 +17,7 @@ export class ClusterRig {
   readonly chunks = new MemoryChunkStore();
   readonly index = new MemoryIndexStore();
   readonly nodes = new Map<string, TestNode>();
-  readonly #disks = new Map<string, PowerLossFiles>();
+  readonly disks = new Map<string, PowerLossFiles>();
   readonly #settings: ConfigInput;
   readonly #members: EmbeddedStore;
   readonly #server: StoreServer;
@@ -36,9 +36,9 @@ export class ClusterRig {
 
   async start(nodeId: string): Promise<TestNode> {
     this.#incarnation += 1;
-    const disk = this.#disks.get(nodeId) ?? new PowerLossFiles();
-    this.#disks.set(nodeId, disk);
-    const uid = hex([...this.#disks.keys()].indexOf(nodeId) + 1);
+    const disk = this.disks.get(nodeId) ?? new PowerLossFiles();
+    this.disks.set(nodeId, disk);
+    const uid = hex([...this.disks.keys()].indexOf(nodeId) + 1);
     const cluster = {
       enabled: true,
       node_id: nodeId,
@@ -66,7 +66,7 @@ export class ClusterRig {
   }
 
   disk(nodeId: string): PowerLossFiles {
-    const disk = this.#disks.get(nodeId);
+    const disk = this.disks.get(nodeId);
     if (!disk) throw new Error(`no disk of ${nodeId}`);
     return disk;
   }
@@ -84,7 +84,7 @@ export class ClusterRig {
   async kill(nodeId: string): Promise<void> {
     const { node } = this.node(nodeId);
     this.nodes.delete(nodeId);
-    this.#disks.get(nodeId)?.kill();
+    this.disks.get(nodeId)?.kill();
     await node.stop({ deadlineMs: 0 }).catch(() => undefined);
   }
 

@@ -37,8 +37,8 @@ export type GiverEvent =
   | { readonly type: 'move'; readonly orders: readonly MoveOrder[] }
   /** The ring says that they should be here. */
   | { readonly type: 'stay'; readonly names: readonly string[] }
-  /** In a chunk, or gone some other way. */
-  | { readonly type: 'ended'; readonly names: readonly string[] }
+  /** They stay here whatever the ring says, unless another node has them. */
+  | { readonly type: 'give-up'; readonly names: readonly string[] }
   /** Another node gave it back: this one is custodian at a new epoch. */
   | { readonly type: 'returned'; readonly name: string; readonly epoch: number }
   | { readonly type: 'answered'; readonly session: number; readonly answers: readonly OfferAnswer[] }
@@ -67,7 +67,7 @@ export interface GiverOptions {
   readonly targetsMax: number;
   /** How long queries that began before the hand-over may still ask here. */
   readonly lingerMs: number;
-  /** After a refusal or a failure. */
+  /** After a refusal. After failures of a whole session its node rests for so long, twice that after the next one, and so on. */
   readonly retryMs: number;
 }
 
@@ -79,6 +79,8 @@ interface Segment {
   phase: 'waiting' | 'sending' | 'given';
   /** It should be here: when what is under way has failed it is kept. */
   isStaying: boolean;
+  /** waiting: it was refused, and is not due yet. */
+  isResting: boolean;
   /** waiting: not before; given: released then. Monotonic. */
   dueMs: number;
 }
@@ -100,8 +102,14 @@ export class GiverState {
   readonly #options: GiverOptions;
   readonly #segments = new Map<string, Segment>();
   readonly #sessions = new Map<number, Session>();
-  /** Names by node, in order of arrival: what may be sent next. */
-  readonly #waiting = new Map<string, Set<string>>();
+  /** Names by process, in order of arrival: what may be sent next. A process that failed goes behind the others. */
+  readonly #ready = new Map<string, Set<string>>();
+  /** Names that wait until they are due, in that order. */
+  readonly #resting = new Set<string>();
+  /** Names by process that has them, in the order in which they are released. */
+  readonly #given = new Map<string, Set<string>>();
+  /** Of processes whose last session failed. */
+  readonly #failures = new Map<string, { readonly count: number; readonly dueMs: number }>();
   #lastSession = 0;
   /** Undefined until the first view. */
   #alive: ReadonlySet<string> | undefined;
@@ -122,11 +130,6 @@ export class GiverState {
     return this.#segments.has(name);
   }
 
-  /** Another node is its custodian. */
-  isGiven(name: string): boolean {
-    return this.#segments.get(name)?.phase === 'given';
-  }
-
   /** The highest custody epoch heard of: an offer below it would get an answer that is no news, for ever. */
   epochOf(name: string): number {
     return this.#segments.get(name)?.epoch ?? 0;
@@ -135,6 +138,7 @@ export class GiverState {
   step(event: GiverEvent, nowMs: number): readonly GiverEffect[] {
     const effects: GiverEffect[] = [];
     this.#apply(event, nowMs, effects);
+    this.#wake(nowMs);
     this.#send(nowMs, effects);
     return effects;
   }
@@ -147,8 +151,10 @@ export class GiverState {
       case 'stay':
         for (const name of event.names) this.#stay(name, effects);
         return;
-      case 'ended':
-        for (const name of event.names) this.#forget(name);
+      case 'give-up':
+        for (const name of event.names) {
+          if (this.#segments.get(name)?.phase !== 'given' && this.#segments.has(name)) this.#keep(name, effects);
+        }
         return;
       case 'returned':
         if (this.#segments.has(event.name)) this.#keep(event.name, effects);
@@ -171,13 +177,22 @@ export class GiverState {
   #order({ name, bytes, target, epoch }: MoveOrder, nowMs: number): void {
     const known = this.#segments.get(name);
     if (!known) {
-      const segment: Segment = { name, bytes, target, epoch, phase: 'waiting', isStaying: false, dueMs: nowMs };
+      const segment: Segment = {
+        name,
+        bytes,
+        target,
+        epoch,
+        phase: 'waiting',
+        isStaying: false,
+        isResting: false,
+        dueMs: nowMs,
+      };
       this.#segments.set(name, segment);
       this.#enter(segment, 'waiting');
       return;
     }
     known.isStaying = false;
-    if (known.phase !== 'waiting') return;
+    if (known.phase !== 'waiting' || nameOf(known.target) === nameOf(target)) return;
     this.#leave(known);
     known.target = target;
     this.#enter(known, 'waiting');
@@ -194,12 +209,14 @@ export class GiverState {
     const session = this.#sessions.get(number);
     if (!session) return;
     this.#sessions.delete(number);
+    this.#failures.delete(nameOf(session.target));
     const epochs = new Map(answers.map(({ name, epoch }) => [name, epoch]));
     for (const name of session.names) {
       const segment = this.#sent(name, session);
       if (!segment) continue;
       const epoch = epochs.get(name);
-      if (epoch === undefined || epoch <= segment.epoch) this.#again(segment, nowMs, effects);
+      if (epoch === undefined || epoch <= segment.epoch)
+        this.#again(segment, nowMs + this.#options.retryMs, nowMs, effects);
       else {
         segment.epoch = epoch;
         segment.dueMs = nowMs + this.#options.lingerMs;
@@ -213,9 +230,10 @@ export class GiverState {
     const session = this.#sessions.get(number);
     if (!session) return;
     this.#sessions.delete(number);
+    this.#backOff(nameOf(session.target), nowMs);
     for (const name of session.names) {
       const segment = this.#sent(name, session);
-      if (segment) this.#again(segment, nowMs, effects);
+      if (segment) this.#again(segment, nowMs, nowMs, effects);
     }
   }
 
@@ -227,8 +245,22 @@ export class GiverState {
     return segment;
   }
 
-  #again(segment: Segment, nowMs: number, effects: GiverEffect[]): void {
-    segment.dueMs = nowMs + this.#options.retryMs;
+  /** The others first, and not at once. Sessions that fail together count once. */
+  #backOff(process: string, nowMs: number): void {
+    const { count, dueMs } = this.#failures.get(process) ?? { count: 0, dueMs: 0 };
+    if (nowMs >= dueMs) {
+      const restMs = Math.min(REST_MS_MAX, this.#options.retryMs * 2 ** count);
+      this.#failures.set(process, { count: count + 1, dueMs: nowMs + restMs });
+    }
+    const ready = this.#ready.get(process);
+    if (!ready) return;
+    this.#ready.delete(process);
+    this.#ready.set(process, ready);
+  }
+
+  #again(segment: Segment, dueMs: number, nowMs: number, effects: GiverEffect[]): void {
+    segment.dueMs = dueMs;
+    segment.isResting = dueMs > nowMs;
     this.#enter(segment, 'waiting');
     if (segment.isStaying) this.#keep(segment.name, effects);
   }
@@ -241,19 +273,36 @@ export class GiverState {
       if (alive.has(nameOf(target))) continue;
       this.#failed(number, nowMs, effects);
     }
-    for (const segment of this.#segments.values()) {
-      if (segment.phase !== 'given' || alive.has(nameOf(segment.target))) continue;
-      this.#leave(segment);
-      segment.dueMs = nowMs;
-      this.#enter(segment, 'waiting');
+    for (const process of this.#failures.keys()) if (!alive.has(process)) this.#failures.delete(process);
+    for (const [process, names] of this.#given) {
+      if (alive.has(process)) continue;
+      for (const name of names) {
+        const segment = this.#segments.get(name) as Segment;
+        this.#leave(segment);
+        segment.dueMs = nowMs;
+        this.#enter(segment, 'waiting');
+      }
     }
   }
 
   #tick(nowMs: number, effects: GiverEffect[]): void {
-    for (const segment of this.#segments.values()) {
-      if (segment.phase !== 'given' || nowMs < segment.dueMs) continue;
-      this.#forget(segment.name);
-      effects.push({ type: 'release', name: segment.name, epoch: segment.epoch });
+    for (const names of this.#given.values()) {
+      for (const name of names) {
+        const { dueMs, epoch } = this.#segments.get(name) as Segment;
+        if (nowMs < dueMs) break;
+        this.#forget(name);
+        effects.push({ type: 'release', name, epoch });
+      }
+    }
+  }
+
+  #wake(nowMs: number): void {
+    for (const name of this.#resting) {
+      const segment = this.#segments.get(name) as Segment;
+      if (segment.dueMs > nowMs) return;
+      this.#resting.delete(name);
+      segment.isResting = false;
+      addTo(this.#ready, segment);
     }
   }
 
@@ -264,12 +313,15 @@ export class GiverState {
     for (const { target, bytes } of this.#sessions.values()) {
       inFlight.set(target.nodeId, (inFlight.get(target.nodeId) ?? 0) + bytes);
     }
-    for (const nodeId of this.#waiting.keys()) {
+    for (const [process, names] of this.#ready) {
+      const nodeId = this.#targetOf(names)?.nodeId;
+      const isResting = (this.#failures.get(process)?.dueMs ?? 0) > nowMs;
+      if (nodeId === undefined || isResting || this.#alive?.has(process) === false) continue;
       if (!inFlight.has(nodeId) && inFlight.size >= targetsMax) continue;
       for (;;) {
         const bytes = inFlight.get(nodeId) ?? 0;
         if (bytes >= targetBytesMax) break;
-        const session = this.#nextSession(nodeId, nowMs);
+        const session = this.#nextSession(names);
         if (!session) break;
         inFlight.set(nodeId, bytes + session.bytes);
         this.#lastSession += 1;
@@ -279,24 +331,25 @@ export class GiverState {
     }
   }
 
-  #nextSession(nodeId: string, nowMs: number): Session | undefined {
+  /** Of all that wait for one process it is the same. */
+  #targetOf(names: ReadonlySet<string>): Target | undefined {
+    for (const name of names) return this.#segments.get(name)?.target;
+    return undefined;
+  }
+
+  #nextSession(ready: ReadonlySet<string>): Session | undefined {
     const { sessionBytes, sessionSegmentsMax } = this.#options;
+    const first = this.#targetOf(ready);
+    if (!first) return undefined;
+    // One object for all of the session: it tells whose answer is awaited.
+    const target = { ...first };
     const names: string[] = [];
     let bytes = 0;
-    let target: Target | undefined;
-    for (const name of this.#waiting.get(nodeId) ?? []) {
+    for (const name of ready) {
       const segment = this.#segments.get(name) as Segment;
-      const isGone = this.#alive?.has(nameOf(segment.target)) === false;
-      if (isGone || segment.dueMs > nowMs || (target && target.incarnation !== segment.target.incarnation)) continue;
       if (names.length > 0 && (bytes + segment.bytes > sessionBytes || names.length >= sessionSegmentsMax)) break;
-      // One object for all of the session: it tells whose answer is awaited.
-      target ??= { ...segment.target };
       names.push(name);
       bytes += segment.bytes;
-    }
-    if (!target) return undefined;
-    for (const name of names) {
-      const segment = this.#segments.get(name) as Segment;
       this.#leave(segment);
       segment.target = target;
       this.#enter(segment, 'sending');
@@ -319,21 +372,34 @@ export class GiverState {
   #enter(segment: Segment, phase: Segment['phase']): void {
     segment.phase = phase;
     this.#counts[phase] += 1;
-    if (phase !== 'waiting') return;
-    const { nodeId } = segment.target;
-    const waiting = this.#waiting.get(nodeId) ?? new Set();
-    waiting.add(segment.name);
-    this.#waiting.set(nodeId, waiting);
+    if (phase === 'given') addTo(this.#given, segment);
+    else if (phase === 'waiting' && segment.isResting) this.#resting.add(segment.name);
+    else if (phase === 'waiting') addTo(this.#ready, segment);
   }
 
   #leave(segment: Segment): void {
     this.#counts[segment.phase] -= 1;
-    if (segment.phase !== 'waiting') return;
-    const { nodeId } = segment.target;
-    const waiting = this.#waiting.get(nodeId);
-    waiting?.delete(segment.name);
-    if (waiting?.size === 0) this.#waiting.delete(nodeId);
+    if (segment.phase === 'given') removeFrom(this.#given, segment);
+    else if (segment.phase === 'waiting' && !this.#resting.delete(segment.name)) removeFrom(this.#ready, segment);
+    segment.isResting = false;
   }
 }
+
+/** Chosen: how long a process that fails again and again is left alone. */
+const REST_MS_MAX = 10_000;
+
+const addTo = (byProcess: Map<string, Set<string>>, { name, target }: Segment): void => {
+  const process = nameOf(target);
+  const names = byProcess.get(process);
+  if (names) names.add(name);
+  else byProcess.set(process, new Set([name]));
+};
+
+const removeFrom = (byProcess: Map<string, Set<string>>, { name, target }: Segment): void => {
+  const process = nameOf(target);
+  const names = byProcess.get(process);
+  names?.delete(name);
+  if (names?.size === 0) byProcess.delete(process);
+};
 
 const nameOf = ({ nodeId, incarnation }: Target): string => `${nodeId}/${incarnation}`;

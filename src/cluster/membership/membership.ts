@@ -126,16 +126,22 @@ export class Membership {
   }
 
   /**
-   * A clean exit: the member, its roster entry (the disk holds nothing that is needed) and its lease go; then `stop`.
+   * A clean exit: the member, its roster entry (the disk holds nothing that is needed) and its lease go; then `stop`. From the call on the node
+   * is fenced: what `isEmpty` says then is how it stays.
+   * @returns false if it is not empty: then the others wait for this disk, and the lease ends by itself
    * @throws MembershipError NOT_REGISTERED, DEADLINE_EXCEEDED, UNAVAILABLE
    */
-  async leave(deadlineMs = this.#settings.changeDeadlineMs): Promise<void> {
+  async leave(isEmpty: () => boolean = () => true, deadlineMs = this.#settings.changeDeadlineMs): Promise<boolean> {
     const { store, clock, callDeadlineMs } = this.#settings;
     const { nodeId, diskId, incarnation, lease } = this.#registered();
-    await this.#changes;
-    this.#cancelKeepAlive?.();
     // Fenced from here on, and what the view now says of this node is no news.
     this.#lostReason ??= 'left';
+    this.#cancelKeepAlive?.();
+    await this.#changes;
+    if (!isEmpty()) {
+      this.stop();
+      return false;
+    }
     const { keys } = this.#reader;
     const roster = keys.roster(nodeId, diskId);
     await retrying(this.#settings, clock.monotonicMs() + deadlineMs, async () => {
@@ -152,6 +158,7 @@ export class Membership {
       await store.revoke(lease, callDeadlineMs);
       return true;
     }).finally(() => this.stop());
+    return true;
   }
 
   /**

@@ -133,6 +133,30 @@ describe('a stream that moves to another node', () => {
     await pair.stop(1);
   });
 
+  for (const place of ['memory', 'the log']) {
+    it(`is stored or let go here though its actor lost the claim on what it has in ${place}`, async () => {
+      await pair.push(0, 10);
+      if (place === 'the log') {
+        await pair.stop(0);
+        await pair.start(0);
+      }
+      const { moves, log } = pair.side(0);
+      expect(await moves.moveOut('tenant', LABELS)).to.have.lengthOf(1);
+      moves.reclaim('tenant', LABELS, () => true);
+      expect(await moves.moveOut('tenant', LABELS), 'claimed').to.have.lengthOf(0);
+      moves.reclaim('tenant', LABELS, () => false);
+      const offered = await moves.moveOut('tenant', LABELS);
+      expect(offered, 'free again').to.have.lengthOf(1);
+      await pair.sendAll(0, 1, offered);
+      for (const segment of movedOf(offered)) log.releasing(segment.log, segment.epoch);
+      moves.reclaim('tenant', LABELS, () => false);
+      moves.reclaim('tenant', LABELS, () => false);
+      await eventually('the log lets go', () => pair.node(0).figures().log?.liveBytes === 0, pair.node(0).figures);
+      expect(pair.node(0).figures()).to.deep.include({ unflushedBytes: 0, recoveredSegments: 0 });
+      await pair.check('moved');
+    });
+  }
+
   it('is in every answer all the while, and leaves no extra chunk', async () => {
     await pair.push(0, 20);
     await pair.move(0, 1);

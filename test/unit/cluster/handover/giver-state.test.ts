@@ -37,7 +37,7 @@ describe('the giving side of a hand-over', () => {
       { type: 'given', name: 's1' },
       { type: 'given', name: 's2' },
     ]);
-    expect(giver.isGiven('s1')).to.equal(true);
+    expect(giver.figures.given).to.equal(2);
     expect(giver.step({ type: 'tick' }, 1009)).to.deep.equal([]);
     expect(giver.step({ type: 'tick' }, 1010).map(({ type }) => type)).to.deep.equal(['release', 'release']);
     expect(giver.has('s1')).to.equal(false);
@@ -69,6 +69,36 @@ describe('the giving side of a hand-over', () => {
     expect(sent(giver.step({ type: 'tick' }, 110))).to.have.lengthOf(1);
   });
 
+  it('leaves a node that fails alone for longer and longer, and the others have its place', () => {
+    const giver = new GiverState({ ...OPTIONS, targetsMax: 1 });
+    giver.step({ type: 'move', orders: [order('b1', B), order('c1', C)] }, 0);
+    expect(sent(giver.step({ type: 'failed', session: 1 }, 0)).map(({ target }) => target)).to.deep.equal([C]);
+    giver.step({ type: 'answered', session: 2, answers: [{ name: 'c1', epoch: 1 }] }, 0);
+    const restsMs: number[] = [];
+    let failedMs = 0;
+    for (let nowMs = 0, session = 3; restsMs.length < 10; nowMs += 10) {
+      if (sent(giver.step({ type: 'tick' }, nowMs)).length === 0) continue;
+      restsMs.push(nowMs - failedMs);
+      failedMs = nowMs;
+      giver.step({ type: 'failed', session }, nowMs);
+      session += 1;
+    }
+    expect(restsMs).to.deep.equal([50, 100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+  });
+
+  it('stores nothing for others once it gave up, and still lets go what they have', () => {
+    const giver = new GiverState(OPTIONS);
+    giver.step({ type: 'move', orders: [order('given')] }, 0);
+    giver.step({ type: 'answered', session: 1, answers: [{ name: 'given', epoch: 1 }] }, 0);
+    giver.step({ type: 'move', orders: [order('sending'), order('waiting', B, 500)] }, 0);
+    expect(giver.step({ type: 'give-up', names: ['given', 'sending', 'waiting'] }, 1)).to.deep.equal([
+      { type: 'keep', name: 'sending' },
+      { type: 'keep', name: 'waiting' },
+    ]);
+    expect(giver.step({ type: 'answered', session: 2, answers: [{ name: 'sending', epoch: 1 }] }, 2)).to.deep.equal([]);
+    expect(giver.step({ type: 'tick' }, 1000)).to.deep.equal([{ type: 'release', name: 'given', epoch: 1 }]);
+  });
+
   it('keeps what should be here after all', () => {
     const giver = new GiverState(OPTIONS);
     giver.step({ type: 'move', orders: [order('sending'), order('waiting', B, 500)] }, 0);
@@ -82,7 +112,7 @@ describe('the giving side of a hand-over', () => {
     const giver = new GiverState(OPTIONS);
     giver.step({ type: 'move', orders: [{ ...order('s'), epoch: 2 }] }, 0);
     expect(giver.step({ type: 'answered', session: 1, answers: [{ name: 's', epoch: 1 }] }, 1)).to.deep.equal([]);
-    expect(giver.isGiven('s')).to.equal(false);
+    expect(giver.figures.given).to.equal(0);
     expect(giver.has('s')).to.equal(true);
   });
 
@@ -91,7 +121,7 @@ describe('the giving side of a hand-over', () => {
     giver.step({ type: 'move', orders: [order('s')] }, 0);
     giver.step({ type: 'answered', session: 1, answers: [{ name: 's', epoch: 1 }] }, 1);
     giver.step({ type: 'members', members: [C] }, 2);
-    expect(giver.isGiven('s')).to.equal(false);
+    expect(giver.figures.given).to.equal(0);
     expect(giver.step({ type: 'tick' }, 60)).to.deep.equal([]);
     expect(sent(giver.step({ type: 'move', orders: [order('s', C)] }, 61))).to.have.lengthOf(1);
   });
@@ -176,7 +206,7 @@ class Model {
   }
 
   #check(): void {
-    const custodians = this.#nodes.filter(({ epoch, giver }) => epoch !== undefined && !giver.isGiven('s'));
+    const custodians = this.#nodes.filter(({ epoch, giver }) => epoch !== undefined && giver.figures.given === 0);
     expect(custodians, 'nobody has custody').to.not.have.lengthOf(0);
   }
 

@@ -270,6 +270,18 @@ describe('membership', () => {
       expect(await codeOf(within(25_000, work))).to.equal('UNAVAILABLE');
     });
 
+    it('is fenced before it waits for its last change, and stays in the roster with something on its disk', async () => {
+      const a = await joined('a');
+      const b = await joined('b');
+      const change = a.membership.setWeight(2).catch(() => undefined);
+      const leaving = a.membership.leave(() => false);
+      expect(a.membership.fenceRemainingMs).to.be.at.most(0);
+      expect(await within(5_000, leaving)).to.equal(false);
+      await within(5_000, change);
+      await run(100);
+      expect(b.membership.view.roster.map(({ nodeId }) => nodeId)).to.deep.equal(['a', 'b']);
+    });
+
     it('leaves without a trace', async () => {
       const a = await joined('a');
       const b = await joined('b');
