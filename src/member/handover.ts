@@ -45,7 +45,7 @@ export interface HandoverFigures extends GiverFigures {
 /** Lingering, retries and streams that were missed are looked at so often. */
 const TICK_MS = 500;
 /** Orders between two turns of the event loop: some milliseconds. */
-const SLICE = 1_000;
+const SLICE = 250;
 /** One message of a session. */
 const MESSAGE_BYTES_MAX = 1 << 20;
 /** A run of a part. */
