@@ -3,7 +3,7 @@ import { type Outcome, runSchedule } from '../support/simulation/run-schedule.ts
 
 /** SEED=n replays one schedule; SIM_SCHEDULES sets how many are tried (CI: more), SIM_BAIL=1 ends at the first that fails. */
 const only = process.env['SEED'];
-const schedules = Number(process.env['SIM_SCHEDULES'] ?? (process.env['CI'] ? 600 : 100));
+const schedules = Number(process.env['SIM_SCHEDULES'] ?? (process.env['CI'] ? 400 : 100));
 /** Whole nodes, in one thread. Measured: about 0.3 s each, on a busy machine several times that. */
 const MS_PER_SCHEDULE = 4_000;
 const BATCH = 20;
