@@ -228,9 +228,12 @@ export class Handover {
       }
       const answers = names.map((name) => ({ name, epoch: epochs.get(name) }));
       this.#step({ type: 'answered', session, answers });
+      // The ring may have turned while they were on their way: who refused them need not be who should have them now.
+      if (epochs.size < names.length) this.look();
     } catch (error) {
       if (!(error instanceof PeerError)) this.#deps.report('segments could not be handed over', error);
       this.#step({ type: 'failed', session });
+      this.look();
     }
   }
 

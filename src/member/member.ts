@@ -271,8 +271,10 @@ export class ClusterMember {
     }
   }
 
+  /** Nor is anything on its way to the log: what is refused at the fence lies there all the same. */
   #isEmpty(): boolean {
-    return this.#segmentCount() === 0;
+    const { appendBytesInFlight, pushesWaiting } = this.#running().figures;
+    return this.#segmentCount() === 0 && appendBytesInFlight === 0 && pushesWaiting === 0;
   }
 
   #segmentCount(): number {

@@ -117,6 +117,8 @@ describe('segments that lie in the log', function () {
     for (const [index, count] of pushes.entries()) {
       if (restarts && index > 0) await one.restart();
       await one.push(count);
+      // How full a chunk is shows only once its heads are compressed.
+      await eventually('the heads are cut', () => one.node.figures().cutsPending === 0);
       await one.check(`after push ${index}`);
     }
     await one.flush();
