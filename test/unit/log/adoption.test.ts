@@ -447,7 +447,7 @@ describe('two logs under moves, compactions and power losses', () => {
         seen.moved += moves.moved;
         seen.crashes += moves.crashes;
       }),
-      // More find a schedule that still fails, about one in 20,000: seed 767089700 after 326 cases (see the issue of the cluster).
+      // More find a schedule that still fails, about one in 20,000: seed 767089700 after 326 cases.
       { numRuns: Math.min(600, propertyRuns(6)) },
     );
     expect(seen.moved, 'segments moved').to.be.greaterThan(100);
