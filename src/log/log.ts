@@ -229,11 +229,20 @@ export class Log {
   async takeCustody(segment: LogSegment, epoch: number, finalCount: number): Promise<void> {
     if (prefixOf(segment) < finalCount) throw damaged(`segment ${segmentName(segment.id)} is not complete here`);
     segment.pendingEpoch = Math.max(segment.pendingEpoch, epoch);
-    await Promise.all([
-      this.#end(segment, RecordType.SEAL, finalCount, OFFERED),
-      this.#end(segment, RecordType.CUSTODY, epoch, finalCount),
-    ]);
-    this.#parts.table.setAdopting(segment, false);
+    const { table } = this.#parts;
+    table.setTaking(segment, true);
+    try {
+      await Promise.all([
+        this.#end(segment, RecordType.SEAL, finalCount, OFFERED),
+        this.#end(segment, RecordType.CUSTODY, epoch, finalCount),
+      ]);
+    } catch (error) {
+      // Of what may become durable yet everything stays.
+      if (!isUnknownOutcome(error)) table.setTaking(segment, false);
+      throw error;
+    }
+    table.setTaking(segment, false);
+    table.setAdopting(segment, false);
   }
 
   /** The adoption is given up: what came is freed. */
@@ -332,6 +341,9 @@ const newestOf = ({ files }: SegmentTable, recovered: readonly RecoveredFile[]):
 const allSettled = async (parts: readonly Promise<void>[]): Promise<void> => {
   for (const outcome of await Promise.allSettled(parts)) if (outcome.status === 'rejected') throw outcome.reason;
 };
+
+const isUnknownOutcome = (error: unknown): boolean =>
+  error instanceof RefusedError && error.refusal.code === 'DEADLINE_EXCEEDED';
 
 /** Headers and padding of an OPEN and an APPEND record. */
 const LARGEST_SPARE = 128;

@@ -59,6 +59,8 @@ export class LogSegment {
   releasingEpoch = 0;
   /** Its records are coming from another node: they stay, though it is not held yet. See SegmentTable.setAdopting. */
   isAdopting = false;
+  /** CUSTODY of it is on its way to the disk, or may be: its records stay, whoever gives the adoption up. See SegmentTable.setTaking. */
+  isTaking = false;
   /** Entries handed to the log, whether durable yet or not: the index of the next one. */
   accepted = 0;
   /** Appends that wait in line. */
@@ -118,7 +120,7 @@ export class LogSegment {
   }
 
   get isDead(): boolean {
-    if (this.isDropped || (!this.isHeld && !this.isAdopting)) return true;
+    if (this.isDropped || (!this.isHeld && !this.isAdopting && !this.isTaking)) return true;
     return this.flushed !== undefined && (this.flushed.isComplete || this.flushed.count >= this.count);
   }
 
@@ -246,6 +248,13 @@ export class SegmentTable {
   find({ nodeId, incarnation, counter }: SegmentId): LogSegment | undefined {
     const writer = this.#writers.find((one) => one.incarnation === incarnation && one.nodeId === nodeId);
     return writer && this.#segments[writer.number]?.get(counter);
+  }
+
+  /** CUSTODY is written, or is known to have been or not. */
+  setTaking(segment: LogSegment, isTaking: boolean): void {
+    const wasLive = segment.isLive;
+    segment.isTaking = isTaking;
+    noteLiveness(segment, wasLive);
   }
 
   /** Its records begin to come, with `count` entries there already, or come no more: then it is nobody's, unless there is CUSTODY. */
