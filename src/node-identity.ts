@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rename } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { RefusedError } from './protocol/refusal.ts';
+import { replaceFile } from './protocol/replace-file.ts';
 
 /** Who writes to a data folder. */
 export interface NodeIdentity {
@@ -47,25 +48,6 @@ const lastIdentity = async (file: string): Promise<NodeIdentity | undefined> => 
     throw unusable(file, error);
   }
   throw unusable(file, new Error('it has no uid and incarnation'));
-};
-
-/** Durable when it resolves; the file is the old one or the new one whatever happens. */
-export const replaceFile = async (file: string, text: string): Promise<void> => {
-  const temporary = `${file}.new`;
-  const handle = await open(temporary, 'w');
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, file);
-  const folder = await open(path.dirname(file), 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 };
 
 const unusable = (file: string, cause: unknown): RefusedError => {

@@ -43,3 +43,7 @@ export interface View {
   /** Sorted by nodeId, then diskId. */
   readonly roster: readonly RosterEntry[];
 }
+
+/** Disks that left with what is on them. */
+export const missingDisks = ({ members, roster }: View): readonly RosterEntry[] =>
+  roster.filter(({ nodeId, diskId }) => !members.some((one) => one.nodeId === nodeId && one.diskId === diskId));

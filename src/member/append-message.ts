@@ -5,12 +5,13 @@
  *
  * A range's entries lie as in an APPEND record of the log (log/append-record.ts), so that reading them is no copy.
  */
-import type { ForwardedStream, StreamAppend } from '../actors/append-router.ts';
+import type { ForwardedStream } from '../actors/append-router.ts';
 import type { AppendOutcome, AppendRefusal } from '../actors/stream-state.ts';
-import { type AppendPlan, planAppend, readAppend, writeAppend } from '../log/append-record.ts';
+import { type AppendPlan, readAppend, writeAppend } from '../log/append-record.ts';
 import { paddedSize } from '../log/record-format.ts';
 import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
+import type { LabelSet } from '../protocol/label-set.ts';
 import { WireWriter } from '../protocol/logproto.ts';
 import { present, protoFields } from '../protocol/proto-fields.ts';
 import { badRequest } from '../protocol/wire.ts';
@@ -33,34 +34,40 @@ export interface AppendReply {
   readonly outcomes: readonly AppendOutcome[];
 }
 
+/** A stream's entries, and how they will lie in the message: as they do in a record of the log. */
+export interface PlannedAppend {
+  readonly labels: LabelSet;
+  readonly plans: readonly AppendPlan[];
+}
+
 const HEADER_AT = 4;
 
 /** In memory that begins at a multiple of 8. */
 export const encodeAppendRequest = (
   { changedAt, tenant, isFallback, ringDigest }: Omit<AppendRequest, 'streams'>,
-  streams: readonly StreamAppend[],
+  streams: readonly PlannedAppend[],
 ): Uint8Array => {
-  const plans = streams.map(({ ranges }) => ranges.map(planAppend));
   const header = new WireWriter();
   header.integer(1, BigInt(changedAt));
   header.bytes(2, tenant);
-  for (const [index, { labels }] of streams.entries()) {
+  for (const { labels, plans } of streams) {
     header.message(3, () => {
       header.bytes(1, bytesOfText(labels.canonical));
-      for (const { length } of plans[index] as AppendPlan[]) header.integer(2, BigInt(length));
+      for (const { length } of plans) header.integer(2, BigInt(length));
     });
   }
   header.integer(4, isFallback ? 1n : 0n);
   header.integer(5, BigInt(ringDigest));
   const headerBytes = header.finish();
   const runsAt = paddedSize(HEADER_AT + headerBytes.length);
-  const size = plans.flat().reduce((sum, { length }) => sum + paddedSize(length), runsAt);
+  const plans = streams.flatMap((stream) => stream.plans);
+  const size = plans.reduce((sum, { length }) => sum + paddedSize(length), runsAt);
   const bytes = new Uint8Array(size);
   const words = new Uint32Array(bytes.buffer, 0, size >>> 2);
   words[0] = headerBytes.length;
   bytes.set(headerBytes, HEADER_AT);
   let at = runsAt;
-  for (const plan of plans.flat()) {
+  for (const plan of plans) {
     writeAppend(bytes, words, at, 0, plan);
     at += paddedSize(plan.length);
   }

@@ -9,10 +9,10 @@ import type { Ring } from '../cluster/ring.ts';
 import { streamKey } from '../cluster/stream-key.ts';
 import { PeerError, type Peers } from '../cluster/transport/peers.ts';
 import type { Member } from '../cluster/view.ts';
-import { planAppend } from '../log/append-record.ts';
+import { type AppendPlan, planAppend } from '../log/append-record.ts';
 import type { Clock } from '../protocol/clock.ts';
-import type { EntryRange } from '../protocol/entry-columns.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
+import { lineBytesOf } from '../protocol/push-validation.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import { decodeAppendReply, encodeAppendRequest } from './append-message.ts';
 import { CallKind } from './call-kinds.ts';
@@ -131,14 +131,16 @@ export class AppendRouting implements AppendRouter {
     if (!isFirst) this.#figures.fallbacks += trails.length;
     const { nodeId, clock, appendHere } = this.#deps;
     for (const { offered } of trails) offered.push(member.nodeId);
-    const appends = trails.map(({ append }) => append);
     let outcomes: readonly AppendOutcome[];
     try {
       const leftMs = Math.min(ATTEMPT_MS, deadlineMs - clock.monotonicMs());
       outcomes =
         member.nodeId === nodeId
-          ? await appendHere(tenant, appends)
-          : await this.#forward(tenant, member, appends, !isFirst, leftMs);
+          ? await appendHere(
+              tenant,
+              trails.map(({ append }) => append),
+            )
+          : await this.#forward(tenant, member, trails, !isFirst, leftMs);
     } catch (error) {
       const overload = overloadOf(error);
       // Whoever has too much to do is not helped by others who get it as well, and who give it to him later.
@@ -174,23 +176,25 @@ export class AppendRouting implements AppendRouter {
   async #forward(
     tenant: string,
     member: Member,
-    appends: readonly StreamAppend[],
+    trails: readonly Trail[],
     isFallback: boolean,
     deadlineMs: number,
   ): Promise<readonly AppendOutcome[]> {
     const { peers, changedAt, ringDigest, sawView } = this.#deps;
-    const body = encodeAppendRequest({ changedAt: changedAt(), tenant, isFallback, ringDigest: ringDigest() }, appends);
+    const header = { changedAt: changedAt(), tenant, isFallback, ringDigest: ringDigest() };
+    const streams = trails.map(({ append: { labels }, plans }) => ({ labels, plans }));
+    const body = encodeAppendRequest(header, streams);
     const reply = decodeAppendReply(
       await peers.request(member, CallKind.APPEND, [body], { deadlineMs, class: 'append' }),
     );
-    if (reply.outcomes.length !== appends.length) {
+    if (reply.outcomes.length !== trails.length) {
       throw new PeerError(
         'UNKNOWN',
-        `${member.nodeId} answered for ${reply.outcomes.length} of ${appends.length} streams`,
+        `${member.nodeId} answered for ${reply.outcomes.length} of ${trails.length} streams`,
       );
     }
     sawView(reply.changedAt);
-    this.#figures.forwarded += appends.length;
+    this.#figures.forwarded += trails.length;
     return reply.outcomes;
   }
 
@@ -207,17 +211,17 @@ export class AppendRouting implements AppendRouter {
 interface Trail {
   readonly append: StreamAppend;
   readonly offered: string[];
+  /** How the ranges lie in a message. */
+  readonly plans: readonly AppendPlan[];
   readonly bytes: number;
   /** Why the last of them did not take them. */
   reason: string | undefined;
 }
 
-const trailOf = (append: StreamAppend): Trail => ({
-  append,
-  offered: [],
-  bytes: append.ranges.reduce((sum, range) => sum + planAppend(range).length, 0),
-  reason: undefined,
-});
+const trailOf = (append: StreamAppend): Trail => {
+  const plans = append.ranges.map(planAppend);
+  return { append, offered: [], plans, bytes: plans.reduce((sum, { length }) => sum + length, 0), reason: undefined };
+};
 
 /** In messages of a bounded size; what a single stream has more is sent all the same: a push has a limit of its own. */
 const messagesOf = (trails: readonly Trail[]): readonly (readonly Trail[])[] => {
@@ -251,11 +255,9 @@ const refused = ({ ranges }: StreamAppend, code: 'NOT_LOGGED', text: string): Ap
     code,
     text,
     lines: ranges.reduce((lines, { first, end }) => lines + end - first, 0),
-    bytes: ranges.reduce((bytes, range) => bytes + bytesOf(range), 0),
+    bytes: ranges.reduce((bytes, range) => bytes + (range.lineBytes ?? lineBytesOf(range)), 0),
   },
 });
-
-const bytesOf = ({ lineBytes = 0 }: EntryRange): number => lineBytes;
 
 const noMember = (): Refusal => ({
   code: 'OVERLOADED',

@@ -9,7 +9,7 @@ import {
 } from '../chunk/memory-format.ts';
 import { decodeSnapshots } from '../chunk/snapshot-codec.ts';
 import { PeerError, type Peers } from '../cluster/transport/peers.ts';
-import type { Member, View } from '../cluster/view.ts';
+import { type Member, missingDisks, type RosterEntry, type View } from '../cluster/view.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { parseLabelText } from '../protocol/label-text.ts';
@@ -145,7 +145,7 @@ export class ClusterMemory implements MemorySource {
     const knownThrough = this.#knownThrough;
     const view = await this.#freshView();
     if (signal.aborted) throw cancelled();
-    const gone = missingDisks(view);
+    const gone = missingDisks(view).map(unavailableDisk);
     // There is no whole answer then, whatever the members say: nobody is asked.
     if (gone.length > 0 && !isPartial) return { answers: [], gone, failed: [], end: () => undefined };
     const round = roundOf(signal);
@@ -330,16 +330,11 @@ const haveSameMembers = (one: View, other: View): boolean => processesOf(one) ==
 const processesOf = ({ members }: View): string =>
   members.map(({ nodeId, incarnation }) => `${nodeId}/${incarnation}`).join(' ');
 
-/** Disks that left with what is on them. */
-const missingDisks = ({ members, roster }: View): RefusedError[] =>
-  roster
-    .filter(({ nodeId, diskId }) => !members.some((one) => one.nodeId === nodeId && one.diskId === diskId))
-    .map(({ nodeId }) =>
-      unavailable(
-        `node ${nodeId} is gone, and what it had not stored yet is on its disk: start it again, or tell the cluster that its disk is lost`,
-        undefined,
-      ),
-    );
+const unavailableDisk = ({ nodeId }: RosterEntry): RefusedError =>
+  unavailable(
+    `node ${nodeId} is gone, and what it had not stored yet is on its disk: start it again, or tell the cluster that its disk is lost`,
+    undefined,
+  );
 
 const unavailableMember = (error: unknown): RefusedError =>
   unavailable(`not all members could be asked for what is not stored yet: ${(error as Error).message}`, error);

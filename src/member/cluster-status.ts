@@ -1,7 +1,7 @@
 import { segmentName } from '../chunk/memory-format.ts';
 import { streamKey } from '../cluster/stream-key.ts';
 import type { Peers } from '../cluster/transport/peers.ts';
-import { type Member, WEIGHT_MAX } from '../cluster/view.ts';
+import { type Member, missingDisks, WEIGHT_MAX } from '../cluster/view.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { CallKind } from './call-kinds.ts';
@@ -51,9 +51,7 @@ export class ClusterStatus implements ClusterServices {
         };
       }),
     );
-    const missing = view.roster
-      .filter(({ nodeId, diskId }) => !view.members.some((one) => one.nodeId === nodeId && one.diskId === diskId))
-      .map(({ nodeId, diskId }) => ({ nodeId, diskId }));
+    const missing = missingDisks(view).map(({ nodeId, diskId }) => ({ nodeId, diskId }));
     return { changedAt: view.changedAt, nodes, missing };
   }
 

@@ -1,10 +1,10 @@
 import { isLogged, type SegmentSnapshot, type UnflushedSegment } from '../chunk/memory-format.ts';
 import type { IncomingCall } from '../cluster/transport/peers.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import { readChunk } from '../query/fetch-chunk.ts';
 import { Permits } from '../query/permits.ts';
 import type { ScanPool } from '../query/query-context.ts';
 import type { ChunkBytes, MetricResult, StreamSlice } from '../query/scan/scan-messages.ts';
-import { unreadableChunk } from '../query/scan/unreadable-chunk.ts';
 import { decodeTask, encodePlacedResult, type PlacedMemory, type PlacedSlice } from './scan-message.ts';
 
 export interface ScanServerDeps {
@@ -55,9 +55,9 @@ export class ScanServer {
     chunks: Map<string, Promise<ChunkBytes>>,
     call: IncomingCall,
   ): Promise<StreamSlice> {
-    const fetchOnce = ({ key, checksum }: PlacedSlice['chunks'][number]): Promise<ChunkBytes> => {
-      const known = chunks.get(key) ?? this.#fetch(key, checksum);
-      chunks.set(key, known);
+    const fetchOnce = (ref: PlacedSlice['chunks'][number]): Promise<ChunkBytes> => {
+      const known = chunks.get(ref.key) ?? readChunk(this.#deps.fetch, ref);
+      chunks.set(ref.key, known);
       return known;
     };
     return {
@@ -82,11 +82,5 @@ export class ScanServer {
       return isLogged(found) ? await found.load() : found;
     });
     return { labels, segments: await Promise.all(loaded) };
-  }
-
-  async #fetch(key: string, checksum: number): Promise<ChunkBytes> {
-    const bytes = await this.#deps.fetch(key);
-    if (!bytes) throw unreadableChunk(key, 'the index names it and the store does not have it');
-    return { key, checksum, bytes: bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice() };
   }
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../protocol/clock.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import type { WorkerPool } from '../workers/worker-pool.ts';
@@ -51,6 +52,8 @@ export class QueryContext {
     this.sources = sources;
     this.deps = deps;
     this.#startedMs = deps.clock.monotonicMs();
+    // One for each task and each member that is asked.
+    setMaxListeners(0, this.#stop.signal);
     this.#outer = signal;
     this.#stopped = new Promise((_, reject) => {
       const refuse = () => reject(new RefusedError(this.#refusal ?? CANCELLED));

@@ -1,5 +1,5 @@
-import { open, readFile, rename } from 'node:fs/promises';
-import path from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { replaceFile } from '../../protocol/replace-file.ts';
 import { MembershipError, textOf } from './membership-error.ts';
 import type { StoreSnapshot } from './store-state.ts';
 
@@ -18,21 +18,6 @@ export const loadSnapshot = async (file: string): Promise<StoreSnapshot | undefi
   }
 };
 
-/** Replaces the file, whole or not at all; durable when it resolves. */
-export const saveSnapshot = async (file: string, snapshot: StoreSnapshot): Promise<void> => {
-  const temporary = `${file}.new`;
-  const handle = await open(temporary, 'w');
-  try {
-    await handle.writeFile(`${JSON.stringify(snapshot)}\n`);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(temporary, file);
-  const folder = await open(path.dirname(file), 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-};
+/** Durable when it resolves. */
+export const saveSnapshot = (file: string, snapshot: StoreSnapshot): Promise<void> =>
+  replaceFile(file, `${JSON.stringify(snapshot)}\n`);

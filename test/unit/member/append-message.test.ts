@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { AppendOutcome } from '../../../src/actors/stream-state.ts';
+import { planAppend } from '../../../src/log/append-record.ts';
 import {
   decodeAppendReply,
   decodeAppendRequest,
@@ -52,9 +53,10 @@ describe('a push on its way to another node', () => {
           key: 0,
           ranges: ranges.map(rangeOf),
         }));
+        const planned = appends.map(({ labels, ranges }) => ({ labels, plans: ranges.map(planAppend) }));
         const message = encodeAppendRequest(
           { changedAt, tenant: 'tenant', isFallback: true, ringDigest: 4_000_000_000 },
-          appends,
+          planned,
         );
         const packet = new Uint8Array(offset + message.length);
         packet.set(message, offset);
@@ -77,7 +79,7 @@ describe('a push on its way to another node', () => {
   it('is refused when it is cut off or garbage, and never crashes', function () {
     this.timeout(PROPERTY_TIMEOUT_MS);
     const whole = encodeAppendRequest({ changedAt: 7, tenant: 'tenant', isFallback: false, ringDigest: 0 }, [
-      { labels: labelSetOf(['app', 'web']), key: 1, ranges: [rangeOf([{ timeNs: 1n, line: 'hello' }])] },
+      { labels: labelSetOf(['app', 'web']), plans: [planAppend(rangeOf([{ timeNs: 1n, line: 'hello' }]))] },
     ]);
     for (let size = 0; size < whole.length - 7; size += 1) {
       expect(() => decodeAppendRequest(whole.slice(0, size)), `${size} bytes`).to.throw();
