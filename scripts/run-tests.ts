@@ -31,7 +31,10 @@ for (const file of files) {
 }
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
+const took = new Map<string, number>();
 const runner = mocha.run((failures) => {
+  const slowest = [...took].sort(([, a], [, b]) => b - a).slice(0, 15);
+  for (const [file, ms] of slowest) console.log(`${(ms / 1000).toFixed(0).padStart(5)} s  ${file}`);
   // A test file that failed to load, or no test at all, must not look like success.
   const code = failures > 0 || counts.passed === 0 ? 1 : 0;
   console.log(`${counts.passed} passed, ${Math.max(counts.failed, failures)} failed, ${counts.skipped} skipped`);
@@ -40,8 +43,14 @@ const runner = mocha.run((failures) => {
 runner.on('pass', () => {
   counts.passed += 1;
 });
-runner.on('fail', () => {
+runner.on('test end', ({ file = '', duration = 0 }) => {
+  const name = path.relative(ROOT, file);
+  took.set(name, (took.get(name) ?? 0) + duration);
+});
+// At once as well as at the end: a run that is killed has then named what failed before.
+runner.on('fail', (test, error) => {
   counts.failed += 1;
+  console.log(`\nfailed: ${test.fullTitle()}: ${error.message}`);
 });
 runner.on('pending', (test) => {
   counts.skipped += 1;

@@ -144,14 +144,21 @@ export const openNode = async (config: Config, deps: NodeDeps = {}): Promise<Ope
     return await openParts(config, deps, closers);
   } catch (error) {
     // A start that fails leaves nothing open: it may be tried again.
-    for (const close of closers.reverse()) await Promise.allSettled([close()]);
+    await closeAll(closers).catch(() => undefined);
     throw error;
   }
 };
 
 type Closer = () => Promise<unknown>;
 
-/** @param closers gets what closes each part that was opened, should a later one fail */
+/** What was opened last first, each whatever becomes of the others. @throws the first error */
+const closeAll = async (closers: readonly Closer[]): Promise<void> => {
+  const outcomes: PromiseSettledResult<unknown>[] = [];
+  for (const close of closers.toReversed()) outcomes.push(...(await Promise.allSettled([close()])));
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+};
+
+/** @param closers gets what closes each part that was opened */
 const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Promise<OpenNode> => {
   const { clock = systemClock, log, chance = Math.random } = deps;
   const problems = new ProblemLog(clock, (fields, problem) => log?.error(fields, problem));
@@ -166,9 +173,9 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
     async () => pressure.close(),
   );
   const wal = logDisk && (await openLogOf(config, logDisk, { index, clock, chance, report, memory, ...toldTo(log) }));
-  closers.push(async () => wal?.log.close());
   const { cut, scan } = deps.workers ?? startWorkers(config);
   if (!deps.workers) closers.push(() => Promise.all([cut.close(), scan.close()]));
+  closers.push(async () => wal?.log.close());
   const openMember = async (): Promise<StartedMember | undefined> => {
     if (!config.cluster.enabled) return undefined;
     if (!logDisk || !wal) throw needsLog();
@@ -204,7 +211,6 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
     router: cluster?.member.routing,
     clusterMemory: cluster?.member.clusterMemory,
   });
-  closers.push(() => node.stop(0));
   if (cluster && wal) cluster.member.attach(node, wal.log, wal.logged);
   return {
     join: async (httpAddress) => cluster?.join(httpAddress),
@@ -218,12 +224,7 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
       try {
         await node.stop(deadlineMs);
       } finally {
-        await cluster?.close();
-        pressure.close();
-        await wal?.log.close();
-        if (!deps.workers) await Promise.all([cut.close(), scan.close()]);
-        await Promise.all([chunks.close(), index.close()]);
-        await stores.release();
+        await closeAll(closers);
       }
     },
   };

@@ -32,6 +32,21 @@ export const registerBenches = (): void => {
     'pod',
     'web-5f5c7d8',
   ]);
+  let strangers = 0;
+  const longest = (): number => {
+    strangers += 1;
+    const steps = ring.next({ members: [...members, memberOf(`stranger-${strangers}`)] });
+    for (let ms = 0; ; ) {
+      const began = performance.now();
+      const { done } = steps.next();
+      ms = Math.max(ms, performance.now() - began);
+      if (done) return ms;
+    }
+  };
+  const steps = Array.from({ length: sized(21, 3) }, longest).sort((a, b) => a - b);
+  console.log(
+    `longest step of a ring with a node that nobody knew (median of ${steps.length}): ${steps[steps.length >> 1]?.toFixed(1)} ms`,
+  );
   group(`ring of ${MEMBERS} nodes`, () => {
     bench('owner', () => do_not_optimize(ring.owner(nextKey())));
     bench('preference list of 3', () => do_not_optimize(ring.preference(nextKey(), 3)));

@@ -41,9 +41,7 @@ describe('links over a broken network', () => {
     const running = failureOf(a.peers.request(throughProxy, HANG, [], WITHIN));
     await eventually('it runs', () => b.peers.figures.handled === 2);
     proxy.silence();
-    const started = performance.now();
     expect((await running).code).to.equal('UNKNOWN');
-    expect(performance.now() - started).to.be.lessThan(SILENCE_MS * 4);
     const calls = await Promise.all(Array.from({ length: 100 }, () => failureOf(ask('in the hole', 5000))));
     expect(new Set(calls.map(({ code }) => code))).to.deep.equal(new Set(['UNREACHABLE']));
     expect(
@@ -64,14 +62,12 @@ describe('links over a broken network', () => {
 
   it('lets the first calls wait for one attempt to connect, and no more', async () => {
     proxy.silence();
-    const started = performance.now();
     const first = await Promise.all([1, 2, 3].map(() => failureOf(ask('?', 8000))));
     expect(first.map(({ code }) => code)).to.deep.equal(['UNREACHABLE', 'UNREACHABLE', 'UNREACHABLE']);
-    expect(performance.now() - started).to.be.lessThan(2000);
+    expect(first.filter(({ message }) => message.includes('it was tried just now'))).to.deep.equal([]);
     expect(proxy.connections).to.equal(1);
-    const again = performance.now();
-    expect((await failureOf(ask('?', 8000))).code).to.equal('UNREACHABLE');
-    expect(performance.now() - again).to.be.lessThan(100);
+    const again = await failureOf(ask('?', 8000));
+    expect([again.code, again.message.includes('it was tried just now')]).to.deep.equal(['UNREACHABLE', true]);
   });
 
   it('waits for a connection no longer than the deadline of the call', async () => {

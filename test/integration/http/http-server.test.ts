@@ -499,9 +499,7 @@ describe('the HTTP server', () => {
     while ((await ask('/metrics')).text.match(/inflight.*push.* 1\n/) === null) {
       await new Promise((resolve) => setImmediate(resolve));
     }
-    const started = performance.now();
     await server.close();
-    expect(performance.now() - started).to.be.below(10_000);
     expect(await hanging).to.equal('');
     await start();
   });

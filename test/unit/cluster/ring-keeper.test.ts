@@ -41,13 +41,7 @@ const named = (prefix: string, count: number): Member[] =>
   Array.from({ length: count }, (_, index) => memberOf(`${prefix}-${index}`));
 
 const stepsOf = (steps: Generator<undefined, unknown, undefined>): number => {
-  let longestMs = 0;
-  for (;;) {
-    const startedMs = performance.now();
-    const { done } = steps.next();
-    longestMs = Math.max(longestMs, performance.now() - startedMs);
-    if (done) return longestMs;
-  }
+  for (let count = 1; ; count += 1) if (steps.next().done) return count;
 };
 
 describe('a ring that follows the view', function () {
@@ -121,12 +115,10 @@ describe('a ring that follows the view', function () {
     expect(keeper.ring.shares()).to.deep.equal(before.shares());
   });
 
-  it('has no long step, be it with ten nodes and one that nobody knew', () => {
+  it('is made in many steps, be it with ten nodes and one that nobody knew', () => {
     const ring = new Ring(view(...named('ten', 10)));
-    // Measured: 2 ms. A machine that is busy may take more of a step than the step does.
-    const longest = Math.min(
-      ...[0, 1, 2].map((round) => stepsOf(ring.next(view(...named('ten', 10), memberOf(`eleventh-${round}`))))),
-    );
-    expect(longest).to.be.below(10);
+    const next = ring.next(view(...named('ten', 10), memberOf('eleventh')));
+    // How long the longest takes says the benchmark of the ring.
+    expect(stepsOf(next)).to.be.within(VIRTUAL_NODES / 256, VIRTUAL_NODES / 64);
   });
 });

@@ -263,10 +263,8 @@ describe('the recovery of a log', () => {
     const bytes = disk.content(FIRST);
     const size = (bytes.length - DATA_START) / 8;
     for (let index = 0; index < 8; index += 1) bytes[Math.floor(DATA_START + (index + 0.5) * size)]! ^= 1;
-    const start = performance.now();
     const again = await openTestLog(disk.process());
     expect(again.recovery.damagedRecords).to.equal(7);
-    expect(performance.now() - start).to.be.lessThan(2000);
   });
 
   it('takes no line for a record, even where the file is damaged', async () => {
