@@ -1,15 +1,31 @@
-/** Runs mocha over test/{simulation,unit,integration,chaos,soak} (or only the folders named) and ends with `N passed, N failed, N skipped`. */
+/**
+ * Runs mocha over all tests, or only test/<each folder or file named>, and ends with `N passed, N failed, N skipped`.
+ * All tests run in two processes side by side: one computes, the other mostly waits for processes, sockets and disks.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import Mocha from 'mocha';
+import { FileReporter } from './file-reporter.ts';
+
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
 
 const ROOT = path.join(import.meta.dirname, '..');
-// The simulation first: what a schedule does must not depend on nodes of other tests that are still ending.
-const folders =
-  process.argv.length > 2 ? process.argv.slice(2) : ['simulation', 'unit', 'integration', 'chaos', 'soak'];
+const LANES = [
+  ['simulation', 'unit'],
+  ['integration', 'chaos', 'soak'],
+];
 
-const files = folders.flatMap((folder) => {
+/** Only ends a test that hangs: the machine may be busy with other work. */
+const TEST_TIMEOUT_MS = 20_000;
+
+const filesOf = (folder: string): readonly string[] => {
   const from = path.join(ROOT, 'test', folder);
   if (!existsSync(from)) return [];
   if (from.endsWith('.test.ts')) return [from];
@@ -17,42 +33,66 @@ const files = folders.flatMap((folder) => {
     .filter((name) => name.endsWith('.test.ts'))
     .sort()
     .map((name) => path.join(from, name));
+};
+
+const runHere = async (folders: readonly string[], reporter: 'spec' | typeof FileReporter): Promise<Counts> => {
+  const mocha = new Mocha({ forbidOnly: true, timeout: TEST_TIMEOUT_MS, reporter });
+  // What mocha's loadFilesAsync does, but for its first try, which is require(): tsx then compiles to CommonJS, without import.meta.resolve.
+  for (const file of folders.flatMap(filesOf)) {
+    mocha.suite.emit('pre-require', globalThis, file, mocha);
+    mocha.suite.emit('require', await import(pathToFileURL(file).href), file, mocha);
+    mocha.suite.emit('post-require', globalThis, file, mocha);
+  }
+  const counts = { passed: 0, failed: 0, skipped: 0 };
+  await new Promise<void>((resolve) => {
+    const runner = mocha.run((failures) => {
+      counts.failed = Math.max(counts.failed, failures);
+      resolve();
+    });
+    runner.on('pass', () => {
+      counts.passed += 1;
+    });
+    runner.on('fail', () => {
+      counts.failed += 1;
+    });
+    runner.on('pending', (test) => {
+      counts.skipped += 1;
+      console.log(`skipped: ${test.fullTitle()}`);
+    });
+  });
+  return counts;
+};
+
+const isCounts = (message: unknown): message is Counts =>
+  typeof message === 'object' && message !== null && 'passed' in message;
+
+/** In a process of its own, which tells its counts; one that ends without is a failure. */
+const runLane = async (folders: readonly string[]): Promise<Counts> => {
+  const args = [...process.execArgv, import.meta.filename, ...folders];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  let counts: Counts | undefined;
+  child.on('message', (message) => {
+    if (isCounts(message)) counts = message;
+  });
+  const [code, signal] = await once(child, 'close');
+  if (counts) return counts;
+  console.log(`failed: the process of test/{${folders.join(',')}} ended with ${code ?? signal}`);
+  return { passed: 0, failed: 1, skipped: 0 };
+};
+
+const sum = (a: Counts, b: Counts): Counts => ({
+  passed: a.passed + b.passed,
+  failed: a.failed + b.failed,
+  skipped: a.skipped + b.skipped,
 });
 
-/** Only ends a test that hangs: the machine may be busy with other work. */
-const TEST_TIMEOUT_MS = 20_000;
-
-const mocha = new Mocha({ forbidOnly: true, timeout: TEST_TIMEOUT_MS, reporter: process.env['CI'] ? 'dot' : 'spec' });
-// What mocha's loadFilesAsync does, but for its first try, which is require(): tsx then compiles to CommonJS, without import.meta.resolve.
-for (const file of files) {
-  mocha.suite.emit('pre-require', globalThis, file, mocha);
-  mocha.suite.emit('require', await import(pathToFileURL(file).href), file, mocha);
-  mocha.suite.emit('post-require', globalThis, file, mocha);
+const named = process.argv.slice(2);
+if (process.send) {
+  const counts = await runHere(named, FileReporter);
+  process.send(counts, () => process.exit(0));
+} else {
+  const counts = named.length > 0 ? await runHere(named, 'spec') : (await Promise.all(LANES.map(runLane))).reduce(sum);
+  console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+  // No test at all must not look like success.
+  process.exit(counts.failed > 0 || counts.passed === 0 ? 1 : 0);
 }
-
-const counts = { passed: 0, failed: 0, skipped: 0 };
-const took = new Map<string, number>();
-const runner = mocha.run((failures) => {
-  const slowest = [...took].sort(([, a], [, b]) => b - a).slice(0, 15);
-  for (const [file, ms] of slowest) console.log(`${(ms / 1000).toFixed(0).padStart(5)} s  ${file}`);
-  // A test file that failed to load, or no test at all, must not look like success.
-  const code = failures > 0 || counts.passed === 0 ? 1 : 0;
-  console.log(`${counts.passed} passed, ${Math.max(counts.failed, failures)} failed, ${counts.skipped} skipped`);
-  process.exit(code);
-});
-runner.on('pass', () => {
-  counts.passed += 1;
-});
-runner.on('test end', ({ file = '', duration = 0 }) => {
-  const name = path.relative(ROOT, file);
-  took.set(name, (took.get(name) ?? 0) + duration);
-});
-// At once as well as at the end: a run that is killed has then named what failed before.
-runner.on('fail', (test, error) => {
-  counts.failed += 1;
-  console.log(`\nfailed: ${test.fullTitle()}: ${error.message}`);
-});
-runner.on('pending', (test) => {
-  counts.skipped += 1;
-  console.log(`skipped: ${test.fullTitle()}`);
-});
