@@ -39,6 +39,7 @@ export class Cutter {
   /** A Set keeps the order and gives up its first in constant time. */
   readonly #waiting: Set<Waiting> = new Set();
   #running = 0;
+  #isStopped = false;
 
   constructor(deps: CutterDeps) {
     this.#deps = deps;
@@ -46,6 +47,12 @@ export class Cutter {
 
   get pending(): number {
     return this.#waiting.size + this.#running;
+  }
+
+  /** Nobody needs the blocks any more: what fails from here on was cancelled. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#waiting.clear();
   }
 
   cut(cell: StreamCell, held: HeldSegment, cut: HeadCut): void {
@@ -58,6 +65,7 @@ export class Cutter {
   }
 
   #enqueue(waiting: Waiting): void {
+    if (this.#isStopped) return;
     this.#waiting.add(waiting);
     this.#startMore();
   }
@@ -79,6 +87,7 @@ export class Cutter {
       budget.release(cutBytes(cut));
       tell(cell, { type: 'cut-done', held, cut, block });
     } catch (error) {
+      if (this.#isStopped) return;
       report('a block could not be cut', error);
       tell(cell, { type: 'cut-failed', held, cut });
     } finally {

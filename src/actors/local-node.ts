@@ -244,6 +244,7 @@ export class LocalNode {
       this.#commitTidier.stop();
       this.#sweeper.stop();
       this.#loggedFlusher?.stop();
+      this.#cutter.stop();
       this.#jobs.stop();
       this.#blocks?.stop();
       this.#segmentLog?.stop();

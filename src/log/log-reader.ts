@@ -1,7 +1,7 @@
 import { type AppendRun, readAppend } from './append-record.ts';
 import { fileNameOf } from './file-header.ts';
 import type { IndexedRecord } from './file-index.ts';
-import type { LogFile, LogFiles } from './log-files.ts';
+import { type LogFile, LogFileError, type LogFiles } from './log-files.ts';
 import { isIntact, RecordType } from './record-format.ts';
 import type { IndexedFile, LogSegment } from './segment-table.ts';
 
@@ -27,6 +27,7 @@ interface Found {
 export class LogReader {
   readonly #files: LogFiles;
   readonly #handles = new Map<number, Promise<LogFile>>();
+  #isClosed = false;
 
   constructor(files: LogFiles) {
     this.#files = files;
@@ -87,10 +88,13 @@ export class LogReader {
     await (await handle)?.close();
   }
 
+  /** Whoever reads on hears that it is closed. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     const handles = [...this.#handles.values()];
     this.#handles.clear();
-    for (const handle of handles) await (await handle).close();
+    for (const handle of await Promise.allSettled(handles))
+      if (handle.status === 'fulfilled') await handle.value.close();
   }
 
   /** Each in memory of its own, so that none keeps its neighbours; what is damaged is left out. */
@@ -139,6 +143,9 @@ export class LogReader {
   #handle(number: number): Promise<LogFile> {
     const known = this.#handles.get(number);
     if (known !== undefined) return known;
+    if (this.#isClosed) {
+      return Promise.reject(new LogFileError('the log is closed', { step: 'open', code: 'ERR_CLOSED' }));
+    }
     const handle = this.#files.open(fileNameOf(number), 'read');
     this.#handles.set(number, handle);
     handle.catch(() => this.#handles.delete(number));

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { collectGarbage } from '../support/collect-garbage.ts';
 import { type Outcome, runSchedule } from '../support/simulation/run-schedule.ts';
 
 /** SEED=n replays one schedule; SIM_SCHEDULES sets how many are tried (CI: more), SIM_BAIL=1 ends at the first that fails. */
@@ -48,6 +49,7 @@ describe('a simulated cluster', () => {
         for (const [what, count] of Object.entries(outcome.figures)) totals.set(what, (totals.get(what) ?? 0) + count);
         expectSound(outcome);
       }
+      collectGarbage();
     });
   }
 

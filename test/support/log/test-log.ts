@@ -8,6 +8,7 @@ import type { LogSegment } from '../../../src/log/segment-table.ts';
 import { textOfBytes } from '../../../src/protocol/byte-text.ts';
 import type { Clock } from '../../../src/protocol/clock.ts';
 import { ManualClock } from '../clock.ts';
+import { collectGarbage } from '../collect-garbage.ts';
 import type { TestEntry } from '../entries.ts';
 
 export const UID = '00112233445566778899aabbccddeeff';
@@ -17,9 +18,15 @@ export interface TestLogOptions extends Partial<LogOptions> {
   readonly report?: (problem: string, error: unknown) => void;
 }
 
+/** Opened between two collections. */
+const LOGS_AT_A_TIME = 500;
+let opened = 0;
+
 /** A log with small files that tidies only when it is asked to. */
-export const openTestLog = (files: LogFiles, options: TestLogOptions = {}): Promise<Log> =>
-  openLog(
+export const openTestLog = async (files: LogFiles, options: TestLogOptions = {}): Promise<Log> => {
+  opened += 1;
+  if (opened % LOGS_AT_A_TIME === 0) collectGarbage();
+  return await openLog(
     {
       files,
       clock: options.clock ?? new ManualClock(),
@@ -36,6 +43,7 @@ export const openTestLog = (files: LogFiles, options: TestLogOptions = {}): Prom
       ...options,
     },
   );
+};
 
 export const HEADER = { tenant: 'tenant-a', labels: ['app', 'web'], version: 4, openedMs: 1_700_000_000_000 };
 

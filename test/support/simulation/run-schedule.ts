@@ -4,6 +4,7 @@ import type { QueryResult } from '../../../src/query/query-messages.ts';
 import { logRequest } from '../cluster.ts';
 import { entryAt, pushOf, T0_NS } from '../entries.ts';
 import { seededChance } from '../log/test-log.ts';
+import { watchActorSystems } from './crashed-actors.ts';
 import { liveSegments, SimCluster, SimMachine } from './sim-cluster.ts';
 import { CALM } from './sim-network.ts';
 import { SimOracle } from './sim-oracle.ts';
@@ -41,8 +42,12 @@ const PROMPT_MS = 1_500;
 
 /** One seed is one schedule. */
 export const runSchedule = async (seed: number, options: RunOptions = {}): Promise<Outcome> => {
-  const run = new ScheduleRun(seed, options);
-  return await run.run();
+  const forgetActorSystems = watchActorSystems();
+  try {
+    return await new ScheduleRun(seed, options).run();
+  } finally {
+    forgetActorSystems();
+  }
 };
 
 class ScheduleRun {

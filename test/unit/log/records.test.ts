@@ -10,7 +10,7 @@ import { decodeOpen, encodeOpen, readBatch, writeBatch } from '../../../src/log/
 import type { EntryRange } from '../../../src/protocol/entry-columns.ts';
 import type { TestEntry } from '../../support/entries.ts';
 import { entriesOf, UID } from '../../support/log/test-log.ts';
-import { propertyRuns } from '../../support/property-runs.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
 const SALT = 0xdeadbeef;
 
@@ -68,7 +68,9 @@ const run = fc
       .map(([a, b]) => ({ entries, first: Math.min(a, b), end: Math.max(a, b) + 1 })),
   );
 
-describe('records of the log', () => {
+describe('records of the log', function () {
+  this.timeout(PROPERTY_TIMEOUT_MS);
+
   it('give back the entries of a run, whatever stands between the lines', () => {
     fc.assert(
       fc.property(run, fc.nat({ max: 2 ** 31 }), ({ entries, first, end }, firstIndex) => {

@@ -365,6 +365,15 @@ describe('the recovery of a log', () => {
     expect(await linesOf(again, again.find(segmentId(1, 2))!)).to.deep.equal(['new']);
   });
 
+  it('opens no file for whoever reads on when it is closed', async () => {
+    const disk = await closed(4);
+    const log = await openTestLog(disk.process());
+    const segment = log.find(segmentId(1))!;
+    await log.close();
+    const outcome = await linesOf(log, segment).catch((error: unknown) => (error as { code: string }).code);
+    expect(outcome).to.equal('ERR_CLOSED');
+  });
+
   it('puts aside what was never begun, and reports a file that lost both headers later', async () => {
     const disk = await unclosed(3);
     disk.content(FIRST).fill(0, 0, DATA_START);
