@@ -1,17 +1,21 @@
 /**
  * What open streams cost: heap and memory of each beyond its line, with one short line in each; how long the event loop was held up while
- * they were opened, and by a sweep over them; and a push to one stream among them.
+ * they were opened, by a sweep over them and by the walk that follows a change of the ring; and a push to one stream among them.
  */
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
 import { bench, group } from 'mitata';
 import { LocalNode } from '../../../src/actors/local-node.ts';
 import { HeadMemory } from '../../../src/chunk/head-memory.ts';
+import { Ring } from '../../../src/cluster/ring.ts';
 import { loadConfig } from '../../../src/config.ts';
+import { NodeHoldings } from '../../../src/member/node-holdings.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { pushOf } from '../../support/entries.ts';
 import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
 import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
+import { memberOf } from '../../unit/cluster/members.ts';
 import { sized } from '../bench-size.ts';
 
 const STREAMS = sized(100_000, 1000);
@@ -113,8 +117,28 @@ export const measureOpenStreams = async (streams: number): Promise<LocalNode> =>
   console.log(
     `  a sweep over all                ${ms((performance.now() - sweepStarted) * 1e6)}, longest delay ${ms(delay.max)}`,
   );
+  const ring = new Ring({ members: Array.from({ length: 50 }, (_, index) => memberOf(`node-${index}`)) });
+  await pause(20);
+  delay.reset();
+  const walkStarted = performance.now();
+  await walk(node, ring, streams);
+  console.log(
+    `  a walk after a ring change      ${ms((performance.now() - walkStarted) * 1e6)}, longest delay ${ms(delay.max)}`,
+  );
   delay.disable();
   return node;
+};
+
+/** All of them are looked up on a ring, and stay. */
+const walk = async (node: LocalNode, ring: Ring, streams: number): Promise<void> => {
+  const problem = (text: string, error: unknown): void => console.error(text, error);
+  const holdings = new NodeHoldings(node, undefined as never, () => undefined, systemClock, problem);
+  let looked = 0;
+  await holdings.walk((key) => {
+    looked += 1;
+    return ring.owner(key) !== undefined;
+  });
+  if (looked < streams) throw new Error(`the walk saw ${looked} streams`);
 };
 
 const ms = (ns: number): string => `${(ns / 1e6).toFixed(1)} ms`;

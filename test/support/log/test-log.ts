@@ -19,7 +19,7 @@ export interface TestLogOptions extends Partial<LogOptions> {
 }
 
 /** Opened between two collections. */
-const LOGS_AT_A_TIME = 500;
+const LOGS_AT_A_TIME = 100;
 let opened = 0;
 
 /** A log with small files that tidies only when it is asked to. */
