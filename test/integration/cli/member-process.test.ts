@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { expect } from 'chai';
 import { request } from 'undici';
 import { stringify } from 'yaml';
@@ -13,6 +14,9 @@ import type { RingStatus } from '../../../src/member/cluster-services.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { eventually } from '../../support/eventually.ts';
 import { buildNodes, SERVE } from '../../support/node-process.ts';
+
+/** The 5 s that it is given to end, reading the program, and a machine that is busy. */
+const END_MS_MAX = 15_000;
 
 /** `ringlog serve` of a member, with what it says. */
 class MemberProcess {
@@ -51,10 +55,17 @@ class MemberProcess {
     this.#child.kill(signal);
   }
 
-  /** @returns its exit code */
+  /** @returns its exit code @throws if it has none long after it should */
   async endedBy(signal: NodeJS.Signals): Promise<number | string> {
     this.kill(signal);
-    return await this.exited;
+    const late = new AbortController();
+    const overdue = setTimeout(END_MS_MAX, 'still runs', { signal: late.signal });
+    try {
+      return await Promise.race([this.exited, overdue]);
+    } finally {
+      late.abort();
+      overdue.catch(() => undefined);
+    }
   }
 }
 

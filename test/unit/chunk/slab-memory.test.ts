@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { type MemoryRegion, SlabMemory } from '../../../src/chunk/slab-memory.ts';
+import { PROPERTY_TIMEOUT_MS } from '../../support/property-runs.ts';
 import { propertyRuns } from './entries.ts';
 
 const KIB = 1024;
@@ -9,7 +10,9 @@ const SLAB = 64 * KIB;
 const overlap = (one: MemoryRegion, other: MemoryRegion): boolean =>
   one.buffer === other.buffer && one.offset < other.offset + other.size && other.offset < one.offset + one.size;
 
-describe('slab memory', () => {
+describe('slab memory', function () {
+  this.timeout(PROPERTY_TIMEOUT_MS);
+
   it('gives regions large enough, inside their buffer, that never overlap, and joins all again', () => {
     const step = fc.record({ size: fc.integer({ min: 1, max: SLAB + KIB }), frees: fc.nat() });
     fc.assert(

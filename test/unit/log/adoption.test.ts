@@ -423,7 +423,7 @@ class Moves {
 
 const node = fc.nat({ max: 1 });
 const index = fc.nat({ max: 20 });
-const RUNS = propertyRuns(30);
+const RUNS = propertyRuns(15);
 
 const actions = fc.array(
   fc.oneof(
@@ -462,7 +462,7 @@ describe('two logs under moves, compactions and power losses', () => {
       }),
       { numRuns: RUNS },
     );
-    expect(seen.moved, 'segments moved').to.be.greaterThan(RUNS / 4);
-    expect(seen.crashes, 'crashes happened').to.be.greaterThan(RUNS / 4);
+    expect(seen.moved, 'segments moved').to.be.greaterThan(0.3 * RUNS);
+    expect(seen.crashes, 'crashes happened').to.be.greaterThan(0.3 * RUNS);
   }).timeout(PROPERTY_TIMEOUT_MS);
 });

@@ -254,7 +254,7 @@ class Schedule {
 }
 
 const index = fc.nat({ max: 20 });
-const RUNS = propertyRuns(30);
+const RUNS = propertyRuns(15);
 
 const actions = fc.array(
   fc.oneof(
@@ -303,8 +303,8 @@ describe('a log under appends, flushes, compactions, broken disks and power loss
       }),
       { numRuns: RUNS },
     );
-    expect(seen.crashes, 'crashes happened').to.be.greaterThan(RUNS / 2);
+    expect(seen.crashes, 'crashes happened').to.be.greaterThan(0.9 * RUNS);
     expect(seen.acknowledged, 'appends were acknowledged').to.be.greaterThan(3 * RUNS);
-    expect(seen.compactions, 'files were compacted').to.be.greaterThan(RUNS / 40);
+    expect(seen.compactions, 'files were compacted').to.be.greaterThan(0.03 * RUNS);
   }).timeout(PROPERTY_TIMEOUT_MS);
 });

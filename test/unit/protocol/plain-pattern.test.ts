@@ -2,9 +2,11 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { anyPlain, plainAlternatives } from '../../../src/protocol/plain-pattern.ts';
-import { propertyRuns } from '../../support/property-runs.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
-describe('plain patterns', () => {
+describe('plain patterns', function () {
+  this.timeout(PROPERTY_TIMEOUT_MS);
+
   it('are literals and .* around them, in any number', () => {
     expect(plainAlternatives('a\\.b|.*c|d.*|.*e.*|')).to.deep.equal([
       { text: 'a.b', isOpenAtStart: false, isOpenAtEnd: false },

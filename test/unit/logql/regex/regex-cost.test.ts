@@ -1,9 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { regexCost } from '../../../../src/logql/regex-cost.ts';
-import { propertyRuns } from '../../../support/property-runs.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../../support/property-runs.ts';
 
-describe('the cost of a regex', () => {
+describe('the cost of a regex', function () {
+  this.timeout(PROPERTY_TIMEOUT_MS);
+
   for (const [pattern, cost] of [
     ['', 0],
     ['abc', 3],
