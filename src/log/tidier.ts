@@ -34,6 +34,7 @@ export class Tidier {
   #running: Promise<void> | undefined;
   #removedFiles = 0;
   #compactedFiles = 0;
+  #areNamesDurable = false;
 
   constructor(deps: TidierDeps, rules: TidyRules) {
     this.#deps = deps;
@@ -97,6 +98,7 @@ export class Tidier {
 
   async #remove(file: IndexedFile): Promise<void> {
     const { files, reader, table } = this.#deps;
+    await this.#settleNames();
     file.isLeaving = true;
     await reader.release(file);
     try {
@@ -108,6 +110,16 @@ export class Tidier {
     await files.syncFolder();
     table.forgetFile(file);
     this.#removedFiles += 1;
+  }
+
+  /**
+   * A file that an earlier process removed may be back after a power loss, until the folder is synced; and the file that is to go now may be the one
+   * that tells of its segments' ends.
+   */
+  async #settleNames(): Promise<void> {
+    if (this.#areNamesDurable) return;
+    await this.#deps.files.syncFolder();
+    this.#areNamesDurable = true;
   }
 
   /** Rewrites what is needed at the head. True if all of it is durable there. */

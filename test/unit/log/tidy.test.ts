@@ -36,6 +36,15 @@ describe('the space of the log', () => {
       await log.append(segment, rangeOf([entryAt(segment.accepted, text)]));
     }
   };
+  /** The file is gone, and the disk was full when its folder was to be synced. */
+  const removeWithoutSync = async (number: number): Promise<void> => {
+    for (let after = 0; disk.names.includes(fileNameOf(number)); after += 1) {
+      expect(after, 'syncs before the removal').to.be.below(3);
+      disk.inject({ step: 'sync', code: 'ENOSPC', after, times: 1 });
+      await log.tidy();
+      disk.clear();
+    }
+  };
   const flush = (segment: LogSegment): Promise<void> => log.flushed(segment, segment.count, true);
 
   beforeEach(async () => {
@@ -55,6 +64,32 @@ describe('the space of the log', () => {
     await flush(b);
     await log.tidy();
     expect(log.figures).to.include({ liveBytes: 0, files: 1 });
+  });
+
+  it('does not bring back what was flushed, whichever of the removals of two processes a power loss undoes', async () => {
+    for (let kept = 0; kept < 2 ** 4; kept += 1) {
+      disk = new PowerLossFiles();
+      await start();
+      const segment = open();
+      await append(segment);
+      disk.crash(() => 0);
+      await start({ incarnation: 2 });
+      // The word of it is in the second file, the segment in the first.
+      await flush(log.find(segment.id)!);
+      disk.crash(() => 0);
+      await start({ incarnation: 3 });
+      await removeWithoutSync(1);
+      disk.kill();
+      await start({ incarnation: 4 });
+      await removeWithoutSync(2);
+      let name = 0;
+      disk.crash(() => {
+        name += 1;
+        return (kept >> (name - 1)) & 1 ? 0.9 : 0;
+      });
+      await start({ incarnation: 5 });
+      expect([...log.segments()], `names undone: ${kept.toString(2)}`).to.deep.equal([]);
+    }
   });
 
   it('is kept for the word that a segment is flushed, as long as the segment is in another file', async () => {
