@@ -34,10 +34,12 @@ export class CompressedBlock implements BlockSource {
   readonly source: number;
   readonly minTime: number;
   readonly maxTime: number;
+  readonly isLate: boolean;
   readonly block: StoredBlock;
 
-  constructor(block: StoredBlock, source: number, baseNs: bigint) {
+  constructor(block: StoredBlock, isLate: boolean, source: number, baseNs: bigint) {
     this.block = block;
+    this.isLate = isLate;
     this.source = source;
     this.minTime = Number(block.minTime - baseNs);
     this.maxTime = Number(block.maxTime - baseNs);
@@ -124,11 +126,13 @@ export class HeadBlock implements BlockSource {
   readonly source: number;
   readonly minTime: number;
   readonly maxTime: number;
+  readonly isLate: boolean;
   readonly #head: HeadSnapshot;
   readonly #symbols: readonly string[];
 
-  constructor(head: HeadSnapshot, symbols: readonly string[], source: number, baseNs: bigint) {
+  constructor(head: HeadSnapshot, symbols: readonly string[], isLate: boolean, source: number, baseNs: bigint) {
     this.#head = head;
+    this.isLate = isLate;
     this.#symbols = symbols;
     this.source = source;
     this.minTime = Number(head.minTime - baseNs);
@@ -152,33 +156,56 @@ export class HeadBlock implements BlockSource {
 
 /** The blocks and heads of a segment that may hold entries in the range. */
 export const segmentBlocks = (
-  segment: SegmentSnapshot,
+  { blocks, heads, symbols }: SegmentSnapshot,
   source: number,
   range: TimeRangeNs,
   baseNs: bigint,
-): BlockSource[] => [
-  ...segment.blocks
-    .filter((block) => isWanted(block, range))
-    .map((block) => new CompressedBlock(memoryBlock(block, segment.symbols), source, baseNs)),
-  ...segment.heads
-    .filter((head) => isWanted(head, range))
-    .map((head) => new HeadBlock(head, segment.symbols, source, baseNs)),
-];
+): BlockSource[] => {
+  const wanted: BlockSource[] = [];
+  const order = new AppendOrder();
+  for (const block of blocks) {
+    const isLate = order.isLate(block);
+    if (!isWanted(block, range)) continue;
+    wanted.push(new CompressedBlock(memoryBlock(block, symbols), isLate, source, baseNs));
+  }
+  for (const head of heads) {
+    const isLate = order.isLate(head);
+    if (isWanted(head, range)) wanted.push(new HeadBlock(head, symbols, isLate, source, baseNs));
+  }
+  return wanted;
+};
 
 /** The blocks of a chunk that may hold entries in the range. */
 export const chunkBlocks = (chunk: OpenChunk, source: number, range: TimeRangeNs, baseNs: bigint): BlockSource[] => {
-  const blocks: BlockSource[] = [];
-  for (let index = 0; index < chunk.view.blocks.length; index += 1) {
-    if (!isWanted(chunk.view.blocks[index]!, range)) continue;
-    blocks.push(new CompressedBlock(chunkBlock(chunk, index), source, baseNs));
+  const wanted: BlockSource[] = [];
+  const order = new AppendOrder();
+  for (const [index, block] of chunk.view.blocks.entries()) {
+    const isLate = order.isLate(block);
+    if (isWanted(block, range)) wanted.push(new CompressedBlock(chunkBlock(chunk, index), isLate, source, baseNs));
   }
-  return blocks;
+  return wanted;
 };
 
-const isWanted = (
-  { count, minTime, maxTime }: { readonly count: number; readonly minTime: bigint; readonly maxTime: bigint },
-  { startNs, endNs }: TimeRangeNs,
-): boolean => count > 0 && minTime <= endNs && maxTime >= startNs;
+interface Extent {
+  readonly count: number;
+  readonly minTime: bigint;
+  readonly maxTime: bigint;
+}
+
+/** Is asked about all blocks of a source, in the order they were appended. */
+class AppendOrder {
+  #newest: bigint | undefined;
+
+  isLate({ count, minTime, maxTime }: Extent): boolean {
+    if (count === 0) return false;
+    const before = this.#newest ?? minTime;
+    this.#newest = maxTime > before ? maxTime : before;
+    return minTime < before;
+  }
+}
+
+const isWanted = ({ count, minTime, maxTime }: Extent, { startNs, endNs }: TimeRangeNs): boolean =>
+  count > 0 && minTime <= endNs && maxTime >= startNs;
 
 /** Without blocks that came twice, from memory and from the store; `counts.duplicates` gets their entries. */
 export const withoutCopies = (blocks: readonly BlockSource[], counts: ScanCounts): BlockSource[] => {

@@ -10,6 +10,8 @@ export interface BlockSource {
   readonly source: number;
   readonly minTime: number;
   readonly maxTime: number;
+  /** It begins before the newest entry of those that its source got earlier, be they wanted or not: what they have may be in it again. */
+  readonly isLate: boolean;
   /** The bytes lines lie in, inflated and checked. Counted as read. @throws CorruptChunkError */
   bytes(counts: ScanCounts): Buffer;
   /** Fills the columns over what `bytes` gave. */
@@ -36,7 +38,6 @@ interface OpenBlock {
 /**
  * Blocks in time order, those that overlap in time together. Blocks of one source that came in order and only share a border time stay apart
  * (they hold no duplicates of each other: see BorderEntries); of two sources, or if one came late, they go together, since an entry may be in both.
- * @param blocks those of one source in the order they were appended
  */
 export const groupBlocks = (blocks: readonly BlockSource[]): BlockSource[][] => {
   const sorted = [...blocks].sort((a, b) => a.minTime - b.minTime || a.source - b.source);
@@ -56,12 +57,9 @@ export const groupBlocks = (blocks: readonly BlockSource[]): BlockSource[][] => 
 /** Border times at which more than one source has a block, and those of blocks that came late in their source. */
 const sharedBorders = (blocks: readonly BlockSource[]): Set<number> => {
   const owners = new Map<number, number>();
-  const newest = new Map<number, number>();
   const shared = new Set<number>();
-  for (const { source, minTime, maxTime } of blocks) {
-    const before = newest.get(source) ?? minTime;
-    if (minTime < before) shared.add(minTime).add(maxTime);
-    newest.set(source, Math.max(before, maxTime));
+  for (const { source, minTime, maxTime, isLate } of blocks) {
+    if (isLate) shared.add(minTime).add(maxTime);
     for (const time of [minTime, maxTime]) {
       const owner = owners.get(time);
       if (owner === undefined) owners.set(time, source);

@@ -150,6 +150,12 @@ describe('a merge of blocks', () => {
     expect(read([segment], undefined, range).entries.map(({ line }) => line)).to.deep.equal(['b', 'c']);
   });
 
+  it('drops what a block that came late has again, though the block between them is not in the range', () => {
+    const segment = segmentOf([[at(2, 'a')], [at(3, 'b')], [at(2, 'a')]]);
+    const range = { startNs: BASE_NS, endNs: BASE_NS + 2n };
+    expect(read([segment], undefined, range).entries.map(({ line }) => line)).to.deep.equal(['a']);
+  });
+
   it('sorts a head whose entries came late, and drops what came twice', () => {
     const head = segmentOf([[at(5, 'e'), at(2, 'b'), at(2, 'a'), at(2, 'b'), at(9, 'f')]], { openHead: true });
     expect(read([head]).entries.map(({ line }) => line)).to.deep.equal(['b', 'a', 'e', 'f']);
