@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { replaceFile } from './protocol/durable-files.ts';
 import { RefusedError } from './protocol/refusal.ts';
-import { replaceFile } from './protocol/replace-file.ts';
 
 /** Who writes to a data folder. */
 export interface NodeIdentity {

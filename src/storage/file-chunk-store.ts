@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { syncFolder, withFile } from '../protocol/durable-files.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { ChunkStore } from './chunk-store.ts';
 import { codeOf, MISSING_CODES, TEMPORARY } from './file-commit.ts';
@@ -130,19 +131,6 @@ const readWhole = async (file: string): Promise<Uint8Array<ArrayBuffer>> =>
     }
     return new Uint8Array(bytes.buffer);
   });
-
-const syncFolder = async (folder: string): Promise<void> => {
-  await withFile(folder, 'r', async (handle) => await handle.sync());
-};
-
-const withFile = async <T>(file: string, flags: string, work: (handle: FileHandle) => Promise<T>): Promise<T> => {
-  const handle = await open(file, flags);
-  try {
-    return await work(handle);
-  } finally {
-    await handle.close();
-  }
-};
 
 const unlessMissing = async <T>(work: Promise<T>): Promise<T | undefined> => {
   try {

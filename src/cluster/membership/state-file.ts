@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { replaceFile } from '../../protocol/replace-file.ts';
+import { replaceFile } from '../../protocol/durable-files.ts';
 import { MembershipError, textOf } from './membership-error.ts';
 import type { StoreSnapshot } from './store-state.ts';
 
