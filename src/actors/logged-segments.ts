@@ -6,6 +6,7 @@ import { LogFileError } from '../log/log-files.ts';
 import type { Gap } from '../log/log-reader.ts';
 import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
+import { COLLECTED } from '../protocol/collected.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { labelSetOf } from '../protocol/label-text.ts';
 import { RefusedError } from '../protocol/refusal.ts';
@@ -107,7 +108,6 @@ const NS_PER_MS = 1_000_000n;
 export class LoggedSegments {
   readonly #deps: LoggedSegmentsDeps;
   readonly #tenants = new Map<string, TenantLog>();
-  readonly #pins = new FinalizationRegistry<() => void>((unpin) => unpin());
   /** Told of each stream that is new here: its actor should know. */
   #onStream: (stream: LoggedStream) => void = () => undefined;
   #size = 0;
@@ -175,7 +175,7 @@ export class LoggedSegments {
         return snapshot;
       },
     };
-    this.#pins.register(logged, this.#deps.log.pin(segment));
+    COLLECTED.register(logged, this.#deps.log.pin(segment));
     return logged;
   }
 

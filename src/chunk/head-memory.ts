@@ -1,3 +1,4 @@
+import { COLLECTED, type CollectionWatch } from '../protocol/collected.ts';
 import type { HeadSnapshot } from './memory-format.ts';
 import { type MemoryRegion, SlabMemory } from './slab-memory.ts';
 
@@ -14,16 +15,6 @@ interface Lending {
   isGivenBack: boolean;
 }
 
-/** Calls back some time after an object was collected: a FinalizationRegistry, or a test. */
-export interface CollectionWatch {
-  register(object: object, callback: () => void): void;
-}
-
-const registryWatch = (): CollectionWatch => {
-  const registry = new FinalizationRegistry<() => void>((callback) => callback());
-  return { register: (object, callback) => registry.register(object, callback) };
-};
-
 /** What a head needs of it. */
 export type HeadMemorySource = Pick<HeadMemory, 'take' | 'lend' | 'give'>;
 
@@ -38,7 +29,7 @@ export class HeadMemory {
   readonly #watch: CollectionWatch;
   readonly #lendings = new Map<MemoryRegion, Lending>();
 
-  constructor(onGarbage: (bytes: number) => void = () => undefined, watch: CollectionWatch = registryWatch()) {
+  constructor(onGarbage: (bytes: number) => void = () => undefined, watch: CollectionWatch = COLLECTED) {
     this.#onGarbage = onGarbage;
     this.#watch = watch;
   }
