@@ -15,6 +15,12 @@ interface Lending {
   isGivenBack: boolean;
 }
 
+/** Holds the memory weakly: its node has the snapshot too, and a node that is gone is to be collected with all its snapshots. */
+const returnTo =
+  (memory: WeakRef<HeadMemory>, lending: Lending): (() => void) =>
+  () =>
+    memory.deref()?.returned(lending);
+
 /** What a head needs of it. */
 export type HeadMemorySource = Pick<HeadMemory, 'take' | 'lend' | 'give'>;
 
@@ -28,6 +34,7 @@ export class HeadMemory {
   readonly #onGarbage: (bytes: number) => void;
   readonly #watch: CollectionWatch;
   readonly #lendings = new Map<MemoryRegion, Lending>();
+  readonly #self = new WeakRef(this);
 
   constructor(onGarbage: (bytes: number) => void = () => undefined, watch: CollectionWatch = COLLECTED) {
     this.#onGarbage = onGarbage;
@@ -49,10 +56,13 @@ export class HeadMemory {
     const lending = this.#lendings.get(region) ?? { region, count: 0, isGivenBack: false };
     this.#lendings.set(region, lending);
     lending.count += 1;
-    this.#watch.register(snapshot, () => {
-      lending.count -= 1;
-      this.#end(lending);
-    });
+    this.#watch.register(snapshot, returnTo(this.#self, lending));
+  }
+
+  /** One snapshot of it is collected. */
+  returned(lending: Lending): void {
+    lending.count -= 1;
+    this.#end(lending);
   }
 
   /** The writer is done with it. */

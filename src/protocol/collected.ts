@@ -1,5 +1,6 @@
 /** Calls back some time after an object was collected: `COLLECTED`, or a test. */
 export interface CollectionWatch {
+  /** The callback lives as long as the object: if it holds the object, by whatever way, both stay for ever. */
   register(object: object, callback: () => void): void;
 }
 

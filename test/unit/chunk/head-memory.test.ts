@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { cutBlock } from '../../../src/chunk/cut-block.ts';
 import { encodeHead } from '../../../src/chunk/encode-head.ts';
 import { HeadMemory } from '../../../src/chunk/head-memory.ts';
+import type { SegmentSnapshot } from '../../../src/chunk/memory-format.ts';
 import { Segment } from '../../../src/chunk/segment.ts';
 import type { CollectionWatch } from '../../../src/protocol/collected.ts';
 import { encodePushRequest } from '../../../src/protocol/logproto.ts';
@@ -126,6 +127,22 @@ describe('head memory', () => {
     cutAll(segment);
     expect(memory.takenBytes).to.be.greaterThan(0);
     await collected(memory);
+  });
+
+  it('goes with its node, though the node has snapshots of it', async () => {
+    const come = (): WeakRef<HeadMemory> => {
+      const node: SegmentSnapshot[] = [];
+      const memory = new HeadMemory(() => node.splice(0));
+      const segment = segmentOver(memory);
+      push(segment, 0);
+      node.push(segment.snapshot());
+      return new WeakRef(memory);
+    };
+    const memory = come();
+    await eventually('the node is collected', () => {
+      collectGarbage();
+      return memory.deref() === undefined;
+    });
   });
 
   it('is let go of though the memory of another node was collected before it heard of its snapshots', async () => {

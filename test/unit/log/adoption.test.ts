@@ -423,7 +423,7 @@ class Moves {
 
 const node = fc.nat({ max: 1 });
 const index = fc.nat({ max: 20 });
-const RUNS = propertyRuns(15);
+const RUNS = propertyRuns(30);
 
 const actions = fc.array(
   fc.oneof(

@@ -254,7 +254,7 @@ class Schedule {
 }
 
 const index = fc.nat({ max: 20 });
-const RUNS = propertyRuns(15);
+const RUNS = propertyRuns(30);
 
 const actions = fc.array(
   fc.oneof(

@@ -159,7 +159,7 @@ describe('the recovery of a log', () => {
       expect(again.recovery.tornBytes).to.equal(0);
       expect(await allLines(again)).to.deep.equal(lines);
     }
-  });
+  }).timeout(60_000);
 
   it('reads a closed log whose end is cut off without its footer', async () => {
     const bytes = Buffer.from((await closed(4)).content(FIRST));
