@@ -14,6 +14,7 @@ import { CompressionGauge } from './compression-gauge.ts';
 import { forEachInSlices } from './cooperative.ts';
 import { Cutter } from './cutter.ts';
 import { Distributor } from './distributor.ts';
+import { FlushPressure } from './flush-pressure.ts';
 import { Flusher } from './flusher.ts';
 import { HeadBudget } from './head-budget.ts';
 import type { LocalNodeDeps, LocalNodeOptions, NodeFigures } from './local-node-options.ts';
@@ -51,6 +52,7 @@ export class LocalNode {
   readonly #segmentLog: SegmentLog | undefined;
   readonly #blocks: LoggedBlocks | undefined;
   readonly #jobs: ChunkJobs;
+  readonly #pressure: FlushPressure;
   readonly #loggedFlusher: LoggedFlusher | undefined;
   readonly #compression = new CompressionGauge();
   readonly #commitTidier: CommitTidier;
@@ -104,15 +106,18 @@ export class LocalNode {
       stored: (cell, held) => tell(cell, { type: 'stored', held }),
       report,
     });
+    this.#pressure = new FlushPressure(options.rules, () => deps.log?.figures);
     this.#loggedFlusher = this.#newLoggedFlusher();
     void this.#blocks?.sample();
     this.moves = this.#newMoves();
     this.#commitTidier = new CommitTidier({ clock, index: deps.index, log: deps.log, report });
-    const { rules } = options;
     this.#sweeper = new Sweeper({
       clock,
       directory: this.#directory,
-      rules,
+      rules: () => {
+        this.#pressure.look();
+        return this.#pressure.rules;
+      },
       periodMs: options.flushCheckMs,
       tell,
       report,
@@ -129,7 +134,7 @@ export class LocalNode {
       logRefusal: () => deps.log?.refusal,
       tell,
       labelCacheBytes: options.labelCacheBytes,
-      chunkAgeMs: Number(rules.ageNs / 1_000_000n),
+      chunkAgeMs: Number(options.rules.ageNs / 1_000_000n),
     });
     this.#queries = new NodeQueries(this.#system, options, deps, this.#memory);
     this.services = this.#newServices();
@@ -336,13 +341,13 @@ export class LocalNode {
   #newLoggedFlusher(): LoggedFlusher | undefined {
     const { logged, clock, report } = this.#deps;
     if (!logged) return undefined;
-    const { rules, blockSize, targetSize } = this.#options;
+    const { blockSize, targetSize } = this.#options;
     return new LoggedFlusher({
       logged,
       jobs: this.#jobs,
       flusher: this.#flusher,
       clock,
-      rules,
+      rules: () => this.#pressure.rules,
       sizes: { blockSize, targetSize },
       compressionGuess: () => this.#compression.ratio,
       cellOf: ({ tenant, labels }) => this.#directory.find(tenant, labels),

@@ -12,7 +12,7 @@ export interface LoggedFlusherDeps {
   readonly jobs: ChunkJobs;
   readonly flusher: Flusher;
   readonly clock: Clock;
-  readonly rules: FlushRules;
+  readonly rules: () => FlushRules;
   readonly sizes: ChunkSizes;
   /** Compressed bytes of a plain one, as the node's blocks turned out lately. */
   readonly compressionGuess: () => number;
@@ -80,7 +80,8 @@ export class LoggedFlusher {
   }
 
   #due(stream: LoggedStream, nowMs: number): readonly PartGroup[] {
-    const { rules, cellOf } = this.#deps;
+    const { cellOf } = this.#deps;
+    const rules = this.#deps.rules();
     const full = this.#fullGroups(stream);
     if (full.length > 0) return full;
     const cell = cellOf(stream);

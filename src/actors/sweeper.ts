@@ -6,7 +6,8 @@ import { type FlushRules, flushDue, isPassive, type StreamMessage } from './stre
 export interface SweeperDeps {
   readonly clock: Clock;
   readonly directory: StreamDirectory;
-  readonly rules: FlushRules;
+  /** Of this sweep. */
+  readonly rules: () => FlushRules;
   /** `flush_check_period` */
   readonly periodMs: number;
   readonly tell: (cell: StreamCell, message: StreamMessage) => void;
@@ -35,7 +36,8 @@ export class Sweeper {
   }
 
   async sweep(): Promise<void> {
-    const { clock, directory, rules, tell } = this.#deps;
+    const { clock, directory, tell } = this.#deps;
+    const rules = this.#deps.rules();
     await directory.forEach((cell) => {
       const nowMs = clock.nowMs();
       if (flushDue(cell, rules, nowMs)) tell(cell, { type: 'check', rules, nowMs });

@@ -22,8 +22,9 @@ export const afterFailure = ({
   readonly code: string;
 }): 'cut-back' | 'new-file' => (step === 'write' && FULL.has(code) ? 'cut-back' : 'new-file');
 
-export const isDiskFull = ({ sizeBytes, freeBytes }: DiskSpace, usedMax: number): boolean =>
-  sizeBytes > 0 && 1 - freeBytes / sizeBytes > usedMax;
+/** Bytes until the log takes no more entries; negative past that. A disk of no size does not tell. */
+export const bytesLeft = ({ sizeBytes, freeBytes }: DiskSpace, usedMax: number): number =>
+  sizeBytes > 0 ? usedMax * sizeBytes - (sizeBytes - freeBytes) : Number.POSITIVE_INFINITY;
 
 const RETRY_AFTER_MS = 1000;
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../protocol/clock.ts';
 import type { Refusal } from '../protocol/refusal.ts';
-import { diskFull, isDiskFull, notWritten } from './commit-state.ts';
+import { bytesLeft, diskFull, notWritten } from './commit-state.ts';
 import type { LogFiles } from './log-files.ts';
 
 /** Not a name of a file of the log. What an earlier process left of it is taken away. */
@@ -18,7 +18,7 @@ export class DiskWatch {
   readonly #usedMax: number;
   readonly #periodMs: number;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
-  #isFull = false;
+  #bytesLeft = Number.POSITIVE_INFINITY;
   #failure: Error | undefined;
   #looking: Promise<void> | undefined;
   #isStopped = false;
@@ -30,9 +30,14 @@ export class DiskWatch {
     this.#periodMs = periodMs;
   }
 
-  get isFull(): boolean {
+  /** Until no more entries are taken; negative past that. */
+  get bytesLeft(): number {
     this.#lookIfDue();
-    return this.#isFull;
+    return this.#bytesLeft;
+  }
+
+  get isFull(): boolean {
+    return this.bytesLeft < 0;
   }
 
   /** Why entries are better not offered now. */
@@ -69,11 +74,11 @@ export class DiskWatch {
   async #look(): Promise<void> {
     this.#lookedAtMs = this.#clock.monotonicMs();
     try {
-      this.#isFull = isDiskFull(await this.#files.space(), this.#usedMax);
+      this.#bytesLeft = bytesLeft(await this.#files.space(), this.#usedMax);
     } catch {
       // A write will say what is wrong.
     }
-    if (this.#failure && !this.#isFull) await this.#probe(this.#failure);
+    if (this.#failure && this.#bytesLeft >= 0) await this.#probe(this.#failure);
   }
 
   async #probe(failure: Error): Promise<void> {

@@ -85,6 +85,30 @@ describe('a node whose log has a bad disk', function () {
     await machine.finish();
   });
 
+  it('stores the oldest early, and only then, while its log is more than what the disk still takes', async () => {
+    const { disk, node, clock, chunks } = machine;
+    clock.skip(10 * 60_000);
+    const sweep = async (): Promise<number> => {
+      for (let times = 0; times < 3; times += 1) await node.sweep();
+      return chunks.objects.size;
+    };
+    // 91 MB until pushes are refused: all of the log has its place.
+    disk.diskSpace = { sizeBytes: GB, freeBytes: 0.135 * GB };
+    clock.skip(LOOK_PERIOD_MS);
+    await eventually('it has looked', () => (node.figures().log?.diskBytesLeft ?? GB) < 0.1 * GB, () => node.figures().log);
+    const stored = chunks.objects.size;
+    expect(await sweep()).to.equal(stored);
+    disk.diskSpace = { sizeBytes: GB, freeBytes: 0.05 * GB + 1000 };
+    clock.skip(LOOK_PERIOD_MS);
+    await eventually('it has looked', () => (node.figures().log?.diskBytesLeft ?? GB) < 2000);
+    expect(node.services.notReady(), 'pushes go on').to.equal(undefined);
+    await sweep();
+    await eventually('it is stored', () => node.figures().log?.liveBytes === 0, node.figures);
+    expect(chunks.objects.size).to.be.greaterThan(stored);
+    disk.diskSpace = { sizeBytes: GB, freeBytes: GB / 2 };
+    await machine.finish();
+  });
+
   it('acknowledges pushes in groups when each sync takes 100 ms', async () => {
     await machine.stop();
     const node = await machine.start({ files: slowed(machine.disk.process(), 100) });
