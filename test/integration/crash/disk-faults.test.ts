@@ -95,7 +95,11 @@ describe('a node whose log has a bad disk', function () {
     // 91 MB until pushes are refused: all of the log has its place.
     disk.diskSpace = { sizeBytes: GB, freeBytes: 0.135 * GB };
     clock.skip(LOOK_PERIOD_MS);
-    await eventually('it has looked', () => (node.figures().log?.diskBytesLeft ?? GB) < 0.1 * GB, () => node.figures().log);
+    await eventually(
+      'it has looked',
+      () => (node.figures().log?.diskBytesLeft ?? GB) < 0.1 * GB,
+      () => node.figures().log,
+    );
     const stored = chunks.objects.size;
     expect(await sweep()).to.equal(stored);
     disk.diskSpace = { sizeBytes: GB, freeBytes: 0.05 * GB + 1000 };
