@@ -114,9 +114,7 @@ const settled = async (cluster: LocalCluster): Promise<RingStatus> => {
   for (;;) {
     const [first] = cluster.nodes;
     const status = first && (await getJson<RingStatus>(`${first.url}/ringlog/v1/ring`).catch(() => undefined));
-    const isSettled = status?.nodes.every(
-      ({ state, figures }) => state === 'ACTIVE' && figures?.moving === 0 && figures.lingering === 0,
-    );
+    const isSettled = status?.nodes.every(({ state, figures }) => state === 'ACTIVE' && figures?.isSettled);
     if (status && isSettled && status.nodes.length === cluster.nodes.length) return status;
     if (performance.now() > deadlineMs) throw new Error('the cluster did not settle in time');
     await pause(100);

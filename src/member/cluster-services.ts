@@ -25,6 +25,8 @@ export interface MemberFigures {
   /** Segments on their way to another node, and those that have arrived there and are still answered for. */
   readonly moving: number;
   readonly lingering: number;
+  /** It has looked at all it holds since the ring changed, and nothing of it moves or lingers. */
+  readonly isSettled: boolean;
   readonly movingBytes: number;
   /** Until it acknowledges nothing any more unless its lease is renewed. */
   readonly fenceMs: number;

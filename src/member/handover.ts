@@ -6,6 +6,7 @@ import {
   type GiverOptions,
   GiverState,
   type MoveOrder,
+  processOf,
   type Target,
 } from '../cluster/handover/giver-state.ts';
 import type { Ring } from '../cluster/ring.ts';
@@ -19,6 +20,7 @@ import { decodeAdoptReply, encodeAdoptRequest, type OfferedPart, type PartAnswer
 import { Adoptions } from './adoptions.ts';
 import { CallKind } from './call-kinds.ts';
 import type { Holding, Holdings } from './holdings.ts';
+import { Pace } from './pace.ts';
 
 export interface HandoverDeps {
   readonly clock: Clock;
@@ -59,8 +61,12 @@ export class Handover {
   readonly #deps: HandoverDeps;
   readonly #giver: GiverState;
   readonly #moving = new Map<string, Holding>();
+  /** By the process that is sent to: one that does not answer holds up nobody else. */
+  readonly #paces = new Map<string, Pace>();
   readonly #adoptions: Adoptions;
   readonly #totals = { givenSegments: 0, givenBytes: 0, releasedSegments: 0 };
+  readonly #walkPace: Pace;
+  #leaving: Leaving | undefined;
   #cancelTick: () => void;
   #walking: Promise<void> | undefined;
   #isWalkDue = true;
@@ -78,6 +84,7 @@ export class Handover {
       returned: (name, epoch) => this.#step({ type: 'returned', name, epoch }),
       look: () => this.look(),
     });
+    this.#walkPace = new Pace(deps.clock, this.#isUrgent);
     this.#cancelTick = this.#tickLater();
   }
 
@@ -100,6 +107,8 @@ export class Handover {
   changed(view: View): void {
     this.#isWalkDue = true;
     this.#step({ type: 'members', members: view.members });
+    const alive = new Set(view.members.map(processOf));
+    for (const process of this.#paces.keys()) if (!alive.has(process)) this.#paces.delete(process);
     this.#adoptions.giveUpLost();
     void this.walk();
   }
@@ -120,6 +129,20 @@ export class Handover {
       });
     await this.#walking;
   }
+
+  /** This node leaves: by then everything should be with others. It rests only while it is well ahead of that. */
+  leaveWithin(ms: number): void {
+    this.#leaving = { startMs: this.#deps.clock.monotonicMs(), ms, givenSegments: this.#totals.givenSegments };
+  }
+
+  readonly #isUrgent = (): boolean => {
+    if (!this.#leaving) return false;
+    const { startMs, ms, givenSegments } = this.#leaving;
+    const { waiting, sending } = this.#giver.figures;
+    const given = this.#totals.givenSegments - givenSegments;
+    const all = given + waiting + sending;
+    return given / Math.max(1, all) < (2 * (this.#deps.clock.monotonicMs() - startMs)) / ms;
+  };
 
   /** Nothing more is given away, for good: what no other node has yet may be stored here. What lingers goes on to. */
   giveUp(): void {
@@ -152,7 +175,7 @@ export class Handover {
       // Nobody else to give it to: it stays.
       return this.#isGivingUp || owner === undefined || owner.nodeId === nodeId;
     };
-    const { moves, stays, flushing } = await holdings.walk(isHere);
+    const { moves, stays, flushing } = await holdings.walk(isHere, this.#walkPace);
     this.#flushing = flushing;
     const orderOf = (holding: Holding): MoveOrder | undefined => {
       const owner = current.owner(holding.key);
@@ -213,19 +236,11 @@ export class Handover {
   }
 
   async #send(session: number, target: Target, names: readonly string[]): Promise<void> {
-    const member = this.#deps
-      .view()
-      .members.find(({ nodeId, incarnation }) => nodeId === target.nodeId && incarnation === target.incarnation);
     try {
-      if (!member) throw new PeerError('UNREACHABLE', `${target.nodeId} has left`);
+      const pace = this.#paceOf(target);
       const epochs = new Map<string, number>();
-      for await (const message of this.#messagesOf(names)) {
-        const answers = await this.#offer(member, message);
-        for (const [index, { name }] of message.entries()) {
-          const answer = answers[index];
-          if (answer?.type === 'adopted') epochs.set(name, answer.epoch);
-        }
-      }
+      const messages = this.#messagesOf(names);
+      while (await pace.run(() => this.#sendNext(target, messages, epochs)));
       const answers = names.map((name) => ({ name, epoch: epochs.get(name) }));
       this.#step({ type: 'answered', session, answers });
       // The ring may have turned while they were on their way: who refused them need not be who should have them now.
@@ -235,6 +250,32 @@ export class Handover {
       this.#step({ type: 'failed', session });
       this.look();
     }
+  }
+
+  #paceOf(target: Target): Pace {
+    const process = processOf(target);
+    const pace = this.#paces.get(process) ?? new Pace(this.#deps.clock, this.#isUrgent);
+    this.#paces.set(process, pace);
+    return pace;
+  }
+
+  /** @returns whether there was one */
+  async #sendNext(
+    target: Target,
+    messages: AsyncGenerator<readonly NamedPart[]>,
+    epochs: Map<string, number>,
+  ): Promise<boolean> {
+    const process = processOf(target);
+    const member = this.#deps.view().members.find((one) => processOf(one) === process);
+    if (!member || this.#isStopped) throw new PeerError('UNREACHABLE', `${target.nodeId} or this node has left`);
+    const { done, value: message } = await messages.next();
+    if (done) return false;
+    const answers = await this.#offer(member, message);
+    for (const [index, { name }] of message.entries()) {
+      const answer = answers[index];
+      if (answer?.type === 'adopted') epochs.set(name, answer.epoch);
+    }
+    return true;
   }
 
   async #offer(member: Member, message: readonly NamedPart[]): Promise<readonly PartAnswer[]> {
@@ -329,6 +370,14 @@ const partsOf = (
   end(finalCount);
   return parts;
 };
+
+interface Leaving {
+  /** Monotonic. */
+  readonly startMs: number;
+  readonly ms: number;
+  /** By then. */
+  readonly givenSegments: number;
+}
 
 interface NamedPart extends OfferedPart {
   readonly name: string;

@@ -1,4 +1,5 @@
 import type { LogSegment } from '../log/segment-table.ts';
+import type { Pace } from './pace.ts';
 
 /** A sealed, unflushed segment of this node that another should have. */
 export interface Holding {
@@ -19,9 +20,9 @@ export interface Holding {
 export interface Holdings {
   /**
    * Looks at every stream, in slices of the event loop; `isHere` may change its mind meanwhile. What is not `isHere` is sealed and not flushed from now on, unless it is on its way to the
-   * store already: that ends by itself.
+   * store already: that ends by itself. The looking is not paced, the sealing is.
    */
-  walk(isHere: (key: number) => boolean): Promise<Walk>;
+  walk(isHere: (key: number) => boolean, pace: Pace): Promise<Walk>;
   /** The copy here, as long as there is one: adopted or own. */
   find(segment: LogSegment): Holding | undefined;
   /** An adopted segment is this node's: it answers queries for it and flushes it. */

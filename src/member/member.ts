@@ -177,6 +177,7 @@ export class ClusterMember {
       loggedSegments: recoveredSegments,
       moving: waiting + sending,
       lingering: given,
+      isSettled: this.handover.isSettled,
       movingBytes: bytesInFlight,
       fenceMs: Math.round(this.#deps.membership.fenceRemainingMs),
     };
@@ -229,6 +230,7 @@ export class ClusterMember {
     const { clock, membership } = this.#deps;
     const { handover } = this;
     const { startMs, deadlineMs } = leaving;
+    handover.leaveWithin(deadlineMs / 2);
     await membership.become('LEAVING', deadlineMs / 2);
     await this.#rings.upToDate();
     let isFlushing = false;

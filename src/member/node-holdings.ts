@@ -6,8 +6,8 @@ import { streamKey } from '../cluster/stream-key.ts';
 import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
-import { forEachConcurrent } from '../query/for-each-concurrent.ts';
 import type { Holding, Holdings, Walk } from './holdings.ts';
+import type { Pace } from './pace.ts';
 
 interface Moving {
   readonly tenant: string;
@@ -25,7 +25,7 @@ interface Place {
 /** A slice of work on the event loop. */
 const SLICE_MS = 4;
 /** Streams whose segments are sealed at a time: their seals share syncs of the log. */
-const MOVES_AT_A_TIME = 512;
+const MOVES_AT_A_TIME = 128;
 
 /** The unflushed segments of a node's actors and log, as the hand-over sees them. */
 export class NodeHoldings implements Holdings {
@@ -52,7 +52,7 @@ export class NodeHoldings implements Holdings {
     this.#report = report;
   }
 
-  async walk(isHere: (key: number) => boolean): Promise<Walk> {
+  async walk(isHere: (key: number) => boolean, pace: Pace): Promise<Walk> {
     const elsewhere: Place[] = [];
     let flushing = 0;
     const known = await this.#movingByStream();
@@ -67,9 +67,11 @@ export class NodeHoldings implements Holdings {
       flushing += own;
       if (isMovable) elsewhere.push({ tenant, labels, key });
     });
-    await forEachConcurrent(elsewhere, MOVES_AT_A_TIME, async (place) => {
-      if (!isHere(place.key) && !(await this.#moveOut(place))) flushing += 1;
-    });
+    for (let at = 0; at < elsewhere.length; at += MOVES_AT_A_TIME) {
+      const places = elsewhere.slice(at, at + MOVES_AT_A_TIME).filter(({ key }) => !isHere(key));
+      const areOut = await pace.run(() => Promise.all(places.map((place) => this.#moveOut(place))));
+      flushing += areOut.filter((isOut) => !isOut).length;
+    }
     // As it is now: what was on its way when the walk began may have come back or been let go meanwhile.
     const moves: Holding[] = [];
     const stays: Holding[] = [];

@@ -53,7 +53,7 @@ export interface StartedMember {
 const UID_FILE = 'cluster-uid';
 const SESSION_BYTES = 1 << 20;
 const SESSION_SEGMENTS_MAX = 2_000;
-const TARGET_BYTES_MAX = 8 << 20;
+const TARGET_BYTES_MAX = 2 << 20;
 const TARGETS_MAX = 2;
 const RETRY_MS = 500;
 const CLOSE_MS = 2_000;

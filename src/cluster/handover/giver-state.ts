@@ -192,7 +192,7 @@ export class GiverState {
       return;
     }
     known.isStaying = false;
-    if (known.phase !== 'waiting' || nameOf(known.target) === nameOf(target)) return;
+    if (known.phase !== 'waiting' || processOf(known.target) === processOf(target)) return;
     this.#leave(known);
     known.target = target;
     this.#enter(known, 'waiting');
@@ -209,7 +209,7 @@ export class GiverState {
     const session = this.#sessions.get(number);
     if (!session) return;
     this.#sessions.delete(number);
-    this.#failures.delete(nameOf(session.target));
+    this.#failures.delete(processOf(session.target));
     const epochs = new Map(answers.map(({ name, epoch }) => [name, epoch]));
     for (const name of session.names) {
       const segment = this.#sent(name, session);
@@ -230,7 +230,7 @@ export class GiverState {
     const session = this.#sessions.get(number);
     if (!session) return;
     this.#sessions.delete(number);
-    this.#backOff(nameOf(session.target), nowMs);
+    this.#backOff(processOf(session.target), nowMs);
     for (const name of session.names) {
       const segment = this.#sent(name, session);
       if (segment) this.#again(segment, nowMs, nowMs, effects);
@@ -267,10 +267,10 @@ export class GiverState {
 
   /** A custodian that left before anybody else had a copy: this copy counts again. */
   #members(members: readonly Target[], nowMs: number, effects: GiverEffect[]): void {
-    const alive = new Set(members.map(nameOf));
+    const alive = new Set(members.map(processOf));
     this.#alive = alive;
     for (const [number, { target }] of this.#sessions) {
-      if (alive.has(nameOf(target))) continue;
+      if (alive.has(processOf(target))) continue;
       this.#failed(number, nowMs, effects);
     }
     for (const process of this.#failures.keys()) if (!alive.has(process)) this.#failures.delete(process);
@@ -389,17 +389,18 @@ export class GiverState {
 const REST_MS_MAX = 10_000;
 
 const addTo = (byProcess: Map<string, Set<string>>, { name, target }: Segment): void => {
-  const process = nameOf(target);
+  const process = processOf(target);
   const names = byProcess.get(process);
   if (names) names.add(name);
   else byProcess.set(process, new Set([name]));
 };
 
 const removeFrom = (byProcess: Map<string, Set<string>>, { name, target }: Segment): void => {
-  const process = nameOf(target);
+  const process = processOf(target);
   const names = byProcess.get(process);
   names?.delete(name);
   if (names?.size === 0) byProcess.delete(process);
 };
 
-const nameOf = ({ nodeId, incarnation }: Target): string => `${nodeId}/${incarnation}`;
+/** Names a process. */
+export const processOf = ({ nodeId, incarnation }: Target): string => `${nodeId}/${incarnation}`;

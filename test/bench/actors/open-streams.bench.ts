@@ -11,6 +11,7 @@ import { HeadMemory } from '../../../src/chunk/head-memory.ts';
 import { Ring } from '../../../src/cluster/ring.ts';
 import { loadConfig } from '../../../src/config.ts';
 import { NodeHoldings } from '../../../src/member/node-holdings.ts';
+import { Pace } from '../../../src/member/pace.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { pushOf } from '../../support/entries.ts';
 import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
@@ -134,10 +135,11 @@ const walk = async (node: LocalNode, ring: Ring, streams: number): Promise<void>
   const problem = (text: string, error: unknown): void => console.error(text, error);
   const holdings = new NodeHoldings(node, undefined as never, () => undefined, systemClock, problem);
   let looked = 0;
-  await holdings.walk((key) => {
+  const isHere = (key: number): boolean => {
     looked += 1;
     return ring.owner(key) !== undefined;
-  });
+  };
+  await holdings.walk(isHere, new Pace(systemClock, () => true));
   if (looked < streams) throw new Error(`the walk saw ${looked} streams`);
 };
 

@@ -73,6 +73,8 @@ class Resize {
   #turn = 0;
   #retries = 0;
   #isOver = false;
+  /** Of each process that ran, when it was last looked at. */
+  readonly #cpu = new Map<number, number>();
 
   constructor(cluster: LocalCluster, folder: string, options: ResizeOptions) {
     this.#cluster = cluster;
@@ -82,7 +84,7 @@ class Resize {
 
   async run(): Promise<void> {
     const { streams, megabytes } = this.#options;
-    const probing = this.#probe();
+    const probing = Promise.all([this.#probe(), this.#watchCpu()]);
     const peak = await this.#peakOfAll();
     const loadMs = await this.#timed(() => this.#preload());
     const status = await this.#status();
@@ -92,16 +94,22 @@ class Resize {
     );
     console.log(`streams by node: ${status.nodes.map(({ figures }) => figures?.streams ?? '?').join(', ')}\n`);
     console.log(
-      '| | pushes | p50 ms | p99 ms | p99.9 ms | most ms | one stream, most ms | moved in s | lingers gone in s | chunks |',
+      '| | pushes | p50 ms | p99 ms | p99.9 ms | most ms | one stream, most ms | moved in s | lingers gone in s | chunks | CPU s |',
     );
-    console.log(`|${' --- |'.repeat(10)}`);
+    console.log(`|${' --- |'.repeat(11)}`);
     const pushing = this.#pace((1000 * CONNECTIONS) / (peak * LOAD_SHARE));
     await pause(2_000);
     await this.#phase('3 nodes', () => steady());
-    await this.#phase('3 → 5', async () => {
+    const { nodes } = await this.#status();
+    const unflushed = nodes.reduce((sum, { figures }) => sum + (figures?.unflushedBytes ?? 0), 0);
+    console.log(`(unflushed now: ${(unflushed / 1e6).toFixed(0)} MB)`);
+    const begin = performance.now();
+    // Two processes that start on the same cores: not what a node of its own machine costs the others.
+    await this.#phase('2 more start', async () => {
       await Promise.all(ADDED.map((name) => this.#cluster.start(name)));
-      return await this.#converged(FIRST.length + ADDED.length);
+      return undefined;
     });
+    await this.#phase('3 → 5', () => this.#converged(FIRST.length + ADDED.length, begin));
     await this.#phase('5 nodes', () => steady());
     await this.#phase('5 → 3', async () => {
       const begin = performance.now();
@@ -124,27 +132,30 @@ class Resize {
     const fromMs = this.#nowMs();
     this.#marks.push({ atMs: fromMs, text: name });
     const before = this.#chunks();
+    const cpuBefore = this.#cpuSeconds();
     const converged = await work();
     const pushes = timesSince(this.#pushes, fromMs);
     const probes = timesSince(this.#probes, fromMs);
     const seconds = (ms: number | undefined): string => (ms === undefined ? '' : (ms / 1000).toFixed(1));
     console.log(
       `| ${name} | ${pushes.length} | ${[0.5, 0.99, 0.999, 1].map((share) => at(pushes, share).toFixed(1)).join(' | ')} | ` +
-        `${at(probes, 1).toFixed(1)} | ${seconds(converged?.movedMs)} | ${seconds(converged?.lingeredMs)} | ${this.#chunks() - before} |`,
+        `${at(probes, 1).toFixed(1)} | ${seconds(converged?.movedMs)} | ${seconds(converged?.lingeredMs)} | ${this.#chunks() - before} | ` +
+        `${(this.#cpuSeconds() - cpuBefore).toFixed(1)} |`,
     );
   }
 
-  /** From now: until nothing is on its way, and until nothing lingers. */
-  async #converged(nodes: number): Promise<Converged> {
-    const begin = performance.now();
+  /** Until nothing is on its way, and until nothing lingers. */
+  async #converged(nodes: number, begin: number): Promise<Converged> {
     let movedMs: number | undefined;
     while (performance.now() - begin < CONVERGE_MS) {
       const status = await this.#status();
       const figures = status.nodes.flatMap((node) => node.figures ?? []);
       const isComplete = figures.length === nodes && status.nodes.every(({ state }) => state === 'ACTIVE');
-      const moving = figures.reduce((sum, one) => sum + one.moving, 0);
       const lingering = figures.reduce((sum, one) => sum + one.lingering, 0);
-      if (isComplete && moving === 0) movedMs ??= performance.now() - begin;
+      const isMoved = figures.every(
+        ({ isSettled, moving, lingering: left }) => isSettled || (moving === 0 && left > 0),
+      );
+      if (isComplete && isMoved) movedMs ??= performance.now() - begin;
       else movedMs = undefined;
       if (movedMs !== undefined && lingering === 0) return { movedMs, lingeredMs: performance.now() - begin };
       await pause(POLL_MS);
@@ -183,6 +194,8 @@ class Resize {
     await this.#peak(WARM_MS);
     const peak = await this.#peak(PEAK_MS);
     await Promise.all(ADDED.map((name) => this.#cluster.drain(name)));
+    // What moves is to be what was asked for.
+    await Promise.all(this.#cluster.nodes.map(({ url }) => this.#flush(url)));
     return peak;
   }
 
@@ -249,10 +262,27 @@ class Resize {
     }
   }
 
+  async #flush(url: string): Promise<void> {
+    await (await request(`${url}/flush`, { dispatcher: this.#agent, method: 'POST' })).body.dump();
+  }
+
   #nextBody(): Buffer {
     const first = Math.floor(Math.random() * this.#options.streams);
     const indexes = Array.from({ length: STREAMS_A_PUSH }, (_, index) => (first + index * 37) % this.#options.streams);
     return bodyOf(indexes, LINES_A_STREAM);
+  }
+
+  /** Of all nodes there were; a node that ended since the last look has its last moments missing. */
+  #cpuSeconds(): number {
+    for (const { pid } of this.#cluster.nodes) this.#cpu.set(pid, cpuSeconds(pid));
+    return [...this.#cpu.values()].reduce((sum, one) => sum + one, 0);
+  }
+
+  async #watchCpu(): Promise<void> {
+    while (!this.#isOver) {
+      this.#cpuSeconds();
+      await pause(POLL_MS);
+    }
   }
 
   #chunks(): number {

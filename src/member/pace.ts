@@ -1,0 +1,39 @@
+import type { Clock } from '../protocol/clock.ts';
+
+/** Rest after a piece of work, as a multiple of what it took. */
+const REST_SHARE = 2;
+/** What took longer waited for something: a longer rest would help nobody. */
+const REST_MAX_MS = 250;
+
+/**
+ * Work in the background that leaves the machine to others: one piece after another, and after each a rest that grows with what it took. So it
+ * takes a third of the time at most, on a busy machine as on an idle one, and slows down where its other side is slow.
+ */
+export class Pace {
+  readonly #clock: Clock;
+  readonly #isUrgent: () => boolean;
+  #rested: Promise<void> = Promise.resolve();
+
+  /** @param isUrgent asked after each piece: there is no time to rest */
+  constructor(clock: Clock, isUrgent: () => boolean) {
+    this.#clock = clock;
+    this.#isUrgent = isUrgent;
+  }
+
+  /** In order of the calls. Settles as the work does, before the rest. */
+  run<Result>(work: () => Promise<Result>): Promise<Result> {
+    let beganMs = 0;
+    const result = this.#rested.then(() => {
+      beganMs = this.#clock.monotonicMs();
+      return work();
+    });
+    const rest = (): Promise<void> => this.#rest(this.#clock.monotonicMs() - beganMs);
+    this.#rested = result.then(rest, rest);
+    return result;
+  }
+
+  async #rest(tookMs: number): Promise<void> {
+    const forMs = this.#isUrgent() ? 0 : Math.min(REST_SHARE * tookMs, REST_MAX_MS);
+    if (forMs > 0) await new Promise<void>((resolve) => this.#clock.after(forMs, resolve));
+  }
+}

@@ -1,0 +1,69 @@
+import { expect } from 'chai';
+import { Pace } from '../../../src/member/pace.ts';
+import { ManualClock } from '../../support/clock.ts';
+
+const settle = async (): Promise<void> => {
+  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+};
+
+describe('a pace', () => {
+  let isUrgent = false;
+  afterEach(() => {
+    isUrgent = false;
+  });
+
+  const work = (clock: ManualClock, began: number[], tookMs: number) => (): Promise<number> => {
+    began.push(clock.monotonicMs());
+    return new Promise((resolve) => clock.after(tookMs, () => resolve(tookMs)));
+  };
+
+  it('does one piece after another, and rests twice as long as each took', async () => {
+    const clock = new ManualClock();
+    const first = clock.monotonicMs();
+    const pace = new Pace(clock, () => isUrgent);
+    const began: number[] = [];
+    const results = [10, 20, 5].map((tookMs) => pace.run(work(clock, began, tookMs)));
+    for (let ms = 0; ms < 200; ms += 1) {
+      await settle();
+      clock.advance(1);
+    }
+    expect(await Promise.all(results)).to.deep.equal([10, 20, 5]);
+    expect(began.map((ms) => ms - first)).to.deep.equal([0, 30, 90]);
+  });
+
+  it('goes on after a failure, which only its caller hears of, and rests no longer than is of use', async () => {
+    const clock = new ManualClock();
+    const first = clock.monotonicMs();
+    const pace = new Pace(clock, () => isUrgent);
+    const began: number[] = [];
+    const failed = pace
+      .run(async () => {
+        await work(clock, began, 10_000)();
+        throw new Error('no');
+      })
+      .catch((error: Error) => error.message);
+    const next = pace.run(work(clock, began, 1));
+    for (let ms = 0; ms < 10_300; ms += 10) {
+      await settle();
+      clock.advance(10);
+    }
+    expect(await failed).to.equal('no');
+    expect(await next).to.equal(1);
+    expect(began.map((ms) => ms - first)).to.deep.equal([0, 10_250]);
+  });
+
+  it('does not rest while there is no time to', async () => {
+    const clock = new ManualClock();
+    const first = clock.monotonicMs();
+    const pace = new Pace(clock, () => isUrgent);
+    const began: number[] = [];
+    isUrgent = true;
+    const results = [10, 20, 5].map((tookMs) => pace.run(work(clock, began, tookMs)));
+    for (let ms = 0; ms < 40; ms += 1) {
+      await settle();
+      clock.advance(1);
+    }
+    await Promise.all(results);
+    expect(began.map((ms) => ms - first)).to.deep.equal([0, 10, 30]);
+  });
+});
