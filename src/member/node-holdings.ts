@@ -35,8 +35,6 @@ export class NodeHoldings implements Holdings {
   readonly #clock: Clock;
   readonly #report: (problem: string, error: unknown) => void;
   readonly #moving = new Map<string, Moving>();
-  /** Label sets live as long as their streams. */
-  readonly #keys = new WeakMap<LabelSet, number>();
 
   constructor(
     node: LocalNode,
@@ -62,7 +60,7 @@ export class NodeHoldings implements Holdings {
       // What was given up is movable, though the stream's actor may only hear of it before `move-out`.
       const isMovable = stream.isMovable || hasLost;
       if (!isMovable && own === 0) return;
-      const key = this.#keyOf(tenant, labels);
+      const key = streamKey(tenant, labels);
       if (isHere(key)) return;
       flushing += own;
       if (isMovable) elsewhere.push({ tenant, labels, key });
@@ -141,14 +139,6 @@ export class NodeHoldings implements Holdings {
       counts.set(name, (counts.get(name) ?? 0) + 1);
     });
     return counts;
-  }
-
-  #keyOf(tenant: string, labels: LabelSet): number {
-    const known = this.#keys.get(labels);
-    if (known !== undefined) return known;
-    const key = streamKey(tenant, labels);
-    this.#keys.set(labels, key);
-    return key;
   }
 }
 
