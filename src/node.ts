@@ -25,7 +25,6 @@ import { RefusedError } from './protocol/refusal.ts';
 import { queryEvents } from './query/execute-query.ts';
 import type { QueryCommand, QueryRequest } from './query/query-messages.ts';
 import type { ScanResult, ScanTask } from './query/scan/scan-messages.ts';
-import { SharedMemoryPressure } from './shared-memory-pressure.ts';
 import type { ChunkStore } from './storage/chunk-store.ts';
 import { FileChunkStore } from './storage/file-chunk-store.ts';
 import { FolderLock } from './storage/folder-lock.ts';
@@ -35,6 +34,7 @@ import { makeFolder } from './storage/make-folder.ts';
 import { SchemaIndexReader } from './storage/schema-index-reader.ts';
 import { systemClock } from './system-clock.ts';
 import type { CutWorkerTask } from './workers/cut-worker.ts';
+import { SharedMemoryPressure } from './workers/shared-memory-pressure.ts';
 import { coreCount, TASKS_PER_MESSAGE_MAX, WorkerPool } from './workers/worker-pool.ts';
 
 /** Where a node says what it does and what went wrong; pino's loggers fit. */

@@ -41,7 +41,8 @@ export class QueryContext {
   readonly #missing = new Set<string>();
   readonly #startedMs: number;
   readonly #stop = new AbortController();
-  readonly #stopped: Promise<never>;
+  /** Who waits for something now. A promise that they race against would hold what they got for as long as the query runs. */
+  readonly #waiting = new Set<() => void>();
   #refusal: Refusal | undefined;
   readonly #cancelDeadline: () => void;
   readonly #outer: AbortSignal;
@@ -55,12 +56,6 @@ export class QueryContext {
     // One for each task and each member that is asked.
     setMaxListeners(0, this.#stop.signal);
     this.#outer = signal;
-    this.#stopped = new Promise((_, reject) => {
-      const refuse = () => reject(new RefusedError(this.#refusal ?? CANCELLED));
-      this.#stop.signal.addEventListener('abort', refuse, { once: true });
-    });
-    // Awaited only where something is waited for; a query that is stopped between two waits must not crash the process.
-    this.#stopped.catch(() => undefined);
     const { timeoutMs } = request.limits;
     this.#cancelDeadline = timeoutMs > 0 ? deps.clock.after(timeoutMs, () => this.#end(DEADLINE)) : () => undefined;
     if (signal.aborted) this.#onAbort();
@@ -86,12 +81,19 @@ export class QueryContext {
     // Whether it is waited for or not: a failure nobody handles ends the process.
     work.catch(() => undefined);
     this.check();
+    let stop = (): void => undefined;
     try {
-      return await Promise.race([work, this.#stopped]);
+      return await new Promise<T>((resolve, reject) => {
+        stop = () => reject(new RefusedError(this.#refusal ?? CANCELLED));
+        this.#waiting.add(stop);
+        work.then(resolve, reject);
+      });
     } catch (error) {
       // A task that was taken off the queue reports that; the reason is ours to tell.
       this.check();
       throw error;
+    } finally {
+      this.#waiting.delete(stop);
     }
   }
 
@@ -136,6 +138,7 @@ export class QueryContext {
   #end(refusal: Refusal): void {
     this.#refusal ??= refusal;
     this.#stop.abort();
+    for (const stop of this.#waiting) stop();
   }
 
   #checkBytes(): void {

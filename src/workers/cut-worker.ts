@@ -4,6 +4,7 @@ import { type ChunkInput, encodeChunk } from '../chunk/chunk-object.ts';
 import { type BlockForm, cutBlock } from '../chunk/cut-block.ts';
 import type { HeadSnapshot } from '../chunk/memory-format.ts';
 import { rebuildBlocks } from '../chunk/rebuild-blocks.ts';
+import { SharedMemoryPressure } from './shared-memory-pressure.ts';
 import { type Handled, lowerThreadPriority, serveTasks } from './worker-main.ts';
 
 /** Answer: the block, its bytes over a SharedArrayBuffer. */
@@ -39,8 +40,18 @@ const handle = async (task: CutWorkerTask): Promise<Handled> => {
   }
 };
 
+const sharedBytesOf = (task: CutWorkerTask): number =>
+  task.kind === 'cut' ? task.head.region.size : task.blocks.reduce((sum, { bytes }) => sum + bytes.length, 0);
+
 /** Pushes are answered by another thread: on busy cores it goes first, a third of the share is left here. Scans have 10. */
 const NICENESS = 5;
 
 lowerThreadPriority(NICENESS);
-serveTasks(handle);
+const pressure = new SharedMemoryPressure();
+serveTasks(async (task: CutWorkerTask) => {
+  try {
+    return await handle(task);
+  } finally {
+    pressure.dropped(sharedBytesOf(task));
+  }
+});

@@ -104,6 +104,21 @@ export interface LogTask {
 
 export type ScanTask = MetricTask | LogTask;
 
+/** Memory that the task's sender and the worker share. */
+export const sharedBytesOf = (task: ScanTask): number => {
+  const slices = task.kind === 'metric' ? task.slices : task.reads.map(({ slice }) => slice);
+  let bytes = 0;
+  for (const { memory } of slices) {
+    for (const { segments } of memory) {
+      for (const { blocks, heads } of segments) {
+        for (const block of blocks) bytes += block.bytes.length;
+        for (const head of heads) bytes += head.region.size;
+      }
+    }
+  }
+  return bytes;
+};
+
 export interface ScanCounts {
   decompressedBytes: number;
   decompressedLines: number;

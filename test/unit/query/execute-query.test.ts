@@ -6,6 +6,8 @@ import type { QueryEvent, QueryRequest, QueryResult } from '../../../src/query/q
 import type { ScanResult } from '../../../src/query/scan/scan-messages.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { collectGarbage } from '../../support/collect-garbage.ts';
+import { eventually } from '../../support/eventually.ts';
 import { answerOf, eventsOf } from './query-answers.ts';
 import { inThreadPool } from './scan-pools.ts';
 import { at, BASE_NS, segmentOf } from './test-blocks.ts';
@@ -26,6 +28,22 @@ const refusalOf = async (request: QueryRequest, sources: TestSources): Promise<s
 };
 
 const APP = { app: 'a' };
+
+describe('a query that runs', () => {
+  it('keeps nothing of what it has got', async () => {
+    const deps = { scanPool: inThreadPool(), clock: systemClock };
+    const limits = { timeoutMs: 0, bytesReadMax: 0, seriesMax: 0 };
+    const request = requestOf('{app="a"}', { limits });
+    const context = new QueryContext(request, sourcesOf([]), deps, new AbortController().signal);
+    const get = async (): Promise<WeakRef<object>> => new WeakRef(await context.orStop(Promise.resolve({ lines: 1 })));
+    const got = await get();
+    await eventually('it is collected', () => {
+      collectGarbage();
+      return got.deref() === undefined;
+    });
+    context.close();
+  });
+});
 
 describe('a query that has ended', () => {
   it('leaves no failure of its work unhandled', async () => {

@@ -6,7 +6,8 @@ const BALLAST_BYTES = 64 << 20;
 /**
  * Makes V8 collect what was lent to queries in time. V8 counts ArrayBuffers when it decides to collect, but not SharedArrayBuffers. So for
  * the shared bytes that wait for a collection to be used again, as many plain bytes are held until the next full one. They are counted, which
- * starts that collection in V8's own, incremental way; never touched, they take no memory.
+ * starts that collection in V8's own, incremental way; never touched, they take no memory. Each thread needs one: shared memory is freed when
+ * the last thread that has seen it has collected what it saw.
  */
 export class SharedMemoryPressure {
   readonly #observer: PerformanceObserver;
