@@ -18,16 +18,23 @@ const RELIEVED_SHARE = 1 / 2;
 /** When this little could be flushed, the rest is on its way already, or the store is down. */
 const OPEN_SHARE_MIN = 1 / 4;
 
+/** A pass that found nothing is not repeated before the bytes have changed by this much of the bound. */
+const CHANGE_SHARE = 1 / 64;
+
 /**
  * Bounds what of the unflushed is in memory. Before it is full the larger chunks are flushed early; if they stay, for the store is down or slower
  * than the pushes, they are left to the log. Pushes are refused while it is full all the same: without a log, or when that is behind. One
- * pass over the streams frees a quarter of it, so it costs nothing per push.
+ * pass over the streams frees a quarter of it, so it costs nothing per push. A stream is told once, and what it was told to let go of counts as
+ * gone until it has looked: its messages would pile up otherwise.
  */
 export class MemoryGuard {
   readonly #deps: MemoryGuardDeps;
   #bytes = 0;
   #openBytes = 0;
+  #askedBytes = 0;
   #isRelieving = false;
+  /** When the last pass found nothing. */
+  #emptyAtBytes = Number.NEGATIVE_INFINITY;
 
   constructor(deps: MemoryGuardDeps) {
     this.#deps = deps;
@@ -43,45 +50,61 @@ export class MemoryGuard {
 
   /** After each message of a stream. */
   update(cell: StreamCell): void {
-    const openBytes = cell.open?.segment.memoryBytes ?? 0;
-    const bytes = cell.unflushedBytes;
-    this.#bytes += bytes - cell.countedBytes;
-    this.#openBytes += openBytes - cell.countedOpenBytes;
-    cell.countedBytes = bytes;
-    cell.countedOpenBytes = openBytes;
+    this.#count(cell);
     const { bytesMax, canSpill } = this.#deps;
-    if (this.#bytes <= bytesMax * RELIEF_SHARE || this.#isRelieving) return;
+    if (this.#isRelieving || this.#bytes - this.#askedBytes <= bytesMax * RELIEF_SHARE) return;
+    if (Math.abs(this.#bytes - this.#emptyAtBytes) < bytesMax * CHANGE_SHARE) return;
     const isOpen = this.#openBytes > bytesMax * OPEN_SHARE_MIN;
     if (!isOpen && !canSpill) return;
     this.#isRelieving = true;
     (isOpen ? this.#flushLarge() : this.#spill())
+      .then((count) => {
+        this.#emptyAtBytes = count === 0 ? this.#bytes : Number.NEGATIVE_INFINITY;
+      })
       .catch((error: unknown) => this.#deps.report('memory could not be relieved', error))
       .finally(() => {
         this.#isRelieving = false;
       });
   }
 
-  async #flushLarge(): Promise<void> {
-    const { directory, tell, bytesMax } = this.#deps;
-    const average = this.#openBytes / Math.max(1, directory.size);
-    let excess = this.#bytes - bytesMax * RELIEVED_SHARE;
-    await directory.forEach((cell) => {
-      if (excess <= 0 || cell.countedOpenBytes < average || cell.countedOpenBytes === 0) return;
-      excess -= cell.countedOpenBytes;
-      tell(cell, { type: 'flush', reason: 'memory' });
-    });
+  #count(cell: StreamCell): void {
+    const openBytes = cell.open?.segment.memoryBytes ?? 0;
+    const bytes = cell.unflushedBytes;
+    this.#bytes += bytes - cell.countedBytes;
+    this.#openBytes += openBytes - cell.countedOpenBytes;
+    cell.countedBytes = bytes;
+    cell.countedOpenBytes = openBytes;
+    if (cell.isReliefAsked) return;
+    this.#askedBytes -= cell.askedBytes;
+    cell.askedBytes = 0;
   }
 
-  async #spill(): Promise<void> {
+  async #flushLarge(): Promise<number> {
+    const average = this.#openBytes / Math.max(1, this.#deps.directory.size);
+    const largeBytes = ({ countedOpenBytes }: StreamCell): number =>
+      countedOpenBytes < average ? 0 : countedOpenBytes;
+    return await this.#ask(largeBytes, { type: 'flush', reason: 'memory' });
+  }
+
+  async #spill(): Promise<number> {
+    return await this.#ask(spillableBytes, { type: 'spill' });
+  }
+
+  /** @returns how many were asked */
+  async #ask(bytesOf: (cell: StreamCell) => number, message: StreamMessage): Promise<number> {
     const { directory, tell, bytesMax } = this.#deps;
-    let excess = this.#bytes - bytesMax * RELIEVED_SHARE;
+    let count = 0;
     await directory.forEach((cell) => {
-      if (excess <= 0) return;
-      const bytes = spillableBytes(cell);
+      if (cell.isReliefAsked || this.#bytes - this.#askedBytes <= bytesMax * RELIEVED_SHARE) return;
+      const bytes = bytesOf(cell);
       if (bytes === 0) return;
-      excess -= bytes;
-      tell(cell, { type: 'spill' });
+      cell.isReliefAsked = true;
+      cell.askedBytes = bytes;
+      this.#askedBytes += bytes;
+      count += 1;
+      tell(cell, message);
     });
+    return count;
   }
 }
 

@@ -77,6 +77,10 @@ export class StreamCell implements Bucketed {
   /** What the memory guard counted of it last. */
   countedBytes = 0;
   countedOpenBytes = 0;
+  /** It was told to let go of memory and has not looked yet. */
+  isReliefAsked = false;
+  /** What of it the node counts as asked for. */
+  askedBytes = 0;
   bucketBytes = 0;
   bucketPrevious: Bucketed | undefined = undefined;
   bucketNext: Bucketed | undefined = undefined;

@@ -155,8 +155,10 @@ export const stepStream = (
       return reason ? seal(cell, reason, surroundings) : [];
     }
     case 'flush':
+      cell.isReliefAsked = false;
       return flush(cell, message, surroundings);
     case 'spill':
+      cell.isReliefAsked = false;
       for (const held of cell.segments) if (isSpillable(held)) spill(held);
       return [];
     case 'unlogged':
