@@ -120,7 +120,12 @@ export class RetriedCalls {
     const { attemptMs } = this.#limits;
     const stopping = new AbortController();
     return new Promise<Answer>((resolve, reject) => {
+      const forget = (): void => {
+        cancel();
+        ending.removeEventListener('abort', end);
+      };
       const stop = (reason: unknown): void => {
+        forget();
         reject(reason);
         stopping.abort(reason);
       };
@@ -128,13 +133,8 @@ export class RetriedCalls {
         if (this.#state !== 'finishing') stop(ending.reason);
       };
       const cancel = this.#deps.clock.after(attemptMs, () => stop(noAnswer(attemptMs)));
-      ending.addEventListener('abort', end, { once: true });
-      attempt({ signal: stopping.signal, isRepeated })
-        .then(resolve, reject)
-        .finally(() => {
-          cancel();
-          ending.removeEventListener('abort', end);
-        });
+      ending.addEventListener('abort', end);
+      attempt({ signal: stopping.signal, isRepeated }).then(resolve, reject).finally(forget);
     });
   }
 

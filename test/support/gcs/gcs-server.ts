@@ -80,6 +80,11 @@ export class GcsServer {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
+  /** Requests that are neither answered nor ended with their connection. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
   get connections(): number {
     return this.#sockets.size;
   }
