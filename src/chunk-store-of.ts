@@ -20,7 +20,15 @@ export const chunkStoreOf = async (
   }
   // Loaded only where it is used: the client takes 140 ms.
   const { GcsChunkStore } = await import('./storage/gcs-chunk-store.ts');
-  return await GcsChunkStore.open(gcsOptionsOf(config, process.env['STORAGE_EMULATOR_HOST']), deps);
+  return await GcsChunkStore.open(gcsOptionsOf(config, process.env['STORAGE_EMULATOR_HOST']), { ...deps, holdProcess });
+};
+
+/** Node takes no longer delay. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+const holdProcess = (): (() => void) => {
+  const timer = setInterval(() => undefined, TIMER_MS_MAX);
+  return () => clearInterval(timer);
 };
 
 /** @param emulatorHost where Google's libraries look for an emulator: a URL, or host:port; a configured endpoint goes before it */

@@ -19,6 +19,8 @@ export interface RetriedCallsDeps {
   readonly clock: Clock;
   /** In [0, 1). */
   readonly chance: () => number;
+  /** Keeps the process alive until the answer is called: the clock's timers do not, and in a pause there may be no connection. */
+  readonly holdProcess?: () => () => void;
 }
 
 export interface Attempt {
@@ -52,6 +54,7 @@ export class RetriedCalls {
   readonly #running = new Set<Promise<unknown>>();
   /** What ends each of the calls. */
   readonly #endings = new Set<AbortController>();
+  #letGo: (() => void) | undefined;
   #state: 'open' | 'finishing' | 'closed' = 'open';
 
   constructor(limits: CallLimits, deps: RetriedCallsDeps) {
@@ -66,11 +69,13 @@ export class RetriedCalls {
    */
   async run<Answer>(what: string, attempt: (attempt: Attempt) => Promise<Answer>): Promise<Answer> {
     const running = this.#run(what, attempt);
+    if (this.#running.size === 0) this.#letGo = this.#deps.holdProcess?.();
     this.#running.add(running);
     try {
       return await running;
     } finally {
       this.#running.delete(running);
+      if (this.#running.size === 0) this.#letGo?.();
     }
   }
 

@@ -84,12 +84,27 @@ describe('a node with its chunks in Cloud Storage', function () {
     expect(server.objects.bucket('chunks').size).to.be.greaterThan(0);
   });
 
-  it('serves only with a bucket that it can use, and says what is wrong with it', async () => {
+  const refusedToServe = async (gcs: object): Promise<string> => {
     const file = path.join(folder, 'ringlog.yaml');
-    const gcs = { api_endpoint: server.url, bucket_name: 'chonks' };
     await writeFile(file, JSON.stringify({ ...settings(gcs), http_listen: '127.0.0.1:0', grpc_listen: 'off' }));
     const { code, stderr } = await new CliProcess(['serve', '--config', file]).finished();
-    expect(code).to.equal(1);
-    expect(stderr).to.include(`cannot use bucket chonks of Cloud Storage at ${server.url}: there is no bucket chonks`);
+    expect([code, stderr]).to.deep.equal([1, stderr]);
+    return stderr;
+  };
+
+  it('serves only with a bucket that it can use, and says what is wrong with it', async () => {
+    expect(await refusedToServe({ api_endpoint: server.url, bucket_name: 'chonks' })).to.equal(
+      `ringlog: cannot use bucket chonks of Cloud Storage at ${server.url}: there is no bucket chonks\n`,
+    );
+  });
+
+  it('tries for a while, and says that nobody answers', async () => {
+    const { url } = server;
+    await server.close();
+    // In the pauses between its tries nothing else keeps the process alive.
+    expect(await refusedToServe({ api_endpoint: url })).to.match(
+      /^ringlog: cannot use bucket chunks of Cloud Storage at \S+: .*ECONNREFUSED.* \(5 attempts\)\n$/,
+    );
+    server = await GcsServer.start();
   });
 });

@@ -52,7 +52,13 @@ const NAME_BYTES_MAX = 1024;
 /** The buckets and their objects, with the checks that the service makes. */
 export class GcsObjects {
   readonly #buckets = new Map<string, Map<string, StoredObject>>();
+  readonly #objectsMax: number;
   #generation = 1_700_000_000_000_000n;
+
+  /** @param objectsMax of a bucket; the oldest is forgotten. For loads: the service has no such bound */
+  constructor(objectsMax = Number.POSITIVE_INFINITY) {
+    this.#objectsMax = objectsMax;
+  }
 
   createBucket(name: string): void {
     if (!/^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/.test(name)) throw invalid(`Invalid bucket name: '${name}'`);
@@ -99,7 +105,12 @@ export class GcsObjects {
       timeCreated: new Date().toISOString(),
       metadata: said.metadata,
     };
-    this.bucket(bucket).set(name, stored);
+    const objects = this.bucket(bucket);
+    objects.set(name, stored);
+    for (const oldest of objects.keys()) {
+      if (objects.size <= this.#objectsMax) break;
+      objects.delete(oldest);
+    }
     return stored;
   }
 

@@ -17,6 +17,8 @@ export interface GcsServerOptions {
   readonly permissions?: readonly string[] | 'unknown';
   /** Requests without this bearer token are refused. */
   readonly token?: string;
+  /** The oldest objects of a bucket go when there are more: for loads. */
+  readonly objectsMax?: number;
 }
 
 /** One request as it came. */
@@ -42,13 +44,13 @@ interface Call {
  * the root, where the Node client looks with STORAGE_EMULATOR_HOST. Downloads also as `GET /bucket/object`, as in the XML API.
  */
 export class GcsServer {
-  readonly objects = new GcsObjects();
+  readonly objects: GcsObjects;
   readonly faults = new GcsFaults();
-  /** Since the start, or since a test emptied it. */
+  /** Since the start, or since a test emptied it; nothing under loads. */
   readonly seen: Seen[] = [];
   /** Most requests that were under way together. */
   inFlightMax = 0;
-  readonly #uploads = new GcsUploads(this.objects);
+  readonly #uploads: GcsUploads;
   readonly #options: GcsServerOptions;
   readonly #sockets = new Set<Socket>();
   readonly #server: http.Server;
@@ -56,6 +58,8 @@ export class GcsServer {
 
   private constructor(options: GcsServerOptions) {
     this.#options = options;
+    this.objects = new GcsObjects(options.objectsMax);
+    this.#uploads = new GcsUploads(this.objects);
     for (const bucket of options.buckets ?? ['chunks']) this.objects.createBucket(bucket);
     this.#server = http.createServer(
       { keepAliveTimeout: 60_000 },
@@ -118,7 +122,9 @@ export class GcsServer {
     const url = new URL(request.url ?? '/', 'http://server');
     const route = routeOf(request.method ?? 'GET', url);
     const { method = 'GET', headers } = request;
-    this.seen.push({ operation: route.operation, method, url: request.url ?? '', headers });
+    if (this.#options.objectsMax === undefined) {
+      this.seen.push({ operation: route.operation, method, url: request.url ?? '', headers });
+    }
     const fault = this.faults.take(route.operation);
     const body = await bodyOf(request);
     if (fault.delayMs !== undefined) await sleep(fault.delayMs);
