@@ -4,27 +4,36 @@ import { CallError } from './retried-calls.ts';
 const RETRYABLE_STATUSES: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
 const TEXT_LENGTH_MAX = 300;
 
+/** Of a 403 that is about how much was asked, not by whom. */
+const RATE_REASONS: ReadonlySet<unknown> = new Set(['rateLimitExceeded', 'userRateLimitExceeded']);
+
+interface ApiFailure {
+  readonly message?: string;
+  readonly errors?: readonly { readonly reason?: string }[];
+}
+
 /** An answer that is no success. @param body JSON as the API has it, or plain text */
-export const statusError = (status: number, body: string, cause?: unknown): CallError => {
-  const text = `${status} ${shortened(messageIn(body))}`.trim();
-  return new CallError(text, RETRYABLE_STATUSES.has(status), status, { cause });
-};
+export const statusError = (status: number, body: string): CallError => failureOf(status, parsed(body));
 
 /** What the client or the connection threw. Without an answer the request may be repeated: each of ours may have its effect twice. */
 export const callErrorOf = (error: unknown): CallError => {
   if (error instanceof CallError) return error;
-  const { code, message } = error as { code?: unknown; message?: unknown };
-  const text = typeof message === 'string' ? message : String(error);
-  if (typeof code === 'number') return statusError(code, text, error);
+  const { code, message, errors } = error as { code?: unknown } & ApiFailure;
+  const text = message ?? String(error);
+  if (typeof code === 'number') return failureOf(code, { message: text, ...(errors && { errors }) }, error);
   return new CallError(shortened(text), true, undefined, { cause: error });
 };
 
-const messageIn = (body: string): string => {
+const failureOf = (status: number, { message = '', errors = [] }: ApiFailure, cause?: unknown): CallError => {
+  const isRetryable = RETRYABLE_STATUSES.has(status) || errors.some(({ reason }) => RATE_REASONS.has(reason));
+  return new CallError(`${status} ${shortened(message)}`.trim(), isRetryable, status, { cause });
+};
+
+const parsed = (body: string): ApiFailure => {
   try {
-    const parsed = JSON.parse(body) as { error?: { message?: string } };
-    return parsed.error?.message ?? body;
+    return (JSON.parse(body) as { readonly error?: ApiFailure }).error ?? { message: body };
   } catch {
-    return body;
+    return { message: body };
   }
 };
 

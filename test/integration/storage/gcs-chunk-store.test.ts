@@ -91,13 +91,14 @@ describe('the Cloud Storage chunk store', () => {
           { status: 429 },
           { status: 500 },
           { status: 408 },
+          { status: 403, reason: 'userRateLimitExceeded' },
         ] as const) {
           server.faults.add({ operation: 'upload', times: 2, ...fault });
           const key = `${KEY}${JSON.stringify(fault)}`;
           await store.put(key, Buffer.from('later'));
           expect(text(await store.get(key))).to.equal('later');
         }
-        expect(server.count('upload')).to.equal(15);
+        expect(server.count('upload')).to.equal(18);
       });
 
       it('refuses a key that has other bytes', async () => {
@@ -183,6 +184,15 @@ describe('the Cloud Storage chunk store', () => {
         expect(text(await stalled)).to.equal('123456789');
         expect(server.count('download'), 'the stalled one again, and no other').to.equal(5);
         await eventually('the stalled connection is closed', () => server.inFlight === 0);
+      });
+
+      it('again what comes too slowly as a whole, though never silent for long', async () => {
+        await reopen({ requestTimeoutMs: 500 });
+        await store.put(`${KEY}0`, Buffer.alloc(1000, 's'));
+        server.faults.add({ operation: 'download', body: 'trickled' });
+        expect((await store.get(`${KEY}0`))?.length).to.equal(1000);
+        expect(server.count('download')).to.be.at.least(2);
+        await eventually('the slow connection is closed', () => server.inFlight === 0, undefined, 5000);
       });
 
       it('tells an object that is not there from a bucket that is not there', async () => {

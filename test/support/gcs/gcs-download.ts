@@ -34,11 +34,23 @@ export const sendMedia = (
     'x-goog-storage-class': 'STANDARD',
   });
   const part = bytes.subarray(start, end);
-  if (fault === 'cut' || fault === 'stalled') {
+  if (fault === 'trickled') trickle(response, part);
+  else if (fault === 'cut' || fault === 'stalled') {
     response.write(part.subarray(0, part.length >> 1), () => {
       if (fault === 'cut') response.destroy();
     });
   } else response.end(fault === 'damaged' ? damaged(part) : part);
+};
+
+const TRICKLE_MS = 20;
+
+const trickle = (response: ServerResponse, bytes: Buffer): void => {
+  let sent = 0;
+  const timer = setInterval(() => {
+    response.write(bytes.subarray(sent, ++sent));
+    if (sent >= bytes.length) response.end();
+  }, TRICKLE_MS);
+  response.once('close', () => clearInterval(timer));
 };
 
 const damaged = (bytes: Buffer): Buffer => {

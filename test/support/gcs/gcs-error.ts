@@ -38,7 +38,7 @@ const FAULT_REASONS: Readonly<Record<number, readonly [reason: string, message: 
 };
 
 /** What the API says with a status that a test asked for. */
-export const faultError = (status: number): GcsError => {
+export const faultError = (status: number, saidReason?: string): GcsError => {
   const [reason, message] = FAULT_REASONS[status] ?? ['fault', `status ${status}`];
-  return new GcsError(status, reason, message);
+  return new GcsError(status, saidReason ?? reason, message);
 };

@@ -8,14 +8,16 @@ export interface GcsFault {
   readonly operation?: GcsOperation;
   /** Answered so, without an effect. */
   readonly status?: number;
+  /** In the body of such an answer, in place of what the service says with that status. */
+  readonly reason?: string;
   /** The connection ends: before the request has an effect, or after it, without an answer. */
   readonly drop?: 'before' | 'after';
   /** Waits so long before anything else. */
   readonly delayMs?: number;
   /** Never answers. */
   readonly hangs?: boolean;
-  /** Of a download: one byte is wrong; half is sent and the connection ends; half is sent and then no more. */
-  readonly body?: 'damaged' | 'cut' | 'stalled';
+  /** Of a download: one byte is wrong; half is sent and the connection ends; half is sent and then no more; a byte now and then. */
+  readonly body?: 'damaged' | 'cut' | 'stalled' | 'trickled';
 }
 
 export class GcsFaults {

@@ -133,7 +133,7 @@ export class GcsServer {
       request.socket.destroy();
       return;
     }
-    if (fault.status !== undefined) throw faultError(fault.status);
+    if (fault.status !== undefined) throw faultError(fault.status, fault.reason);
     const { token } = this.#options;
     if (token !== undefined && headers.authorization !== `Bearer ${token}`) throw faultError(401);
     const call = {
