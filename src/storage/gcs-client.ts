@@ -3,9 +3,11 @@
  * connection when it is given up, and when one fails it destroys the agent that all requests of the process share (both seen in version 7.22). So bytes are
  * fetched over connections of our own, with the client's credentials.
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import { type Bucket, IdempotencyStrategy, Storage } from '@google-cloud/storage';
-import { EnvHttpProxyAgent, request } from 'undici';
+import { EnvHttpProxyAgent, stream } from 'undici';
 import { crc32c } from '../chunk/checksum.ts';
+import { BodyCollector } from './body-collector.ts';
 import { callErrorOf, statusError } from './gcs-error.ts';
 import { CallError } from './retried-calls.ts';
 
@@ -106,35 +108,39 @@ export class GcsClient {
     const url = `${this.endpoint}/storage/v1/b/${this.#bucket.name}/o/${encodeURIComponent(name)}?alt=media`;
     // gzip: an object stored as such comes as it is stored, and so fits its checksum.
     const headers = { ...(await this.credentials()), 'accept-encoding': 'gzip', 'cache-control': 'no-store' };
+    let status = 0;
+    let hashes: string | string[] | undefined;
+    let body = new BodyCollector(0, 0);
     try {
-      const answer = await request(url, {
-        dispatcher: this.#downloads,
-        headers,
-        signal,
-        headersTimeout: this.#timeoutMs,
-        bodyTimeout: this.#timeoutMs,
-      });
-      if (answer.statusCode === 404) {
-        await answer.body.dump();
-        return undefined;
-      }
-      if (answer.statusCode !== 200) throw statusError(answer.statusCode, await answer.body.text());
-      const size = Number(answer.headers['content-length'] ?? 0);
-      if (size > OBJECT_BYTES_MAX) {
-        answer.body.destroy();
-        throw new CallError(`${size} bytes are no chunk`, false);
-      }
-      const bytes = new Uint8Array(await answer.body.arrayBuffer());
-      const wanted = crc32cIn(answer.headers['x-goog-hash']);
-      const found = checksumText(bytes);
-      // Without the header (emulators) the reader's own checksum, which is in the key, is the only one.
-      if (wanted !== undefined && wanted !== found) {
-        throw new CallError(`the object came damaged: CRC-32C ${found} instead of ${wanted}`, true);
-      }
-      return bytes;
+      await stream(
+        url,
+        {
+          method: 'GET',
+          dispatcher: this.#downloads,
+          headers,
+          signal,
+          headersTimeout: this.#timeoutMs,
+          bodyTimeout: this.#timeoutMs,
+        },
+        (answer) => {
+          status = answer.statusCode;
+          const { 'content-length': size, 'x-goog-hash': found } = answer.headers as IncomingHttpHeaders;
+          hashes = found;
+          body = new BodyCollector(size === undefined ? undefined : Number(size), OBJECT_BYTES_MAX);
+          return body;
+        },
+      );
     } catch (error) {
       throw callErrorOf(error);
     }
+    const { bytes } = body;
+    if (status === 404) return undefined;
+    if (status !== 200) throw statusError(status, Buffer.from(bytes).toString());
+    const wanted = crc32cIn(hashes);
+    const found = checksumText(bytes);
+    // Without the header (emulators) the reader's own checksum, which is in the key, is the only one.
+    if (wanted === undefined || wanted === found) return bytes;
+    throw new CallError(`the object came damaged: CRC-32C ${found} instead of ${wanted}`, true);
   }
 
   /** False if there is no such object, or no such bucket. */
