@@ -2,16 +2,19 @@ import path from 'node:path';
 import type { Config } from './config.ts';
 import { chunkStoreKind } from './config-storage.ts';
 import type { Clock } from './protocol/clock.ts';
+import { CachedChunkStore } from './storage/cached-chunk-store.ts';
 import type { ChunkStore } from './storage/chunk-store.ts';
 import { FileChunkStore } from './storage/file-chunk-store.ts';
 import type { GcsChunkStoreOptions } from './storage/gcs-chunk-store.ts';
+
+const BYTES_PER_MB = 1 << 20;
 
 /**
  * Opens the chunk store that the configuration names.
  * @throws RefusedError STORAGE_UNAVAILABLE if it cannot be used; its text says why
  */
 export const chunkStoreOf = async (
-  config: Pick<Config, 'schema_config' | 'storage_config' | 'data_dir' | 'store_dir'>,
+  config: Pick<Config, 'schema_config' | 'storage_config' | 'chunk_store_config' | 'data_dir' | 'store_dir'>,
   deps: { readonly clock: Clock; readonly chance: () => number },
 ): Promise<ChunkStore> => {
   if (chunkStoreKind(config) === 'filesystem') {
@@ -20,7 +23,10 @@ export const chunkStoreOf = async (
   }
   // Loaded only where it is used: the client takes 140 ms.
   const { GcsChunkStore } = await import('./storage/gcs-chunk-store.ts');
-  return await GcsChunkStore.open(gcsOptionsOf(config, process.env['STORAGE_EMULATOR_HOST']), { ...deps, holdProcess });
+  const options = gcsOptionsOf(config, process.env['STORAGE_EMULATOR_HOST']);
+  const store = await GcsChunkStore.open(options, { ...deps, holdProcess });
+  const { enabled, max_size_mb: megabytes } = config.chunk_store_config.chunk_cache_config.embedded_cache;
+  return enabled ? new CachedChunkStore(store, megabytes * BYTES_PER_MB) : store;
 };
 
 /** Node takes no longer delay. */

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { BLOCK_ENCODINGS } from './chunk/block-encoding.ts';
 import { DEFAULT_GZIP_LEVEL } from './chunk/gzip-level.ts';
 import { WEIGHT_MAX } from './cluster/view.ts';
-import { CHUNK_STORES, storageConfig } from './config-storage.ts';
+import { CHUNK_STORES, chunkStoreConfig, storageConfig } from './config-storage.ts';
 import { duration, flag, listenAddress, oneOf, size, text, wholeNumber } from './config-values.ts';
 
 const period = z.strictObject({
@@ -151,6 +151,7 @@ export const configSchema = z.strictObject({
   server: server.prefault({}),
   cluster: cluster.prefault({}),
   storage_config: storageConfig.prefault({}),
+  chunk_store_config: chunkStoreConfig.prefault({}),
   schema_config: z.strictObject({ configs: z.array(period).min(1, 'want at least one period') }).prefault({
     configs: [{ from: '2020-01-01', schema: 'v13' }],
   }),

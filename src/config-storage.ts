@@ -1,6 +1,6 @@
 /** Settings of stores that are not embedded, under Loki's names where it has them. */
 import { z } from 'zod';
-import { duration, text, wholeNumber } from './config-values.ts';
+import { duration, flag, text, wholeNumber } from './config-values.ts';
 
 /** What a period's `object_store` may be. */
 export const CHUNK_STORES = ['filesystem', 'gcs'] as const;
@@ -23,6 +23,17 @@ const gcs = z.strictObject({
 });
 
 export const storageConfig = z.strictObject({ gcs: gcs.prefault({}) });
+
+/** Of chunks that come over the network; files are in the system's own cache. */
+export const chunkStoreConfig = z.strictObject({
+  chunk_cache_config: z
+    .strictObject({
+      embedded_cache: z
+        .strictObject({ enabled: flag().prefault(true), max_size_mb: wholeNumber(1, 1_000_000).prefault(100) })
+        .prefault({}),
+    })
+    .prefault({}),
+});
 
 interface StorageSettings {
   readonly schema_config: { readonly configs: readonly { readonly object_store?: ChunkStoreKind | undefined }[] };

@@ -27,6 +27,7 @@ import { queryEvents } from './query/execute-query.ts';
 import type { QueryCommand, QueryRequest } from './query/query-messages.ts';
 import type { ScanResult, ScanTask } from './query/scan/scan-messages.ts';
 import { SharedMemoryPressure } from './shared-memory-pressure.ts';
+import { CachedChunkStore } from './storage/cached-chunk-store.ts';
 import type { ChunkStore } from './storage/chunk-store.ts';
 import { FolderLock } from './storage/folder-lock.ts';
 import type { IndexStore } from './storage/index-store.ts';
@@ -218,7 +219,7 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
     services: node.services,
     spawnQuery: (request, reader) => node.spawnQuery(request, reader),
     handOver: wal && node.moves && { moves: node.moves, ...wal },
-    figures: () => node.figures,
+    figures: () => ({ ...node.figures, chunkCache: chunks instanceof CachedChunkStore ? chunks.figures : undefined }),
     sweep: () => node.sweep(),
     stop: async ({ deadlineMs = config.server.graceful_shutdown_timeout } = {}) => {
       try {

@@ -33,7 +33,7 @@ const BACK_OFF = { firstMs: 200, lastMs: 5000 };
 
 /**
  * Objects in a bucket, under the keys themselves as Loki has them. Objects never change: a key is written on the condition that it is not there, and if it
- * is, its checksum must be ours. `put` does not copy: the bytes must stay as they are until it resolves.
+ * is, its checksum must be ours.
  */
 export class GcsChunkStore implements ChunkStore {
   readonly #bucket: string;

@@ -2,7 +2,9 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
+import { Registry } from 'prom-client';
 import { crc32c } from '../../../src/chunk/checksum.ts';
+import { addNodeMetrics } from '../../../src/http/node-metrics.ts';
 import { type RinglogNode, startNode } from '../../../src/node.ts';
 import { parseChunkKey } from '../../../src/storage/chunk-key.ts';
 import { linesOf, sharedWorkers, testConfig } from '../../support/cluster.ts';
@@ -37,8 +39,9 @@ describe('a node with its chunks in Cloud Storage', function () {
     storage_config: { gcs: { bucket_name: 'chunks', ...gcs } },
   });
 
-  const start = async (gcs?: object): Promise<RinglogNode> => {
-    node = await startNode(testConfig({ ...settings(gcs) }), { workers: sharedWorkers() });
+  const start = async (gcs?: object, chunkStore: object = {}): Promise<RinglogNode> => {
+    const config = testConfig({ ...settings(gcs), chunk_store_config: chunkStore });
+    node = await startNode(config, { workers: sharedWorkers() });
     return node;
   };
 
@@ -59,6 +62,29 @@ describe('a node with its chunks in Cloud Storage', function () {
     }
     expect(await readdir(path.join(folder, 'data'))).to.not.include('chunks');
     expect(await linesOf(await start(), '{app="web"}')).to.deep.equal(LINES);
+  });
+
+  it('gets a chunk once for several queries, and counts it as Loki does, unless the cache is switched off', async () => {
+    const first = await start();
+    await push(first);
+    await first.services.flush();
+    for (let time = 0; time < 3; time++) expect(await linesOf(first, '{app="web"}')).to.deep.equal(LINES);
+    const chunks = server.objects.bucket('chunks').size;
+    expect(server.count('download')).to.equal(chunks);
+    const registry = new Registry();
+    addNodeMetrics(registry, () => first.figures());
+    const metrics = await registry.metrics();
+    const name = '{name="store.chunks-cache.embedded-cache"}';
+    expect(metrics).to.include(`loki_cache_fetched_keys${name} ${3 * chunks}\n`);
+    expect(metrics).to.include(`loki_cache_hits${name} ${2 * chunks}\n`);
+    await first.stop({ deadlineMs: 5000 });
+    const second = await start(
+      { api_endpoint: server.url },
+      { chunk_cache_config: { embedded_cache: { enabled: false } } },
+    );
+    server.seen.length = 0;
+    for (let time = 0; time < 2; time++) expect(await linesOf(second, '{app="web"}')).to.deep.equal(LINES);
+    expect(server.count('download')).to.equal(2 * chunks);
   });
 
   it('keeps what it cannot store, and stores it when the bucket is there again', async () => {
