@@ -28,7 +28,7 @@ const CONCURRENCY_MAX = 64;
 /** Chosen, as in the file store. */
 const WAITING_MAX = 10_000;
 /** Chosen: with these pauses 3 s of trouble on average; the flusher tries for ever, a query ends. */
-const ATTEMPTS_MAX = 5;
+const ATTEMPTS_MAX = 6;
 const BACK_OFF = { firstMs: 200, lastMs: 5000 };
 
 /**

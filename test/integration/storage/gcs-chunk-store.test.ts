@@ -73,7 +73,7 @@ describe('the Cloud Storage chunk store', () => {
         changing.fill('b');
         const error = await refusal(put);
         expect(error.refusal.code).to.equal('STORAGE_UNAVAILABLE');
-        expect(error.message).to.match(/^cannot write a chunk to bucket chunks: 400 Provided CRC32C .*\(5 attempts\)$/);
+        expect(error.message).to.match(/^cannot write a chunk to bucket chunks: 400 Provided CRC32C .*\(6 attempts\)$/);
         expect(server.objects.bucket('chunks').has(`${KEY}0`)).to.equal(false);
       });
 
@@ -114,9 +114,9 @@ describe('the Cloud Storage chunk store', () => {
         const error = await refusal(store.put(KEY, Buffer.from('x')));
         expect(error.refusal).to.deep.equal({
           code: 'STORAGE_UNAVAILABLE',
-          text: 'cannot write a chunk to bucket chunks: 503 Backend Error (5 attempts)',
+          text: 'cannot write a chunk to bucket chunks: 503 Backend Error (6 attempts)',
         });
-        expect(server.count('upload')).to.equal(5);
+        expect(server.count('upload')).to.equal(6);
       });
 
       it('does not try again what cannot succeed', async () => {
@@ -139,7 +139,7 @@ describe('the Cloud Storage chunk store', () => {
         server.faults.add({ operation: 'upload', hangs: true, times: 100 });
         const error = await refusal(store.put(KEY, Buffer.from('x')));
         expect(error.refusal.code).to.equal('STORAGE_UNAVAILABLE');
-        expect(server.count('upload')).to.be.within(1, 4);
+        expect(server.count('upload')).to.be.within(1, 5);
       });
     });
 
@@ -166,7 +166,7 @@ describe('the Cloud Storage chunk store', () => {
         server.faults.add({ operation: 'download', body: 'damaged', times: 100 });
         const error = await refusal(store.get(KEY));
         expect(error.refusal.code).to.equal('STORAGE_UNAVAILABLE');
-        expect(error.message).to.match(/the object came damaged: CRC-32C \S+ instead of 4waSgw== \(5 attempts\)$/);
+        expect(error.message).to.match(/the object came damaged: CRC-32C \S+ instead of 4waSgw== \(6 attempts\)$/);
       });
 
       it('again what stalls, and ends that connection and no other', async () => {
@@ -301,7 +301,7 @@ describe('the Cloud Storage chunk store', () => {
       ];
       for (const error of await Promise.all(works.map((work) => refusal(work())))) {
         expect(error.refusal.code).to.equal('STORAGE_UNAVAILABLE');
-        expect(error.message).to.match(/ECONNREFUSED.*\(5 attempts\)$/);
+        expect(error.message).to.match(/ECONNREFUSED.*\(6 attempts\)$/);
       }
       server = await GcsServer.start({}, port);
       await store.put(KEY, Buffer.from('back'));
@@ -374,7 +374,7 @@ describe('the Cloud Storage chunk store', () => {
         const gone = await GcsServer.start();
         const endpoint = gone.url;
         await gone.close();
-        expect(await refusedToOpen({ endpoint })).to.match(/ECONNREFUSED .*\(5 attempts\)$/);
+        expect(await refusedToOpen({ endpoint })).to.match(/ECONNREFUSED .*\(6 attempts\)$/);
       });
 
       it('but takes a service that cannot tell permissions, as emulators', async () => {

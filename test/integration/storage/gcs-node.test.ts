@@ -129,7 +129,7 @@ describe('a node with its chunks in Cloud Storage', function () {
     await server.close();
     // In the pauses between its tries nothing else keeps the process alive.
     expect(await refusedToServe({ api_endpoint: url })).to.match(
-      /^ringlog: cannot use bucket chunks of Cloud Storage at \S+: .*ECONNREFUSED.* \(5 attempts\)\n$/,
+      /^ringlog: cannot use bucket chunks of Cloud Storage at \S+: .*ECONNREFUSED.* \(6 attempts\)\n$/,
     );
     server = await GcsServer.start();
   });
