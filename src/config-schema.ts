@@ -5,13 +5,14 @@ import { z } from 'zod';
 import { BLOCK_ENCODINGS } from './chunk/block-encoding.ts';
 import { DEFAULT_GZIP_LEVEL } from './chunk/gzip-level.ts';
 import { WEIGHT_MAX } from './cluster/view.ts';
+import { CHUNK_STORES, chunkStoreConfig, storageConfig } from './config-storage.ts';
 import { duration, flag, listenAddress, oneOf, size, text, wholeNumber } from './config-values.ts';
 
 const period = z.strictObject({
   from: text('a day as YYYY-MM-DD', /^\d{4}-\d{2}-\d{2}$/),
   schema: text('one of v9, v10, v11, v12, v13', /^v\d+$/),
   store: text('the name of an index store', /^[a-z-]+$/).optional(),
-  object_store: text('the name of a chunk store', /^[a-z-]+$/).optional(),
+  object_store: oneOf(CHUNK_STORES).optional(),
   index: z
     .strictObject({
       prefix: text('1 to 64 letters, digits or _ . -', /^[A-Za-z0-9_.-]{1,64}$/).prefault('index_'),
@@ -149,6 +150,8 @@ export const configSchema = z.strictObject({
   querier: querier.prefault({}),
   server: server.prefault({}),
   cluster: cluster.prefault({}),
+  storage_config: storageConfig.prefault({}),
+  chunk_store_config: chunkStoreConfig.prefault({}),
   schema_config: z.strictObject({ configs: z.array(period).min(1, 'want at least one period') }).prefault({
     configs: [{ from: '2020-01-01', schema: 'v13' }],
   }),
@@ -179,4 +182,6 @@ export const DURATION_KEYS: ReadonlySet<string> = new Set([
   'lease_ttl',
   'lease_keep_alive',
   'linger',
+  'request_timeout',
+  'call_timeout',
 ]);

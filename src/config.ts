@@ -2,6 +2,7 @@
 import { parse as parseYaml, stringify as toYaml } from 'yaml';
 import type { z } from 'zod';
 import { configSchema, DURATION_KEYS, type Settings } from './config-schema.ts';
+import { chunkStoreProblems } from './config-storage.ts';
 import { durationText } from './protocol/limit-values.ts';
 import { DEFAULT_LIMITS, LimitsError, printLimits, readLimits, type TenantLimits } from './protocol/limits.ts';
 import { createSchemaConfig, type SchemaConfig, SchemaConfigError } from './storage/schema-config.ts';
@@ -139,7 +140,9 @@ const lingerProblems = ({ cluster, server }: Settings): readonly string[] => {
 
 const checked = (input: ConfigInput): Config => {
   const parsed = configSchema.safeParse(input, { reportInput: true });
-  const problems = parsed.success ? [...lingerProblems(parsed.data)] : parsed.error.issues.flatMap(describeIssue);
+  const problems = parsed.success
+    ? [...lingerProblems(parsed.data), ...chunkStoreProblems(parsed.data)]
+    : parsed.error.issues.flatMap(describeIssue);
   const limits = attempt(() => readLimits(input['limits'], input['overrides']), problems);
   const schema = parsed.success ? attempt(() => schemaOf(parsed.data), problems) : undefined;
   if (!parsed.success || !limits || !schema || problems.length > 0) throw new ConfigError(problems);

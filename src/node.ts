@@ -10,6 +10,7 @@ import type { StreamMoves } from './actors/stream-moves.ts';
 import type { EncodedChunk } from './chunk/chunk-object.ts';
 import { HeadMemory } from './chunk/head-memory.ts';
 import type { BlockData } from './chunk/memory-format.ts';
+import { chunkStoreOf } from './chunk-store-of.ts';
 import type { MembershipStore } from './cluster/membership/membership-store.ts';
 import type { Config } from './config.ts';
 import type { Log } from './log/log.ts';
@@ -25,8 +26,8 @@ import { RefusedError } from './protocol/refusal.ts';
 import { queryEvents } from './query/execute-query.ts';
 import type { QueryCommand, QueryRequest } from './query/query-messages.ts';
 import type { ScanResult, ScanTask } from './query/scan/scan-messages.ts';
+import { CachedChunkStore } from './storage/cached-chunk-store.ts';
 import type { ChunkStore } from './storage/chunk-store.ts';
-import { FileChunkStore } from './storage/file-chunk-store.ts';
 import { FolderLock } from './storage/folder-lock.ts';
 import type { IndexStore } from './storage/index-store.ts';
 import { LmdbIndexStore } from './storage/lmdb-index-store.ts';
@@ -218,7 +219,7 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
     services: node.services,
     spawnQuery: (request, reader) => node.spawnQuery(request, reader),
     handOver: wal && node.moves && { moves: node.moves, ...wal },
-    figures: () => node.figures,
+    figures: () => ({ ...node.figures, chunkCache: chunks instanceof CachedChunkStore ? chunks.figures : undefined }),
     sweep: () => node.sweep(),
     stop: async ({ deadlineMs = config.server.graceful_shutdown_timeout } = {}) => {
       try {
@@ -250,7 +251,7 @@ const openStores = async (config: Config, deps: NodeDeps, clock: Clock): Promise
   try {
     const isShared = config.store_dir !== '';
     const folder = isShared ? config.store_dir : config.data_dir;
-    const chunks = deps.chunks ?? (await FileChunkStore.open(await folderIn(folder, 'chunks'), { isShared }));
+    const chunks = deps.chunks ?? (await chunkStoreOf(config, { clock, chance: deps.chance ?? Math.random }));
     const index = deps.index ?? (await LmdbIndexStore.open({ path: await folderIn(folder, 'index'), clock, isShared }));
     return { chunks, index, logDisk: logDisk ?? (await logDiskOf(config, clock)), release: () => lock.release() };
   } catch (error) {

@@ -8,6 +8,7 @@ import type { Clock } from '../protocol/clock.ts';
 import type { TenantLimits } from '../protocol/limits.ts';
 import type { QueryRequest } from '../query/query-messages.ts';
 import type { MemorySource, QuerySources } from '../query/query-source.ts';
+import type { ChunkCacheFigures } from '../storage/cached-chunk-store.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
 import type { IndexReader, SeriesReader } from '../storage/index-reader.ts';
 import type { IndexStore } from '../storage/index-store.ts';
@@ -94,4 +95,6 @@ export interface NodeFigures {
   /** Bytes of blocks a plain one, lately; a guess until a block was cut. */
   readonly compressionRatio: number;
   readonly log: LogFigures | undefined;
+  /** Where chunks come over the network and are kept for a while. */
+  readonly chunkCache?: ChunkCacheFigures | undefined;
 }

@@ -7,25 +7,39 @@ import type { HandoverFigures } from '../member/handover.ts';
 
 type FiguresOf = () => NodeFigures;
 
-const addGauge = (registry: Registry, name: string, help: string, read: () => number): void => {
+const addGauge = (
+  registry: Registry,
+  name: string,
+  help: string,
+  read: () => number,
+  labels: Readonly<Record<string, string>> = {},
+): void => {
   new Gauge({
     name,
     help,
+    labelNames: Object.keys(labels),
     registers: [registry],
     collect() {
-      this.set(read());
+      this.set(labels, read());
     },
   });
 };
 
-const addCounter = (registry: Registry, name: string, help: string, read: () => number): void => {
+const addCounter = (
+  registry: Registry,
+  name: string,
+  help: string,
+  read: () => number,
+  labels: Readonly<Record<string, string>> = {},
+): void => {
   new Counter({
     name,
     help,
+    labelNames: Object.keys(labels),
     registers: [registry],
     collect() {
       this.reset();
-      this.inc(read());
+      this.inc(labels, read());
     },
   });
 };
@@ -112,4 +126,15 @@ export const addNodeMetrics = (registry: Registry, figures: FiguresOf): void => 
   ];
   for (const [name, help, read] of counters) addCounter(registry, name, help, read);
   addFlushed(registry, figures);
+  if (figures().chunkCache) addChunkCache(registry, () => figures().chunkCache);
+};
+
+/** As Loki calls its cache in memory, in the labels too. */
+const addChunkCache = (registry: Registry, figures: () => NodeFigures['chunkCache']): void => {
+  const name = 'store.chunks-cache.embedded-cache';
+  const fetched = ['loki_cache_fetched_keys', 'Chunks asked of the cache.', () => figures()?.requests ?? 0] as const;
+  const hits = ['loki_cache_hits', 'Chunks found in the cache.', () => figures()?.hits ?? 0] as const;
+  for (const [metric, help, read] of [fetched, hits]) addCounter(registry, metric, help, read, { name });
+  const read = (): number => figures()?.bytes ?? 0;
+  addGauge(registry, 'loki_embeddedcache_memory_bytes', 'Bytes of chunks in the cache.', read, { cache: name });
 };

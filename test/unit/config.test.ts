@@ -144,9 +144,53 @@ describe('the linger', () => {
   });
 });
 
+describe('the chunk store', () => {
+  const problems = (stores: readonly (string | undefined)[], gcs: object) =>
+    problemsOf({
+      flags: {
+        schema_config: {
+          configs: stores.map((store, index) => ({ from: `202${index}-01-01`, schema: 'v13', object_store: store })),
+        },
+        storage_config: { gcs },
+      },
+    });
+
+  it('is a bucket where the periods say so, which needs a name', () => {
+    expect(problems(['gcs'], { bucket_name: 'my-chunks.example.com' })).to.deep.equal([]);
+    expect(problems(['gcs'], {})).to.deep.equal([
+      'storage_config.gcs.bucket_name: got "", want the name of a bucket, for object_store: gcs',
+    ]);
+    expect(problems(['filesystem', undefined], {})).to.deep.equal([]);
+  });
+
+  it('is one for all periods', () => {
+    expect(problems([undefined, 'gcs', 'gcs'], { bucket_name: 'chunks' })).to.deep.equal([
+      'schema_config.configs[1].object_store: got "gcs", want "filesystem" as before: all chunks lie in one store',
+      'schema_config.configs[2].object_store: got "gcs", want "filesystem" as before: all chunks lie in one store',
+    ]);
+  });
+
+  it('is one that there is, with settings that can be', () => {
+    expect(problems(['s3'], {})).to.deep.equal([
+      'schema_config.configs[0].object_store: got "s3", want one of filesystem, gcs',
+    ]);
+    expect(problems(['gcs'], { bucket_name: 'UPPER', api_endpoint: 'host:1', request_timeout: '0s' })).to.deep.equal([
+      'storage_config.gcs.bucket_name: got "UPPER", want the name of a bucket, or nothing',
+      'storage_config.gcs.api_endpoint: got "host:1", want a URL as https://host, or nothing',
+      'storage_config.gcs.request_timeout: got "0s", want a duration (such as 500ms, 30s, 1h30m) from 10ms to 1h',
+    ]);
+  });
+
+  it('is set in the environment too', () => {
+    const env = { RINGLOG_STORAGE_CONFIG_GCS_BUCKET_NAME: 'chunks' };
+    expect(loadConfig({ env }).storage_config.gcs).to.deep.include({ bucket_name: 'chunks', request_timeout: 20_000 });
+  });
+});
+
 describe('configYaml', () => {
   it('prints a configuration that reads back as the same', () => {
-    const text = 'ingester: {max_chunk_age: 90m, chunk_target_size: 1MB}\noverrides: {team-a: {max_line_size: 2KB}}\n';
+    const text =
+      'ingester: {max_chunk_age: 90m, chunk_target_size: 1MB}\nstorage_config: {gcs: {bucket_name: chunks, call_timeout: 90s}}\noverrides: {team-a: {max_line_size: 2KB}}\n';
     const config = loadConfig({ file: fileOf(text) });
     const again = loadConfig({ file: fileOf(configYaml(config)) });
     expect(again).to.deep.equal(config);

@@ -1,9 +1,13 @@
 import { expect } from 'chai';
+import { RefusedError } from '../../../src/protocol/refusal.ts';
 import type { ChunkStore } from '../../../src/storage/chunk-store.ts';
 import type { StoreHarness } from './store-harness.ts';
 
 const V11_KEY = 'tenant-a/85ad393dc21324c:187702fedd0:187702fedd0:7299a721';
 const V12_KEY = 'tenant-a/85ad393dc21324c/187702fedd0:187702fedd0:7299a721';
+
+/** Of the hard keys, one that Cloud Storage takes from nobody. */
+export const LINE_END_KEY = 'nul\0/new\nline';
 
 /** Keys that are hard on file systems. */
 const HARD_KEYS = [
@@ -17,14 +21,23 @@ const HARD_KEYS = [
   'A/1:2:3',
   "!-_.*'()/1:2:3",
   'ünïcode/日本/1:2:3',
-  'nul\0/new\nline',
+  'nul\0/byte',
+  LINE_END_KEY,
   `${'t'.repeat(300)}/1:2:3`,
   `${'ü'.repeat(300)}/1:2:3`,
   `${'.'.repeat(500)}/1:2:3`,
 ];
 
-/** What every chunk store must do. */
-export const chunkStoreContract = (make: () => Promise<StoreHarness<ChunkStore>>): void => {
+/**
+ * What every chunk store must do.
+ * @param refusedKeys those of the hard keys that the store behind it cannot have: it says so, at once
+ */
+export const chunkStoreContract = (
+  make: () => Promise<StoreHarness<ChunkStore>>,
+  refusedKeys: readonly string[] = [],
+): void => {
+  const hardKeys = HARD_KEYS.filter((key) => !refusedKeys.includes(key));
+
   describe('as a chunk store', () => {
     let harness: StoreHarness<ChunkStore>;
     let store: ChunkStore;
@@ -120,12 +133,20 @@ export const chunkStoreContract = (make: () => Promise<StoreHarness<ChunkStore>>
     });
 
     it('keeps any key apart from any other', async () => {
-      for (const key of HARD_KEYS) await store.put(key, Buffer.from(key));
-      for (const key of HARD_KEYS) expect(text(await store.get(key)), key).to.equal(key);
-      expect(await keys(store, '')).to.deep.equal([...HARD_KEYS].sort());
-      for (const key of HARD_KEYS) expect(await store.delete(key), key).to.equal(true);
+      for (const key of hardKeys) await store.put(key, Buffer.from(key));
+      for (const key of hardKeys) expect(text(await store.get(key)), key).to.equal(key);
+      expect(await keys(store, '')).to.deep.equal([...hardKeys].sort());
+      for (const key of hardKeys) expect(await store.delete(key), key).to.equal(true);
       expect(await keys(store, '')).to.deep.equal([]);
     });
+
+    for (const key of refusedKeys) {
+      it(`refuses a key it cannot have, whatever is asked: ${JSON.stringify(key)}`, async () => {
+        for (const work of [() => store.put(key, Buffer.from('x')), () => store.get(key), () => store.delete(key)]) {
+          expect(await refusalCode(work)).to.equal('BAD_REQUEST');
+        }
+      });
+    }
 
     it('has everything when it is opened again', async () => {
       await store.put(V11_KEY, Buffer.from('eleven'));
@@ -140,6 +161,15 @@ export const chunkStoreContract = (make: () => Promise<StoreHarness<ChunkStore>>
 };
 
 const text = (bytes: Uint8Array | undefined): string | undefined => bytes && Buffer.from(bytes).toString();
+
+const refusalCode = async (work: () => Promise<unknown>): Promise<string | undefined> => {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    return error instanceof RefusedError ? error.refusal.code : String(error);
+  }
+};
 
 const keys = async (store: ChunkStore, prefix: string): Promise<string[]> => {
   const found: string[] = [];

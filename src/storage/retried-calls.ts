@@ -1,0 +1,172 @@
+import type { Clock } from '../protocol/clock.ts';
+import { RefusedError } from '../protocol/refusal.ts';
+import { CallSlots } from './call-slots.ts';
+
+/** How many, how long, how often. Times in ms. */
+export interface CallLimits {
+  readonly runningMax: number;
+  readonly waitingMax: number;
+  /** Of one request. */
+  readonly attemptMs: number;
+  /** Of a call: the wait for its turn, its requests and the pauses between them. */
+  readonly totalMs: number;
+  readonly attemptsMax: number;
+  /** The pause is drawn between 0 and a bound that doubles from the first to the last. */
+  readonly backOff: { readonly firstMs: number; readonly lastMs: number };
+}
+
+export interface RetriedCallsDeps {
+  readonly clock: Clock;
+  /** In [0, 1). */
+  readonly chance: () => number;
+  /** Keeps the process alive until the answer is called: the clock's timers do not, and in a pause there may be no connection. */
+  readonly holdProcess?: () => () => void;
+}
+
+export interface Attempt {
+  /** Ends the request. */
+  readonly signal: AbortSignal;
+  /** An earlier request of the call may have had its effect, though its answer was lost. */
+  readonly isRepeated: boolean;
+}
+
+/** A request that failed: `isRetryable` says whether the same one may succeed later. */
+export class CallError extends Error {
+  readonly isRetryable: boolean;
+  /** Of HTTP; undefined if there was no answer. */
+  readonly status: number | undefined;
+
+  constructor(text: string, isRetryable: boolean, status?: number, options?: ErrorOptions) {
+    super(text, options);
+    this.isRetryable = isRetryable;
+    this.status = status;
+  }
+}
+
+/**
+ * Runs calls to a store over the network: bounded in number, each with a deadline, its requests repeated within a budget. The one layer that retries
+ * below the flusher. A call keeps its place during the pauses, so that a store in trouble gets no more requests than one that is well.
+ */
+export class RetriedCalls {
+  readonly #deps: RetriedCallsDeps;
+  readonly #limits: CallLimits;
+  readonly #slots: CallSlots;
+  readonly #running = new Set<Promise<unknown>>();
+  /** What ends each of the calls. */
+  readonly #endings = new Set<AbortController>();
+  #letGo: (() => void) | undefined;
+  #state: 'open' | 'finishing' | 'closed' = 'open';
+
+  constructor(limits: CallLimits, deps: RetriedCallsDeps) {
+    this.#deps = deps;
+    this.#limits = limits;
+    this.#slots = new CallSlots(limits);
+  }
+
+  /**
+   * @param what for the error: `write to bucket b`
+   * @throws RefusedError STORAGE_UNAVAILABLE with the last cause; OVERLOADED if too many calls wait; whatever else `attempt` throws, but a CallError
+   */
+  async run<Answer>(what: string, attempt: (attempt: Attempt) => Promise<Answer>): Promise<Answer> {
+    const running = this.#run(what, attempt);
+    if (this.#running.size === 0) this.#letGo = this.#deps.holdProcess?.();
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+      if (this.#running.size === 0) this.#letGo?.();
+    }
+  }
+
+  /** Refuses what waits and what comes. @param stopsRequests otherwise it waits for requests that are under way */
+  async close(stopsRequests: boolean): Promise<void> {
+    this.#state = stopsRequests ? 'closed' : 'finishing';
+    for (const ending of this.#endings) ending.abort(closed());
+    await Promise.allSettled(this.#running);
+  }
+
+  async #run<Answer>(what: string, attempt: (attempt: Attempt) => Promise<Answer>): Promise<Answer> {
+    const { clock } = this.#deps;
+    const { totalMs } = this.#limits;
+    const ending = new AbortController();
+    const cancelDeadline = clock.after(totalMs, () => ending.abort(noAnswer(totalMs)));
+    this.#endings.add(ending);
+    let release: (() => void) | undefined;
+    let attempts = 0;
+    try {
+      if (this.#state !== 'open') throw closed();
+      release = await this.#slots.take(ending.signal);
+      for (;;) {
+        ending.signal.throwIfAborted();
+        attempts += 1;
+        try {
+          return await this.#once(attempt, attempts > 1, ending.signal);
+        } catch (error) {
+          if (!(error instanceof CallError) || !error.isRetryable || attempts >= this.#limits.attemptsMax) throw error;
+          await this.#pause(attempts, ending.signal, error);
+        }
+      }
+    } catch (error) {
+      throw error instanceof CallError ? refused(what, error, attempts) : error;
+    } finally {
+      release?.();
+      cancelDeadline();
+      this.#endings.delete(ending);
+    }
+  }
+
+  /** One request with its own deadline; what comes of it later is nobody's business. */
+  #once<Answer>(
+    attempt: (attempt: Attempt) => Promise<Answer>,
+    isRepeated: boolean,
+    ending: AbortSignal,
+  ): Promise<Answer> {
+    const { attemptMs } = this.#limits;
+    const stopping = new AbortController();
+    return new Promise<Answer>((resolve, reject) => {
+      const forget = (): void => {
+        cancel();
+        ending.removeEventListener('abort', end);
+      };
+      const stop = (reason: unknown): void => {
+        forget();
+        reject(reason);
+        stopping.abort(reason);
+      };
+      const end = (): void => {
+        if (this.#state !== 'finishing') stop(ending.reason);
+      };
+      const cancel = this.#deps.clock.after(attemptMs, () => stop(noAnswer(attemptMs)));
+      ending.addEventListener('abort', end);
+      attempt({ signal: stopping.signal, isRepeated }).then(resolve, reject).finally(forget);
+    });
+  }
+
+  /** @throws the cause of the failure if the call ends in the pause */
+  #pause(attempts: number, ending: AbortSignal, cause: CallError): Promise<void> {
+    const { firstMs, lastMs } = this.#limits.backOff;
+    const boundMs = Math.min(lastMs, firstMs * 2 ** (attempts - 1));
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        cancel();
+        reject(cause);
+      };
+      const cancel = this.#deps.clock.after(boundMs * this.#deps.chance(), () => {
+        ending.removeEventListener('abort', end);
+        resolve();
+      });
+      if (ending.aborted) end();
+      else ending.addEventListener('abort', end, { once: true });
+    });
+  }
+}
+
+const closed = (): CallError => new CallError('the chunk store is closed', false);
+
+const noAnswer = (ms: number): CallError => new CallError(`no answer within ${ms} ms`, true);
+
+const refused = (what: string, cause: CallError, attempts: number): RefusedError => {
+  const tries = attempts > 1 ? ` (${attempts} attempts)` : '';
+  return new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: `cannot ${what}: ${cause.message}${tries}` }, { cause });
+};
