@@ -1,0 +1,258 @@
+/**
+ * Which segments are in which chunk: one row a stream in a table of ringlog's own, so that commits of one stream exclude each other.
+ *
+ *   row  hashed key of `tenant/fingerprint`     c:<segment>  =  chunk key, time (commit-value.ts), one for each segment of the chunk
+ *                                               r:<segment>  =  chunk key 00 | its index entries as JSON, until they are all written
+ *
+ * Why this loses nothing and doubles nothing: docs/decisions/0005-bigtable-commits.md.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { google } from '@google-cloud/bigtable/build/protos/protos.js';
+import { bytesOfText } from '../protocol/byte-text.ts';
+import { RetryBudget, type RetryDeps } from './bigtable-retry.ts';
+import { RowDecoder } from './bigtable-row-decoder.ts';
+import { rowKeyOf } from './bigtable-row-key.ts';
+import type { BigtableRpc, ReadRequest } from './bigtable-rpc.ts';
+import { type BigtableError, bigtableErrorOf, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
+import type { CellMutation } from './bigtable-writer.ts';
+import { streamOfChunkKey } from './chunk-key.ts';
+import { chunkKeyOfCommit, formatCommit, parseCommit } from './commit-value.ts';
+import type { IndexEntry, SegmentCommit, SegmentName, StreamName, StreamSegment } from './index-store.ts';
+
+type RowFilter = google.bigtable.v2.IRowFilter;
+
+/** Begins like no index table may: Loki's table manager drops every table that begins with a configured prefix. */
+export const COMMIT_TABLE = 'ringlog-commits';
+
+const COMMIT_FAMILY = 'c';
+const REDO_FAMILY = 'r';
+export const COMMIT_FAMILIES: readonly string[] = [COMMIT_FAMILY, REDO_FAMILY];
+
+/** Measured: a cell takes about 0.7 µs to decode. */
+const ROWS_A_TURN = 1_000;
+
+const CALL_TIMEOUT_MS = 10_000;
+/** Chosen: of one step with all its tries. */
+const STEP_TIMEOUT_MS = 30_000;
+
+export interface BigtableCommitsDeps extends RetryDeps {
+  readonly rpc: BigtableRpc;
+  readonly write: (mutations: readonly CellMutation[]) => Promise<void>;
+  readonly writeEntries: (entries: readonly IndexEntry[]) => Promise<void>;
+  /** @throws RefusedError */
+  readonly createTable: () => Promise<void>;
+}
+
+interface Commit {
+  readonly segments: readonly SegmentName[];
+  readonly chunkKey: string;
+  readonly entries: readonly IndexEntry[];
+  readonly shared: ReadonlySet<SegmentName> | undefined;
+}
+
+interface Cell {
+  readonly family: string;
+  readonly qualifier: string;
+  readonly value: string;
+}
+
+/** As the calls of IndexStore that have the same names. */
+export class BigtableCommits {
+  readonly #deps: BigtableCommitsDeps;
+  readonly #tidying = new Set<Promise<void>>();
+
+  constructor(deps: BigtableCommitsDeps) {
+    this.#deps = deps;
+  }
+
+  async commit(commit: Commit): Promise<ReadonlyMap<SegmentName, string>> {
+    const { segments, chunkKey, entries } = commit;
+    const stream = streamOfChunkKey(chunkKey);
+    const rowKey = rowKeyOfStream(stream);
+    const request = { rowKey, predicateFilter: anyOf(segments), falseMutations: this.#mutationsOf(commit) };
+    const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
+    for (;;) {
+      // An attempt whose answer was lost may have come through: then this one finds its own commit.
+      const isAnyThere = await this.#call(budget, (rpc, timeoutMs) =>
+        rpc.checkAndMutateRow(COMMIT_TABLE, request, timeoutMs),
+      );
+      if (!isAnyThere) {
+        await this.#finish(rowKey, segments[0] ?? '', entries);
+        return NONE;
+      }
+      const known = await this.#find(stream, segments);
+      if (known.size > 0) return known;
+      // They were forgotten between the two calls.
+      if (!(await budget.wait()))
+        throw refusalOf('cannot commit', bigtableErrorOf(new Error('others keep committing')));
+    }
+  }
+
+  async committed({ stream, segment }: StreamSegment): Promise<string | undefined> {
+    return (await this.#find(stream, [segment])).get(segment);
+  }
+
+  async *commits(): AsyncIterable<SegmentCommit> {
+    const filter = { chain: { filters: [{ familyNameRegexFilter: COMMIT_FAMILY }, { cellsPerColumnLimitFilter: 1 }] } };
+    const budget = new RetryBudget(this.#deps, Number.POSITIVE_INFINITY);
+    let last: Buffer | undefined;
+    for (;;) {
+      const rows = last ? { rows: { rowRanges: [{ startKeyOpen: last }] } } : {};
+      try {
+        for await (const { key, cells } of this.#rows({ ...rows, filter })) {
+          for (const { qualifier, value } of cells) {
+            const { committedMs, isShared } = parseCommit(value);
+            yield { stream: streamOfRowKey(key), segment: qualifier, committedMs, isShared };
+          }
+          last = Buffer.from(key, 'latin1');
+          budget.progressed();
+        }
+        return;
+      } catch (error) {
+        const failure = bigtableErrorOf(error);
+        if (isNoTable(failure)) return;
+        if (!isTransient(failure) || !(await budget.wait())) throw refusalOf('cannot read the commits', failure);
+      }
+    }
+  }
+
+  async forget(segments: readonly StreamSegment[]): Promise<void> {
+    // Whoever asks was told that the segment is committed: its entries are durable.
+    await this.#deps.write(
+      segments.flatMap(({ stream, segment }) => {
+        const rowKey = rowKeyOfStream(stream);
+        return COMMIT_FAMILIES.map((family) => cell(rowKey, family, segment, undefined));
+      }),
+    );
+  }
+
+  /** Waits for what nobody else waits for. */
+  async close(): Promise<void> {
+    await Promise.all(this.#tidying);
+  }
+
+  /** Those of the segments that are committed, once the entries of their chunks are durable. */
+  async #find(stream: StreamName, segments: readonly SegmentName[]): Promise<ReadonlyMap<SegmentName, string>> {
+    const rowKey = rowKeyOfStream(stream);
+    const cells = await this.#cellsOf(rowKey, segments);
+    const known = new Map<SegmentName, string>();
+    for (const { family, qualifier, value } of cells) {
+      if (family === COMMIT_FAMILY) known.set(qualifier, chunkKeyOfCommit(value));
+    }
+    const chunkKeys = new Set(known.values());
+    for (const { family, qualifier, value } of cells) {
+      if (family !== REDO_FAMILY) continue;
+      const redo = parseRedo(value);
+      if (chunkKeys.has(redo.chunkKey)) await this.#finish(rowKey, qualifier, redo.entries);
+    }
+    return known;
+  }
+
+  /** The second step of a commit, and the third, which nobody needs to wait for: repeating the second one changes nothing. */
+  async #finish(rowKey: Buffer, redo: SegmentName, entries: readonly IndexEntry[]): Promise<void> {
+    await this.#deps.writeEntries(entries);
+    const tidying = this.#deps
+      .write([cell(rowKey, REDO_FAMILY, redo, undefined)])
+      .catch(ignore)
+      .finally(() => this.#tidying.delete(tidying));
+    this.#tidying.add(tidying);
+  }
+
+  async #cellsOf(rowKey: Buffer, segments: readonly SegmentName[]): Promise<readonly Cell[]> {
+    const wanted = interleave([...segments.map(commitColumn), { familyNameRegexFilter: REDO_FAMILY }]);
+    const filter = { chain: { filters: [wanted, { cellsPerColumnLimitFilter: 1 }] } };
+    const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
+    return await this.#call(budget, async () => {
+      const found: Cell[] = [];
+      for await (const { cells } of this.#rows({ rows: { rowKeys: [rowKey] }, filter })) found.push(...cells);
+      return found;
+    });
+  }
+
+  async *#rows(request: ReadRequest) {
+    const decoder = new RowDecoder<Cell>((family, qualifier, value) => ({ family, qualifier, value }));
+    for await (const message of this.#deps.rpc.readRows(COMMIT_TABLE, request, CALL_TIMEOUT_MS)) {
+      decoder.feed(message);
+      while (!decoder.isTaken) {
+        yield* decoder.take(ROWS_A_TURN);
+        if (!decoder.isTaken) await nextTurn();
+      }
+    }
+  }
+
+  /** @throws RefusedError when the budget is used up, or at once for what no other try changes */
+  async #call<T>(budget: RetryBudget, call: (rpc: BigtableRpc, timeoutMs: number) => Promise<T>): Promise<T> {
+    for (;;) {
+      let failure: BigtableError;
+      try {
+        return await call(this.#deps.rpc, Math.min(CALL_TIMEOUT_MS, budget.leftMs));
+      } catch (error) {
+        failure = bigtableErrorOf(error);
+      }
+      const mayPass = isTransient(failure) || isNoTable(failure);
+      if (!mayPass || !(await budget.wait())) throw refusalOf('cannot commit', failure);
+      if (isNoTable(failure)) await this.#deps.createTable();
+    }
+  }
+
+  #mutationsOf({ segments, chunkKey, entries, shared }: Commit): google.bigtable.v2.IMutation[] {
+    const committedMs = this.#deps.clock.nowMs();
+    const commits = segments.map((segment) => {
+      const value = formatCommit({ chunkKey, committedMs, isShared: shared?.has(segment) ?? false });
+      return setCell(COMMIT_FAMILY, segment, value);
+    });
+    return [...commits, setCell(REDO_FAMILY, segments[0] ?? '', formatRedo(chunkKey, entries))];
+  }
+}
+
+const NONE: ReadonlyMap<SegmentName, string> = new Map();
+
+/** Streams of one tenant spread over the table. */
+const rowKeyOfStream = (stream: StreamName): Buffer => rowKeyOf('bigtable-hashed', stream);
+
+const streamOfRowKey = (key: string): StreamName => {
+  const stream = Buffer.from(key.slice(key.indexOf('-') + 1), 'latin1');
+  return stream.toString();
+};
+
+const formatRedo = (chunkKey: string, entries: readonly IndexEntry[]): string =>
+  `${chunkKey}\0${JSON.stringify(entries)}`;
+
+const parseRedo = (value: string): { readonly chunkKey: string; readonly entries: readonly IndexEntry[] } => {
+  const end = value.indexOf('\0');
+  return { chunkKey: value.slice(0, end), entries: JSON.parse(value.slice(end + 1)) };
+};
+
+const setCell = (familyName: string, qualifier: string, value: string) => ({
+  setCell: {
+    familyName,
+    columnQualifier: bytesOfText(qualifier),
+    timestampMicros: 0,
+    value: bytesOfText(value),
+  },
+});
+
+const cell = (rowKey: Buffer, family: string, qualifier: string, value: Buffer | undefined): CellMutation => ({
+  table: COMMIT_TABLE,
+  rowKey,
+  family,
+  qualifier: bytesOfText(qualifier),
+  value,
+});
+
+const commitColumn = (segment: SegmentName): RowFilter => {
+  const qualifier = bytesOfText(segment);
+  return {
+    columnRangeFilter: { familyName: COMMIT_FAMILY, startQualifierClosed: qualifier, endQualifierClosed: qualifier },
+  };
+};
+
+const anyOf = (segments: readonly SegmentName[]): RowFilter => interleave(segments.map(commitColumn));
+
+/** Bigtable takes two or more for that. */
+const interleave = (filters: readonly RowFilter[]): RowFilter => {
+  const [first, second] = filters;
+  return first && !second ? first : { interleave: { filters: [...filters] } };
+};
+
+const ignore = (): void => {};
