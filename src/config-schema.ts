@@ -5,12 +5,14 @@ import { z } from 'zod';
 import { BLOCK_ENCODINGS } from './chunk/block-encoding.ts';
 import { DEFAULT_GZIP_LEVEL } from './chunk/gzip-level.ts';
 import { WEIGHT_MAX } from './cluster/view.ts';
+import { BIGTABLE_DURATION_KEYS, bigtable, tableManager } from './config-bigtable.ts';
 import { duration, flag, listenAddress, oneOf, size, text, wholeNumber } from './config-values.ts';
+import { INDEX_STORES } from './storage/schema-config.ts';
 
 const period = z.strictObject({
   from: text('a day as YYYY-MM-DD', /^\d{4}-\d{2}-\d{2}$/),
   schema: text('one of v9, v10, v11, v12, v13', /^v\d+$/),
-  store: text('the name of an index store', /^[a-z-]+$/).optional(),
+  store: oneOf(INDEX_STORES).optional(),
   object_store: text('the name of a chunk store', /^[a-z-]+$/).optional(),
   index: z
     .strictObject({
@@ -149,6 +151,8 @@ export const configSchema = z.strictObject({
   querier: querier.prefault({}),
   server: server.prefault({}),
   cluster: cluster.prefault({}),
+  storage_config: z.strictObject({ bigtable: bigtable.prefault({}) }).prefault({}),
+  table_manager: tableManager.prefault({}),
   schema_config: z.strictObject({ configs: z.array(period).min(1, 'want at least one period') }).prefault({
     configs: [{ from: '2020-01-01', schema: 'v13' }],
   }),
@@ -179,4 +183,5 @@ export const DURATION_KEYS: ReadonlySet<string> = new Set([
   'lease_ttl',
   'lease_keep_alive',
   'linger',
+  ...BIGTABLE_DURATION_KEYS,
 ]);

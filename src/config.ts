@@ -1,6 +1,7 @@
 /** The configuration: read from a YAML file, the environment and flags, each over the one before; every problem named. */
 import { parse as parseYaml, stringify as toYaml } from 'yaml';
 import type { z } from 'zod';
+import { bigtableProblems } from './config-bigtable.ts';
 import { configSchema, DURATION_KEYS, type Settings } from './config-schema.ts';
 import { durationText } from './protocol/limit-values.ts';
 import { DEFAULT_LIMITS, LimitsError, printLimits, readLimits, type TenantLimits } from './protocol/limits.ts';
@@ -139,7 +140,9 @@ const lingerProblems = ({ cluster, server }: Settings): readonly string[] => {
 
 const checked = (input: ConfigInput): Config => {
   const parsed = configSchema.safeParse(input, { reportInput: true });
-  const problems = parsed.success ? [...lingerProblems(parsed.data)] : parsed.error.issues.flatMap(describeIssue);
+  const problems = parsed.success
+    ? [...lingerProblems(parsed.data), ...bigtableProblems(parsed.data)]
+    : parsed.error.issues.flatMap(describeIssue);
   const limits = attempt(() => readLimits(input['limits'], input['overrides']), problems);
   const schema = parsed.success ? attempt(() => schemaOf(parsed.data), problems) : undefined;
   if (!parsed.success || !limits || !schema || problems.length > 0) throw new ConfigError(problems);
@@ -161,9 +164,10 @@ const attempt = <Part>(read: () => Part, problems: string[]): Part | undefined =
 
 const schemaOf = ({ schema_config: { configs } }: Settings): SchemaConfig =>
   createSchemaConfig(
-    configs.map(({ from, schema, index, row_shards }) => ({
+    configs.map(({ from, schema, store, index, row_shards }) => ({
       from,
       schema,
+      store,
       prefix: index.prefix,
       periodHours: index.period / HOUR_MS,
       rowShards: row_shards,

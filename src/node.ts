@@ -12,6 +12,7 @@ import { HeadMemory } from './chunk/head-memory.ts';
 import type { BlockData } from './chunk/memory-format.ts';
 import type { MembershipStore } from './cluster/membership/membership-store.ts';
 import type { Config } from './config.ts';
+import { type IndexStoreDeps, indexStoreOf } from './index-store-of.ts';
 import type { Log } from './log/log.ts';
 import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
@@ -30,7 +31,6 @@ import type { ChunkStore } from './storage/chunk-store.ts';
 import { FileChunkStore } from './storage/file-chunk-store.ts';
 import { FolderLock } from './storage/folder-lock.ts';
 import type { IndexStore } from './storage/index-store.ts';
-import { LmdbIndexStore } from './storage/lmdb-index-store.ts';
 import { makeFolder } from './storage/make-folder.ts';
 import { SchemaIndexReader } from './storage/schema-index-reader.ts';
 import { systemClock } from './system-clock.ts';
@@ -163,7 +163,7 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
   const { clock = systemClock, log, chance = Math.random } = deps;
   const problems = new ProblemLog(clock, (fields, problem) => log?.error(fields, problem));
   const report = (problem: string, error: unknown, about?: object): void => problems.report(problem, error, about);
-  const stores = await openStores(config, deps, clock);
+  const stores = await openStores(config, deps, { clock, chance, report });
   const { chunks, index, logDisk } = stores;
   const pressure = new SharedMemoryPressure();
   const memory = new HeadMemory((bytes) => pressure.dropped(bytes));
@@ -241,7 +241,11 @@ interface OpenStores {
   release(): Promise<void>;
 }
 
-const openStores = async (config: Config, deps: NodeDeps, clock: Clock): Promise<OpenStores> => {
+const openStores = async (
+  config: Config,
+  deps: NodeDeps,
+  { clock, chance, report }: Pick<IndexStoreDeps, 'clock' | 'chance' | 'report'>,
+): Promise<OpenStores> => {
   const { logDisk } = deps;
   if (deps.chunks && deps.index) {
     return { chunks: deps.chunks, index: deps.index, logDisk, release: async () => undefined };
@@ -251,7 +255,9 @@ const openStores = async (config: Config, deps: NodeDeps, clock: Clock): Promise
     const isShared = config.store_dir !== '';
     const folder = isShared ? config.store_dir : config.data_dir;
     const chunks = deps.chunks ?? (await FileChunkStore.open(await folderIn(folder, 'chunks'), { isShared }));
-    const index = deps.index ?? (await LmdbIndexStore.open({ path: await folderIn(folder, 'index'), clock, isShared }));
+    const index =
+      deps.index ??
+      (await indexStoreOf(config, { folder: () => folderIn(folder, 'index'), isShared, clock, chance, report }));
     return { chunks, index, logDisk: logDisk ?? (await logDiskOf(config, clock)), release: () => lock.release() };
   } catch (error) {
     await lock.release();

@@ -1,23 +1,24 @@
 /** Tables of a Bigtable instance, over the official client. */
 import type { Bigtable } from '@google-cloud/bigtable';
 import { status } from '@grpc/grpc-js';
-import type { Clock } from '../protocol/clock.ts';
-import { withinMs } from './bigtable-retry.ts';
-import { bigtableErrorOf, refusalOf } from './bigtable-status.ts';
+import { RetryBudget, type RetryDeps, withinMs } from './bigtable-retry.ts';
+import { bigtableErrorOf, isTransient, refusalOf } from './bigtable-status.ts';
 
 /** Chosen: a table takes a second or so to make. */
 const CALL_TIMEOUT_MS = 15_000;
+/** With all tries. */
+const TIMEOUT_MS = 30_000;
 
 /** All throw RefusedError STORAGE_UNAVAILABLE. */
 export class BigtableAdmin {
   readonly #client: Bigtable;
   readonly #instanceId: string;
-  readonly #clock: Clock;
+  readonly #retry: RetryDeps;
 
-  constructor(client: Bigtable, instanceId: string, clock: Clock) {
+  constructor(client: Bigtable, instanceId: string, retry: RetryDeps) {
     this.#client = client;
     this.#instanceId = instanceId;
-    this.#clock = clock;
+    this.#retry = retry;
   }
 
   async tables(): Promise<readonly string[]> {
@@ -61,17 +62,21 @@ export class BigtableAdmin {
   async #call<T>(what: string, call: () => Promise<T>): Promise<T>;
   async #call<T>(what: string, call: () => Promise<T>, fine: number): Promise<T | undefined>;
   async #call<T>(what: string, call: () => Promise<T>, fine?: number): Promise<T | undefined> {
-    try {
-      return await withinMs(this.#clock, CALL_TIMEOUT_MS, call());
-    } catch (error) {
-      const failure = bigtableErrorOf(error);
-      if (failure.code === fine) return undefined;
-      throw refusalOf(what, failure);
+    const budget = new RetryBudget(this.#retry, TIMEOUT_MS);
+    for (;;) {
+      try {
+        return await withinMs(this.#retry.clock, Math.min(CALL_TIMEOUT_MS, budget.leftMs), call());
+      } catch (error) {
+        const failure = bigtableErrorOf(error);
+        if (failure.code === fine) return undefined;
+        if (!isTransient(failure) || !(await budget.wait())) throw refusalOf(what, failure);
+      }
     }
   }
 }
 
-const GAX_OPTIONS = { timeout: CALL_TIMEOUT_MS };
+/** Its own retries know no end that we set. */
+const GAX_OPTIONS = { timeout: CALL_TIMEOUT_MS, retry: null };
 
 const ALREADY_THERE = status.ALREADY_EXISTS;
 const NOT_THERE = status.NOT_FOUND;

@@ -2,7 +2,7 @@
  * Which segments are in which chunk: one row a stream in a table of ringlog's own, so that commits of one stream exclude each other.
  *
  *   row  hashed key of `tenant/fingerprint`     c:<segment>  =  chunk key, time (commit-value.ts), one for each segment of the chunk
- *                                               r:<segment>  =  chunk key 00 | its index entries as JSON, until they are all written
+ *                                               r:<segment>  =  chunk key 00 | layout 00 | its index entries as JSON, until they are all written
  *
  * Why this loses nothing and doubles nothing: docs/decisions/0005-bigtable-commits.md.
  */
@@ -11,18 +11,16 @@ import type { google } from '@google-cloud/bigtable/build/protos/protos.js';
 import { bytesOfText } from '../protocol/byte-text.ts';
 import { RetryBudget, type RetryDeps } from './bigtable-retry.ts';
 import { RowDecoder } from './bigtable-row-decoder.ts';
-import { rowKeyOf } from './bigtable-row-key.ts';
+import { BIGTABLE_LAYOUTS, type BigtableLayout, rowKeyOf } from './bigtable-row-key.ts';
 import type { BigtableRpc, ReadRequest } from './bigtable-rpc.ts';
-import { type BigtableError, bigtableErrorOf, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
+import { BigtableError, bigtableErrorOf, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
+import { COMMIT_TABLE } from './bigtable-table-plan.ts';
 import type { CellMutation } from './bigtable-writer.ts';
 import { streamOfChunkKey } from './chunk-key.ts';
 import { chunkKeyOfCommit, formatCommit, parseCommit } from './commit-value.ts';
 import type { IndexEntry, SegmentCommit, SegmentName, StreamName, StreamSegment } from './index-store.ts';
 
 type RowFilter = google.bigtable.v2.IRowFilter;
-
-/** Begins like no index table may: Loki's table manager drops every table that begins with a configured prefix. */
-export const COMMIT_TABLE = 'ringlog-commits';
 
 const COMMIT_FAMILY = 'c';
 const REDO_FAMILY = 'r';
@@ -38,7 +36,8 @@ const STEP_TIMEOUT_MS = 30_000;
 export interface BigtableCommitsDeps extends RetryDeps {
   readonly rpc: BigtableRpc;
   readonly write: (mutations: readonly CellMutation[]) => Promise<void>;
-  readonly writeEntries: (entries: readonly IndexEntry[]) => Promise<void>;
+  readonly layout: BigtableLayout;
+  readonly writeEntries: (layout: BigtableLayout, entries: readonly IndexEntry[]) => Promise<void>;
   /** @throws RefusedError */
   readonly createTable: () => Promise<void>;
 }
@@ -77,7 +76,7 @@ export class BigtableCommits {
         rpc.checkAndMutateRow(COMMIT_TABLE, request, timeoutMs),
       );
       if (!isAnyThere) {
-        await this.#finish(rowKey, segments[0] ?? '', entries);
+        await this.#finish(rowKey, segments[0] ?? '', { layout: this.#deps.layout, entries });
         return NONE;
       }
       const known = await this.#find(stream, segments);
@@ -143,16 +142,16 @@ export class BigtableCommits {
     for (const { family, qualifier, value } of cells) {
       if (family !== REDO_FAMILY) continue;
       const redo = parseRedo(value);
-      if (chunkKeys.has(redo.chunkKey)) await this.#finish(rowKey, qualifier, redo.entries);
+      if (chunkKeys.has(redo.chunkKey)) await this.#finish(rowKey, qualifier, redo);
     }
     return known;
   }
 
   /** The second step of a commit, and the third, which nobody needs to wait for: repeating the second one changes nothing. */
-  async #finish(rowKey: Buffer, redo: SegmentName, entries: readonly IndexEntry[]): Promise<void> {
-    await this.#deps.writeEntries(entries);
+  async #finish(rowKey: Buffer, segment: SegmentName, { layout, entries }: Redo): Promise<void> {
+    await this.#deps.writeEntries(layout, entries);
     const tidying = this.#deps
-      .write([cell(rowKey, REDO_FAMILY, redo, undefined)])
+      .write([cell(rowKey, REDO_FAMILY, segment, undefined)])
       .catch(ignore)
       .finally(() => this.#tidying.delete(tidying));
     this.#tidying.add(tidying);
@@ -201,7 +200,10 @@ export class BigtableCommits {
       const value = formatCommit({ chunkKey, committedMs, isShared: shared?.has(segment) ?? false });
       return setCell(COMMIT_FAMILY, segment, value);
     });
-    return [...commits, setCell(REDO_FAMILY, segments[0] ?? '', formatRedo(chunkKey, entries))];
+    return [
+      ...commits,
+      setCell(REDO_FAMILY, segments[0] ?? '', formatRedo(chunkKey, { layout: this.#deps.layout, entries })),
+    ];
   }
 }
 
@@ -215,13 +217,23 @@ const streamOfRowKey = (key: string): StreamName => {
   return stream.toString();
 };
 
-const formatRedo = (chunkKey: string, entries: readonly IndexEntry[]): string =>
-  `${chunkKey}\0${JSON.stringify(entries)}`;
+/** What is left to write of a commit. Whoever finds it may write rows in another layout. */
+interface Redo {
+  readonly layout: BigtableLayout;
+  readonly entries: readonly IndexEntry[];
+}
 
-const parseRedo = (value: string): { readonly chunkKey: string; readonly entries: readonly IndexEntry[] } => {
-  const end = value.indexOf('\0');
-  return { chunkKey: value.slice(0, end), entries: JSON.parse(value.slice(end + 1)) };
+const formatRedo = (chunkKey: string, { layout, entries }: Redo): string =>
+  `${chunkKey}\0${layout}\0${JSON.stringify(entries)}`;
+
+const parseRedo = (value: string): Redo & { readonly chunkKey: string } => {
+  const [chunkKey = '', layoutName] = value.split('\0', 2);
+  const layout = BIGTABLE_LAYOUTS.find((known) => known === layoutName);
+  if (!layout) throw new BigtableError(DATA_LOSS, `the commit of ${chunkKey} names no layout`);
+  return { chunkKey, layout, entries: JSON.parse(value.slice(chunkKey.length + layout.length + 2)) };
 };
+
+const DATA_LOSS = 15;
 
 const setCell = (familyName: string, qualifier: string, value: string) => ({
   setCell: {

@@ -4,11 +4,11 @@ import { bytesOfText } from '../protocol/byte-text.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { BigtableAdmin } from './bigtable-admin.ts';
-import { BigtableCommits, COMMIT_FAMILIES, COMMIT_TABLE } from './bigtable-commits.ts';
+import { BigtableCommits, COMMIT_FAMILIES } from './bigtable-commits.ts';
 import { BigtableReader } from './bigtable-reader.ts';
 import { type BigtableLayout, INDEX_FAMILY, rowKeyOf } from './bigtable-row-key.ts';
 import { BigtableRpc, CHANNEL_OPTIONS } from './bigtable-rpc.ts';
-import { prefixOf } from './bigtable-table-plan.ts';
+import { COMMIT_TABLE } from './bigtable-table-plan.ts';
 import { BigtableTables, type BigtableTablesOptions } from './bigtable-tables.ts';
 import { BigtableWriter, type CellMutation } from './bigtable-writer.ts';
 import type {
@@ -77,27 +77,23 @@ export class BigtableIndexStore implements IndexStore {
       ...deps,
       rpc,
       write: (mutations) => this.#writer.write(mutations),
-      writeEntries: (entries) => this.#writer.write(this.#mutationsOf(entries)),
+      layout,
+      writeEntries: (redone, entries) => this.#writer.write(mutationsOf(redone, entries)),
       createTable: () => this.#createTable(COMMIT_TABLE),
     });
   }
 
-  /** @throws RefusedError STORAGE_UNAVAILABLE if the instance is not there or does not answer; BAD_REQUEST for a prefix that Loki would take our own table for */
+  /** @throws RefusedError STORAGE_UNAVAILABLE if the instance is not there or does not answer */
   static async open(options: BigtableIndexStoreOptions, deps: BigtableIndexStoreDeps): Promise<BigtableIndexStore> {
-    const { project, instance, appProfile, layout, emulatorHost, periods } = options;
-    const prefix = prefixOf(periods, COMMIT_TABLE);
-    if (prefix !== undefined) {
-      const text = `the index prefix ${prefix} would make Loki's table manager drop the table ${COMMIT_TABLE}: choose another`;
-      throw new RefusedError({ code: 'BAD_REQUEST', text });
-    }
+    const { project, instance, appProfile, layout, emulatorHost } = options;
     const client = new Bigtable({
       projectId: project,
       // Its exporter ends the process where there are no credentials; the calls it would count are not made with it.
       metricsEnabled: false,
-      ...(emulatorHost === undefined ? {} : { apiEndpoint: emulatorHost }),
+      ...(emulatorHost === undefined ? {} : emulatorOptions(emulatorHost)),
       ...CHANNEL_OPTIONS,
     });
-    const admin = new BigtableAdmin(client, instance, deps.clock);
+    const admin = new BigtableAdmin(client, instance, deps);
     const tables = new BigtableTables(options, { ...deps, admin });
     try {
       const channel = emulatorHost === undefined ? await googleCredentials(client) : credentials.createInsecure();
@@ -116,7 +112,7 @@ export class BigtableIndexStore implements IndexStore {
   }
 
   write(entries: readonly IndexEntry[]): Promise<void> {
-    return this.#run(() => this.#writer.write(this.#mutationsOf(entries)));
+    return this.#run(() => this.#writer.write(mutationsOf(this.#layout, entries)));
   }
 
   commit(
@@ -142,18 +138,20 @@ export class BigtableIndexStore implements IndexStore {
 
   delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
     const places = entries.map(({ table, hashValue, rangeValue }) => ({ table, hashValue, rangeValue }));
-    return this.#run(() => this.#writer.write(this.#mutationsOf(places)));
+    return this.#run(() => this.#writer.write(mutationsOf(this.#layout, places)));
   }
 
-  read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]> {
-    return this.#reader.read(lookup);
+  async *read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]> {
+    this.#refuseIfClosed();
+    yield* this.#reader.read(lookup);
   }
 
-  scan<Lookup extends IndexLookup>(
+  async scan<Lookup extends IndexLookup>(
     lookups: Iterable<Lookup>,
     visit: (cells: readonly IndexCell[], lookup: Lookup) => boolean,
   ): Promise<void> {
-    return this.#reader.scan(lookups, visit);
+    this.#refuseIfClosed();
+    await this.#reader.scan(lookups, visit);
   }
 
   async tables(): Promise<readonly string[]> {
@@ -176,8 +174,12 @@ export class BigtableIndexStore implements IndexStore {
     return this.#tables.create(table, table === COMMIT_TABLE ? COMMIT_FAMILIES : [INDEX_FAMILY]);
   }
 
-  async #run<T>(work: () => Promise<T>): Promise<T> {
+  #refuseIfClosed(): void {
     if (this.#isClosed) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'the index is closed' });
+  }
+
+  async #run<T>(work: () => Promise<T>): Promise<T> {
+    this.#refuseIfClosed();
     const running = work();
     this.#underWay.add(running);
     try {
@@ -186,25 +188,32 @@ export class BigtableIndexStore implements IndexStore {
       this.#underWay.delete(running);
     }
   }
-
-  /** What has no value is deleted. */
-  #mutationsOf(
-    entries: readonly (Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'> & Partial<IndexEntry>)[],
-  ): readonly CellMutation[] {
-    const rows = new Map<string, Buffer>();
-    return entries.map(({ table, hashValue, rangeValue, value }) => {
-      const rowKey = rows.get(hashValue) ?? rowKeyOf(this.#layout, hashValue);
-      rows.set(hashValue, rowKey);
-      return {
-        table,
-        rowKey,
-        family: INDEX_FAMILY,
-        qualifier: bytesOfText(rangeValue),
-        value: value === undefined ? undefined : bytesOfText(value),
-      };
-    });
-  }
 }
+
+/** What has no value is deleted. */
+const mutationsOf = (
+  layout: BigtableLayout,
+  entries: readonly (Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'> & Partial<IndexEntry>)[],
+): readonly CellMutation[] => {
+  const rows = new Map<string, Buffer>();
+  return entries.map(({ table, hashValue, rangeValue, value }) => {
+    const rowKey = rows.get(hashValue) ?? rowKeyOf(layout, hashValue);
+    rows.set(hashValue, rowKey);
+    return {
+      table,
+      rowKey,
+      family: INDEX_FAMILY,
+      qualifier: bytesOfText(rangeValue),
+      value: value === undefined ? undefined : bytesOfText(value),
+    };
+  });
+};
+
+/** Without a universe the client looks for the credentials' one, which takes 3 s where there is no metadata server. */
+const emulatorOptions = (apiEndpoint: string) => ({
+  apiEndpoint,
+  clientOptions: { universeDomain: 'googleapis.com' },
+});
 
 /** TLS, and the tokens of the environment's account: those that the official client would use. */
 const googleCredentials = async (client: Bigtable): Promise<ChannelCredentials> => {

@@ -2,7 +2,10 @@
  * Which tables there are to be, and which are to go. Pure. Tables are named prefix + number (docs/index-rows.md); source of the rules: Loki's table manager
  * (storage format, sections 5.3 and 7), but that only what these periods can have named is ever removed.
  */
-import { DAY_MS, dayOf, type SchemaPeriod } from './schema-config.ts';
+import { DAY_MS, dayOf, type SchemaConfig, type SchemaPeriod } from './schema-config.ts';
+
+/** ringlog's own table: no index table may be a beginning of its name, since Loki's table manager drops every table that begins with a configured prefix. */
+export const COMMIT_TABLE = 'ringlog-commits';
 
 /** A schema period whose rows are in the store. */
 export interface TablePeriod extends Pick<SchemaPeriod, 'prefix' | 'periodHours' | 'fromDay'> {
@@ -18,6 +21,12 @@ export interface TablePlanOptions {
 }
 
 const HOUR_MS = 3_600_000;
+
+/** The periods in Bigtable, whatever the layout. */
+export const tablePeriods = (schema: SchemaConfig): readonly TablePeriod[] =>
+  schema.flatMap(({ store, prefix, periodHours, fromDay }, index) =>
+    store === 'lmdb' ? [] : [{ prefix, periodHours, fromDay, endDay: schema[index + 1]?.fromDay }],
+  );
 
 /** Tables of all days from the first period, or what is kept, until `graceMs` from now; the newest first. */
 export const expectedTables = (
@@ -56,10 +65,6 @@ export const expiredTables = (
     return named.length > 0 && named.every((isExpired) => isExpired);
   });
 };
-
-/** A prefix that `table` begins with: Loki removes every table that does and that it does not expect. */
-export const prefixOf = (periods: readonly TablePeriod[], table: string): string | undefined =>
-  periods.find(({ prefix }) => table.startsWith(prefix))?.prefix;
 
 /** undefined if the period cannot have named the table. */
 const numberIn = (period: TablePeriod, table: string): number | undefined => {
