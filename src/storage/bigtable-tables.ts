@@ -15,7 +15,7 @@ export interface BigtableTablesOptions extends TablePlanOptions {
 }
 
 export interface BigtableTablesDeps {
-  readonly admin: BigtableAdmin;
+  readonly admin: Pick<BigtableAdmin, 'tables' | 'families' | 'create' | 'drop'>;
   readonly clock: Clock;
   readonly report: (problem: string, error: unknown) => void;
 }
