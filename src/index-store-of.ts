@@ -4,9 +4,9 @@ import { tablePeriods } from './storage/bigtable-table-plan.ts';
 import type { IndexStore } from './storage/index-store.ts';
 import { LmdbIndexStore } from './storage/lmdb-index-store.ts';
 import { PeriodIndexStore } from './storage/period-index-store.ts';
-import type { IndexStoreName } from './storage/schema-config.ts';
+import { DAY_MS, type IndexStoreName } from './storage/schema-config.ts';
 
-export interface IndexStoreDeps extends BigtableIndexStoreDeps {
+export interface IndexStoreDeps extends Omit<BigtableIndexStoreDeps, 'holdProcess'> {
   /** Names the folder of an embedded index, and makes it. */
   readonly folder: () => Promise<string>;
   /** Other processes have the embedded index open too. */
@@ -45,12 +45,15 @@ const opened = async (
     case 'bigtable-hashed': {
       // Loaded only where it is used: the client takes a second.
       const { BigtableIndexStore } = await import('./storage/bigtable-index-store.ts');
-      return await BigtableIndexStore.open(
-        bigtableOptionsOf(name, config, process.env['BIGTABLE_EMULATOR_HOST']),
-        deps,
-      );
+      const options = bigtableOptionsOf(name, config, process.env['BIGTABLE_EMULATOR_HOST']);
+      return await BigtableIndexStore.open(options, { ...deps, holdProcess });
     }
   }
+};
+
+const holdProcess = (): (() => void) => {
+  const timer = setInterval(() => undefined, DAY_MS);
+  return () => clearInterval(timer);
 };
 
 /** @param emulatorHost where Google's libraries look for an emulator: host:port */

@@ -36,6 +36,8 @@ export interface BigtableIndexStoreDeps {
   /** In [0, 1): spreads retries. */
   readonly chance: () => number;
   readonly report: (problem: string, error: unknown) => void;
+  /** Keeps the process alive until the answer is called: the clock's timers do not, and between two tries there may be no connection. */
+  readonly holdProcess?: () => () => void;
 }
 
 const ENDPOINT = 'bigtable.googleapis.com:443';
@@ -53,6 +55,7 @@ export class BigtableIndexStore implements IndexStore {
   readonly #writer: BigtableWriter;
   readonly #commits: BigtableCommits;
   readonly #underWay = new Set<Promise<unknown>>();
+  readonly #holdProcess: () => () => void;
   #isClosed = false;
 
   private constructor(
@@ -63,6 +66,7 @@ export class BigtableIndexStore implements IndexStore {
     deps: BigtableIndexStoreDeps,
   ) {
     this.#layout = layout;
+    this.#holdProcess = deps.holdProcess ?? holdNothing;
     this.#admin = admin;
     this.#rpc = rpc;
     this.#tables = tables;
@@ -86,6 +90,7 @@ export class BigtableIndexStore implements IndexStore {
   /** @throws RefusedError STORAGE_UNAVAILABLE if the instance is not there or does not answer */
   static async open(options: BigtableIndexStoreOptions, deps: BigtableIndexStoreDeps): Promise<BigtableIndexStore> {
     const { project, instance, appProfile, layout, emulatorHost } = options;
+    const release = (deps.holdProcess ?? holdNothing)();
     const client = new Bigtable({
       projectId: project,
       // Its exporter ends the process where there are no credentials; the calls it would count are not made with it.
@@ -108,6 +113,8 @@ export class BigtableIndexStore implements IndexStore {
       if (error instanceof RefusedError) throw error;
       const text = `cannot open the Bigtable instance ${instance}: ${(error as Error).message}`;
       throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text }, { cause: error });
+    } finally {
+      release();
     }
   }
 
@@ -180,15 +187,19 @@ export class BigtableIndexStore implements IndexStore {
 
   async #run<T>(work: () => Promise<T>): Promise<T> {
     this.#refuseIfClosed();
+    const release = this.#holdProcess();
     const running = work();
     this.#underWay.add(running);
     try {
       return await running;
     } finally {
       this.#underWay.delete(running);
+      release();
     }
   }
 }
+
+const holdNothing = (): (() => void) => () => undefined;
 
 /** What has no value is deleted. */
 const mutationsOf = (
