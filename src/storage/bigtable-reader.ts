@@ -7,6 +7,7 @@ import { type BigtableLayout, INDEX_FAMILY, rowKeyOf } from './bigtable-row-key.
 import type { BigtableRpc } from './bigtable-rpc.ts';
 import { type BigtableError, bigtableErrorOf, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
 import { bytesAfterPrefix } from './bytes-after-prefix.ts';
+import { forEachInFlight } from './index-scan.ts';
 import type { IndexCell, IndexLookup } from './index-store.ts';
 
 type RowFilter = google.bigtable.v2.IRowFilter;
@@ -58,40 +59,18 @@ export class BigtableReader {
 
   /** Shows all cells of all lookups, drawn as they are needed; true ends a lookup. @throws RefusedError STORAGE_UNAVAILABLE */
   async scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: Visit<Lookup>): Promise<void> {
-    const groups = groupsOf(lookups);
-    let hasFailed = false;
-    const worker = async (): Promise<void> => {
-      for (let next = groups.next(); !next.done && !hasFailed; next = groups.next()) {
-        try {
-          await this.#scanGroup(next.value, visit);
-        } catch (error) {
-          hasFailed = true;
-          throw error;
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: READS_IN_FLIGHT }, worker));
+    const groups = groupsOf(this.#layout, lookups);
+    await forEachInFlight(groups, READS_IN_FLIGHT, (group) => this.#scanGroup(group, visit));
   }
 
-  async #scanGroup<Lookup extends IndexLookup>(group: readonly Lookup[], visit: Visit<Lookup>): Promise<void> {
-    const [first] = group;
-    if (!first) return;
-    const lookups = new Map<string, Lookup[]>();
-    const keys: Buffer[] = [];
-    for (const lookup of group) {
-      const key = rowKeyOf(this.#layout, lookup.hashValue);
-      const text = key.toString('latin1');
-      const same = lookups.get(text);
-      if (same) same.push(lookup);
-      else {
-        lookups.set(text, [lookup]);
-        keys.push(key);
-      }
-    }
+  async #scanGroup<Lookup extends IndexLookup>({ first, rows }: LookupGroup<Lookup>, visit: Visit<Lookup>) {
+    const keys = Array.from(rows.values(), ({ key }) => key);
     const long: { readonly lookup: Lookup; readonly after: string | undefined }[] = [];
-    for await (const { key, cells } of this.#rows(first, keys, undefined)) {
-      for (const lookup of lookups.get(key) ?? []) {
-        const isEnough = await this.#show(cells, lookup, visit);
+    for await (const found of this.#rows(first, keys, undefined)) {
+      for (const { key, cells } of found) {
+        const lookup = rows.get(key)?.lookup;
+        if (!lookup) continue;
+        const isEnough = cells.length <= BATCH_CELLS ? visit(cells, lookup) : await this.#show(cells, lookup, visit);
         if (!isEnough && cells.length >= this.#pageCells) long.push({ lookup, after: cells.at(-1)?.rangeValue });
       }
     }
@@ -112,7 +91,8 @@ export class BigtableReader {
     const key = rowKeyOf(this.#layout, lookup.hashValue);
     for (let after = from, isLast = false; !isLast; ) {
       isLast = true;
-      for await (const { cells } of this.#rows(lookup, [key], after)) {
+      for await (const rows of this.#rows(lookup, [key], after)) {
+        const cells = rows[0]?.cells ?? [];
         for (let first = 0; first < cells.length; first += BATCH_CELLS) {
           if (first > 0) await this.#time();
           yield batchOf(cells, first);
@@ -131,7 +111,7 @@ export class BigtableReader {
     lookup: IndexLookup,
     keys: readonly Buffer[],
     after: string | undefined,
-  ): AsyncIterable<DecodedRow<IndexCell>> {
+  ): AsyncIterable<readonly DecodedRow<IndexCell>[]> {
     const filter = filterOf(lookup, after, this.#pageCells);
     if (!filter) return;
     const budget = new RetryBudget(this.#retry, READ_TIMEOUT_MS);
@@ -139,9 +119,9 @@ export class BigtableReader {
     for (;;) {
       const came = new Set<string>();
       try {
-        for await (const row of this.#decoded(lookup.table, missing, filter)) {
-          came.add(row.key);
-          yield row;
+        for await (const rows of this.#decoded(lookup.table, missing, filter)) {
+          for (const { key } of rows) came.add(key);
+          yield rows;
         }
         return;
       } catch (error) {
@@ -156,14 +136,23 @@ export class BigtableReader {
     }
   }
 
-  async *#decoded(table: string, rowKeys: readonly Buffer[], filter: RowFilter): AsyncIterable<DecodedRow<IndexCell>> {
+  async *#decoded(
+    table: string,
+    rowKeys: readonly Buffer[],
+    filter: RowFilter,
+  ): AsyncIterable<readonly DecodedRow<IndexCell>[]> {
     const decoder = new RowDecoder<IndexCell>(cellOf);
     const request = { rows: { rowKeys: rowKeys as Buffer[] }, filter };
-    for await (const message of this.#rpc.readRows(table, request, MESSAGE_TIMEOUT_MS)) {
-      decoder.feed(message);
-      while (!decoder.isTaken) {
-        await this.#time();
-        yield* decoder.take(DECODED_TOGETHER);
+    for await (const messages of this.#rpc.readRows(table, request, MESSAGE_TIMEOUT_MS)) {
+      for (let next = 0; next < messages.length || !decoder.isTaken; ) {
+        if (!this.#turns.hasTime()) await this.#time();
+        const rows: DecodedRow<IndexCell>[] = [];
+        // Most messages hold one row.
+        for (let chunks = 0; chunks < DECODED_TOGETHER && (next < messages.length || !decoder.isTaken); ) {
+          if (decoder.isTaken) decoder.feed(messages[next++] ?? NO_MESSAGE);
+          chunks += decoder.take(DECODED_TOGETHER - chunks, rows);
+        }
+        if (rows.length > 0) yield rows;
       }
     }
   }
@@ -177,23 +166,38 @@ export class BigtableReader {
   }
 }
 
+const NO_MESSAGE = Buffer.alloc(0);
+
 const batchOf = (cells: readonly IndexCell[], first: number): readonly IndexCell[] =>
   cells.length <= BATCH_CELLS ? cells : cells.slice(first, first + BATCH_CELLS);
 
 const cellOf = (_family: string, rangeValue: string, value: string): IndexCell => ({ rangeValue, value });
 
-/** Runs of lookups that one call can answer: of one table and one range. */
-function* groupsOf<Lookup extends IndexLookup>(lookups: Iterable<Lookup>): Generator<readonly Lookup[], void> {
-  let group: Lookup[] = [];
+/** Lookups that one call can answer: of one table and one range, each of another row. */
+interface LookupGroup<Lookup> {
+  readonly first: Lookup;
+  /** By the row's key as latin1 text. */
+  readonly rows: ReadonlyMap<string, { readonly key: Buffer; readonly lookup: Lookup }>;
+}
+
+function* groupsOf<Lookup extends IndexLookup>(
+  layout: BigtableLayout,
+  lookups: Iterable<Lookup>,
+): Generator<LookupGroup<Lookup>, void> {
+  let first: Lookup | undefined;
+  let rows = new Map<string, { readonly key: Buffer; readonly lookup: Lookup }>();
   for (const lookup of lookups) {
-    const [first] = group;
-    if (first && (group.length === ROWS_PER_READ || !isAlike(first, lookup))) {
-      yield group;
-      group = [];
+    const key = rowKeyOf(layout, lookup.hashValue);
+    const text = key.toString('latin1');
+    if (first && (rows.size === ROWS_PER_READ || !isAlike(first, lookup) || rows.has(text))) {
+      yield { first, rows };
+      first = undefined;
+      rows = new Map();
     }
-    group.push(lookup);
+    first ??= lookup;
+    rows.set(text, { key, lookup });
   }
-  if (group.length > 0) yield group;
+  if (first) yield { first, rows };
 }
 
 const isAlike = (a: IndexLookup, b: IndexLookup): boolean =>

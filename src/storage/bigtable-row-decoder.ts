@@ -41,15 +41,15 @@ export class RowDecoder<Cell> {
     return this.#at >= this.#bytes.length;
   }
 
-  /** The next chunks of the message, at most so many. @returns the rows that they complete */
-  take(chunksMax: number): readonly DecodedRow<Cell>[] {
-    const rows: DecodedRow<Cell>[] = [];
-    for (let count = 0; count < chunksMax && !this.isTaken; count++) {
+  /** Adds the rows that the next chunks of the message complete. @returns how many chunks those were, at most so many */
+  take(chunksMax: number, rows: DecodedRow<Cell>[]): number {
+    let count = 0;
+    for (; count < chunksMax && !this.isTaken; count++) {
       const tag = this.#varint();
       if (tag === TAG_CHUNK) this.#chunk(this.#varint(), rows);
       else this.#skip(tag);
     }
-    return rows;
+    return count;
   }
 
   #chunk(size: number, rows: DecodedRow<Cell>[]): void {

@@ -26,29 +26,41 @@ const LONG_ROW_PREFIX = '\0sha256\0';
 
 export const rowKeyOf = (layout: BigtableLayout, hashValue: string): Buffer => {
   const bytes = bytesOfText(hashValue);
-  const key =
-    layout === 'bigtable' ? bytes : Buffer.concat([Buffer.from(`${fnv1a64LittleEndian(bytes)}-`, 'latin1'), bytes]);
+  const key = layout === 'bigtable' ? bytes : hashed(bytes);
   return key.length <= ROW_KEY_SIZE_MAX ? key : Buffer.from(LONG_ROW_PREFIX + hash('sha256', bytes, 'hex'), 'latin1');
 };
 
-/** FNV-1a with 64 bits, as hex of its bytes from the lowest to the highest. */
-export const fnv1a64LittleEndian = (bytes: Uint8Array): string => {
-  // The offset basis 0xcbf29ce484222325 and the prime 2^40 + 0x1b3, in halves: bigints take ten times as long.
-  let high = 0xcbf29ce4;
-  let low = 0x84222325;
-  for (const byte of bytes) {
-    low = (low ^ byte) >>> 0;
-    const product = low * PRIME_LOW;
-    high = (Math.imul(high, PRIME_LOW) + Math.floor(product / TWO_32) + (low << 8)) >>> 0;
-    low = product % TWO_32;
+const HASH_DIGITS = 16;
+const DASH = 0x2d;
+
+const hashed = (bytes: Buffer): Buffer => {
+  // FNV-1a with 64 bits: the offset basis 0xcbf29ce484222325 and the prime 2^40 + 0x1b3, in halves of 32 bits; bigints take fifty times as long.
+  let high = 0xcbf29ce4 | 0;
+  let low = 0x84222325 | 0;
+  for (let at = 0; at < bytes.length; at++) {
+    low ^= bytes[at] ?? 0;
+    const lower = (low & 0xffff) * PRIME_LOW;
+    const upper = (low >>> 16) * PRIME_LOW + (lower >>> 16);
+    high = (Math.imul(high, PRIME_LOW) + (upper >>> 16) + (low << 8)) | 0;
+    low = (upper << 16) | (lower & 0xffff);
   }
-  return hexOfBytesReversed(low) + hexOfBytesReversed(high);
+  const key = Buffer.allocUnsafe(HASH_DIGITS + 1 + bytes.length);
+  writeReversedHex(key, 0, low);
+  writeReversedHex(key, HASH_DIGITS / 2, high);
+  key[HASH_DIGITS] = DASH;
+  key.set(bytes, HASH_DIGITS + 1);
+  return key;
 };
 
 const PRIME_LOW = 0x1b3;
-const TWO_32 = 2 ** 32;
 
-const hexOfBytesReversed = (word: number): string => {
-  const reversed = ((word & 0xff) << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
-  return (reversed >>> 0).toString(16).padStart(8, '0');
+const HEX = Buffer.from('0123456789abcdef');
+
+/** The lowest byte first. */
+const writeReversedHex = (target: Buffer, start: number, word: number): void => {
+  for (let byte = 0; byte < 4; byte++) {
+    const value = word >>> (8 * byte);
+    target[start + 2 * byte] = HEX[(value >>> 4) & 0xf] ?? 0;
+    target[start + 2 * byte + 1] = HEX[value & 0xf] ?? 0;
+  }
 };

@@ -6,12 +6,13 @@
 import protos, { type google } from '@google-cloud/bigtable/build/protos/protos.js';
 import { type CallOptions, type ChannelCredentials, Client, Metadata, type ServiceError } from '@grpc/grpc-js';
 import type { Clock } from '../protocol/clock.ts';
+import { decodeOutcomes, encodeMutateRows, type RowMutations } from './bigtable-mutate-message.ts';
 import { withinMs } from './bigtable-retry.ts';
 import { BigtableError, bigtableErrorOf } from './bigtable-status.ts';
+import { MessageQueue } from './message-queue.ts';
 
 const { v2 } = protos.google.bigtable;
 
-export type RowMutations = google.bigtable.v2.MutateRowsRequest.IEntry;
 export type ReadRequest = Omit<google.bigtable.v2.IReadRowsRequest, 'tableName' | 'appProfileId'>;
 export type ConditionalMutation = Omit<google.bigtable.v2.ICheckAndMutateRowRequest, 'tableName' | 'appProfileId'>;
 
@@ -36,7 +37,6 @@ export const CHANNEL_OPTIONS = {
   'grpc-node.flow_control_window': 1 << 20,
 } as const;
 
-/** Read messages that wait for a slow reader are bounded by the flow control window of the stream. */
 export class BigtableRpc {
   readonly #client: Client;
   readonly #address: BigtableAddress;
@@ -62,17 +62,14 @@ export class BigtableRpc {
     entries: readonly RowMutations[],
     timeoutMs: number,
   ): Promise<readonly (BigtableError | undefined)[]> {
-    const request = { ...this.#scope(table), entries: entries as RowMutations[] };
+    const { tableName, appProfileId } = this.#scope(table);
+    const request = encodeMutateRows(tableName, appProfileId, entries);
     const outcomes = new Map<number, BigtableError | undefined>();
     let failure: BigtableError | undefined;
     try {
       const deadline = { deadline: this.#clock.nowMs() + timeoutMs };
-      const encoded = v2.MutateRowsRequest.encode(request);
-      for await (const bytes of this.#stream('MutateRows', encoded, table, timeoutMs, deadline)) {
-        for (const { index, status } of v2.MutateRowsResponse.decode(bytes).entries) {
-          const code = status?.code ?? 0;
-          outcomes.set(Number(index), code === 0 ? undefined : new BigtableError(code, status?.message ?? ''));
-        }
+      for await (const messages of this.#stream('MutateRows', request, table, timeoutMs, deadline)) {
+        for (const message of messages) decodeOutcomes(message, outcomes);
       }
     } catch (error) {
       failure = bigtableErrorOf(error);
@@ -84,11 +81,11 @@ export class BigtableRpc {
 
   /** @returns true if the predicate held @throws BigtableError; it may have been done all the same */
   async checkAndMutateRow(table: string, mutation: ConditionalMutation, timeoutMs: number): Promise<boolean> {
-    const request = v2.CheckAndMutateRowRequest.encode({ ...this.#scope(table), ...mutation });
+    const request = v2.CheckAndMutateRowRequest.encode({ ...this.#scope(table), ...mutation }).finish() as Buffer;
     const bytes = await new Promise<Buffer>((resolve, reject) => {
-      this.#client.makeUnaryRequest<Writer, Buffer>(
+      this.#client.makeUnaryRequest(
         path('CheckAndMutateRow'),
-        serialize,
+        asTheyAre,
         asTheyAre,
         request,
         this.#metadataOf(table),
@@ -103,12 +100,12 @@ export class BigtableRpc {
   }
 
   /**
-   * Messages of ReadRows as bytes. A message is taken from the connection when it is asked for.
-   * @param timeoutMs to wait for each
+   * Messages of ReadRows as bytes, as many at a time as have come.
+   * @param timeoutMs to wait for the next
    * @throws BigtableError
    */
-  readRows(table: string, request: ReadRequest, timeoutMs: number): AsyncIterable<Buffer> {
-    const bytes = v2.ReadRowsRequest.encode({ ...this.#scope(table), ...request });
+  readRows(table: string, request: ReadRequest, timeoutMs: number): AsyncIterable<readonly Buffer[]> {
+    const bytes = v2.ReadRowsRequest.encode({ ...this.#scope(table), ...request }).finish() as Buffer;
     return this.#stream('ReadRows', bytes, table, timeoutMs);
   }
 
@@ -118,27 +115,25 @@ export class BigtableRpc {
 
   async *#stream(
     method: string,
-    request: Writer,
+    request: Buffer,
     table: string,
     timeoutMs: number,
     options: CallOptions = {},
-  ): AsyncIterable<Buffer> {
-    const call = this.#client.makeServerStreamRequest<Writer, Buffer>(
+  ): AsyncIterable<readonly Buffer[]> {
+    const call = this.#client.makeServerStreamRequest(
       path(method),
-      serialize,
+      asTheyAre,
       asTheyAre,
       request,
       this.#metadataOf(table),
       options,
     );
-    // It has an error also where nobody waits for a message any more.
-    call.on('error', ignore);
-    const messages = call[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    const messages = new MessageQueue(call);
     try {
       for (;;) {
-        const next = await withinMs(this.#clock, timeoutMs, messages.next());
-        if (next.done) return;
-        yield next.value;
+        const next = messages.take() ?? (await withinMs(this.#clock, timeoutMs, messages.next()));
+        if (next.length === 0) return;
+        yield next;
       }
     } catch (error) {
       throw bigtableErrorOf(error);
@@ -166,8 +161,6 @@ export class BigtableRpc {
   }
 }
 
-type Writer = ReturnType<typeof v2.ReadRowsRequest.encode>;
-
 const UNKNOWN = 2;
 
 /** Bigtable's limit of tables in an instance. */
@@ -175,8 +168,4 @@ const METADATA_MAX = 1_000;
 
 const path = (method: string): string => `/google.bigtable.v2.Bigtable/${method}`;
 
-const serialize = (request: Writer): Buffer => request.finish() as Buffer;
-
 const asTheyAre = (bytes: Buffer): Buffer => bytes;
-
-const ignore = (): void => {};

@@ -27,4 +27,10 @@ export const bigtableOptions = (
 export const openBigtable = (
   options: BigtableIndexStoreOptions,
   report: (problem: string, error: unknown) => void = () => undefined,
-): Promise<BigtableIndexStore> => BigtableIndexStore.open(options, { clock: systemClock, chance: Math.random, report });
+): Promise<BigtableIndexStore> =>
+  BigtableIndexStore.open(options, { clock: systemClock, chance: Math.random, report, holdProcess });
+
+const holdProcess = (): (() => void) => {
+  const timer = setInterval(() => undefined, 60_000);
+  return () => clearInterval(timer);
+};

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { fnv1a64LittleEndian, rowKeyOf } from '../../../src/storage/bigtable-row-key.ts';
+import { textOfBytes } from '../../../src/protocol/byte-text.ts';
+import { rowKeyOf } from '../../../src/storage/bigtable-row-key.ts';
 
 const FNV_OFFSET = 0xcbf29ce484222325n;
 const FNV_PRIME = 0x100000001b3n;
@@ -20,10 +21,12 @@ describe('row keys in Bigtable', () => {
 
   it('hash as whole numbers of 64 bits do', () => {
     for (let size = 0; size < 300; size++) {
-      const bytes = Uint8Array.from({ length: size }, (_, index) => (index * 167 + size * 31) % 256);
+      const bytes = Buffer.from(Uint8Array.from({ length: size }, (_, index) => (index * 167 + size * 31) % 256));
+      const hashValue = textOfBytes(bytes);
       const expected = Buffer.alloc(8);
       expected.writeBigUInt64LE(fnv1a64(bytes));
-      expect(fnv1a64LittleEndian(bytes), `${size}`).to.equal(expected.toString('hex'));
+      const key = rowKeyOf('bigtable-hashed', hashValue);
+      expect(key.toString('latin1'), `${size}`).to.equal(`${expected.toString('hex')}-${bytes.toString('latin1')}`);
     }
   });
 
