@@ -9,6 +9,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { google } from '@google-cloud/bigtable/build/protos/protos.js';
 import { bytesOfText } from '../protocol/byte-text.ts';
+import { compareBytes } from '../protocol/label-text.ts';
 import { RetryBudget, type RetryDeps } from './bigtable-retry.ts';
 import { type DecodedRow, RowDecoder } from './bigtable-row-decoder.ts';
 import { BIGTABLE_LAYOUTS, type BigtableLayout, rowKeyOf } from './bigtable-row-key.ts';
@@ -28,6 +29,9 @@ export const COMMIT_FAMILIES: readonly string[] = [COMMIT_FAMILY, REDO_FAMILY];
 
 /** Measured: a cell takes about 0.7 µs to decode. */
 const CHUNKS_A_TURN = 1_000;
+
+/** Chosen: a filter may have 20 KB, and a name takes 130 bytes of it. More are told by the ranges between the others of the row. */
+const NAMED_SEGMENTS_MAX = 50;
 
 const CALL_TIMEOUT_MS = 10_000;
 /** Chosen: of one step with all its tries. */
@@ -68,9 +72,11 @@ export class BigtableCommits {
     const { segments, chunkKey, entries } = commit;
     const stream = streamOfChunkKey(chunkKey);
     const rowKey = rowKeyOfStream(stream);
-    const request = { rowKey, predicateFilter: anyOf(segments), falseMutations: this.#mutationsOf(commit) };
+    const falseMutations = this.#mutationsOf(commit);
     const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
     for (;;) {
+      const predicateFilter = await this.#anyOf(rowKey, segments);
+      const request = { rowKey, predicateFilter, falseMutations };
       // An attempt whose answer was lost may have come through: then this one finds its own commit.
       const isAnyThere = await this.#call(budget, (rpc, timeoutMs) =>
         rpc.checkAndMutateRow(COMMIT_TABLE, request, timeoutMs),
@@ -130,13 +136,28 @@ export class BigtableCommits {
     await Promise.all(this.#tidying);
   }
 
+  /** True for a row where any of the segments is committed, now or when the mutation is done. */
+  async #anyOf(rowKey: Buffer, segments: readonly SegmentName[]): Promise<RowFilter> {
+    if (segments.length <= NAMED_SEGMENTS_MAX) return interleave(segments.map(commitColumn));
+    const wanted = new Set(segments);
+    const cells = await this.#cellsOf(rowKey, segments);
+    const others = cells.filter(({ family, qualifier }) => family === COMMIT_FAMILY && !wanted.has(qualifier));
+    return interleave(
+      rangesBetween(
+        segments,
+        others.map(({ qualifier }) => qualifier),
+      ).map(commitRange),
+    );
+  }
+
   /** Those of the segments that are committed, once the entries of their chunks are durable. */
   async #find(stream: StreamName, segments: readonly SegmentName[]): Promise<ReadonlyMap<SegmentName, string>> {
     const rowKey = rowKeyOfStream(stream);
     const cells = await this.#cellsOf(rowKey, segments);
+    const wanted = new Set(segments);
     const known = new Map<SegmentName, string>();
     for (const { family, qualifier, value } of cells) {
-      if (family === COMMIT_FAMILY) known.set(qualifier, chunkKeyOfCommit(value));
+      if (family === COMMIT_FAMILY && wanted.has(qualifier)) known.set(qualifier, chunkKeyOfCommit(value));
     }
     const chunkKeys = new Set(known.values());
     for (const { family, qualifier, value } of cells) {
@@ -157,9 +178,12 @@ export class BigtableCommits {
     this.#tidying.add(tidying);
   }
 
+  /** Of some segments, and what is left to write; or of all that the row has. */
   async #cellsOf(rowKey: Buffer, segments: readonly SegmentName[]): Promise<readonly Cell[]> {
-    const wanted = interleave([...segments.map(commitColumn), { familyNameRegexFilter: REDO_FAMILY }]);
-    const filter = { chain: { filters: [wanted, { cellsPerColumnLimitFilter: 1 }] } };
+    const columns = [...segments.map(commitColumn), { familyNameRegexFilter: REDO_FAMILY }];
+    const latest = { cellsPerColumnLimitFilter: 1 };
+    const filter =
+      segments.length <= NAMED_SEGMENTS_MAX ? { chain: { filters: [interleave(columns), latest] } } : latest;
     const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
     return await this.#call(budget, async () => {
       const found: Cell[] = [];
@@ -256,14 +280,35 @@ const cell = (rowKey: Buffer, family: string, qualifier: string, value: Buffer |
   value,
 });
 
-const commitColumn = (segment: SegmentName): RowFilter => {
-  const qualifier = bytesOfText(segment);
-  return {
-    columnRangeFilter: { familyName: COMMIT_FAMILY, startQualifierClosed: qualifier, endQualifierClosed: qualifier },
-  };
-};
+const commitColumn = (segment: SegmentName): RowFilter => commitRange([segment, segment]);
 
-const anyOf = (segments: readonly SegmentName[]): RowFilter => interleave(segments.map(commitColumn));
+const commitRange = ([first, last]: readonly [SegmentName, SegmentName]): RowFilter => ({
+  columnRangeFilter: {
+    familyName: COMMIT_FAMILY,
+    startQualifierClosed: bytesOfText(first),
+    endQualifierClosed: bytesOfText(last),
+  },
+});
+
+/** Ranges that hold all the segments and none of the others. */
+const rangesBetween = (
+  segments: readonly SegmentName[],
+  others: readonly SegmentName[],
+): readonly (readonly [SegmentName, SegmentName])[] => {
+  const excluded = new Set(others);
+  const ranges: [SegmentName, SegmentName][] = [];
+  let isOpen = false;
+  for (const name of [...segments, ...others].sort(compareBytes)) {
+    const current = ranges.at(-1);
+    if (excluded.has(name)) isOpen = false;
+    else if (isOpen && current) current[1] = name;
+    else {
+      ranges.push([name, name]);
+      isOpen = true;
+    }
+  }
+  return ranges;
+};
 
 /** Bigtable takes two or more for that. */
 const interleave = (filters: readonly RowFilter[]): RowFilter => {

@@ -32,9 +32,8 @@ export const CHANNEL_OPTIONS = {
   'grpc.max_reconnect_backoff_ms': 500,
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,
-  // A row comes as one message, whatever its size.
+  // The emulator sends a row as one message, whatever its size. The flow control window stays small: what has come is taken apart in one turn of the event loop.
   'grpc.max_receive_message_length': 64 << 20,
-  'grpc-node.flow_control_window': 1 << 20,
 } as const;
 
 export class BigtableRpc {

@@ -117,6 +117,21 @@ export const indexStoreContract = (make: () => Promise<StoreHarness<IndexStore>>
       expect(await store.committed(named(loser!))).to.equal(undefined);
     });
 
+    it('commits very many segments together, among others that lie between them', async () => {
+      const names = Array.from({ length: 400 }, (_, number) => `n/${number % 7}/${number}`);
+      const between = names.filter((_, index) => index % 40 === 0).map((name) => `${name}x`);
+      for (const name of between) await store.commit([name], keyOf('a'), []);
+      expect((await store.commit(names, keyOf('b'), [entry('row', 'b')])).size).to.equal(0);
+      expect([
+        ...(await store.commit(['new', ...names.slice(7)], keyOf('c'), [entry('row', 'c')])).keys(),
+      ]).to.have.members(names.slice(7));
+      expect([...(await store.commit([names[3]!], keyOf('d'), [entry('row', 'd')])).values()]).to.deep.equal([
+        keyOf('b'),
+      ]);
+      expect(await store.committed(named('new'))).to.equal(undefined);
+      expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal(['b']);
+    });
+
     it('keeps its commits, lists them apart from its tables with their times, and forgets those it is told to', async () => {
       const names = Array.from({ length: 600 }, (_, number) => `node/1/${number}`);
       const chunkOf = (number: number): string => `t/${(number % 3) + 7}/1:2:${number.toString(16)}`;
