@@ -1,15 +1,17 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { type RinglogNode, startNode } from '../../../src/node.ts';
 import { DAY_MS } from '../../../src/storage/schema-config.ts';
 import { BigtableProcess, needsBigtable } from '../../support/bigtable-process.ts';
+import { BigtableProxy, type ProxiedCall } from '../../support/bigtable-proxy.ts';
 import { linesOf, sharedWorkers, testConfig } from '../../support/cluster.ts';
 import { entryAt, pushOf, T0_MS } from '../../support/entries.ts';
 import { eventually } from '../../support/eventually.ts';
 import { newInstance } from '../../support/stores/bigtable-stores.ts';
-import { RawBigtable } from '../../support/stores/raw-bigtable.ts';
+import { RawBigtable, type RawCell } from '../../support/stores/raw-bigtable.ts';
 import { CliProcess } from '../cli/cli-process.ts';
 
 const dayOfT0 = (days: number): string => new Date(T0_MS + days * DAY_MS).toISOString().slice(0, 10);
@@ -92,6 +94,35 @@ describe('a node with its index in Bigtable', function () {
     const day = BigInt(DAY_MS) * 1_000_000n;
     const request = { endNs: BigInt(T0_MS) * 1_000_000n + 2n * day };
     expect(await linesOf(both, '{app="web"}', request)).to.deep.equal([...linesFrom('a'), ...linesFrom('b')]);
+  });
+
+  it('finishes at its start what it had committed without rows, and shows it once', async () => {
+    const proxy = await BigtableProxy.start(emulator.host);
+    const isIndex = ({ method, table }: ProxiedCall): boolean => method === 'MutateRows' && table.startsWith('index_');
+    proxy.fault = (call) => (isIndex(call) ? { kind: 'refuse', code: status.PERMISSION_DENIED } : undefined);
+    const period = { from: dayOfT0(-3), schema: 'v13', store: 'bigtable-hashed' };
+    process.env['BIGTABLE_EMULATOR_HOST'] = proxy.host;
+    const first = await start(period);
+    process.env['BIGTABLE_EMULATOR_HOST'] = emulator.host;
+    await push(first, linesFrom('a'));
+    void first.services.flush().catch(() => undefined);
+    await eventually('a commit without rows', () => proxy.calls.some(isIndex));
+    await first.stop({ deadlineMs: 500 }).catch(() => undefined);
+    proxy.stop();
+    const raw = new RawBigtable(emulator.host, instance);
+    const indexCells = async (): Promise<readonly RawCell[]> => {
+      const tables = (await raw.tables()).filter((table) => table.startsWith('index_'));
+      return (await Promise.all(tables.map((table) => raw.cells(table)))).flat();
+    };
+    expect(await indexCells(), 'no row yet').to.deep.equal([]);
+    expect(await raw.cells('ringlog-commits')).to.not.be.empty;
+    const second = await start(period);
+    expect(second.figures().unflushedBytes, 'nothing is left to store').to.equal(0);
+    expect(await indexCells()).to.not.be.empty;
+    await eventually('no commit is left', async () => (await raw.cells('ringlog-commits')).length === 0);
+    expect(await linesOf(second, '{app="web"}')).to.deep.equal(linesFrom('a'));
+    expect(await readdir(path.join(folder, 'data/chunks/tenant'))).to.have.length(1);
+    await raw.close();
   });
 
   it('says what is wrong when nobody answers, and does not serve', async () => {
