@@ -5,13 +5,15 @@ import { z } from 'zod';
 import { BLOCK_ENCODINGS } from './chunk/block-encoding.ts';
 import { DEFAULT_GZIP_LEVEL } from './chunk/gzip-level.ts';
 import { WEIGHT_MAX } from './cluster/view.ts';
+import { BIGTABLE_DURATION_KEYS, tableManager } from './config-bigtable.ts';
 import { CHUNK_STORES, chunkStoreConfig, storageConfig } from './config-storage.ts';
 import { duration, flag, listenAddress, oneOf, size, text, wholeNumber } from './config-values.ts';
+import { INDEX_STORES } from './storage/schema-config.ts';
 
 const period = z.strictObject({
   from: text('a day as YYYY-MM-DD', /^\d{4}-\d{2}-\d{2}$/),
   schema: text('one of v9, v10, v11, v12, v13', /^v\d+$/),
-  store: text('the name of an index store', /^[a-z-]+$/).optional(),
+  store: oneOf(INDEX_STORES).optional(),
   object_store: oneOf(CHUNK_STORES).optional(),
   index: z
     .strictObject({
@@ -152,6 +154,7 @@ export const configSchema = z.strictObject({
   cluster: cluster.prefault({}),
   storage_config: storageConfig.prefault({}),
   chunk_store_config: chunkStoreConfig.prefault({}),
+  table_manager: tableManager.prefault({}),
   schema_config: z.strictObject({ configs: z.array(period).min(1, 'want at least one period') }).prefault({
     configs: [{ from: '2020-01-01', schema: 'v13' }],
   }),
@@ -184,4 +187,5 @@ export const DURATION_KEYS: ReadonlySet<string> = new Set([
   'linger',
   'request_timeout',
   'call_timeout',
+  ...BIGTABLE_DURATION_KEYS,
 ]);

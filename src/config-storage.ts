@@ -1,5 +1,6 @@
 /** Settings of stores that are not embedded, under Loki's names where it has them. */
 import { z } from 'zod';
+import { bigtable } from './config-bigtable.ts';
 import { duration, flag, text, wholeNumber } from './config-values.ts';
 
 /** What a period's `object_store` may be. */
@@ -22,7 +23,7 @@ const gcs = z.strictObject({
   max_waiting_requests: wholeNumber(0, 1_000_000).prefault(10_000),
 });
 
-export const storageConfig = z.strictObject({ gcs: gcs.prefault({}) });
+export const storageConfig = z.strictObject({ gcs: gcs.prefault({}), bigtable: bigtable.prefault({}) });
 
 /** Of chunks that come over the network; files are in the system's own cache. */
 export const chunkStoreConfig = z.strictObject({

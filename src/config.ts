@@ -1,6 +1,7 @@
 /** The configuration: read from a YAML file, the environment and flags, each over the one before; every problem named. */
 import { parse as parseYaml, stringify as toYaml } from 'yaml';
 import type { z } from 'zod';
+import { bigtableProblems } from './config-bigtable.ts';
 import { configSchema, DURATION_KEYS, type Settings } from './config-schema.ts';
 import { chunkStoreProblems } from './config-storage.ts';
 import { durationText } from './protocol/limit-values.ts';
@@ -141,7 +142,7 @@ const lingerProblems = ({ cluster, server }: Settings): readonly string[] => {
 const checked = (input: ConfigInput): Config => {
   const parsed = configSchema.safeParse(input, { reportInput: true });
   const problems = parsed.success
-    ? [...lingerProblems(parsed.data), ...chunkStoreProblems(parsed.data)]
+    ? [...lingerProblems(parsed.data), ...chunkStoreProblems(parsed.data), ...bigtableProblems(parsed.data)]
     : parsed.error.issues.flatMap(describeIssue);
   const limits = attempt(() => readLimits(input['limits'], input['overrides']), problems);
   const schema = parsed.success ? attempt(() => schemaOf(parsed.data), problems) : undefined;
@@ -164,9 +165,10 @@ const attempt = <Part>(read: () => Part, problems: string[]): Part | undefined =
 
 const schemaOf = ({ schema_config: { configs } }: Settings): SchemaConfig =>
   createSchemaConfig(
-    configs.map(({ from, schema, index, row_shards }) => ({
+    configs.map(({ from, schema, store, index, row_shards }) => ({
       from,
       schema,
+      store,
       prefix: index.prefix,
       periodHours: index.period / HOUR_MS,
       rowShards: row_shards,

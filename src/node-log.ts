@@ -7,9 +7,10 @@ import { type Log, openLog } from './log/log.ts';
 import type { LogFiles } from './log/log-files.ts';
 import { DEFAULT_LOG_OPTIONS } from './log/log-options.ts';
 import type { LogRecovery } from './log/log-recovery.ts';
+import type { LogSegment } from './log/segment-table.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import type { Clock } from './protocol/clock.ts';
-import type { IndexStore } from './storage/index-store.ts';
+import type { IndexStore, StreamSegment } from './storage/index-store.ts';
 import type { SchemaConfig } from './storage/schema-config.ts';
 
 export interface NodeLogDeps {
@@ -79,18 +80,23 @@ const unreadableFiles = ({ files }: LogRecovery) => files.filter(({ state }) => 
  */
 const settleCommits = async (log: Log, { index, identity, report }: NodeLogDeps): Promise<void> => {
   if (unreadableFiles(log.recovery).length > 0) return;
-  const old: string[] = [];
-  const ends: Promise<void>[] = [];
-  for await (const { segment: name, committedMs, isShared } of index.commits()) {
+  const old: StreamSegment[] = [];
+  const live: [LogSegment, StreamSegment][] = [];
+  for await (const { stream, segment: name, committedMs, isShared } of index.commits()) {
     const id = segmentIdOf(name);
     const segment = id && log.find(id);
-    if (segment?.isLive) ends.push(log.flushed(segment, segment.count, true));
+    if (segment?.isLive) live.push([segment, { stream, segment: name }]);
     // Earlier versions had the store to themselves.
     const isOwn = id?.nodeId === identity.uid || committedMs === 0;
-    if (isOwn && !isShared && !segment?.wasShared) old.push(name);
+    if (isOwn && !isShared && !segment?.wasShared) old.push({ stream, segment: name });
   }
   try {
-    await Promise.all(ends);
+    await Promise.all(
+      live.map(async ([segment, named]) => {
+        // The process may have ended before all rows of the chunk were there.
+        if ((await index.committed(named)) !== undefined) await log.flushed(segment, segment.count, true);
+      }),
+    );
   } catch (error) {
     report('the log could not be told of a stored segment', error);
     return;

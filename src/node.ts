@@ -13,6 +13,7 @@ import type { BlockData } from './chunk/memory-format.ts';
 import { chunkStoreOf } from './chunk-store-of.ts';
 import type { MembershipStore } from './cluster/membership/membership-store.ts';
 import type { Config } from './config.ts';
+import { type IndexStoreDeps, indexStoreOf } from './index-store-of.ts';
 import type { Log } from './log/log.ts';
 import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
@@ -30,7 +31,6 @@ import { CachedChunkStore } from './storage/cached-chunk-store.ts';
 import type { ChunkStore } from './storage/chunk-store.ts';
 import { FolderLock } from './storage/folder-lock.ts';
 import type { IndexStore } from './storage/index-store.ts';
-import { LmdbIndexStore } from './storage/lmdb-index-store.ts';
 import { makeFolder } from './storage/make-folder.ts';
 import { SchemaIndexReader } from './storage/schema-index-reader.ts';
 import { systemClock } from './system-clock.ts';
@@ -164,7 +164,7 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
   const { clock = systemClock, log, chance = Math.random } = deps;
   const problems = new ProblemLog(clock, (fields, problem) => log?.error(fields, problem));
   const report = (problem: string, error: unknown, about?: object): void => problems.report(problem, error, about);
-  const stores = await openStores(config, deps, clock);
+  const stores = await openStores(config, deps, { clock, chance, report });
   const { chunks, index, logDisk } = stores;
   const pressure = new SharedMemoryPressure();
   const memory = new HeadMemory((bytes) => pressure.dropped(bytes));
@@ -242,19 +242,28 @@ interface OpenStores {
   release(): Promise<void>;
 }
 
-const openStores = async (config: Config, deps: NodeDeps, clock: Clock): Promise<OpenStores> => {
+const openStores = async (
+  config: Config,
+  deps: NodeDeps,
+  { clock, chance, report }: Pick<IndexStoreDeps, 'clock' | 'chance' | 'report'>,
+): Promise<OpenStores> => {
   const { logDisk } = deps;
   if (deps.chunks && deps.index) {
     return { chunks: deps.chunks, index: deps.index, logDisk, release: async () => undefined };
   }
   const lock = await lockedFolder(config.data_dir);
+  let opened: ChunkStore | undefined;
   try {
     const isShared = config.store_dir !== '';
     const folder = isShared ? config.store_dir : config.data_dir;
-    const chunks = deps.chunks ?? (await chunkStoreOf(config, { clock, chance: deps.chance ?? Math.random }));
-    const index = deps.index ?? (await LmdbIndexStore.open({ path: await folderIn(folder, 'index'), clock, isShared }));
+    const chunks = deps.chunks ?? (await chunkStoreOf(config, { clock, chance }));
+    if (!deps.chunks) opened = chunks;
+    const index =
+      deps.index ??
+      (await indexStoreOf(config, { folder: () => folderIn(folder, 'index'), isShared, clock, chance, report }));
     return { chunks, index, logDisk: logDisk ?? (await logDiskOf(config, clock)), release: () => lock.release() };
   } catch (error) {
+    await opened?.close().catch(() => undefined);
     await lock.release();
     throw error;
   }

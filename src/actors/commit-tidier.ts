@@ -1,7 +1,7 @@
 import { segmentIdOf } from '../chunk/memory-format.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../protocol/clock.ts';
-import type { IndexStore, SegmentName } from '../storage/index-store.ts';
+import type { IndexStore, SegmentName, StreamSegment } from '../storage/index-store.ts';
 
 export interface CommitTidierDeps {
   readonly clock: Clock;
@@ -39,10 +39,10 @@ export class CommitTidier {
   async tidy(): Promise<void> {
     const { clock, index } = this.#deps;
     const oldestMs = clock.nowMs() - COMMIT_KEPT_MS;
-    let old: SegmentName[] = [];
-    for await (const { segment, committedMs } of index.commits()) {
+    let old: StreamSegment[] = [];
+    for await (const { stream, segment, committedMs } of index.commits()) {
       if (committedMs >= oldestMs || this.#isNeededHere(segment)) continue;
-      old.push(segment);
+      old.push({ stream, segment });
       if (old.length < FORGOTTEN_TOGETHER_MAX) continue;
       if (this.#isStopped) return;
       await index.forget(old);

@@ -6,7 +6,7 @@ import type { Segment } from '../chunk/segment.ts';
 import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
-import { chunkKey } from '../storage/chunk-key.ts';
+import { chunkKey, streamName } from '../storage/chunk-key.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
 import type { IndexedChunk } from '../storage/index-row.ts';
 import type { IndexStore } from '../storage/index-store.ts';
@@ -194,8 +194,8 @@ export class Flusher {
     const committed = new Set<JobSegment>();
     for (const segment of job.segments) {
       if (!segment.mayBeCommitted) continue;
-      if ((await this.#inTime(this.#deps.index.committed(segmentName(segment.id)))) !== undefined)
-        committed.add(segment);
+      const named = { stream: streamName(job.tenant, job.labels.fingerprint), segment: segmentName(segment.id) };
+      if ((await this.#inTime(this.#deps.index.committed(named))) !== undefined) committed.add(segment);
     }
     this.#leave(job, (segment) => committed.has(segment));
   }

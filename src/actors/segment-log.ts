@@ -3,6 +3,8 @@ import type { Log } from '../log/log.ts';
 import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
+import { fingerprintOf } from '../protocol/fingerprint.ts';
+import { streamName } from '../storage/chunk-key.ts';
 import type { IndexStore } from '../storage/index-store.ts';
 import type { HeldSegment, StreamCell } from './stream-cell.ts';
 import type { StreamMessage } from './stream-state.ts';
@@ -57,7 +59,10 @@ export class SegmentLog {
     const { log, index, clock, report } = this.#deps;
     const end = async (): Promise<void> => {
       await log.flushed(segment, Math.max(segment.accepted, segment.count), true);
-      if (!segment.wasShared) await index.forget([segmentName(id)]);
+      // Without a header nobody knows the stream: CommitTidier forgets it.
+      if (segment.wasShared || !segment.header) return;
+      const { tenant, labels } = segment.header;
+      await index.forget([{ stream: streamName(tenant, fingerprintOf(labels)), segment: segmentName(id) }]);
     };
     end().catch((error: unknown) => {
       if (this.#isStopped) return;

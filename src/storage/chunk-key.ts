@@ -5,6 +5,7 @@
  *   from v12    tenant/fingerprint/from:through:checksum
  */
 import type { ChunkRef } from './index-reader.ts';
+import type { StreamName } from './index-store.ts';
 import { periodAt, type SchemaConfig, type SchemaVersion } from './schema-config.ts';
 
 export type ChunkIdentity = Omit<ChunkRef, 'key'>;
@@ -17,6 +18,15 @@ export const formatChunkKey = (schema: SchemaVersion, chunk: ChunkIdentity): str
   const separator = schema === 'v12' || schema === 'v13' ? '/' : ':';
   const times = `${chunk.fromMs.toString(16)}:${chunk.throughMs.toString(16)}`;
   return `${chunk.tenant}/${chunk.fingerprint.toString(16)}${separator}${times}:${(chunk.checksum >>> 0).toString(16)}`;
+};
+
+/** The stream whose chunks have keys that begin so. */
+export const streamName = (tenant: string, fingerprint: bigint): StreamName => `${tenant}/${fingerprint.toString(16)}`;
+
+/** Empty for a text that is no chunk key. */
+export const streamOfChunkKey = (key: string): StreamName => {
+  const parsed = parseChunkKey(key);
+  return parsed ? streamName(parsed.tenant, parsed.fingerprint) : '';
 };
 
 const [SLASH, COLON] = [0x2f, 0x3a];

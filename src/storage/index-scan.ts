@@ -1,6 +1,6 @@
 import type { IndexCell, IndexLookup, IndexStore } from './index-store.ts';
 
-/** Chosen: hides the round trips of a remote store; an embedded one is as fast with one. */
+/** Chosen: hides the round trips of a store on another disk; an embedded one is as fast with one. */
 const LOOKUPS_IN_FLIGHT = 16;
 
 /**
@@ -12,6 +12,7 @@ export const scanIndex = async <Lookup extends IndexLookup>(
   lookups: Iterable<Lookup>,
   visit: (cells: readonly IndexCell[], lookup: Lookup) => boolean,
 ): Promise<void> => {
+  if (store.scan) return await store.scan(lookups, visit);
   await forEachInFlight(lookups, LOOKUPS_IN_FLIGHT, async (lookup) => {
     for await (const cells of store.read(lookup)) if (visit(cells, lookup)) return;
   });

@@ -24,8 +24,16 @@ export interface IndexCell {
 /** Name of a segment among all there ever were: of `SegmentId`. No zero byte. */
 export type SegmentName = string;
 
-export interface SegmentCommit {
+/** `tenant/fingerprint`, as the keys of its chunks begin. */
+export type StreamName = string;
+
+/** A segment, and the stream it is of: a store keeps what is committed of a stream together. */
+export interface StreamSegment {
+  readonly stream: StreamName;
   readonly segment: SegmentName;
+}
+
+export interface SegmentCommit extends StreamSegment {
   /** By the clock of who committed it; 0 if an earlier version did. */
   readonly committedMs: number;
   /** Another disk has or had the segment too, and may take it for unflushed. */
@@ -39,7 +47,10 @@ export interface IndexStore {
   /**
    * Makes a chunk visible, once for each segment: writes the entries, and that the segments are in the chunk, together. If any of them is in
    * one already (of an earlier attempt whose outcome was lost, or of another node) nothing is written.
-   * @param segments at least one
+   *
+   * Where entries cannot be written together with that (Bigtable), the segments come first, with what is to be written: whoever then finds them committed,
+   * by this call or by `committed`, is told so only after the entries are durable.
+   * @param segments at least one, all of the stream that the key names
    * @param shared those of them that were on another disk too: it is noted with their commits
    * @returns which of them were committed before, and the keys of their chunks; empty: all are in this chunk now
    */
@@ -49,15 +60,23 @@ export interface IndexStore {
     entries: readonly IndexEntry[],
     shared?: ReadonlySet<SegmentName>,
   ): Promise<ReadonlyMap<SegmentName, string>>;
-  /** The key of the chunk that the segment is in; undefined if it was never committed, or that was forgotten. */
-  committed(segment: SegmentName): Promise<string | undefined>;
-  /** All segments whose commit is not forgotten. */
+  /** The key of the chunk that the segment is in, with all its rows; undefined if it was never committed, or that was forgotten. */
+  committed(segment: StreamSegment): Promise<string | undefined>;
+  /** All segments whose commit is not forgotten. Rows of one may be missing still: who relies on it asks `committed`. */
   commits(): AsyncIterable<SegmentCommit>;
   /** Nobody will ask for them again: no log has any of them. */
-  forget(segments: readonly SegmentName[]): Promise<void>;
+  forget(segments: readonly StreamSegment[]): Promise<void>;
   delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void>;
   /** Cells in order of range value, in batches; never blocks the event loop over 5 ms a batch. */
   read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]>;
+  /**
+   * As `read`, for many lookups at a time, drawn as they are needed: shows every batch of cells to `visit`, and true ends that lookup. Rejects with the first
+   * error. Without it they are read one by one.
+   */
+  scan?<Lookup extends IndexLookup>(
+    lookups: Iterable<Lookup>,
+    visit: (cells: readonly IndexCell[], lookup: Lookup) => boolean,
+  ): Promise<void>;
   /** Names of all tables that hold anything, if the store can tell cheaply: readers then skip days without a table. */
   tables?(): Promise<readonly string[]>;
   close(): Promise<void>;

@@ -10,6 +10,7 @@
 import { createHash } from 'node:crypto';
 import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import { bytesAfterPrefix } from './bytes-after-prefix.ts';
 
 /** What LMDB takes with 4 KiB pages. */
 const KEY_SIZE_MAX = 1_978;
@@ -75,17 +76,8 @@ const textOfLatin1 = (bytes: string): string => (ASCII.test(bytes) ? bytes : tex
 export const keyRange = (row: RowKey, rangePrefix: string, rangeStart: string): { start: Buffer; end: Buffer } => {
   const first = Buffer.concat([row.prefix, bytesOfText(rangePrefix)]);
   const from = rangeStart === '' ? first : Buffer.concat([row.prefix, bytesOfText(rangeStart)]);
-  return { start: Buffer.compare(from, first) > 0 ? from : first, end: afterPrefix(first) };
+  return { start: Buffer.compare(from, first) > 0 ? from : first, end: bytesAfterPrefix(first) };
 };
 
 /** The least key greater than `key`. */
 export const keyAfter = (key: Buffer): Buffer => Buffer.concat([key, Buffer.of(0)]);
-
-/** The least bytes greater than everything that begins with `prefix`. A prefix begins with a table name, which is not all FF. */
-const afterPrefix = (prefix: Buffer): Buffer => {
-  let end = prefix.length;
-  while (end > 0 && prefix[end - 1] === 0xff) end--;
-  const after = Buffer.from(prefix.subarray(0, end));
-  if (end > 0) after.writeUInt8((after[end - 1] ?? 0) + 1, end - 1);
-  return after;
-};

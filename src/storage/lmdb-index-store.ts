@@ -3,7 +3,16 @@ import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
-import type { IndexCell, IndexEntry, IndexLookup, IndexStore, SegmentCommit, SegmentName } from './index-store.ts';
+import { chunkKeyOfCommit, formatCommit, parseCommit } from './commit-value.ts';
+import type {
+  IndexCell,
+  IndexEntry,
+  IndexLookup,
+  IndexStore,
+  SegmentCommit,
+  SegmentName,
+  StreamSegment,
+} from './index-store.ts';
 import { type IndexDatabase, KEY_CODEC, VALUE_CODEC } from './lmdb-codec.ts';
 import {
   cellKey,
@@ -34,12 +43,8 @@ const COMMIT_DEADLINE_MS = 30_000;
 /** No table's name begins with a zero byte. */
 const FORMAT_KEY = Buffer.from('\0format');
 const FORMAT = '1';
-/**
- * Followed by the segment's name. The value is the chunk's key, a zero byte, ms since 1970 in decimal, `s` if it is shared
- * (earlier versions: the key alone).
- */
+/** Followed by the segment's name. */
 const COMMIT_PREFIX = Buffer.from('\0commit\0');
-const SHARED = 's';
 const COMMITS_END = Buffer.from('\0commit\u0001');
 
 export interface LmdbIndexStoreOptions {
@@ -132,9 +137,9 @@ export class LmdbIndexStore implements IndexStore {
     return commit.committed;
   }
 
-  async committed(segment: SegmentName): Promise<string | undefined> {
+  async committed({ segment }: StreamSegment): Promise<string | undefined> {
     this.#seeOthers();
-    return this.#guarded(() => chunkKeyOf(this.#database.get(commitKeyOf(segment)) as string | undefined));
+    return this.#guarded(() => chunkKeyOfCommit(this.#database.get(commitKeyOf(segment)) as string | undefined));
   }
 
   async *commits(): AsyncIterable<SegmentCommit> {
@@ -145,9 +150,7 @@ export class LmdbIndexStore implements IndexStore {
       const found = this.#scan(start, COMMITS_END);
       for (const { key, value } of found) {
         const segment = textOfBytes(Buffer.from(key.slice(COMMIT_PREFIX.length), 'latin1'));
-        const note = value.slice(chunkKeyOf(value).length + 1);
-        const isShared = note.endsWith(SHARED);
-        yield { segment, committedMs: Number(isShared ? note.slice(0, -SHARED.length) : note), isShared };
+        yield { segment, ...parseCommit(value) };
       }
       const last = found.at(-1);
       if (!last || found.length < BATCH_CELLS) return;
@@ -155,8 +158,8 @@ export class LmdbIndexStore implements IndexStore {
     }
   }
 
-  async forget(segments: readonly SegmentName[]): Promise<void> {
-    await this.#enqueue(segments.map((segment) => ({ key: commitKeyOf(segment), value: undefined })));
+  async forget(segments: readonly StreamSegment[]): Promise<void> {
+    await this.#enqueue(segments.map(({ segment }) => ({ key: commitKeyOf(segment), value: undefined })));
   }
 
   async delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
@@ -300,15 +303,15 @@ export class LmdbIndexStore implements IndexStore {
       const { rows, chunkKey, shared } = commit;
       const committed = new Map<SegmentName, string>();
       for (const { key, segment } of rows) {
-        const known = committing.get(segment) ?? chunkKeyOf(this.#database.get(key) as string | undefined);
+        const known = committing.get(segment) ?? chunkKeyOfCommit(this.#database.get(key) as string | undefined);
         if (known !== undefined) committed.set(segment, known);
       }
       commit.committed = committed;
       if (committed.size > 0) return [];
       for (const { segment } of rows) committing.set(segment, chunkKey);
       const noted = rows.map(({ key, segment }) => {
-        const note = `${committedMs}${shared?.has(segment) ? SHARED : ''}`;
-        return { key, value: Buffer.from(`${chunkKey}\0${note}`, 'latin1') };
+        const value = formatCommit({ chunkKey, committedMs, isShared: shared?.has(segment) ?? false });
+        return { key, value: Buffer.from(value, 'latin1') };
       });
       return [...operations, ...noted];
     });
@@ -353,14 +356,6 @@ const withCause = async (commit: Promise<unknown>): Promise<void> => {
     await (commitError ?? Promise.reject(error));
   }
 };
-
-/** Of a commit's value. */
-function chunkKeyOf(value: string): string;
-function chunkKeyOf(value: string | undefined): string | undefined;
-function chunkKeyOf(value: string | undefined): string | undefined {
-  const end = value?.indexOf('\0') ?? -1;
-  return end < 0 ? value : value?.slice(0, end);
-}
 
 const commitKeyOf = (segment: SegmentName): Buffer => Buffer.concat([COMMIT_PREFIX, bytesOfText(segment)]);
 

@@ -1,11 +1,17 @@
 /**
  * Schema periods: from which day on rows and keys look how, and which tables hold them (Loki's `schema_config`). A day belongs to
- * exactly one period; times before the first period belong to the first.
+ * exactly one period; times before the first period belong to the first. Where the periods are in several stores, the names of tables begin with the store's and a
+ * colon, since two stores may have tables of the same name: `bigtable:index_2779`. What a store is given is the name alone.
  */
 
 export const SCHEMA_VERSIONS = ['v9', 'v10', 'v11', 'v12', 'v13'] as const;
 
 export type SchemaVersion = (typeof SCHEMA_VERSIONS)[number];
+
+/** Names of index stores as Loki has them, and the embedded one. */
+export const INDEX_STORES = ['lmdb', 'bigtable', 'bigtable-hashed'] as const;
+
+export type IndexStoreName = (typeof INDEX_STORES)[number];
 
 export const DAY_MS = 86_400_000;
 
@@ -20,6 +26,8 @@ export interface SchemaPeriodOptions {
   /** First day, `YYYY-MM-DD`, UTC. */
   readonly from: string;
   readonly schema: string;
+  /** Name of the index store that has the rows; the embedded one if there is none. */
+  readonly store?: string | undefined;
   /** Tables are named prefix + number. */
   readonly prefix: string;
   /** Hours a table spans: a multiple of 24, or 0 for one table named as the prefix. */
@@ -32,7 +40,10 @@ export interface SchemaPeriod {
   /** Days since 1970. */
   readonly fromDay: number;
   readonly schema: SchemaVersion;
+  readonly store: IndexStoreName;
   readonly prefix: string;
+  /** What the names of its tables begin with: `prefix`, behind the store's name if there are several. */
+  readonly tablePrefix: string;
   readonly periodHours: number;
   readonly rowShards: number;
 }
@@ -61,7 +72,11 @@ export const defaultSchemaConfig = (): SchemaConfig =>
 
 /** @throws SchemaConfigError */
 export const createSchemaConfig = (options: readonly SchemaPeriodOptions[]): SchemaConfig => {
-  const [first, ...rest] = options.map(validatedPeriod);
+  const validated = options.map(validatedPeriod);
+  const isRouted = new Set(validated.map(({ store }) => store)).size > 1;
+  const [first, ...rest] = validated.map((period) =>
+    isRouted ? { ...period, tablePrefix: tableIn(period.store, period.prefix) } : period,
+  );
   if (!first) throw new SchemaConfigError('schema_config.configs: want at least one period');
   const periods: SchemaConfig = [first, ...rest];
   for (let index = 1; index < periods.length; index++) {
@@ -82,7 +97,18 @@ export const chunkFormatOf = (period: SchemaPeriod): 3 | 4 => (period.schema ===
 
 /** The table of a day: `index_2779` is 2023-04-06 … 2023-04-12 with 168 hours. */
 export const tableOf = (period: SchemaPeriod, day: number): string =>
-  period.periodHours === 0 ? period.prefix : period.prefix + tableNumber(period, day).toString();
+  period.periodHours === 0 ? period.tablePrefix : period.tablePrefix + tableNumber(period, day).toString();
+
+/** The name of a store's table among the tables of several stores. */
+export const tableIn = (store: IndexStoreName, table: string): string => `${store}:${table}`;
+
+/** The inverse of `tableIn`. */
+export const splitTable = (name: string): { readonly store: IndexStoreName; readonly table: string } => {
+  const end = name.indexOf(':');
+  const store = INDEX_STORES.find((known) => known === name.slice(0, end));
+  if (store === undefined) throw new Error(`a table without its store: ${name}`);
+  return { store, table: name.slice(end + 1) };
+};
 
 const tableNumber = (period: SchemaPeriod, day: number): number =>
   period.periodHours === 0 ? 0 : Math.floor((day * 24) / period.periodHours);
@@ -125,7 +151,7 @@ const periodIndex = (config: SchemaConfig, day: number): number => {
 };
 
 const validatedPeriod = (options: SchemaPeriodOptions, index: number): SchemaPeriod => {
-  const { from, schema, prefix, periodHours, rowShards } = options;
+  const { from, schema, store = 'lmdb', prefix, periodHours, rowShards } = options;
   const demand = (isMet: boolean, field: string, got: unknown, wanted: string): void => {
     if (isMet) return;
     throw new SchemaConfigError(`schema_config.configs[${index}].${field}: got ${JSON.stringify(got)}, want ${wanted}`);
@@ -133,6 +159,8 @@ const validatedPeriod = (options: SchemaPeriodOptions, index: number): SchemaPer
   const fromDay = parsedDay(from);
   demand(fromDay !== undefined, 'from', from, 'a day as YYYY-MM-DD');
   demand(isSchemaVersion(schema), 'schema', schema, `one of ${SCHEMA_VERSIONS.join(', ')}`);
+  const storeName = INDEX_STORES.find((known) => known === store);
+  demand(storeName !== undefined, 'store', store, `one of ${INDEX_STORES.join(', ')}`);
   demand(
     /^[A-Za-z0-9_.-]+$/.test(prefix) && prefix.length <= PREFIX_LENGTH_MAX,
     'index.prefix',
@@ -143,7 +171,15 @@ const validatedPeriod = (options: SchemaPeriodOptions, index: number): SchemaPer
   demand(isPeriod, 'index.period', `${periodHours}h`, 'a multiple of 24h (0 for a single table)');
   const isShards = Number.isSafeInteger(rowShards) && rowShards >= 1 && rowShards <= ROW_SHARDS_MAX;
   demand(isShards, 'row_shards', rowShards, `a whole number from 1 to ${ROW_SHARDS_MAX}`);
-  return { fromDay: fromDay ?? 0, schema: isSchemaVersion(schema) ? schema : 'v13', prefix, periodHours, rowShards };
+  return {
+    fromDay: fromDay ?? 0,
+    schema: isSchemaVersion(schema) ? schema : 'v13',
+    store: storeName ?? 'lmdb',
+    prefix,
+    tablePrefix: prefix,
+    periodHours,
+    rowShards,
+  };
 };
 
 const isSchemaVersion = (text: string): text is SchemaVersion => SCHEMA_VERSIONS.some((version) => version === text);

@@ -8,6 +8,7 @@ import type {
   IndexStore,
   SegmentCommit,
   SegmentName,
+  StreamSegment,
 } from '../../src/storage/index-store.ts';
 
 export type StoreName = 'chunks' | 'index';
@@ -116,7 +117,7 @@ export class FaultyIndexStore implements IndexStore {
     return this.#outage.write(() => this.#inner.commit(segments, chunkKey, entries, shared));
   }
 
-  committed(segment: SegmentName): Promise<string | undefined> {
+  committed(segment: StreamSegment): Promise<string | undefined> {
     return this.#outage.read(() => this.#inner.committed(segment));
   }
 
@@ -124,7 +125,7 @@ export class FaultyIndexStore implements IndexStore {
     return this.#inner.commits();
   }
 
-  forget(segments: readonly SegmentName[]): Promise<void> {
+  forget(segments: readonly StreamSegment[]): Promise<void> {
     return this.#outage.write(() => this.#inner.forget(segments));
   }
 

@@ -83,8 +83,12 @@ export const logRequest = (query: string, request: Partial<QueryRequest> = {}): 
 });
 
 /** All lines a log query finds, stream by stream, in order. */
-export const linesOf = async (node: RinglogNode, query: string): Promise<readonly string[]> => {
-  const result = await node.services.queryAll(logRequest(query), new AbortController().signal);
+export const linesOf = async (
+  node: RinglogNode,
+  query: string,
+  request: Partial<QueryRequest> = {},
+): Promise<readonly string[]> => {
+  const result = await node.services.queryAll(logRequest(query, request), new AbortController().signal);
   if (result.type !== 'streams') throw new Error(`expected streams, got ${result.type}`);
   return result.streams.flatMap(({ entries }: LogStream) => entries.map(({ line }) => line));
 };

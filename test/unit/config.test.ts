@@ -187,10 +187,80 @@ describe('the chunk store', () => {
   });
 });
 
+describe('the index store', () => {
+  const problems = (stores: readonly object[], settings: object = {}) =>
+    problemsOf({
+      flags: {
+        schema_config: {
+          configs: stores.map((store, index) => ({ from: `202${index}-01-01`, schema: 'v13', ...store })),
+        },
+        ...settings,
+      },
+    });
+  const bigtable = { storage_config: { bigtable: { project: 'my-project', instance: 'logs' } } };
+
+  it('is in Bigtable where a period says so, which needs a project and an instance', () => {
+    expect(problems([{}, { store: 'bigtable-hashed' }], bigtable)).to.deep.equal([]);
+    expect(problems([{}, { store: 'bigtable-hashed' }])).to.deep.equal([
+      'storage_config.bigtable.project: got "", want the id of one, for schema_config.configs[1].store: bigtable-hashed',
+      'storage_config.bigtable.instance: got "", want the id of one, for schema_config.configs[1].store: bigtable-hashed',
+    ]);
+    expect(problems([{ store: 'tsdb' }])).to.deep.equal([
+      'schema_config.configs[0].store: got "tsdb", want one of lmdb, bigtable, bigtable-hashed',
+    ]);
+  });
+
+  it("has tables that Loki's table manager does not take for its own", () => {
+    expect(problems([{ store: 'bigtable', index: { prefix: 'ring' } }], bigtable)).to.deep.equal([
+      'schema_config.configs[0].index.prefix: got "ring", want one that ringlog-commits does not begin with',
+    ]);
+    expect(problems([{ index: { prefix: 'ring' } }])).to.deep.equal([]);
+  });
+
+  it('drops whole tables', () => {
+    const retention = (retention_period: string) =>
+      problems([{}, { store: 'bigtable' }], {
+        ...bigtable,
+        table_manager: { retention_deletes_enabled: true, retention_period },
+      });
+    expect(retention('28d')).to.deep.equal([]);
+    for (const wrong of ['0s', '10d']) {
+      expect(retention(wrong)).to.deep.equal([
+        `table_manager.retention_period: got ${wrong}, want a multiple of schema_config.configs[1].index.period, which is 1w`,
+      ]);
+    }
+  });
+
+  it('is set in the environment too', () => {
+    const env = { RINGLOG_STORAGE_CONFIG_BIGTABLE_INSTANCE: 'logs', RINGLOG_TABLE_MANAGER_POLL_INTERVAL: '1m' };
+    const config = loadConfig({ env });
+    expect(config.storage_config.bigtable.instance).to.equal('logs');
+    expect(config.table_manager.poll_interval).to.equal(60_000);
+  });
+
+  it('names the store of each period', () => {
+    const { schema } = loadConfig({
+      flags: {
+        ...bigtable,
+        schema_config: {
+          configs: [
+            { from: '2020-01-01', schema: 'v11' },
+            { from: '2021-01-01', schema: 'v12', store: 'bigtable', index: { prefix: 'loki_', period: '24h' } },
+          ],
+        },
+      },
+    });
+    expect(schema.map(({ store, tablePrefix, prefix }) => [store, tablePrefix, prefix])).to.deep.equal([
+      ['lmdb', 'lmdb:index_', 'index_'],
+      ['bigtable', 'bigtable:loki_', 'loki_'],
+    ]);
+  });
+});
+
 describe('configYaml', () => {
   it('prints a configuration that reads back as the same', () => {
     const text =
-      'ingester: {max_chunk_age: 90m, chunk_target_size: 1MB}\nstorage_config: {gcs: {bucket_name: chunks, call_timeout: 90s}}\noverrides: {team-a: {max_line_size: 2KB}}\n';
+      'ingester: {max_chunk_age: 90m, chunk_target_size: 1MB}\nstorage_config: {gcs: {bucket_name: chunks, call_timeout: 90s}}\ntable_manager: {creation_grace_period: 20m}\noverrides: {team-a: {max_line_size: 2KB}}\n';
     const config = loadConfig({ file: fileOf(text) });
     const again = loadConfig({ file: fileOf(configYaml(config)) });
     expect(again).to.deep.equal(config);

@@ -69,11 +69,11 @@ describe('the LMDB index store', () => {
     it('reads what another process committed before', async function () {
       this.timeout(60_000);
       const store = await openStore(folder, true);
-      expect(await store.committed('node/1/0')).to.equal(undefined);
+      expect(await store.committed({ stream: '', segment: 'node/1/0' })).to.equal(undefined);
       expect(await placesOf(store, 'node/1/0')).to.deep.equal([]);
       // Nothing else runs meanwhile: no timer of LMDB's ends the snapshot of these reads.
       execFileSync(process.execPath, committerOf('other', 1, 0));
-      const found = store.committed('node/1/0');
+      const found = store.committed({ stream: '', segment: 'node/1/0' });
       const rows = placesOf(store, 'node/1/0');
       expect(await found).to.equal('other:node/1/0');
       expect(await rows).to.deep.equal(['other']);
@@ -178,11 +178,19 @@ describe('the LMDB index store', () => {
       await raw.put(Buffer.from('\0commit\0local/1/2'), Buffer.from('tenant/1/2:3:4'));
       await raw.close();
       const again = await openStore(folder);
-      expect(await again.committed('local/1/2')).to.equal('tenant/1/2:3:4');
+      expect(await again.committed({ stream: 'tenant/1', segment: 'local/1/2' })).to.equal('tenant/1/2:3:4');
       expect([...(await again.commit(['local/1/2'], 'other', []))]).to.deep.equal([['local/1/2', 'tenant/1/2:3:4']]);
       const commits = [];
       for await (const commit of again.commits()) commits.push(commit);
-      expect(commits).to.deep.equal([{ segment: 'local/1/2', committedMs: 0, isShared: false }]);
+      expect(commits).to.deep.equal([
+        {
+          stream: 'tenant/1',
+          chunkKey: 'tenant/1/2:3:4',
+          segment: 'local/1/2',
+          committedMs: 0,
+          isShared: false,
+        },
+      ]);
       await again.close();
     });
 

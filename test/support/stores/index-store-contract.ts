@@ -1,5 +1,11 @@
 import { expect } from 'chai';
-import type { IndexCell, IndexEntry, IndexLookup, IndexStore } from '../../../src/storage/index-store.ts';
+import type {
+  IndexCell,
+  IndexEntry,
+  IndexLookup,
+  IndexStore,
+  StreamSegment,
+} from '../../../src/storage/index-store.ts';
 import type { StoreHarness } from './store-harness.ts';
 
 const TABLE = 'index_2779';
@@ -7,6 +13,13 @@ const TABLE = 'index_2779';
 const entry = (hashValue: string, rangeValue: string, value = '-', table = TABLE): IndexEntry => {
   return { table, hashValue, rangeValue, value };
 };
+
+const STREAM = 't/7';
+
+/** Of a chunk of the stream; `name` in hex. */
+const keyOf = (name: string): string => `${STREAM}/1:2:${name}`;
+
+const named = (segment: string): StreamSegment => ({ stream: STREAM, segment });
 
 /** What every index store must do. */
 export const indexStoreContract = (make: () => Promise<StoreHarness<IndexStore>>): void => {
@@ -51,37 +64,40 @@ export const indexStoreContract = (make: () => Promise<StoreHarness<IndexStore>>
 
     it('commits a segment once: to the chunk that came first, with its rows', async () => {
       const commit = (chunkKey: string, place: string) => store.commit(['node/1/7'], chunkKey, [entry('row', place)]);
-      expect(await store.committed('node/1/7')).to.equal(undefined);
-      expect([...(await commit('chunk-a', 'a'))]).to.deep.equal([]);
-      expect([...(await commit('chunk-b', 'b'))]).to.deep.equal([['node/1/7', 'chunk-a']]);
-      expect([...(await commit('chunk-a', 'a'))]).to.deep.equal([['node/1/7', 'chunk-a']]);
-      expect(await store.committed('node/1/7')).to.equal('chunk-a');
+      expect(await store.committed(named('node/1/7'))).to.equal(undefined);
+      expect([...(await commit(keyOf('a'), 'a'))]).to.deep.equal([]);
+      expect([...(await commit(keyOf('b'), 'b'))]).to.deep.equal([['node/1/7', keyOf('a')]]);
+      expect([...(await commit(keyOf('a'), 'a'))]).to.deep.equal([['node/1/7', keyOf('a')]]);
+      expect(await store.committed(named('node/1/7'))).to.equal(keyOf('a'));
       expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal(['a']);
     });
 
     it('commits a segment once, also of two attempts at the same time', async () => {
       const keys = ['a', 'b', 'c'];
-      const outcomes = await Promise.all(keys.map((name) => store.commit(['node/1/8'], name, [entry('row', name)])));
+      const outcomes = await Promise.all(
+        keys.map((name) => store.commit(['node/1/8'], keyOf(name), [entry('row', name)])),
+      );
       const winners = keys.filter((_, index) => outcomes[index]?.size === 0);
       expect(winners.length).to.equal(1);
-      for (const known of outcomes) if (known.size > 0) expect([...known]).to.deep.equal([['node/1/8', winners[0]]]);
+      for (const known of outcomes)
+        if (known.size > 0) expect([...known]).to.deep.equal([['node/1/8', keyOf(winners[0]!)]]);
       expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal(winners);
     });
 
     it('commits several segments together: all of them, or none and says which were before and where', async () => {
-      const commit = (segments: readonly string[], chunkKey: string) =>
-        store.commit(segments, chunkKey, [entry('row', chunkKey)]);
+      const commit = (segments: readonly string[], name: string) =>
+        store.commit(segments, keyOf(name), [entry('row', name)]);
       expect((await commit(['n/1/1', 'n/1/2'], 'a')).size).to.equal(0);
       expect((await commit(['n/1/3'], 'b')).size).to.equal(0);
       expect(await commit(['n/1/2', 'n/1/3', 'n/1/4'], 'c')).to.deep.equal(
         new Map([
-          ['n/1/2', 'a'],
-          ['n/1/3', 'b'],
+          ['n/1/2', keyOf('a')],
+          ['n/1/3', keyOf('b')],
         ]),
       );
-      expect(await store.committed('n/1/4'), 'nothing was written').to.equal(undefined);
+      expect(await store.committed(named('n/1/4')), 'nothing was written').to.equal(undefined);
       expect((await commit(['n/1/4'], 'd')).size).to.equal(0);
-      expect(await store.committed('n/1/1')).to.equal('a');
+      expect(await store.committed(named('n/1/1'))).to.equal(keyOf('a'));
       expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal(['a', 'b', 'd']);
     });
 
@@ -92,33 +108,53 @@ export const indexStoreContract = (make: () => Promise<StoreHarness<IndexStore>>
         ['n/2/3', 'n/2/1'],
       ];
       const outcomes = await Promise.all(
-        attempts.map((segments, index) => store.commit(segments, `${index}`, [entry('row', `${index}`)])),
+        attempts.map((segments, index) => store.commit(segments, keyOf(`${index}`), [entry('row', `${index}`)])),
       );
       const winners = outcomes.flatMap(({ size }, index) => (size === 0 ? [`${index}`] : []));
       expect(winners.length).to.equal(1);
       expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal(winners);
       const loser = attempts.flat().find((name) => !attempts[Number(winners[0])]?.includes(name));
-      expect(await store.committed(loser!)).to.equal(undefined);
+      expect(await store.committed(named(loser!))).to.equal(undefined);
+    });
+
+    it('commits very many segments together, among others that lie between them', async () => {
+      const names = Array.from({ length: 400 }, (_, number) => `n/${number % 7}/${number}`);
+      const between = names.filter((_, index) => index % 40 === 0).map((name) => `${name}x`);
+      for (const name of between) await store.commit([name], keyOf('a'), []);
+      expect((await store.commit(names, keyOf('b'), [entry('row', 'b')])).size).to.equal(0);
+      expect([
+        ...(await store.commit(['new', ...names.slice(7)], keyOf('c'), [entry('row', 'c')])).keys(),
+      ]).to.have.members(names.slice(7));
+      expect([...(await store.commit([names[3]!], keyOf('d'), [entry('row', 'd')])).values()]).to.deep.equal([
+        keyOf('b'),
+      ]);
+      expect(await store.committed(named('new'))).to.equal(undefined);
+      expect(await places(store, { table: TABLE, hashValue: 'row' })).to.deep.equal(['b']);
     });
 
     it('keeps its commits, lists them apart from its tables with their times, and forgets those it is told to', async () => {
       const names = Array.from({ length: 600 }, (_, number) => `node/1/${number}`);
+      const chunkOf = (number: number): string => `t/${(number % 3) + 7}/1:2:${number.toString(16)}`;
       await Promise.all(
-        names.map((name) => store.commit([name], `chunk of ${name}`, [entry('row', name)], new Set(names.slice(7, 8)))),
+        names.map((name, number) =>
+          store.commit([name], chunkOf(number), [entry('row', name)], new Set(names.slice(7, 8))),
+        ),
       );
       await store.close();
       store = await harness.open();
       const listed: string[] = [];
-      for await (const { segment, committedMs, isShared } of store.commits()) {
+      const forgotten: StreamSegment[] = [];
+      for await (const { stream, segment, committedMs, isShared } of store.commits()) {
         listed.push(segment);
+        forgotten.push({ stream, segment });
         expect(isShared).to.equal(segment === names[7]);
         expect(committedMs).to.be.within(Date.now() - 600_000, Date.now());
       }
       expect(listed.sort()).to.deep.equal(names.sort());
       expect(await store.tables?.()).to.deep.equal([TABLE]);
-      await store.forget(names.slice(1));
-      expect(await store.committed(names[0]!)).to.equal(`chunk of ${names[0]}`);
-      expect(await store.committed(names[1]!)).to.equal(undefined);
+      await store.forget(forgotten.filter(({ segment }) => segment !== names[0]));
+      expect(await store.committed(named(names[0]!))).to.equal(chunkOf(0));
+      expect(await store.committed({ stream: 't/8', segment: names[1]! })).to.equal(undefined);
     });
 
     it('keeps rows and tables apart whose names begin alike', async () => {
@@ -243,8 +279,10 @@ export const indexStoreContract = (make: () => Promise<StoreHarness<IndexStore>>
 
     it('shows a reader at least what was written before it began, while others write', async () => {
       await store.write(Array.from({ length: 2_000 }, (_, place) => entry('row', key(place * 2))));
+      // Between those that are there, or where that cannot be told from a fault of the emulator, the same again.
+      const offset = harness.losesPlacesWhileRead ? 0 : 1;
       const writing = Promise.all(
-        Array.from({ length: 50 }, (_, place) => store.write([entry('row', key(place * 80 + 1))])),
+        Array.from({ length: 50 }, (_, place) => store.write([entry('row', key(place * 80 + offset))])),
       );
       const found = new Set(await places(store, { table: TABLE, hashValue: 'row' }));
       await writing;

@@ -25,6 +25,7 @@ export interface RecordedChunk {
 }
 
 interface RecordedPeriod {
+  readonly store?: string;
   readonly from?: string;
   readonly schema: string;
   readonly prefix: string;
@@ -32,8 +33,13 @@ interface RecordedPeriod {
   readonly row_shards?: number;
 }
 
-interface RecordedCell {
+/** A cell as it is in Bigtable. */
+export interface RecordedCell {
   readonly table: string;
+  readonly row_key: string;
+  readonly family: string;
+  readonly qualifier: string;
+  readonly timestamp_micros: number;
   readonly value: string | { readonly base64: string };
   readonly decoded: { readonly hash_value: string; readonly range_value: string };
 }
@@ -43,6 +49,7 @@ export interface RecordedRows {
   readonly chunks: readonly IndexedChunk[];
   /** Every cell of the index, whatever the store's row layout was. */
   readonly entries: readonly IndexEntry[];
+  readonly cells: readonly RecordedCell[];
 }
 
 export const readFixture = <T>(path: string): T => JSON.parse(readFileSync(new URL(path, FOLDER), 'utf8'));
@@ -54,14 +61,16 @@ export const recordedChunks = (): readonly RecordedChunk[] =>
 
 export const ROW_DUMPS: readonly string[] = readdirSync(new URL('rows/', FOLDER));
 
-export const recordedRows = (dump: string): RecordedRows => {
+/** Without stores the schema names none, so that any store can have all rows. */
+export const recordedRows = (dump: string, { withStores = false } = {}): RecordedRows => {
   const file = readFixture<RecordedPeriod & { periods?: readonly RecordedPeriod[]; cells: readonly RecordedCell[] }>(
     `rows/${dump}`,
   );
   const schema = createSchemaConfig(
-    (file.periods ?? [file]).map(({ from, schema, prefix, period, row_shards }) => {
+    (file.periods ?? [file]).map(({ from, schema, prefix, period, row_shards, store: recorded }) => {
       const periodHours = Number.parseInt(period, 10);
-      return { from: from ?? '2020-01-01', schema, prefix, periodHours, rowShards: row_shards ?? 16 };
+      const store = withStores ? recorded : undefined;
+      return { from: from ?? '2020-01-01', schema, store, prefix, periodHours, rowShards: row_shards ?? 16 };
     }),
   );
   // The chunks' own lists of dumps leave out those of which only a part of all chunks is in.
@@ -73,11 +82,14 @@ export const recordedRows = (dump: string): RecordedRows => {
     .filter(isIn)
     .map((chunk) => indexed(chunk, (isV12 ? chunk.key_v12 : undefined) ?? chunk.key_v11));
   const entries = file.cells.map(({ table, value, decoded }) => {
-    const text = typeof value === 'string' ? value : textOfBytes(Buffer.from(value.base64, 'base64'));
+    const text = textOfBytes(bytesOfCell(value));
     return { table, hashValue: decoded.hash_value, rangeValue: decoded.range_value, value: text };
   });
-  return { schema, chunks, entries };
+  return { schema, chunks, entries, cells: file.cells };
 };
+
+export const bytesOfCell = (value: RecordedCell['value']): Buffer =>
+  typeof value === 'string' ? Buffer.from(value) : Buffer.from(value.base64, 'base64');
 
 const indexed = (chunk: RecordedChunk, key: string): IndexedChunk => {
   const metadata = chunk.metadata_json ?? textOfBytes(Buffer.from(chunk.metadata_json_base64 ?? '', 'base64'));

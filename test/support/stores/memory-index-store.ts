@@ -1,4 +1,5 @@
 import { compareBytes } from '../../../src/protocol/label-text.ts';
+import { streamOfChunkKey } from '../../../src/storage/chunk-key.ts';
 import type {
   IndexCell,
   IndexEntry,
@@ -6,6 +7,7 @@ import type {
   IndexStore,
   SegmentCommit,
   SegmentName,
+  StreamSegment,
 } from '../../../src/storage/index-store.ts';
 
 const BATCH_CELLS = 256;
@@ -63,16 +65,18 @@ export class MemoryIndexStore implements IndexStore {
     return new Map();
   }
 
-  async committed(segment: SegmentName): Promise<string | undefined> {
+  async committed({ segment }: StreamSegment): Promise<string | undefined> {
     return this.#commits.get(segment)?.chunkKey;
   }
 
   async *commits(): AsyncIterable<SegmentCommit> {
-    for (const [segment, { committedMs, isShared }] of this.#commits) yield { segment, committedMs, isShared };
+    for (const [segment, { chunkKey, committedMs, isShared }] of this.#commits) {
+      yield { stream: streamOfChunkKey(chunkKey), segment, committedMs, isShared };
+    }
   }
 
-  async forget(segments: readonly SegmentName[]): Promise<void> {
-    for (const segment of segments) this.#commits.delete(segment);
+  async forget(segments: readonly StreamSegment[]): Promise<void> {
+    for (const { segment } of segments) this.#commits.delete(segment);
   }
 
   async delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {

@@ -4,6 +4,7 @@ import { Flusher, type JobSegment } from '../../../src/actors/flusher.ts';
 import { type BlockData, segmentName } from '../../../src/chunk/memory-format.ts';
 import type { LogSegment } from '../../../src/log/segment-table.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
+import { streamName } from '../../../src/storage/chunk-key.ts';
 import { defaultSchemaConfig } from '../../../src/storage/schema-config.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
@@ -60,7 +61,10 @@ describe('Flusher', () => {
       });
     const [first, second] = [segmentOf(1), segmentOf(2)];
     await flush(first);
-    const key = (await index.committed(segmentName(first.id))) as string;
+    const key = (await index.committed({
+      stream: streamName('t', LABELS.fingerprint),
+      segment: segmentName(first.id),
+    })) as string;
     // Another node has stored the second one with more of its stream.
     await index.commit([segmentName(second.id)], 'another chunk', []);
     await flush(second);

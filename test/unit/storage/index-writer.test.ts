@@ -81,7 +81,7 @@ describe('writing the index of a chunk', () => {
     expect([...(await write(first, ['a', 'b']))]).to.deep.equal([]);
     expect([...(await write(second, ['b', 'c']))]).to.deep.equal([['b', first.key]]);
     expect([...(await write(first, ['a', 'c'])).keys()]).to.deep.equal(['a']);
-    expect(await store.committed('c')).to.equal(undefined);
+    expect(await store.committed({ stream: '', segment: 'c' })).to.equal(undefined);
   });
 
   it('writes the label rows of both when two first chunks come at once: neither is durable yet', async () => {

@@ -1,40 +1,24 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { RE2JS } from 're2js';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
-import type { LabelMatcher } from '../../../src/protocol/matcher.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
-import type { TimeRangeNs } from '../../../src/protocol/time-range.ts';
 import { chunkKey } from '../../../src/storage/chunk-key.ts';
 import { chunkEntries, type IndexedChunk } from '../../../src/storage/index-row.ts';
 import { createSchemaConfig, type SchemaConfig } from '../../../src/storage/schema-config.ts';
 import { SchemaIndexReader } from '../../../src/storage/schema-index-reader.ts';
 import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 import { recordedRows } from '../../support/stores/loki-fixtures.ts';
+import {
+  keysOf,
+  lokiReaderContract,
+  matcher,
+  overlaps,
+  passesMatcher,
+  rangeMs,
+} from '../../support/stores/loki-reader-contract.ts';
 import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
 
 /** A run is a store, some queries and a linear search: a tenth of what others do. */
-
-const rangeMs = (startMs: number, endMs: number): TimeRangeNs => {
-  return { startNs: BigInt(startMs) * 1_000_000n, endNs: BigInt(endMs) * 1_000_000n };
-};
-const matcher = (name: string, op: LabelMatcher['op'], value: string): LabelMatcher => ({ name, op, value });
-
-const passesMatcher = (pairs: readonly string[], { name, op, value }: LabelMatcher): boolean => {
-  const index = pairs.findIndex((text, at) => at % 2 === 0 && text === name);
-  const actual = index < 0 ? '' : (pairs[index + 1] ?? '');
-  const isMatch = op.endsWith('~') ? RE2JS.compile(value, RE2JS.DOTALL).testExact(actual) : actual === value;
-  return isMatch !== op.startsWith('!');
-};
-
-const withoutMetricName = ({ labels }: IndexedChunk): string[] =>
-  labels.pairs.filter((_, index) => labels.pairs[index - (index % 2)] !== '__name__');
-
-const overlaps = (chunk: IndexedChunk, startMs: number, endMs: number): boolean =>
-  chunk.throughMs >= startMs && chunk.fromMs <= endMs;
-
-const keysOf = async (reader: SchemaIndexReader, matchers: LabelMatcher[], range: TimeRangeNs, tenant = 'tenant-a') =>
-  (await reader.chunkRefs(tenant, matchers, range)).map(({ key }) => key).sort();
 
 describe('the index reader on what Loki wrote', () => {
   for (const dump of [
@@ -46,94 +30,11 @@ describe('the index reader on what Loki wrote', () => {
   ]) {
     describe(dump, () => {
       const { schema, chunks, entries } = recordedRows(dump);
-      const [startMs, endMs] = [Date.UTC(2023, 3, 1), Date.UTC(2023, 3, 30)];
-      const always = rangeMs(startMs, endMs);
       const store = new MemoryIndexStore();
       const reader = new SchemaIndexReader(store, schema);
       before(() => store.write(entries));
 
-      const ofTenant = (tenant: string): IndexedChunk[] => chunks.filter((chunk) => chunk.tenant === tenant);
-      const expectedKeys = (matchers: LabelMatcher[], from = startMs, through = endMs): string[] =>
-        ofTenant('tenant-a')
-          .filter((chunk) => overlaps(chunk, from, through))
-          .filter((chunk) => matchers.every((one) => passesMatcher(withoutMetricName(chunk), one)))
-          .map(({ key }) => key)
-          .sort();
-
-      it('finds every chunk by each of its labels, and no other', async () => {
-        for (const chunk of ofTenant('tenant-a')) {
-          const pairs = withoutMetricName(chunk);
-          for (let index = 0; index < pairs.length; index += 2) {
-            const matchers = [matcher(pairs[index] ?? '', '=', pairs[index + 1] ?? '')];
-            const keys = await keysOf(reader, matchers, always);
-            expect(keys).to.deep.equal(expectedKeys(matchers));
-            expect(keys).to.include(chunk.key);
-          }
-        }
-      });
-
-      it('finds all chunks without a matcher, and another tenant none of them', async () => {
-        expect(await keysOf(reader, [], always)).to.deep.equal(expectedKeys([]));
-        expect(await keysOf(reader, [], always, 'tenant-b')).to.deep.equal(ofTenant('tenant-b').map(({ key }) => key));
-        expect(await keysOf(reader, [], always, 'tenant')).to.deep.equal([]);
-      });
-
-      it('decides every kind of matcher', async () => {
-        for (const matchers of [
-          [matcher('app', '=~', '.+')],
-          [matcher('app', '=~', '.*o.*'), matcher('env', '!=', 'dev')],
-          [matcher('app', '!~', 'c.*')],
-          [matcher('codec', '=', '')],
-          [matcher('codec', '!=', ''), matcher('codec', '!~', 'lz4.*')],
-          [matcher('codec', '=~', 'gzip|snappy|zstd|')],
-          [matcher('missing', '=', 'x')],
-          [matcher('missing', '!=', 'x'), matcher('app', '=~', '(web|codecs|across)')],
-        ]) {
-          expect(await keysOf(reader, matchers, always), JSON.stringify(matchers)).to.deep.equal(
-            expectedKeys(matchers),
-          );
-        }
-      });
-
-      it('finds the chunks of any stretch of time, its ends included', async () => {
-        const edges = [
-          ...new Set(chunks.flatMap(({ fromMs, throughMs }) => [fromMs - 1, fromMs, throughMs, throughMs + 1])),
-        ];
-        for (const edge of edges) {
-          expect(await keysOf(reader, [], rangeMs(edge, edge))).to.deep.equal(expectedKeys([], edge, edge));
-          expect(await keysOf(reader, [], rangeMs(edge, endMs))).to.deep.equal(expectedKeys([], edge, endMs));
-        }
-      });
-
-      it('lists values of labels', async () => {
-        const valuesOf = new Map<string, Set<string>>();
-        for (const chunk of ofTenant('tenant-a')) {
-          const pairs = withoutMetricName(chunk);
-          for (let index = 0; index < pairs.length; index += 2) {
-            const name = pairs[index] ?? '';
-            valuesOf.set(name, (valuesOf.get(name) ?? new Set()).add(pairs[index + 1] ?? ''));
-          }
-        }
-        expect(valuesOf.has('app')).to.equal(true);
-        for (const [name, values] of valuesOf) {
-          expect(new Set(await reader.labelValues('tenant-a', name, [], always)), name).to.deep.equal(values);
-        }
-        expect(await reader.labelValues('tenant-a', 'missing', [], always)).to.deep.equal([]);
-      });
-
-      it('rebuilds the labels of series, but for v9 and v10', async () => {
-        const found = await reader.series('tenant-a', [matcher('app', '=~', '.+')], always);
-        const expected = new Set(ofTenant('tenant-a').map((chunk) => JSON.stringify(withoutMetricName(chunk))));
-        if (schema[0].schema === 'v9' || schema[0].schema === 'v10') {
-          expect(found).to.have.length(expected.size);
-          expect(new Set(found.map(({ labels }) => labels))).to.deep.equal(new Set([undefined]));
-          expect(await reader.labelNames('tenant-a', [], always)).to.deep.equal([]);
-          return;
-        }
-        expect(found.map(({ labels }) => JSON.stringify(labels)).sort()).to.deep.equal([...expected].sort());
-        const names = new Set(found.flatMap(({ labels }) => (labels ?? []).filter((_, at) => at % 2 === 0)));
-        expect([...(await reader.labelNames('tenant-a', [], always))].sort()).to.deep.equal([...names].sort());
-      });
+      lokiReaderContract({ schema, chunks }, () => reader);
     });
   }
 });
