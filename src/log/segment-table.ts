@@ -266,7 +266,7 @@ export class SegmentTable {
     noteLiveness(segment, wasLive);
   }
 
-  /** A segment of which nothing became durable. */
+  /** A segment of which nothing is durable. */
   forgetUnwritten(segment: LogSegment): void {
     if (segment.places.length === 0) this.#segments[segment.writer.number]?.delete(segment.id.counter);
   }
@@ -303,7 +303,8 @@ export class SegmentTable {
     for (const { segment } of file.places) {
       const at = segment.places.findIndex((place) => place.file === file);
       segment.places.splice(at, 1);
-      if (segment.places.length === 0) this.#segments[segment.writer.number]?.delete(segment.id.counter);
+      // Records of one that is coming from another node are on their way to the disk.
+      if (!segment.isAdopting && !segment.isTaking) this.forgetUnwritten(segment);
     }
   }
 }

@@ -72,11 +72,17 @@ export class Tidier {
 
   /** Oldest first: with a file, what the ends in newer ones are needed for may go. */
   async #removeAll(): Promise<void> {
-    const { table } = this.#deps;
     await this.#removeLeftovers();
     for (const file of this.#closedFiles()) {
-      if (isRemovable(file, table.files.get(file.previous ?? 0), this.#rules)) await this.#remove(file);
+      if (!this.#isRemovable(file)) continue;
+      await this.#settleNames();
+      // A segment in it may have come back from another node meanwhile.
+      if (this.#isRemovable(file)) await this.#remove(file);
     }
+  }
+
+  #isRemovable(file: IndexedFile): boolean {
+    return isRemovable(file, this.#deps.table.files.get(file.previous ?? 0), this.#rules);
   }
 
   /** First of all: it is the files around them that tell a restart that they do not count. */
@@ -98,7 +104,7 @@ export class Tidier {
 
   async #remove(file: IndexedFile): Promise<void> {
     const { files, reader, table } = this.#deps;
-    await this.#settleNames();
+    // Before anything is waited for: whoever looks from now on must not count on it.
     file.isLeaving = true;
     await reader.release(file);
     try {

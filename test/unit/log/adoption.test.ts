@@ -167,6 +167,21 @@ describe('a segment of another disk', () => {
     expect((await readAll(log, log.find(segment.id)!)).entries).to.deep.equal(entries);
   });
 
+  it('does not count on a file that is about to go, nor does a file go that it counts on', async () => {
+    // Whenever the offer comes between the steps of the first tidying of a process.
+    for (let turns = 0; turns < 12; turns += 1) {
+      await log.adopt(await partOf(giver, segment));
+      await restart();
+      const part = await partOf(giver, segment);
+      const tidied = log.tidy();
+      for (let left = turns; left > 0; left -= 1) await Promise.resolve();
+      expect(await log.adopt(part), `after ${turns}`).to.equal(12);
+      await tidied;
+      expect((await readAll(log, log.find(segment.id)!)).entries, `after ${turns}`).to.deep.equal(entries);
+      log.giveUpAdoption(log.find(segment.id)!);
+    }
+  });
+
   it('goes on from what an earlier process has of it', async () => {
     const whole = await partOf(giver, segment);
     await log.adopt({ ...whole, runs: whole.runs.slice(0, 2) });
@@ -244,7 +259,7 @@ type Action =
   | { readonly type: 'append'; readonly node: number; readonly segment: number; readonly lines: number }
   | { readonly type: 'move'; readonly segment: number; readonly to: number; readonly giveUp: boolean }
   | { readonly type: 'turns'; readonly count: number }
-  | { readonly type: 'kill' | 'lose-power' | 'tidy'; readonly node: number }
+  | { readonly type: 'kill' | 'lose-power' | 'tidy' | 'start-tidy'; readonly node: number }
   | { readonly type: 'settle' };
 
 interface Known {
@@ -308,6 +323,10 @@ class Moves {
       case 'tidy':
         this.#clock.advance(1000);
         await this.#machines[action.node]!.log.tidy();
+        return;
+      case 'start-tidy':
+        this.#clock.advance(1000);
+        this.#pending.push(this.#machines[action.node]!.log.tidy());
         return;
       case 'kill':
       case 'lose-power':
@@ -444,7 +463,10 @@ const actions = fc.array(
     { weight: 2, arbitrary: fc.constant<Action>({ type: 'settle' }) },
     {
       weight: 3,
-      arbitrary: fc.record({ type: fc.constantFrom('kill' as const, 'lose-power' as const, 'tidy' as const), node }),
+      arbitrary: fc.record({
+        type: fc.constantFrom('kill' as const, 'lose-power' as const, 'tidy' as const, 'start-tidy' as const),
+        node,
+      }),
     },
   ),
   { minLength: 10, maxLength: 70, size: 'max' },
