@@ -84,6 +84,7 @@ export class LocalNode {
       directory: this.#directory,
       tell,
       report,
+      clock,
       bytesMax: options.unflushedBytesMax,
       canSpill: deps.logged !== undefined,
     });
@@ -106,7 +107,11 @@ export class LocalNode {
       stored: (cell, held) => tell(cell, { type: 'stored', held }),
       report,
     });
-    this.#pressure = new FlushPressure(options.rules, () => deps.log?.figures);
+    this.#pressure = new FlushPressure(
+      options.rules,
+      () => deps.log?.figures,
+      () => this.#flusher.figures.pending <= options.flushConcurrencyMax,
+    );
     this.#loggedFlusher = this.#newLoggedFlusher();
     void this.#blocks?.sample();
     this.moves = this.#newMoves();

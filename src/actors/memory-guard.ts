@@ -1,8 +1,10 @@
+import type { Clock } from '../protocol/clock.ts';
 import type { StreamCell } from './stream-cell.ts';
 import type { StreamDirectory } from './stream-directory.ts';
 import { isSpillable, type StreamMessage } from './stream-state.ts';
 
 export interface MemoryGuardDeps {
+  readonly clock: Clock;
   readonly directory: StreamDirectory;
   readonly tell: (cell: StreamCell, message: StreamMessage) => void;
   readonly report: (problem: string, error: unknown) => void;
@@ -18,8 +20,8 @@ const RELIEVED_SHARE = 1 / 2;
 /** When this little could be flushed, the rest is on its way already, or the store is down. */
 const OPEN_SHARE_MIN = 1 / 4;
 
-/** A pass that found nothing is not repeated before the bytes have changed by this much of the bound. */
-const CHANGE_SHARE = 1 / 64;
+/** A pass that found nothing is not repeated sooner: what can be let go of may change without a byte. */
+const EMPTY_REST_MS = 1000;
 
 /**
  * Bounds what of the unflushed is in memory. Before it is full the larger chunks are flushed early; if they stay, for the store is down or slower
@@ -33,8 +35,8 @@ export class MemoryGuard {
   #openBytes = 0;
   #askedBytes = 0;
   #isRelieving = false;
-  /** When the last pass found nothing. */
-  #emptyAtBytes = Number.NEGATIVE_INFINITY;
+  /** When the last pass found nothing, monotonic. */
+  #emptyAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(deps: MemoryGuardDeps) {
     this.#deps = deps;
@@ -44,22 +46,29 @@ export class MemoryGuard {
     return this.#bytes;
   }
 
+  /** Asked before each push: where all are refused no stream may change any more, so it looks here too. */
   get isFull(): boolean {
-    return this.#bytes >= this.#deps.bytesMax;
+    const isFull = this.#bytes >= this.#deps.bytesMax;
+    if (isFull) this.#relieve();
+    return isFull;
   }
 
   /** After each message of a stream. */
   update(cell: StreamCell): void {
     this.#count(cell);
-    const { bytesMax, canSpill } = this.#deps;
+    this.#relieve();
+  }
+
+  #relieve(): void {
+    const { bytesMax, canSpill, clock } = this.#deps;
     if (this.#isRelieving || this.#bytes - this.#askedBytes <= bytesMax * RELIEF_SHARE) return;
-    if (Math.abs(this.#bytes - this.#emptyAtBytes) < bytesMax * CHANGE_SHARE) return;
+    if (clock.monotonicMs() - this.#emptyAtMs < EMPTY_REST_MS) return;
     const isOpen = this.#openBytes > bytesMax * OPEN_SHARE_MIN;
     if (!isOpen && !canSpill) return;
     this.#isRelieving = true;
     (isOpen ? this.#flushLarge() : this.#spill())
       .then((count) => {
-        this.#emptyAtBytes = count === 0 ? this.#bytes : Number.NEGATIVE_INFINITY;
+        if (count === 0) this.#emptyAtMs = clock.monotonicMs();
       })
       .catch((error: unknown) => this.#deps.report('memory could not be relieved', error))
       .finally(() => {

@@ -137,6 +137,8 @@ export class Handover {
 
   readonly #isUrgent = (): boolean => {
     if (!this.#leaving) return false;
+    // What is to be sealed is in no figure yet.
+    if (this.#walking !== undefined || this.#isWalkDue) return true;
     const { startMs, ms, givenSegments } = this.#leaving;
     const { waiting, sending } = this.#giver.figures;
     const given = this.#totals.givenSegments - givenSegments;
@@ -171,14 +173,15 @@ export class Handover {
     const { holdings, ring, nodeId } = this.#deps;
     const current = ring();
     const isHere = (key: number): boolean => {
-      const owner = current.owner(key);
+      // By the newest ring: sealing takes its time, and what it finds is not to be given to an owner of before.
+      const owner = ring().owner(key);
       // Nobody else to give it to: it stays.
-      return this.#isGivingUp || owner === undefined || owner.nodeId === nodeId;
+      return this.#isStopped || this.#isGivingUp || owner === undefined || owner.nodeId === nodeId;
     };
     const { moves, stays, flushing } = await holdings.walk(isHere, this.#walkPace);
     this.#flushing = flushing;
     const orderOf = (holding: Holding): MoveOrder | undefined => {
-      const owner = current.owner(holding.key);
+      const owner = ring().owner(holding.key);
       if (!owner || this.#isGivingUp) return undefined;
       this.#moving.set(holding.name, holding);
       const { name, bytes, epoch } = holding;
@@ -236,8 +239,8 @@ export class Handover {
   }
 
   async #send(session: number, target: Target, names: readonly string[]): Promise<void> {
+    const pace = this.#paceOf(target);
     try {
-      const pace = this.#paceOf(target);
       const epochs = new Map<string, number>();
       const messages = this.#messagesOf(names);
       while (await pace.run(() => this.#sendNext(target, messages, epochs)));
@@ -247,6 +250,9 @@ export class Handover {
       if (epochs.size < names.length) this.look();
     } catch (error) {
       if (!(error instanceof PeerError)) this.#deps.report('segments could not be handed over', error);
+      // Those that wait behind it fail with it: one after the other they would keep others from being sent to.
+      pace.fail(new PeerError('UNREACHABLE', `${target.nodeId} did not answer`));
+      this.#forgetPace(target, pace);
       this.#step({ type: 'failed', session });
       this.look();
     }
@@ -257,6 +263,11 @@ export class Handover {
     const pace = this.#paces.get(process) ?? new Pace(this.#deps.clock, this.#isUrgent);
     this.#paces.set(process, pace);
     return pace;
+  }
+
+  #forgetPace(target: Target, pace: Pace): void {
+    const process = processOf(target);
+    if (this.#paces.get(process) === pace) this.#paces.delete(process);
   }
 
   /** @returns whether there was one */

@@ -26,6 +26,8 @@ interface Place {
 const SLICE_MS = 4;
 /** Streams whose segments are sealed at a time: their seals share syncs of the log. */
 const MOVES_AT_A_TIME = 128;
+/** When there is no time to rest: fewer syncs. */
+const URGENT_MOVES_AT_A_TIME = 512;
 
 /** The unflushed segments of a node's actors and log, as the hand-over sees them. */
 export class NodeHoldings implements Holdings {
@@ -65,8 +67,10 @@ export class NodeHoldings implements Holdings {
       flushing += own;
       if (isMovable) elsewhere.push({ tenant, labels, key });
     });
-    for (let at = 0; at < elsewhere.length; at += MOVES_AT_A_TIME) {
-      const places = elsewhere.slice(at, at + MOVES_AT_A_TIME).filter(({ key }) => !isHere(key));
+    let count = 0;
+    for (let at = 0; at < elsewhere.length; at += count) {
+      count = pace.isUrgent ? URGENT_MOVES_AT_A_TIME : MOVES_AT_A_TIME;
+      const places = elsewhere.slice(at, at + count).filter(({ key }) => !isHere(key));
       const areOut = await pace.run(() => Promise.all(places.map((place) => this.#moveOut(place))));
       flushing += areOut.filter((isOut) => !isOut).length;
     }

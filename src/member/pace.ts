@@ -13,6 +13,7 @@ export class Pace {
   readonly #clock: Clock;
   readonly #isUrgent: () => boolean;
   #rested: Promise<void> = Promise.resolve();
+  #failure: Error | undefined;
 
   /** @param isUrgent asked after each piece: there is no time to rest */
   constructor(clock: Clock, isUrgent: () => boolean) {
@@ -24,6 +25,7 @@ export class Pace {
   run<Result>(work: () => Promise<Result>): Promise<Result> {
     let beganMs = 0;
     const result = this.#rested.then(() => {
+      if (this.#failure) throw this.#failure;
       beganMs = this.#clock.monotonicMs();
       return work();
     });
@@ -32,8 +34,18 @@ export class Pace {
     return result;
   }
 
+  /** There is no time to rest. */
+  get isUrgent(): boolean {
+    return this.#isUrgent();
+  }
+
+  /** Whoever waits fails with this, at once. */
+  fail(error: Error): void {
+    this.#failure = error;
+  }
+
   async #rest(tookMs: number): Promise<void> {
-    const forMs = this.#isUrgent() ? 0 : Math.min(REST_SHARE * tookMs, REST_MAX_MS);
+    const forMs = this.#failure || this.#isUrgent() ? 0 : Math.min(REST_SHARE * tookMs, REST_MAX_MS);
     if (forMs > 0) await new Promise<void>((resolve) => this.#clock.after(forMs, resolve));
   }
 }

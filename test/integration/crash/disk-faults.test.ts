@@ -90,6 +90,9 @@ describe('a node whose log has a bad disk', function () {
     clock.skip(10 * 60_000);
     const sweep = async (): Promise<number> => {
       for (let times = 0; times < 3; times += 1) await node.sweep();
+      // A query asks the same actors: they have heard of the sweeps by then.
+      await machine.check('after the sweeps');
+      await eventually('nothing is being stored', () => node.figures().flush.pending === 0);
       return chunks.objects.size;
     };
     // 91 MB until pushes are refused: all of the log has its place.

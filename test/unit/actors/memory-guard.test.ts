@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { MemoryGuard } from '../../../src/actors/memory-guard.ts';
 import type { StreamCell } from '../../../src/actors/stream-cell.ts';
+import { ManualClock } from '../../support/clock.ts';
 
 const BYTES_MAX = 1000;
 
@@ -30,7 +31,9 @@ const setUp = (cells: readonly StreamCell[], canSpill = false) => {
       for (const cell of cells) visit(cell);
     },
   };
+  const clock = new ManualClock();
   const guard = new MemoryGuard({
+    clock,
     directory: directory as never,
     tell: (cell) => told.push(cell),
     report: (problem, error) => {
@@ -39,7 +42,7 @@ const setUp = (cells: readonly StreamCell[], canSpill = false) => {
     bytesMax: BYTES_MAX,
     canSpill,
   });
-  return { guard, told, passes: () => passes };
+  return { guard, told, clock, passes: () => passes };
 };
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -81,16 +84,31 @@ describe('the memory guard', () => {
   it('does not look through all streams again for each message when there is nothing to let go of', async () => {
     const cells = Array.from({ length: 8 }, () => cellOf(0));
     for (const cell of cells) Object.assign(cell, { unflushedBytes: 100 });
-    const { guard, told, passes } = setUp(cells, true);
+    const { guard, told, clock, passes } = setUp(cells, true);
     for (let round = 0; round < 100; round += 1) {
       for (const cell of cells) guard.update(cell);
       await turn();
     }
     expect(told).to.deep.equal([]);
     expect(passes()).to.equal(1);
-    Object.assign(cells[0]!, { unflushedBytes: 120 });
+    clock.advance(1000);
     guard.update(cells[0]!);
     await turn();
-    expect(passes(), 'something changed').to.equal(2);
+    expect(passes(), 'something may have changed').to.equal(2);
+  });
+
+  it('looks again when a push is refused, though no stream changes', async () => {
+    const cells = Array.from({ length: 8 }, () => cellOf(0));
+    for (const cell of cells) Object.assign(cell, { unflushedBytes: 200 });
+    const { guard, told, clock } = setUp(cells, true);
+    for (const cell of cells) guard.update(cell);
+    await turn();
+    expect(told).to.deep.equal([]);
+    const held = { isFlushing: true, isSpilled: false, log: { count: 1, accepted: 1, isRefused: false } };
+    for (const cell of cells) Object.assign(cell, { segments: [{ ...held, segment: { memoryBytes: 200 } }] });
+    clock.advance(1000);
+    expect(guard.isFull).to.equal(true);
+    await turn();
+    expect(told.length).to.be.greaterThan(0);
   });
 });

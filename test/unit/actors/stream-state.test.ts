@@ -214,6 +214,16 @@ describe('stepStream', () => {
     expect(stream.finishCut()).to.deep.equal(['flush']);
   });
 
+  it('may be told again to let go of memory once it was', () => {
+    const stream = new TestStream();
+    for (const message of [{ type: 'spill' }, { type: 'flush', reason: 'memory' }] as const) {
+      stream.append([entry(0)]);
+      stream.cell.isReliefAsked = true;
+      stream.send(message);
+      expect(stream.cell.isReliefAsked, message.type).to.equal(false);
+    }
+  });
+
   it('gives up its head early when asked, and goes on in the same segment', () => {
     const stream = new TestStream();
     stream.append([entry(0)]);

@@ -66,4 +66,24 @@ describe('a pace', () => {
     await Promise.all(results);
     expect(began.map((ms) => ms - first)).to.deep.equal([0, 10, 30]);
   });
+
+  it('fails who waits at once when somebody says that it is of no use', async () => {
+    const clock = new ManualClock();
+    const pace = new Pace(clock, () => isUrgent);
+    const began: number[] = [];
+    const first = pace.run(work(clock, began, 20_000));
+    const waiting = [pace.run(work(clock, began, 1)), pace.run(work(clock, began, 1))].map((one) =>
+      one.then(
+        () => 'done',
+        (error: Error) => error.message,
+      ),
+    );
+    await settle();
+    clock.advance(20_000);
+    await first;
+    pace.fail(new Error('no answer'));
+    clock.advance(250);
+    expect(await Promise.all(waiting)).to.deep.equal(['no answer', 'no answer']);
+    expect(began).to.have.lengthOf(1);
+  });
 });
