@@ -31,6 +31,9 @@ export const BIGTABLE_DURATION_KEYS = [
   'poll_interval',
 ] as const;
 
+/** A name of a table has 50 characters at most, the number of its period among them. */
+const TABLE_PREFIX = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,39}$/;
+
 interface BigtableSettings {
   readonly schema_config: {
     readonly configs: readonly {
@@ -56,6 +59,11 @@ export const bigtableProblems = ({
     for (const name of ['project', 'instance'] as const) {
       if (storage_config.bigtable[name] !== '') continue;
       problems.push(`storage_config.bigtable.${name}: got "", want the id of one, for ${place}.store: ${store}`);
+    }
+    if (!TABLE_PREFIX.test(tables.prefix)) {
+      problems.push(
+        `${place}.index.prefix: got "${tables.prefix}", want 1 to 40 letters, digits or _ . - that begin with none of . -: Bigtable takes no other names`,
+      );
     }
     if (COMMIT_TABLE.startsWith(tables.prefix)) {
       problems.push(`${place}.index.prefix: got "${tables.prefix}", want one that ${COMMIT_TABLE} does not begin with`);

@@ -3,7 +3,7 @@ import { parse as parseYaml, stringify as toYaml } from 'yaml';
 import type { z } from 'zod';
 import { bigtableProblems } from './config-bigtable.ts';
 import { configSchema, DURATION_KEYS, type Settings } from './config-schema.ts';
-import { chunkStoreProblems } from './config-storage.ts';
+import { chunkStoreKind, chunkStoreProblems } from './config-storage.ts';
 import { durationText } from './protocol/limit-values.ts';
 import { DEFAULT_LIMITS, LimitsError, printLimits, readLimits, type TenantLimits } from './protocol/limits.ts';
 import { createSchemaConfig, type SchemaConfig, SchemaConfigError } from './storage/schema-config.ts';
@@ -139,10 +139,26 @@ const lingerProblems = ({ cluster, server }: Settings): readonly string[] => {
   return [];
 };
 
+/** Nodes of a cluster must find what the others have stored: not in a folder of each node's own where the rest is shared. */
+const sharedStoreProblems = (settings: Settings): readonly string[] => {
+  const { cluster, store_dir, schema_config } = settings;
+  if (!cluster.enabled || store_dir !== '') return [];
+  const hasOwnChunks = chunkStoreKind(settings) === 'filesystem';
+  const hasOwnIndex = schema_config.configs.some(({ store = 'lmdb' }) => store === 'lmdb');
+  if (hasOwnChunks === hasOwnIndex) return [];
+  const what = hasOwnIndex ? 'the index of a period with store: lmdb' : 'chunks with object_store: filesystem';
+  return [`store_dir: got "", want a folder that all nodes of the cluster share, for ${what}`];
+};
+
 const checked = (input: ConfigInput): Config => {
   const parsed = configSchema.safeParse(input, { reportInput: true });
   const problems = parsed.success
-    ? [...lingerProblems(parsed.data), ...chunkStoreProblems(parsed.data), ...bigtableProblems(parsed.data)]
+    ? [
+        ...lingerProblems(parsed.data),
+        ...chunkStoreProblems(parsed.data),
+        ...bigtableProblems(parsed.data),
+        ...sharedStoreProblems(parsed.data),
+      ]
     : parsed.error.issues.flatMap(describeIssue);
   const limits = attempt(() => readLimits(input['limits'], input['overrides']), problems);
   const schema = parsed.success ? attempt(() => schemaOf(parsed.data), problems) : undefined;

@@ -10,6 +10,7 @@ import type { LogRecovery } from './log/log-recovery.ts';
 import type { LogSegment } from './log/segment-table.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import type { Clock } from './protocol/clock.ts';
+import { forEachConcurrent } from './query/for-each-concurrent.ts';
 import type { IndexStore, StreamSegment } from './storage/index-store.ts';
 import type { SchemaConfig } from './storage/schema-config.ts';
 
@@ -73,6 +74,9 @@ const tellRecovery = ({ recovery }: Log, { info, warn }: NodeLogDeps): void => {
 
 const unreadableFiles = ({ files }: LogRecovery) => files.filter(({ state }) => state === 'unreadable');
 
+/** Each is a request where the index is far away. */
+const COMMITS_ASKED = 32;
+
 /**
  * A process that ends between a commit and the end of its segment in the log, or right after that, leaves the commit behind. What is committed
  * is ended here; commits of segments that were on two disks stay for their time: another node may hold one for unflushed. A file that cannot
@@ -91,12 +95,10 @@ const settleCommits = async (log: Log, { index, identity, report }: NodeLogDeps)
     if (isOwn && !isShared && !segment?.wasShared) old.push({ stream, segment: name });
   }
   try {
-    await Promise.all(
-      live.map(async ([segment, named]) => {
-        // The process may have ended before all rows of the chunk were there.
-        if ((await index.committed(named)) !== undefined) await log.flushed(segment, segment.count, true);
-      }),
-    );
+    await forEachConcurrent(live, COMMITS_ASKED, async ([segment, named]) => {
+      // The process may have ended before all rows of the chunk were there.
+      if ((await index.committed(named)) !== undefined) await log.flushed(segment, segment.count, true);
+    });
   } catch (error) {
     report('the log could not be told of a stored segment', error);
     return;

@@ -33,6 +33,9 @@ const CHUNKS_A_TURN = 1_000;
 /** Chosen: a filter may have 20 KB, and a name takes 130 bytes of it. More are told by the ranges between the others of the row. */
 const NAMED_SEGMENTS_MAX = 50;
 
+/** Chosen: of a kilobyte at most each. */
+const ROWS_A_READ = 200;
+
 const CALL_TIMEOUT_MS = 10_000;
 /** Chosen: of one step with all its tries. */
 const STEP_TIMEOUT_MS = 30_000;
@@ -122,13 +125,31 @@ export class BigtableCommits {
   }
 
   async forget(segments: readonly StreamSegment[]): Promise<void> {
-    // Whoever asks was told that the segment is committed: its entries are durable.
+    // Who forgets by age was told nothing, and the chunk may have segments that are not forgotten yet.
+    await Promise.all(this.#tidying);
+    const streams = [...new Set(segments.map(({ stream }) => stream))];
+    for (let first = 0; first < streams.length; first += ROWS_A_READ) {
+      await this.#finishAll(streams.slice(first, first + ROWS_A_READ));
+    }
     await this.#deps.write(
-      segments.flatMap(({ stream, segment }) => {
-        const rowKey = rowKeyOfStream(stream);
-        return COMMIT_FAMILIES.map((family) => cell(rowKey, family, segment, undefined));
-      }),
+      segments.map(({ stream, segment }) => cell(rowKeyOfStream(stream), COMMIT_FAMILY, segment, undefined)),
     );
+  }
+
+  /** All that is left to write of commits of these streams. */
+  async #finishAll(streams: readonly StreamName[]): Promise<void> {
+    const filter = { chain: { filters: [{ familyNameRegexFilter: REDO_FAMILY }, { cellsPerColumnLimitFilter: 1 }] } };
+    const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
+    const found = await this.#call(budget, async () => {
+      const rows: DecodedRow<Cell>[] = [];
+      const rowKeys = streams.map(rowKeyOfStream);
+      for await (const row of this.#rows({ rows: { rowKeys }, filter })) rows.push(row);
+      return rows;
+    });
+    for (const { key, cells } of found) {
+      for (const { qualifier, value } of cells)
+        await this.#finish(Buffer.from(key, 'latin1'), qualifier, parseRedo(value));
+    }
   }
 
   /** Waits for what nobody else waits for. */

@@ -135,8 +135,8 @@ export class BigtableIndexStore implements IndexStore {
     return this.#run(() => this.#commits.committed(segment));
   }
 
-  commits(): AsyncIterable<SegmentCommit> {
-    return this.#commits.commits();
+  async *commits(): AsyncIterable<SegmentCommit> {
+    yield* this.#reading(() => this.#commits.commits());
   }
 
   forget(segments: readonly StreamSegment[]): Promise<void> {
@@ -149,8 +149,7 @@ export class BigtableIndexStore implements IndexStore {
   }
 
   async *read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]> {
-    this.#refuseIfClosed();
-    yield* this.#reader.read(lookup);
+    yield* this.#reading(() => this.#reader.read(lookup));
   }
 
   async scan<Lookup extends IndexLookup>(
@@ -158,7 +157,23 @@ export class BigtableIndexStore implements IndexStore {
     visit: (cells: readonly IndexCell[], lookup: Lookup) => boolean,
   ): Promise<void> {
     this.#refuseIfClosed();
-    await this.#reader.scan(lookups, visit);
+    const release = this.#holdProcess();
+    try {
+      await this.#reader.scan(lookups, visit);
+    } finally {
+      release();
+    }
+  }
+
+  /** Reads are not waited for at the end, but in a pause between two tries nothing else may hold the process. */
+  async *#reading<Item>(read: () => AsyncIterable<Item>): AsyncIterable<Item> {
+    this.#refuseIfClosed();
+    const release = this.#holdProcess();
+    try {
+      yield* read();
+    } finally {
+      release();
+    }
   }
 
   async tables(): Promise<readonly string[]> {
@@ -169,12 +184,17 @@ export class BigtableIndexStore implements IndexStore {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await Promise.allSettled(this.#underWay);
-    await this.#commits.close();
-    await this.#writer.close();
-    await this.#tables.close();
-    this.#rpc.close();
-    await this.#admin.close();
+    const release = this.#holdProcess();
+    try {
+      await Promise.allSettled(this.#underWay);
+      await this.#commits.close();
+      await this.#writer.close();
+      await this.#tables.close();
+      this.#rpc.close();
+      await this.#admin.close();
+    } finally {
+      release();
+    }
   }
 
   #createTable(table: string): Promise<void> {

@@ -129,6 +129,8 @@ export class BigtableReader {
         if (isNoTable(failure)) return;
         if (came.size > 0) {
           missing = missing.filter((key) => !came.has(key.toString('latin1')));
+          // Only the end of the answer was lost. Bigtable takes no keys for all keys.
+          if (missing.length === 0) return;
           budget.progressed();
         }
         await this.#again(budget, failure);

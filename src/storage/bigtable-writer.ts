@@ -139,10 +139,13 @@ export class BigtableWriter {
 
   /** Resolves or rejects the writes of the rows. */
   async #perform(table: string, rows: readonly RowWrite[]): Promise<void> {
-    const budget = new RetryBudget(this.#deps, WRITE_TIMEOUT_MS);
     let entries = entriesOf(rows);
+    let budget: RetryBudget | undefined;
     while (entries.length > 0) {
       try {
+        // First: that may take as long as a list of tables is kept.
+        await this.#deps.whenSeen(table);
+        budget ??= new RetryBudget(this.#deps, WRITE_TIMEOUT_MS);
         entries = await this.#attempt(table, entries, budget);
       } catch (error) {
         const refused = refusedOf(error);
@@ -154,8 +157,7 @@ export class BigtableWriter {
 
   /** @returns what is to be tried again @throws BigtableError, RefusedError */
   async #attempt(table: string, entries: readonly BatchEntry[], budget: RetryBudget): Promise<readonly BatchEntry[]> {
-    const { rpc, whenSeen } = this.#deps;
-    await whenSeen(table);
+    const { rpc } = this.#deps;
     let outcomes: readonly (BigtableError | undefined)[];
     try {
       const timeoutMs = Math.min(CALL_TIMEOUT_MS, budget.leftMs);

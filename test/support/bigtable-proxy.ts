@@ -30,6 +30,8 @@ export type Fault =
   | { readonly kind: 'refuse'; readonly code: status }
   /** Done, but the caller does not hear of it. */
   | { readonly kind: 'lose-answer' }
+  /** ReadRows: all rows come, and then an error in place of the end. */
+  | { readonly kind: 'lose-end' }
   /** Neither passed on nor answered. */
   | { readonly kind: 'hang' }
   /** MutateRows: these rows are not written. */
@@ -170,7 +172,9 @@ export class BigtableProxy {
       upstream.on('data', (bytes: Buffer) => fault?.kind !== 'lose-answer' && call.write(bytes));
       upstream.on('error', (error: ServiceError) => call.emit('error', { code: error.code, details: error.details }));
       upstream.on('end', () =>
-        fault?.kind === 'lose-answer' ? call.emit('error', errorOf(status.UNAVAILABLE)) : call.end(),
+        fault?.kind === 'lose-answer' || fault?.kind === 'lose-end'
+          ? call.emit('error', errorOf(status.UNAVAILABLE))
+          : call.end(),
       );
     };
     if (fault?.kind === 'delay') void fault.until.then(pass);

@@ -163,6 +163,24 @@ describe('the chunk store', () => {
     expect(problems(['filesystem', undefined], {})).to.deep.equal([]);
   });
 
+  it('is shared by all nodes of a cluster, as the index is', () => {
+    const cluster = { enabled: true, node_id: 'a', listen: '127.0.0.1:9', membership: { socket: '/tmp/s' } };
+    const inGcs = (store: string, store_dir: string) =>
+      problemsOf({
+        flags: {
+          schema_config: { configs: [{ from: '2020-01-01', schema: 'v13', object_store: 'gcs', store }] },
+          storage_config: { gcs: { bucket_name: 'chunks' }, bigtable: { project: 'p', instance: 'i' } },
+          cluster,
+          store_dir,
+        },
+      });
+    expect(inGcs('bigtable', '')).to.deep.equal([]);
+    expect(inGcs('lmdb', '/shared')).to.deep.equal([]);
+    expect(inGcs('lmdb', '')).to.deep.equal([
+      'store_dir: got "", want a folder that all nodes of the cluster share, for the index of a period with store: lmdb',
+    ]);
+  });
+
   it('is one for all periods', () => {
     expect(problems([undefined, 'gcs', 'gcs'], { bucket_name: 'chunks' })).to.deep.equal([
       'schema_config.configs[1].object_store: got "gcs", want "filesystem" as before: all chunks lie in one store',
@@ -215,6 +233,12 @@ describe('the index store', () => {
       'schema_config.configs[0].index.prefix: got "ring", want one that ringlog-commits does not begin with',
     ]);
     expect(problems([{ index: { prefix: 'ring' } }])).to.deep.equal([]);
+    for (const prefix of ['-a', '.a', 'a'.repeat(41)]) {
+      expect(problems([{ store: 'bigtable', index: { prefix } }], bigtable)[0]).to.include(
+        `index.prefix: got "${prefix}"`,
+      );
+      expect(problems([{ index: { prefix } }])).to.deep.equal([]);
+    }
   });
 
   it('drops whole tables', () => {

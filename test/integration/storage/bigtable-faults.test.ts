@@ -166,6 +166,24 @@ describe('the Bigtable index store under faults', function () {
       expect(callsOf('ReadRows').length).to.equal(4);
     });
 
+    it('asks for nothing again when all rows came and only the end was lost: no keys are all keys', async () => {
+      await store.write([entry('row'), entry('another'), entry('third')]);
+      const rows = ['row', 'third'];
+      faultyCalls('ReadRows', TABLE, [{ kind: 'lose-end' }]);
+      expect(await placesOf(store, 'row')).to.deep.equal(['a']);
+      faultyCalls('ReadRows', TABLE, [{ kind: 'lose-end' }]);
+      const found: string[] = [];
+      await store.scan(
+        rows.map((hashValue) => ({ table: TABLE, hashValue })),
+        (_, { hashValue }) => {
+          found.push(hashValue);
+          return false;
+        },
+      );
+      expect(found.sort()).to.deep.equal(rows);
+      expect(callsOf('ReadRows').length).to.equal(2);
+    });
+
     it('reads many rows in few calls, and each of them once when some fail', async () => {
       const rows = Array.from({ length: 450 }, (_, row) => `row${row}`);
       await store.write(rows.flatMap((row) => [entry(row, 'a'), entry(row, 'b')]));
@@ -292,6 +310,14 @@ describe('the Bigtable index store under faults', function () {
       await other.delete([entry('row a'), entry('row a', 'b')]);
       expect((await commit(other, ['n/1/1'], 'b')).size).to.equal(0);
       expect(await placesOf(other, 'row a')).to.deep.equal([]);
+    });
+
+    it('writes what is left of a commit before one of its segments is forgotten: the others may still be asked for', async () => {
+      await endAfterFirstStep(['n/1/1', 'n/1/2'], 'a');
+      await other.forget([{ stream: STREAM, segment: 'n/1/1' }]);
+      expect(await placesOf(other, 'row a')).to.deep.equal(['a', 'b']);
+      expect(await committed(other, 'n/1/1')).to.equal(undefined);
+      expect(await committed(other, 'n/1/2')).to.equal(keyOf('a'));
     });
 
     it('lets a late attempt change nothing', async () => {
