@@ -20,8 +20,9 @@ const RELIEVED_SHARE = 1 / 2;
 /** When this little could be flushed, the rest is on its way already, or the store is down. */
 const OPEN_SHARE_MIN = 1 / 4;
 
-/** A pass that found nothing is not repeated sooner: what can be let go of may change without a byte. */
-const EMPTY_REST_MS = 1000;
+/** After a pass that found nothing, by the time it took: it may be one over 100,000 streams. What can be let go of may change without a byte. */
+const EMPTY_REST_SHARE = 10;
+const EMPTY_REST_MIN_MS = 20;
 
 /**
  * Bounds what of the unflushed is in memory. Before it is full the larger chunks are flushed early; if they stay, for the store is down or slower
@@ -35,8 +36,8 @@ export class MemoryGuard {
   #openBytes = 0;
   #askedBytes = 0;
   #isRelieving = false;
-  /** When the last pass found nothing, monotonic. */
-  #emptyAtMs = Number.NEGATIVE_INFINITY;
+  /** No pass before, monotonic: the last one found nothing. */
+  #restUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(deps: MemoryGuardDeps) {
     this.#deps = deps;
@@ -62,13 +63,16 @@ export class MemoryGuard {
   #relieve(): void {
     const { bytesMax, canSpill, clock } = this.#deps;
     if (this.#isRelieving || this.#bytes - this.#askedBytes <= bytesMax * RELIEF_SHARE) return;
-    if (clock.monotonicMs() - this.#emptyAtMs < EMPTY_REST_MS) return;
+    const beganMs = clock.monotonicMs();
+    if (beganMs < this.#restUntilMs) return;
     const isOpen = this.#openBytes > bytesMax * OPEN_SHARE_MIN;
     if (!isOpen && !canSpill) return;
     this.#isRelieving = true;
     (isOpen ? this.#flushLarge() : this.#spill())
       .then((count) => {
-        if (count === 0) this.#emptyAtMs = clock.monotonicMs();
+        if (count > 0) return;
+        const nowMs = clock.monotonicMs();
+        this.#restUntilMs = nowMs + Math.max(EMPTY_REST_MIN_MS, EMPTY_REST_SHARE * (nowMs - beganMs));
       })
       .catch((error: unknown) => this.#deps.report('memory could not be relieved', error))
       .finally(() => {
