@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { Config } from './config.ts';
 import { chunkStoreKind } from './config-storage.ts';
+import { holdProcess } from './hold-process.ts';
 import type { Clock } from './protocol/clock.ts';
 import { CachedChunkStore } from './storage/cached-chunk-store.ts';
 import type { ChunkStore } from './storage/chunk-store.ts';
@@ -27,14 +28,6 @@ export const chunkStoreOf = async (
   const store = await GcsChunkStore.open(options, { ...deps, holdProcess });
   const { enabled, max_size_mb: megabytes } = config.chunk_store_config.chunk_cache_config.embedded_cache;
   return enabled ? new CachedChunkStore(store, megabytes * BYTES_PER_MB) : store;
-};
-
-/** Node takes no longer delay. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
-
-const holdProcess = (): (() => void) => {
-  const timer = setInterval(() => undefined, TIMER_MS_MAX);
-  return () => clearInterval(timer);
 };
 
 /** @param emulatorHost where Google's libraries look for an emulator: a URL, or host:port; a configured endpoint goes before it */

@@ -1,10 +1,11 @@
 import type { Config } from './config.ts';
+import { holdProcess } from './hold-process.ts';
 import type { BigtableIndexStoreDeps, BigtableIndexStoreOptions } from './storage/bigtable-index-store.ts';
 import { tablePeriods } from './storage/bigtable-table-plan.ts';
 import type { IndexStore } from './storage/index-store.ts';
 import { LmdbIndexStore } from './storage/lmdb-index-store.ts';
 import { PeriodIndexStore } from './storage/period-index-store.ts';
-import { DAY_MS, type IndexStoreName } from './storage/schema-config.ts';
+import type { IndexStoreName } from './storage/schema-config.ts';
 
 export interface IndexStoreDeps extends Omit<BigtableIndexStoreDeps, 'holdProcess'> {
   /** Names the folder of an embedded index, and makes it. */
@@ -49,11 +50,6 @@ const opened = async (
       return await BigtableIndexStore.open(options, { ...deps, holdProcess });
     }
   }
-};
-
-const holdProcess = (): (() => void) => {
-  const timer = setInterval(() => undefined, DAY_MS);
-  return () => clearInterval(timer);
 };
 
 /** @param emulatorHost where Google's libraries look for an emulator: host:port */

@@ -10,7 +10,7 @@ import type { LogRecovery } from './log/log-recovery.ts';
 import type { LogSegment } from './log/segment-table.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import type { Clock } from './protocol/clock.ts';
-import { forEachConcurrent } from './query/for-each-concurrent.ts';
+import { forEachConcurrent } from './protocol/for-each-concurrent.ts';
 import type { IndexStore, StreamSegment } from './storage/index-store.ts';
 import type { SchemaConfig } from './storage/schema-config.ts';
 

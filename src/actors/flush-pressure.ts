@@ -33,8 +33,8 @@ export class FlushPressure {
     return this.#current;
   }
 
-  /** Once a sweep, before it. */
-  look(): void {
+  /** Once a sweep, before it. @returns the rules from now on */
+  look(): FlushRules {
     const log = this.#log();
     const isShort = log !== undefined && log.liveBytes > log.diskBytesLeft;
     if (!this.#isStoreIdle()) this.#halvings = 0;
@@ -42,5 +42,6 @@ export class FlushPressure {
     const { idleMs, ageNs, passivateMs } = this.#rules;
     const factor = 2 ** this.#halvings;
     this.#current = { idleMs: idleMs / factor, ageNs: ageNs / BigInt(factor), passivateMs };
+    return this.#current;
   }
 }

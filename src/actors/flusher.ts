@@ -6,6 +6,7 @@ import type { Segment } from '../chunk/segment.ts';
 import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
+import { within } from '../protocol/within.ts';
 import { chunkKey, streamName } from '../storage/chunk-key.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
 import type { IndexedChunk } from '../storage/index-row.ts';
@@ -276,10 +277,7 @@ export class Flusher {
 
   /** A store call that never answers must not hold its place for ever. It may still succeed later; repeating it does no harm. */
   #inTime<Answer>(call: Promise<Answer>): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const { clock, timeoutMs } = this.#deps;
-      const cancel = clock.after(timeoutMs, () => reject(new Error(`the store did not answer within ${timeoutMs} ms`)));
-      call.then(resolve, reject).finally(cancel);
-    });
+    const { clock, timeoutMs } = this.#deps;
+    return within(clock, timeoutMs, call, () => new Error(`the store did not answer within ${timeoutMs} ms`));
   }
 }

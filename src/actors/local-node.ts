@@ -119,10 +119,7 @@ export class LocalNode {
     this.#sweeper = new Sweeper({
       clock,
       directory: this.#directory,
-      rules: () => {
-        this.#pressure.look();
-        return this.#pressure.rules;
-      },
+      rules: () => this.#pressure.look(),
       periodMs: options.flushCheckMs,
       tell,
       report,

@@ -1,5 +1,5 @@
 import type { Clock } from '../protocol/clock.ts';
-import { forEachConcurrent } from '../query/for-each-concurrent.ts';
+import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import type { ChunkJobs } from './chunk-jobs.ts';
 import { type ChunkSizes, groupsOf, type PartGroup, plainTarget, sharersOf } from './chunk-share.ts';
 import type { Flusher } from './flusher.ts';

@@ -92,7 +92,7 @@ const addFlushed = (registry: Registry, figures: FiguresOf): void => {
   });
 };
 
-const isDiskFull = ({ log }: NodeFigures): boolean => log?.isDiskFull ?? false;
+const isDiskFull = ({ log }: NodeFigures): boolean => log !== undefined && log.diskBytesLeft < 0;
 
 /** Adds a node's figures to the registry. */
 export const addNodeMetrics = (registry: Registry, figures: FiguresOf): void => {

@@ -38,7 +38,6 @@ export interface LogFigures extends CommitFigures {
   readonly liveBytes: number;
   readonly removedFiles: number;
   readonly compactedFiles: number;
-  readonly isDiskFull: boolean;
   /** Until no more entries are taken; negative past that. */
   readonly diskBytesLeft: number;
   /** Files that could not be read at the start: what is in them is in no answer. */
@@ -125,7 +124,6 @@ export class Log {
       files: files.length,
       bytes: files.reduce((sum, { size }) => sum + size, 0),
       liveBytes: files.reduce((sum, { liveBytes }) => sum + liveBytes, 0),
-      isDiskFull: disk.isFull,
       diskBytesLeft: disk.bytesLeft,
       unreadableFiles: recovery.files.filter(({ state }) => state === 'unreadable').length,
     };

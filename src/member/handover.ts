@@ -179,10 +179,12 @@ export class Handover {
       return this.#isStopped || this.#isGivingUp || owner === undefined || owner.nodeId === nodeId;
     };
     const { moves, stays, flushing } = await holdings.walk(isHere, this.#walkPace);
+    if (this.#isStopped) return;
     this.#flushing = flushing;
     const orderOf = (holding: Holding): MoveOrder | undefined => {
       const owner = ring().owner(holding.key);
-      if (!owner || this.#isGivingUp) return undefined;
+      // Between two slices the ring may have turned to this node: the next walk keeps it.
+      if (!owner || isHere(holding.key)) return undefined;
       this.#moving.set(holding.name, holding);
       const { name, bytes, epoch } = holding;
       return { name, bytes, epoch, target: targetOf(owner) };

@@ -1,8 +1,8 @@
 import { isLogged, type SegmentSnapshot, type UnflushedSegment } from '../chunk/memory-format.ts';
 import type { IncomingCall } from '../cluster/transport/peers.ts';
+import { Permits } from '../protocol/permits.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { readChunk } from '../query/fetch-chunk.ts';
-import { Permits } from '../query/permits.ts';
 import type { ScanPool } from '../query/query-context.ts';
 import type { ChunkBytes, MetricResult, StreamSlice } from '../query/scan/scan-messages.ts';
 import { decodeTask, encodePlacedResult, type PlacedMemory, type PlacedSlice } from './scan-message.ts';
@@ -26,15 +26,14 @@ export class ScanServer {
 
   constructor(deps: ScanServerDeps) {
     this.#deps = deps;
-    this.#permits = new Permits(TASKS_PER_WORKER * deps.pool.size);
+    this.#permits = new Permits(TASKS_PER_WORKER * deps.pool.size, {
+      waitingMax: WAITING_PER_WORKER * deps.pool.size,
+      text: 'too many scans of other nodes wait here',
+    });
   }
 
   /** SCAN. @throws RefusedError OVERLOADED when too many wait */
   async run(body: Uint8Array, call: IncomingCall): Promise<readonly Uint8Array[]> {
-    if (this.#permits.waiting >= WAITING_PER_WORKER * this.#deps.pool.size) {
-      const text = 'too many scans of other nodes wait here';
-      throw new RefusedError({ code: 'OVERLOADED', text, retryAfterMs: 1000 });
-    }
     return await this.#permits.with(call.signal, () => this.#run(body, call));
   }
 

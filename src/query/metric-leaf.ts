@@ -1,11 +1,11 @@
 import type { RangeAggregation } from '../logql/ast.ts';
 import { metricStages } from '../logql/hints.ts';
 import type { LabelHints } from '../logql/pipeline.ts';
+import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
 import { fetchChunk } from './fetch-chunk.ts';
-import { forEachConcurrent } from './for-each-concurrent.ts';
 import { gatherStreams } from './gather-streams.ts';
 import { loadMemory } from './load-memory.ts';
 import { CountMerger, ValueMerger, type ValueSeries } from './merge-partials.ts';

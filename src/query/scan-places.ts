@@ -1,4 +1,4 @@
-import { Permits } from './permits.ts';
+import { Permits } from '../protocol/permits.ts';
 import type { PlannedSlice } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import type { MetricResult, ScanPlan } from './scan/scan-messages.ts';

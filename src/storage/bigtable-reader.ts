@@ -1,5 +1,6 @@
 import type { google } from '@google-cloud/bigtable/build/protos/protos.js';
 import { bytesOfText } from '../protocol/byte-text.ts';
+import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
 import { RetryBudget, type RetryDeps } from './bigtable-retry.ts';
 import { type DecodedRow, RowDecoder } from './bigtable-row-decoder.ts';
@@ -7,7 +8,6 @@ import { type BigtableLayout, INDEX_FAMILY, rowKeyOf } from './bigtable-row-key.
 import type { BigtableRpc } from './bigtable-rpc.ts';
 import { type BigtableError, bigtableErrorOf, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
 import { bytesAfterPrefix } from './bytes-after-prefix.ts';
-import { forEachInFlight } from './index-scan.ts';
 import type { IndexCell, IndexLookup } from './index-store.ts';
 
 type RowFilter = google.bigtable.v2.IRowFilter;
@@ -60,7 +60,7 @@ export class BigtableReader {
   /** Shows all cells of all lookups, drawn as they are needed; true ends a lookup. @throws RefusedError STORAGE_UNAVAILABLE */
   async scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: Visit<Lookup>): Promise<void> {
     const groups = groupsOf(this.#layout, lookups);
-    await forEachInFlight(groups, READS_IN_FLIGHT, (group) => this.#scanGroup(group, visit));
+    await forEachConcurrent(groups, READS_IN_FLIGHT, (group) => this.#scanGroup(group, visit));
   }
 
   async #scanGroup<Lookup extends IndexLookup>({ first, rows }: LookupGroup<Lookup>, visit: Visit<Lookup>) {

@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { Clock } from '../protocol/clock.ts';
+import { within } from '../protocol/within.ts';
 import { BigtableError } from './bigtable-status.ts';
 
 export interface RetryDeps {
@@ -49,15 +50,10 @@ export class RetryBudget {
 }
 
 /** @throws BigtableError DEADLINE_EXCEEDED if `work` takes longer; it is not ended */
-export const withinMs = async <T>(clock: Clock, timeoutMs: number, work: Promise<T>): Promise<T> => {
-  let cancel = (): void => {};
-  const late = new Promise<never>((_, reject) => {
-    const text = `no answer within ${Math.round(timeoutMs)} ms`;
-    cancel = clock.after(timeoutMs, () => reject(new BigtableError(status.DEADLINE_EXCEEDED, text)));
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    cancel();
-  }
-};
+export const withinMs = <T>(clock: Clock, timeoutMs: number, work: Promise<T>): Promise<T> =>
+  within(
+    clock,
+    timeoutMs,
+    work,
+    () => new BigtableError(status.DEADLINE_EXCEEDED, `no answer within ${Math.round(timeoutMs)} ms`),
+  );

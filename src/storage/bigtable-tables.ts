@@ -1,8 +1,8 @@
 import type { Clock } from '../protocol/clock.ts';
+import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import type { BigtableAdmin } from './bigtable-admin.ts';
 import { INDEX_FAMILY } from './bigtable-row-key.ts';
 import { expectedTables, expiredTables, type TablePeriod, type TablePlanOptions } from './bigtable-table-plan.ts';
-import { forEachInFlight } from './index-scan.ts';
 import { dayOf } from './schema-config.ts';
 
 export interface BigtableTablesOptions extends TablePlanOptions {
@@ -105,7 +105,7 @@ export class BigtableTables {
     const listed = await admin.tables();
     const there = new Set(listed);
     const missing = expectedTables(periods, clock.nowMs(), this.#options).filter((table) => !there.has(table));
-    await forEachInFlight(missing, CREATED_TOGETHER, async (table) => {
+    await forEachConcurrent(missing, CREATED_TOGETHER, async (table) => {
       if (!this.#isClosed) await this.create(table);
     });
     for (const table of expiredTables(periods, listed, clock.nowMs(), this.#options)) {

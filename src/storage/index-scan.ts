@@ -1,3 +1,4 @@
+import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import type { IndexCell, IndexLookup, IndexStore } from './index-store.ts';
 
 /** Chosen: hides the round trips of a store on another disk; an embedded one is as fast with one. */
@@ -13,28 +14,7 @@ export const scanIndex = async <Lookup extends IndexLookup>(
   visit: (cells: readonly IndexCell[], lookup: Lookup) => boolean,
 ): Promise<void> => {
   if (store.scan) return await store.scan(lookups, visit);
-  await forEachInFlight(lookups, LOOKUPS_IN_FLIGHT, async (lookup) => {
+  await forEachConcurrent(lookups, LOOKUPS_IN_FLIGHT, async (lookup) => {
     for await (const cells of store.read(lookup)) if (visit(cells, lookup)) return;
   });
-};
-
-/** Runs `work` for every item, at most `inFlightMax` at a time. Rejects with the first error, after which no work begins. */
-export const forEachInFlight = async <Item>(
-  items: Iterable<Item>,
-  inFlightMax: number,
-  work: (item: Item) => Promise<void>,
-): Promise<void> => {
-  const iterator = items[Symbol.iterator]();
-  let hasFailed = false;
-  const worker = async (): Promise<void> => {
-    for (let next = iterator.next(); !next.done && !hasFailed; next = iterator.next()) {
-      try {
-        await work(next.value);
-      } catch (error) {
-        hasFailed = true;
-        throw error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: inFlightMax }, worker));
 };

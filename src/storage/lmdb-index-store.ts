@@ -3,6 +3,7 @@ import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
+import { within } from '../protocol/within.ts';
 import { chunkKeyOfCommit, formatCommit, parseCommit } from './commit-value.ts';
 import type {
   IndexCell,
@@ -334,16 +335,8 @@ export class LmdbIndexStore implements IndexStore {
     }
   }
 
-  async #withDeadline<T>(work: Promise<T>): Promise<T> {
-    let cancel = ignore;
-    const late = new Promise<never>((_, reject) => {
-      cancel = this.#clock.after(COMMIT_DEADLINE_MS, () => reject(new Error(`no answer in ${COMMIT_DEADLINE_MS} ms`)));
-    });
-    try {
-      return await Promise.race([work, late]);
-    } finally {
-      cancel();
-    }
+  #withDeadline<T>(work: Promise<T>): Promise<T> {
+    return within(this.#clock, COMMIT_DEADLINE_MS, work, () => new Error(`no answer in ${COMMIT_DEADLINE_MS} ms`));
   }
 }
 

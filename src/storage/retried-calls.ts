@@ -1,6 +1,6 @@
 import type { Clock } from '../protocol/clock.ts';
+import { Permits } from '../protocol/permits.ts';
 import { RefusedError } from '../protocol/refusal.ts';
-import { CallSlots } from './call-slots.ts';
 
 /** How many, how long, how often. Times in ms. */
 export interface CallLimits {
@@ -50,7 +50,7 @@ export class CallError extends Error {
 export class RetriedCalls {
   readonly #deps: RetriedCallsDeps;
   readonly #limits: CallLimits;
-  readonly #slots: CallSlots;
+  readonly #permits: Permits;
   readonly #running = new Set<Promise<unknown>>();
   /** What ends each of the calls. */
   readonly #endings = new Set<AbortController>();
@@ -60,7 +60,8 @@ export class RetriedCalls {
   constructor(limits: CallLimits, deps: RetriedCallsDeps) {
     this.#deps = deps;
     this.#limits = limits;
-    this.#slots = new CallSlots(limits);
+    const { runningMax, waitingMax } = limits;
+    this.#permits = new Permits(runningMax, { waitingMax, text: `too many calls wait for the store: ${waitingMax}` });
   }
 
   /**
@@ -92,11 +93,8 @@ export class RetriedCalls {
     const ending = new AbortController();
     const cancelDeadline = clock.after(totalMs, () => ending.abort(noAnswer(totalMs)));
     this.#endings.add(ending);
-    let release: (() => void) | undefined;
     let attempts = 0;
-    try {
-      if (this.#state !== 'open') throw closed();
-      release = await this.#slots.take(ending.signal);
+    const inTurn = async (): Promise<Answer> => {
       for (;;) {
         ending.signal.throwIfAborted();
         attempts += 1;
@@ -107,10 +105,13 @@ export class RetriedCalls {
           await this.#pause(attempts, ending.signal, error);
         }
       }
+    };
+    try {
+      if (this.#state !== 'open') throw closed();
+      return await this.#permits.with(ending.signal, inTurn);
     } catch (error) {
       throw error instanceof CallError ? refused(what, error, attempts) : error;
     } finally {
-      release?.();
       cancelDeadline();
       this.#endings.delete(ending);
     }

@@ -1,10 +1,11 @@
+import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { parseChunkKey } from './chunk-key.ts';
 import type { ChunkRef, IndexReader, SeriesReader, StoredSeries } from './index-reader.ts';
 import { chunkKeyOfCell, chunkRow, relativeTime } from './index-row.ts';
-import { forEachInFlight, scanIndex } from './index-scan.ts';
+import { scanIndex } from './index-scan.ts';
 import type { IndexCell, IndexStore } from './index-store.ts';
 import { plansOf } from './matcher-plan.ts';
 import { DAY_MS, type DayBucket, dayBuckets, type SchemaConfig } from './schema-config.ts';
@@ -75,7 +76,7 @@ export class SchemaIndexReader implements IndexReader, SeriesReader {
     };
     const rangeMs = toMs(range);
     if (matchers.length > 0) await this.#eachDay(tenant, matchers, rangeMs, scan);
-    else await forEachInFlight(await this.#days(rangeMs), DAYS_IN_FLIGHT, (bucket) => scan(bucket, undefined));
+    else await forEachConcurrent(await this.#days(rangeMs), DAYS_IN_FLIGHT, (bucket) => scan(bucket, undefined));
     return [...found];
   }
 
@@ -108,7 +109,7 @@ export class SchemaIndexReader implements IndexReader, SeriesReader {
     work: (bucket: DayBucket, series: ReadonlySet<string>) => Promise<void>,
   ): Promise<void> {
     const plans = plansOf(matchers);
-    await forEachInFlight(await this.#days(rangeMs), DAYS_IN_FLIGHT, async (bucket) => {
+    await forEachConcurrent(await this.#days(rangeMs), DAYS_IN_FLIGHT, async (bucket) => {
       await work(bucket, await selectSeries(this.#store, bucket, tenant, plans));
     });
   }

@@ -4,7 +4,6 @@ import { type ChunkInput, encodeChunk } from '../chunk/chunk-object.ts';
 import { type BlockForm, cutBlock } from '../chunk/cut-block.ts';
 import type { HeadSnapshot } from '../chunk/memory-format.ts';
 import { rebuildBlocks } from '../chunk/rebuild-blocks.ts';
-import { SharedMemoryPressure } from './shared-memory-pressure.ts';
 import { type Handled, lowerThreadPriority, serveTasks } from './worker-main.ts';
 
 /** Answer: the block, its bytes over a SharedArrayBuffer. */
@@ -47,11 +46,4 @@ const sharedBytesOf = (task: CutWorkerTask): number =>
 const NICENESS = 5;
 
 lowerThreadPriority(NICENESS);
-const pressure = new SharedMemoryPressure();
-serveTasks(async (task: CutWorkerTask) => {
-  try {
-    return await handle(task);
-  } finally {
-    pressure.dropped(sharedBytesOf(task));
-  }
-});
+serveTasks(handle, sharedBytesOf);

@@ -1,7 +1,6 @@
 /** Worker thread that scans: one task at a time, at a priority below that of the thread that takes pushes. */
 import { type ScanTask, sharedBytesOf } from '../query/scan/scan-messages.ts';
 import { ScanRunner } from '../query/scan/scan-runner.ts';
-import { SharedMemoryPressure } from './shared-memory-pressure.ts';
 import { lowerThreadPriority, serveTasks } from './worker-main.ts';
 
 /** Of a full priority range of 40: a push's thread gets about ten times the share on a busy core. */
@@ -9,11 +8,4 @@ const NICENESS = 10;
 
 lowerThreadPriority(NICENESS);
 const runner = new ScanRunner();
-const pressure = new SharedMemoryPressure();
-serveTasks((task: ScanTask) => {
-  try {
-    return runner.run(task);
-  } finally {
-    pressure.dropped(sharedBytesOf(task));
-  }
-});
+serveTasks((task: ScanTask) => runner.run(task), sharedBytesOf);

@@ -2,6 +2,7 @@ import { readlinkSync } from 'node:fs';
 import os from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { RefusedError } from '../protocol/refusal.ts';
+import { SharedMemoryPressure } from './shared-memory-pressure.ts';
 import type { WorkerAnswer } from './worker-pool.ts';
 
 /** What a handler gives back: the result and the buffers to move instead of copying. */
@@ -10,11 +11,18 @@ export interface Handled {
   readonly transfer?: readonly ArrayBuffer[];
 }
 
-/** The loop of a worker thread: one message of tasks in, done one after the other, one message of answers out. */
-export const serveTasks = (handle: (task: never) => Handled | Promise<Handled>): void => {
+/**
+ * The loop of a worker thread: one message of tasks in, done one after the other, one message of answers out.
+ * @param sharedBytesOf memory that the task's sender and this thread share
+ */
+export const serveTasks = <Task>(
+  handle: (task: Task) => Handled | Promise<Handled>,
+  sharedBytesOf: (task: Task) => number = () => 0,
+): void => {
+  const pressure = new SharedMemoryPressure();
   const port = parentPort;
   if (!port) throw new Error('serveTasks runs in a worker thread');
-  port.on('message', async (tasks: readonly { readonly id: number; readonly task: never }[]) => {
+  port.on('message', async (tasks: readonly { readonly id: number; readonly task: Task }[]) => {
     const answers: WorkerAnswer[] = [];
     const moved: ArrayBuffer[] = [];
     for (const { id, task } of tasks) {
@@ -25,6 +33,7 @@ export const serveTasks = (handle: (task: never) => Handled | Promise<Handled>):
       } catch (error) {
         answers.push(failure(id, error));
       }
+      pressure.dropped(sharedBytesOf(task));
     }
     port.postMessage(answers, moved);
   });

@@ -72,7 +72,13 @@ export class ChaosNodes {
     return this.#proxies.get(nodeId) as TcpProxy;
   }
 
+  /** Whoever starts a node that is being started again waits for that: its folder takes one process. */
   async start(nodeId: string): Promise<void> {
+    await this.#restarting.get(nodeId);
+    if (!this.#running.has(nodeId)) await this.#start(nodeId);
+  }
+
+  async #start(nodeId: string): Promise<void> {
     for (let tries = 1; ; tries += 1) {
       try {
         await this.#startOnce(nodeId);
@@ -161,7 +167,7 @@ export class ChaosNodes {
     this.#gone(running);
     if (this.#isLost(running, code)) this.lost += 1;
     else this.#options.wrong(`${nodeId} ended by itself with ${code}: see ${process.logFile}`);
-    const restart = this.start(nodeId)
+    const restart = this.#start(nodeId)
       .catch((error: unknown) =>
         this.#options.wrong(`${nodeId} could not be started again: ${(error as Error).message}`),
       )

@@ -9,7 +9,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import { type RinglogNode, startNode } from '../../../src/node.ts';
-import { forEachConcurrent } from '../../../src/query/for-each-concurrent.ts';
+import { forEachConcurrent } from '../../../src/protocol/for-each-concurrent.ts';
 import { LmdbIndexStore } from '../../../src/storage/lmdb-index-store.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { sharedWorkers } from '../../support/cluster.ts';

@@ -12,10 +12,7 @@ describe('flush pressure', () => {
       () => log,
       () => isIdle,
     );
-    const rulesNow = () => {
-      pressure.look();
-      return pressure.rules;
-    };
+    const rulesNow = () => pressure.look();
     expect(rulesNow()).to.deep.equal(RULES);
     log.diskBytesLeft = 99;
     expect(rulesNow()).to.deep.equal({ idleMs: 900_000, ageNs: 3_600_000_000_000n, passivateMs: 900_000 });
