@@ -2,10 +2,10 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync } from 'node:fs';
-import net from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { request } from 'undici';
+import { freePort } from '../test/support/server-process.ts';
 
 const CLI = path.join(import.meta.dirname, '../bin/ringlog.js');
 
@@ -41,15 +41,6 @@ export const startCli = (args: readonly string[]): RunningCli => {
       await exited;
     },
   };
-};
-
-const freePort = async (): Promise<number> => {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 };
 
 /** Nodes that run and belong to this process. */

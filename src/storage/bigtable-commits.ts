@@ -17,6 +17,7 @@ import type { BigtableRpc, ReadRequest } from './bigtable-rpc.ts';
 import { BigtableError, bigtableErrorOf, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
 import { COMMIT_TABLE } from './bigtable-table-plan.ts';
 import type { CellMutation } from './bigtable-writer.ts';
+import { BoundedMap } from './bounded-map.ts';
 import { streamOfChunkKey } from './chunk-key.ts';
 import { chunkKeyOfCommit, formatCommit, parseCommit } from './commit-value.ts';
 import type { IndexEntry, SegmentCommit, SegmentName, StreamName, StreamSegment } from './index-store.ts';
@@ -33,6 +34,8 @@ const CHUNKS_A_TURN = 1_000;
 /** Chosen: a filter may have 20 KB, and a name takes 130 bytes of it. More are told by the ranges between the others of the row. */
 const NAMED_SEGMENTS_MAX = 50;
 
+/** Chosen: a segment is forgotten seconds after its commit; what is pushed out costs a look. */
+const TOLD_MAX = 100_000;
 /** Chosen: of a kilobyte at most each. */
 const ROWS_A_READ = 200;
 
@@ -66,6 +69,8 @@ interface Cell {
 export class BigtableCommits {
   readonly #deps: BigtableCommitsDeps;
   readonly #tidying = new Set<Promise<void>>();
+  /** Segments of chunks all of whose rows are durable, as far as this process said so lately: forgetting them needs no look. */
+  readonly #told = new BoundedMap<SegmentName, true>(TOLD_MAX);
 
   constructor(deps: BigtableCommitsDeps) {
     this.#deps = deps;
@@ -86,6 +91,7 @@ export class BigtableCommits {
       );
       if (!isAnyThere) {
         await this.#finish(rowKey, segments[0] ?? '', { layout: this.#deps.layout, entries });
+        for (const segment of segments) this.#told.set(segment, true);
         return NONE;
       }
       const known = await this.#find(stream, segments);
@@ -126,13 +132,16 @@ export class BigtableCommits {
 
   async forget(segments: readonly StreamSegment[]): Promise<void> {
     // Who forgets by age was told nothing, and the chunk may have segments that are not forgotten yet.
-    await Promise.all(this.#tidying);
-    const streams = [...new Set(segments.map(({ stream }) => stream))];
+    const untold = segments.filter(({ segment }) => !this.#told.get(segment));
+    const streams = [...new Set(untold.map(({ stream }) => stream))];
     for (let first = 0; first < streams.length; first += ROWS_A_READ) {
       await this.#finishAll(streams.slice(first, first + ROWS_A_READ));
     }
     await this.#deps.write(
-      segments.map(({ stream, segment }) => cell(rowKeyOfStream(stream), COMMIT_FAMILY, segment, undefined)),
+      segments.flatMap(({ stream, segment }) => {
+        const rowKey = rowKeyOfStream(stream);
+        return COMMIT_FAMILIES.map((family) => cell(rowKey, family, segment, undefined));
+      }),
     );
   }
 
@@ -186,6 +195,7 @@ export class BigtableCommits {
       const redo = parseRedo(value);
       if (chunkKeys.has(redo.chunkKey)) await this.#finish(rowKey, qualifier, redo);
     }
+    for (const segment of known.keys()) this.#told.set(segment, true);
     return known;
   }
 

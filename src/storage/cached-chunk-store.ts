@@ -1,5 +1,3 @@
-import { crc32c } from '../chunk/checksum.ts';
-import { parseChunkKey } from './chunk-key.ts';
 import type { ChunkStore } from './chunk-store.ts';
 
 export interface ChunkCacheFigures {
@@ -87,9 +85,6 @@ export class CachedChunkStore implements ChunkStore {
 
   #keep(key: string, bytes: Uint8Array<ArrayBuffer>): void {
     if (bytes.length > this.#bytesMax * OBJECT_SHARE_MAX) return;
-    const checksum = parseChunkKey(key)?.checksum;
-    // Damaged on its way: whoever decodes it says so, and it is fetched again.
-    if (checksum !== undefined && checksum !== crc32c(bytes)) return;
     this.#kept.set(key, bytes);
     this.#bytes += bytes.length;
     for (const oldest of this.#kept.keys()) {

@@ -1,4 +1,6 @@
+import { crc32c } from '../chunk/checksum.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import { parseChunkKey } from './chunk-key.ts';
 import type { ChunkStore } from './chunk-store.ts';
 import { checkAccess } from './gcs-access.ts';
 import { checksumText, GcsClient } from './gcs-client.ts';
@@ -82,7 +84,7 @@ export class GcsChunkStore implements ChunkStore {
 
   async put(key: string, bytes: Uint8Array): Promise<void> {
     checkKey(key);
-    const checksum = checksumText(bytes);
+    const checksum = checksumText(crc32c(bytes));
     await this.#writes.run(`write a chunk to bucket ${this.#bucket}`, async () => {
       if (await this.#client.insert(key, bytes, checksum)) return;
       const stored = await this.#client.state(key);
@@ -94,8 +96,10 @@ export class GcsChunkStore implements ChunkStore {
 
   async get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
     checkKey(key);
+    const checksum = parseChunkKey(key)?.checksum;
+    const expected = checksum === undefined ? undefined : checksumText(checksum);
     return await this.#reads.run(`read a chunk from bucket ${this.#bucket}`, async ({ signal }) => {
-      const bytes = await this.#client.download(key, signal);
+      const bytes = await this.#client.download(key, expected, signal);
       if (!bytes) await this.#expectBucket();
       return bytes;
     });

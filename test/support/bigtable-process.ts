@@ -1,11 +1,9 @@
 /** Google's Bigtable emulator on loopback, as a child process that can be killed and started again; its data are gone then. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, realpathSync } from 'node:fs';
-import net from 'node:net';
 import path from 'node:path';
-import { eventually } from './eventually.ts';
+import { freePort, ServerProcess } from './server-process.ts';
 
+const HOST_VARIABLE = 'BIGTABLE_EMULATOR_HOST';
 const BINARY = 'cbtemulator';
 const IN_SDK = `platform/bigtable-emulator/${BINARY}`;
 
@@ -39,7 +37,7 @@ export const whyNoBigtable = (): string | undefined => {
 };
 
 /** For `before`: skips the tests where there is no emulator, and says why. @throws in CI, where there has to be one */
-export const needsBigtable = (context: Mocha.Context): void => {
+const needsBigtable = (context: Mocha.Context): void => {
   const reason = whyNoBigtable();
   if (reason === undefined) return;
   if (process.env['CI']) throw new Error(reason);
@@ -47,32 +45,7 @@ export const needsBigtable = (context: Mocha.Context): void => {
   context.skip();
 };
 
-const freePort = async (): Promise<number> => {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-};
-
-const isListening = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = net.connect(port, '127.0.0.1', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on('error', () => resolve(false));
-  });
-
-export class BigtableProcess {
-  readonly port: number;
-  #child: ChildProcess | undefined;
-
-  private constructor(port: number) {
-    this.port = port;
-  }
-
+export class BigtableProcess extends ServerProcess {
   static async start(): Promise<BigtableProcess> {
     const emulator = new BigtableProcess(await freePort());
     await emulator.restart();
@@ -87,18 +60,29 @@ export class BigtableProcess {
   async restart(): Promise<void> {
     const binary = emulatorBinary();
     if (binary === undefined) throw new Error(whyNoBigtable());
-    const child = spawn(binary, ['-host', '127.0.0.1', '-port', `${this.port}`], { stdio: 'ignore' });
-    this.#child = child;
-    // It must not outlive a test process that ends early.
-    process.once('exit', () => child.kill('SIGKILL'));
-    await eventually('the Bigtable emulator listens', () => child.exitCode === null && isListening(this.port));
-  }
-
-  async kill(): Promise<void> {
-    const child = this.#child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const exited = once(child, 'exit');
-    child.kill('SIGKILL');
-    await exited;
+    await this.launch(binary, ['-host', '127.0.0.1', '-port', `${this.port}`]);
   }
 }
+
+/** The emulator of a suite: it runs from before its tests until after them. @param isNamed where Google's libraries look for one */
+export const suiteBigtable = ({ isNamed = false } = {}): (() => BigtableProcess) => {
+  let emulator: BigtableProcess | undefined;
+  const hostBefore = process.env[HOST_VARIABLE];
+
+  before(async function () {
+    needsBigtable(this);
+    emulator = await BigtableProcess.start();
+    if (isNamed) process.env[HOST_VARIABLE] = emulator.host;
+  });
+
+  after(async () => {
+    if (hostBefore === undefined) delete process.env[HOST_VARIABLE];
+    else process.env[HOST_VARIABLE] = hostBefore;
+    await emulator?.kill();
+  });
+
+  return () => {
+    if (!emulator) throw new Error('the emulator does not run yet');
+    return emulator;
+  };
+};

@@ -1,20 +1,11 @@
 /** A ringlog node as a process of its own, so that its CPU and memory can be told from the load generator's. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import net from 'node:net';
 import path from 'node:path';
 import { request } from 'undici';
+import { freePort } from '../../support/server-process.ts';
 
 const ROOT = path.join(import.meta.dirname, '../../..');
-
-const freePort = async (): Promise<number> => {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-};
 
 export interface RunningServer {
   readonly url: string;

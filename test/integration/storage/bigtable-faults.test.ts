@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import type { BigtableIndexStore } from '../../../src/storage/bigtable-index-store.ts';
 import type { IndexEntry, IndexStore } from '../../../src/storage/index-store.ts';
-import { BigtableProcess, needsBigtable } from '../../support/bigtable-process.ts';
+import { BigtableProcess, suiteBigtable } from '../../support/bigtable-process.ts';
 import { BigtableProxy, type DataMethod, type Fault, type ProxiedCall } from '../../support/bigtable-proxy.ts';
 import { eventually } from '../../support/eventually.ts';
 import { bigtableOptions, openBigtable } from '../../support/stores/bigtable-stores.ts';
@@ -34,25 +34,16 @@ const refusalCode = async (work: Promise<unknown>): Promise<string> => {
 
 describe('the Bigtable index store under faults', function () {
   this.timeout(90_000);
-  let emulator: BigtableProcess;
+  const emulator = suiteBigtable();
   let proxy: BigtableProxy;
   let store: BigtableIndexStore;
   let other: BigtableIndexStore;
 
-  before(async function () {
-    needsBigtable(this);
-    emulator = await BigtableProcess.start();
-  });
-
-  after(async () => {
-    await emulator?.kill();
-  });
-
   beforeEach(async () => {
-    proxy = await BigtableProxy.start(emulator.host);
+    proxy = await BigtableProxy.start(emulator().host);
     const options = bigtableOptions(proxy.host);
     store = await openBigtable(options);
-    other = await openBigtable({ ...options, emulatorHost: emulator.host });
+    other = await openBigtable({ ...options, emulatorHost: emulator().host });
     // The table is there: what follows counts calls.
     await store.write([entry('first')]);
     proxy.calls.length = 0;
@@ -310,6 +301,14 @@ describe('the Bigtable index store under faults', function () {
       await other.delete([entry('row a'), entry('row a', 'b')]);
       expect((await commit(other, ['n/1/1'], 'b')).size).to.equal(0);
       expect(await placesOf(other, 'row a')).to.deep.equal([]);
+    });
+
+    it('looks at nothing to forget what it committed itself', async () => {
+      expect((await commit(store, ['n/1/1', 'n/1/2'], 'a')).size).to.equal(0);
+      await store.forget([{ stream: STREAM, segment: 'n/1/1' }]);
+      expect(callsOf('ReadRows', COMMITS)).to.have.lengthOf(0);
+      expect(await committed(other, 'n/1/1')).to.equal(undefined);
+      expect(await committed(other, 'n/1/2')).to.equal(keyOf('a'));
     });
 
     it('writes what is left of a commit before one of its segments is forgotten: the others may still be asked for', async () => {

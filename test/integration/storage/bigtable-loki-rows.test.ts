@@ -6,7 +6,7 @@ import type { IndexStore } from '../../../src/storage/index-store.ts';
 import type { SchemaConfig } from '../../../src/storage/schema-config.ts';
 import { SchemaIndexReader } from '../../../src/storage/schema-index-reader.ts';
 import { systemClock } from '../../../src/system-clock.ts';
-import { BigtableProcess, needsBigtable } from '../../support/bigtable-process.ts';
+import { suiteBigtable } from '../../support/bigtable-process.ts';
 import { newInstance } from '../../support/stores/bigtable-stores.ts';
 import { recordedRows } from '../../support/stores/loki-fixtures.ts';
 import { lokiReaderContract } from '../../support/stores/loki-reader-contract.ts';
@@ -27,20 +27,7 @@ const inOrder = (cells: readonly RawCell[]): readonly RawCell[] =>
 
 describe('rows of Loki in Bigtable', function () {
   this.timeout(60_000);
-  let emulator: BigtableProcess;
-  const hostBefore = process.env['BIGTABLE_EMULATOR_HOST'];
-
-  before(async function () {
-    needsBigtable(this);
-    emulator = await BigtableProcess.start();
-    process.env['BIGTABLE_EMULATOR_HOST'] = emulator.host;
-  });
-
-  after(async () => {
-    if (hostBefore === undefined) delete process.env['BIGTABLE_EMULATOR_HOST'];
-    else process.env['BIGTABLE_EMULATOR_HOST'] = hostBefore;
-    await emulator?.kill();
-  });
+  const emulator = suiteBigtable({ isNamed: true });
 
   /** As the configuration names it: the schema's stores in an instance of the emulator. */
   const openStores = async (schema: SchemaConfig, instance: string): Promise<IndexStore> => {
@@ -73,7 +60,7 @@ describe('rows of Loki in Bigtable', function () {
       let store: IndexStore;
 
       before(async () => {
-        raw = new RawBigtable(emulator.host, instance);
+        raw = new RawBigtable(emulator().host, instance);
         await raw.insert(cells);
         store = await openStores(schema, instance);
       });
@@ -90,7 +77,7 @@ describe('rows of Loki in Bigtable', function () {
         const written = await openStores(schema, own);
         await written.write(chunks.flatMap((chunk) => chunkEntries(schema, chunk)));
         await written.close();
-        const ownRaw = new RawBigtable(emulator.host, own);
+        const ownRaw = new RawBigtable(emulator().host, own);
         const found: RawCell[] = [];
         for (const table of new Set(cells.map((cell) => cell.table))) found.push(...(await ownRaw.cells(table)));
         await ownRaw.close();

@@ -5,7 +5,7 @@ import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { type RinglogNode, startNode } from '../../../src/node.ts';
 import { DAY_MS } from '../../../src/storage/schema-config.ts';
-import { BigtableProcess, needsBigtable } from '../../support/bigtable-process.ts';
+import { BigtableProcess, suiteBigtable } from '../../support/bigtable-process.ts';
 import { BigtableProxy, type ProxiedCall } from '../../support/bigtable-proxy.ts';
 import { linesOf, sharedWorkers, testConfig } from '../../support/cluster.ts';
 import { entryAt, pushOf, T0_MS } from '../../support/entries.ts';
@@ -21,23 +21,10 @@ const linesFrom = (name: string): readonly string[] =>
 
 describe('a node with its index in Bigtable', function () {
   this.timeout(60_000);
-  let emulator: BigtableProcess;
+  const emulator = suiteBigtable({ isNamed: true });
   let folder: string;
   let instance: string;
   let node: RinglogNode | undefined;
-  const hostBefore = process.env['BIGTABLE_EMULATOR_HOST'];
-
-  before(async function () {
-    needsBigtable(this);
-    emulator = await BigtableProcess.start();
-    process.env['BIGTABLE_EMULATOR_HOST'] = emulator.host;
-  });
-
-  after(async () => {
-    if (hostBefore === undefined) delete process.env['BIGTABLE_EMULATOR_HOST'];
-    else process.env['BIGTABLE_EMULATOR_HOST'] = hostBefore;
-    await emulator?.kill();
-  });
 
   beforeEach(async () => {
     folder = await mkdtemp(path.join(os.tmpdir(), 'ringlog-bigtable-'));
@@ -72,7 +59,7 @@ describe('a node with its index in Bigtable', function () {
     await push(first, linesFrom('a'));
     await first.services.flush();
     expect(first.figures().unflushedBytes).to.equal(0);
-    const raw = new RawBigtable(emulator.host, instance);
+    const raw = new RawBigtable(emulator().host, instance);
     await eventually('no commit is left', async () => (await raw.cells('ringlog-commits')).length === 0);
     await first.stop({ deadlineMs: 5_000 });
     expect(await readdir(path.join(folder, 'data'))).to.not.include('index');
@@ -97,19 +84,19 @@ describe('a node with its index in Bigtable', function () {
   });
 
   it('finishes at its start what it had committed without rows, and shows it once', async () => {
-    const proxy = await BigtableProxy.start(emulator.host);
+    const proxy = await BigtableProxy.start(emulator().host);
     const isIndex = ({ method, table }: ProxiedCall): boolean => method === 'MutateRows' && table.startsWith('index_');
     proxy.fault = (call) => (isIndex(call) ? { kind: 'refuse', code: status.PERMISSION_DENIED } : undefined);
     const period = { from: dayOfT0(-3), schema: 'v13', store: 'bigtable-hashed' };
     process.env['BIGTABLE_EMULATOR_HOST'] = proxy.host;
     const first = await start(period);
-    process.env['BIGTABLE_EMULATOR_HOST'] = emulator.host;
+    process.env['BIGTABLE_EMULATOR_HOST'] = emulator().host;
     await push(first, linesFrom('a'));
     void first.services.flush().catch(() => undefined);
     await eventually('a commit without rows', () => proxy.calls.some(isIndex));
     await first.stop({ deadlineMs: 500 }).catch(() => undefined);
     proxy.stop();
-    const raw = new RawBigtable(emulator.host, instance);
+    const raw = new RawBigtable(emulator().host, instance);
     const indexCells = async (): Promise<readonly RawCell[]> => {
       const tables = (await raw.tables()).filter((table) => table.startsWith('index_'));
       return (await Promise.all(tables.map((table) => raw.cells(table)))).flat();

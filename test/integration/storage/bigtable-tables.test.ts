@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { tablePeriods } from '../../../src/storage/bigtable-table-plan.ts';
 import { createSchemaConfig, dayOf, tableOf } from '../../../src/storage/schema-config.ts';
-import { BigtableProcess, needsBigtable } from '../../support/bigtable-process.ts';
+import { suiteBigtable } from '../../support/bigtable-process.ts';
 import { eventually } from '../../support/eventually.ts';
 import { bigtableOptions, openBigtable } from '../../support/stores/bigtable-stores.ts';
 import { RawBigtable } from '../../support/stores/raw-bigtable.ts';
@@ -14,20 +14,11 @@ const tableAgo = (days: number): string => tableOf(schema[0], dayOf(Date.now()) 
 
 describe('tables of the Bigtable index store', function () {
   this.timeout(60_000);
-  let emulator: BigtableProcess;
-
-  before(async function () {
-    needsBigtable(this);
-    emulator = await BigtableProcess.start();
-  });
-
-  after(async () => {
-    await emulator?.kill();
-  });
+  const emulator = suiteBigtable();
 
   it('are made ahead and dropped with the retention, and no other is touched', async () => {
-    const options = bigtableOptions(emulator.host, { periods: tablePeriods(schema), retentionMs: 14 * DAYS_MS });
-    const raw = new RawBigtable(emulator.host, options.instance);
+    const options = bigtableOptions(emulator().host, { periods: tablePeriods(schema), retentionMs: 14 * DAYS_MS });
+    const raw = new RawBigtable(emulator().host, options.instance);
     const foreign = ['index_ext_1', 'index_0001', 'chunks_1', 'somebody'];
     for (const table of [...foreign, tableAgo(70)]) await raw.createTable(table, ['f']);
     await raw.createTable(tableAgo(77), ['f', 'mine']);
@@ -45,7 +36,7 @@ describe('tables of the Bigtable index store', function () {
   });
 
   it('are made when a row of theirs comes, whenever that day was', async () => {
-    const options = bigtableOptions(emulator.host, { periods: tablePeriods(schema), retentionMs: 14 * DAYS_MS });
+    const options = bigtableOptions(emulator().host, { periods: tablePeriods(schema), retentionMs: 14 * DAYS_MS });
     const store = await openBigtable(options);
     await store.write([{ table: 'index_100', hashValue: 'row', rangeValue: 'a', value: '-' }]);
     expect(await store.tables()).to.include.members(['index_100', tableAgo(0)]);
@@ -53,7 +44,7 @@ describe('tables of the Bigtable index store', function () {
   });
 
   it('that are new on another node are read here at once', async () => {
-    const options = bigtableOptions(emulator.host, { periods: tablePeriods(schema), listAgeMs: 400 });
+    const options = bigtableOptions(emulator().host, { periods: tablePeriods(schema), listAgeMs: 400 });
     const [one, two] = [await openBigtable(options), await openBigtable(options)];
     expect(await two.tables()).to.not.include('index_100');
     await one.write([{ table: 'index_100', hashValue: 'row', rangeValue: 'a', value: '-' }]);

@@ -169,6 +169,15 @@ describe('the Cloud Storage chunk store', () => {
         expect(error.message).to.match(/the object came damaged: CRC-32C \S+ instead of 4waSgw== \(6 attempts\)$/);
       });
 
+      it('again a chunk that came damaged where the service tells no hash: its key has one', async () => {
+        const key = 'fake/85ad393dc21324c/187702fedd0:187703aa510:e3069283';
+        await store.put(key, Buffer.from('123456789'));
+        server.seen.length = 0;
+        server.faults.add({ operation: 'download', body: 'damaged-untold' });
+        expect(text(await store.get(key))).to.equal('123456789');
+        expect(server.count('download')).to.equal(2);
+      });
+
       it('again what stalls, and ends that connection and no other', async () => {
         await reopen({ requestTimeoutMs: 1500 });
         const big = Buffer.alloc(4 << 20, 'b');

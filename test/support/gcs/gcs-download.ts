@@ -28,7 +28,7 @@ export const sendMedia = (
     ETag: etagOf(stored),
     'x-goog-generation': stored.generation,
     'x-goog-metageneration': '1',
-    'x-goog-hash': `crc32c=${stored.crc32c},md5=${stored.md5Hash}`,
+    ...(fault !== 'damaged-untold' && { 'x-goog-hash': `crc32c=${stored.crc32c},md5=${stored.md5Hash}` }),
     'x-goog-stored-content-encoding': stored.contentEncoding ?? 'identity',
     'x-goog-stored-content-length': bytes.length,
     'x-goog-storage-class': 'STANDARD',
@@ -39,7 +39,7 @@ export const sendMedia = (
     response.write(part.subarray(0, part.length >> 1), () => {
       if (fault === 'cut') response.destroy();
     });
-  } else response.end(fault === 'damaged' ? damaged(part) : part);
+  } else response.end(fault?.startsWith('damaged') ? damaged(part) : part);
 };
 
 const TRICKLE_MS = 20;

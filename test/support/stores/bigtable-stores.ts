@@ -1,4 +1,5 @@
 /** Bigtable index stores on an emulator. */
+import { holdProcess } from '../../../src/hold-process.ts';
 import { BigtableIndexStore, type BigtableIndexStoreOptions } from '../../../src/storage/bigtable-index-store.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 
@@ -29,8 +30,3 @@ export const openBigtable = (
   report: (problem: string, error: unknown) => void = () => undefined,
 ): Promise<BigtableIndexStore> =>
   BigtableIndexStore.open(options, { clock: systemClock, chance: Math.random, report, holdProcess });
-
-const holdProcess = (): (() => void) => {
-  const timer = setInterval(() => undefined, 60_000);
-  return () => clearInterval(timer);
-};

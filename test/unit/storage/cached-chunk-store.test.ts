@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import { crc32c } from '../../../src/chunk/checksum.ts';
 import { CachedChunkStore } from '../../../src/storage/cached-chunk-store.ts';
 import { chunkStoreContract } from '../../support/stores/chunk-store-contract.ts';
 import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
@@ -33,20 +32,6 @@ describe('the cached chunk store', () => {
       }
       return found;
     };
-
-    it('keeps no chunk that was damaged on its way: it is fetched again', async () => {
-      const bytes = Buffer.from('a chunk');
-      const keyOf = (checksum: number): string => `tenant/1/0:1:${checksum.toString(16)}`;
-      for (const [key, requests] of [
-        [keyOf(crc32c(bytes)), 1],
-        [keyOf(crc32c(bytes) ^ 1), 2],
-      ] as const) {
-        await inner.put(key, bytes);
-        gets.length = 0;
-        expect(await get(key, key)).to.deep.equal(['a chunk', 'a chunk']);
-        expect(gets).to.have.lengthOf(requests);
-      }
-    });
 
     it('asks the store once, and hands out buffers of their own', async () => {
       const first = await store.get('a');
