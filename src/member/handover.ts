@@ -178,9 +178,6 @@ export class Handover {
       // Nobody else to give it to: it stays.
       return this.#isStopped || this.#isGivingUp || owner === undefined || owner.nodeId === nodeId;
     };
-    const { moves, stays, flushing } = await holdings.walk(isHere, this.#walkPace);
-    if (this.#isStopped) return;
-    this.#flushing = flushing;
     const orderOf = (holding: Holding): MoveOrder | undefined => {
       const owner = ring().owner(holding.key);
       // Between two slices the ring may have turned to this node: the next walk keeps it.
@@ -189,14 +186,17 @@ export class Handover {
       const { name, bytes, epoch } = holding;
       return { name, bytes, epoch, target: targetOf(owner) };
     };
+    const order = (slice: readonly Holding[]): void =>
+      this.#step({ type: 'move', orders: slice.flatMap((holding) => orderOf(holding) ?? []) });
+    const { moves, stays, flushing } = await holdings.walk(isHere, this.#walkPace, order);
+    if (this.#isStopped) return;
+    this.#flushing = flushing;
     await this.#inSlices(stays, (slice) => {
       // Claimed by this walk, and to stay by now.
       for (const holding of slice) if (!this.#giver.has(holding.name)) holdings.keep(holding);
       this.#step({ type: 'stay', names: slice.map(({ name }) => name) });
     });
-    await this.#inSlices(moves, (slice) => {
-      this.#step({ type: 'move', orders: slice.flatMap((holding) => orderOf(holding) ?? []) });
-    });
+    await this.#inSlices(moves, order);
     if (current !== ring() || (this.#isGivingUp && moves.length > 0)) this.#isWalkDue = true;
   }
 

@@ -21,8 +21,9 @@ export interface Holdings {
   /**
    * Looks at every stream, in slices of the event loop; `isHere` may change its mind meanwhile. What is not `isHere` is sealed and not flushed from now on, unless it is on its way to the
    * store already: that ends by itself. The looking is not paced, the sealing is.
+   * @param sealed told of each group as it is sealed: the first is with its owner while the last still takes pushes
    */
-  walk(isHere: (key: number) => boolean, pace: Pace): Promise<Walk>;
+  walk(isHere: (key: number) => boolean, pace: Pace, sealed: (moves: readonly Holding[]) => void): Promise<Walk>;
   /** The copy here, as long as there is one: adopted or own. */
   find(segment: LogSegment): Holding | undefined;
   /** An adopted segment is this node's: it answers queries for it and flushes it. */
@@ -34,7 +35,7 @@ export interface Holdings {
 }
 
 export interface Walk {
-  /** What should be elsewhere. */
+  /** What should be elsewhere, whether told of before or not. */
   readonly moves: readonly Holding[];
   /** What moves or moved, and should be here. */
   readonly stays: readonly Holding[];

@@ -52,7 +52,7 @@ export class NodeHoldings implements Holdings {
     this.#report = report;
   }
 
-  async walk(isHere: (key: number) => boolean, pace: Pace): Promise<Walk> {
+  async walk(isHere: (key: number) => boolean, pace: Pace, sealed: (moves: readonly Holding[]) => void): Promise<Walk> {
     const elsewhere: Place[] = [];
     let flushing = 0;
     const known = await this.#movingByStream();
@@ -71,8 +71,9 @@ export class NodeHoldings implements Holdings {
     for (let at = 0; at < elsewhere.length; at += count) {
       count = pace.isUrgent ? URGENT_MOVES_AT_A_TIME : MOVES_AT_A_TIME;
       const places = elsewhere.slice(at, at + count).filter(({ key }) => !isHere(key));
-      const areOut = await pace.run(() => Promise.all(places.map((place) => this.#moveOut(place))));
-      flushing += areOut.filter((isOut) => !isOut).length;
+      const outs = await pace.run(() => Promise.all(places.map((place) => this.#moveOut(place))));
+      flushing += outs.filter((out) => out === undefined).length;
+      sealed(outs.flatMap((out) => out ?? []));
     }
     // As it is now: what was on its way when the walk began may have come back or been let go meanwhile.
     const moves: Holding[] = [];
@@ -112,9 +113,11 @@ export class NodeHoldings implements Holdings {
     this.#moves.moved(moving.tenant, moving.labels, [{ ...moving.segment, epoch }]);
   }
 
-  async #moveOut({ tenant, labels, key }: Place): Promise<boolean> {
+  /** undefined if it could not be claimed. */
+  async #moveOut({ tenant, labels, key }: Place): Promise<readonly Holding[] | undefined> {
     try {
-      for (const segment of await this.#moves.moveOut(tenant, labels)) {
+      const segments = await this.#moves.moveOut(tenant, labels);
+      return segments.map((segment) => {
         const { log, finalCount } = segment;
         const name = segmentName(log.id);
         const holding: Holding = {
@@ -128,11 +131,11 @@ export class NodeHoldings implements Holdings {
           },
         };
         this.#moving.set(name, { tenant, labels, segment, holding });
-      }
-      return true;
+        return holding;
+      });
     } catch (error) {
       this.#report('a stream could not be moved; trying again', error);
-      return false;
+      return undefined;
     }
   }
 

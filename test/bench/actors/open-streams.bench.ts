@@ -139,7 +139,7 @@ const walk = async (node: LocalNode, ring: Ring, streams: number): Promise<void>
     looked += 1;
     return ring.owner(key) !== undefined;
   };
-  await holdings.walk(isHere, new Pace(systemClock, () => true));
+  await holdings.walk(isHere, new Pace(systemClock, () => true), () => undefined);
   if (looked < streams) throw new Error(`the walk saw ${looked} streams`);
 };
 

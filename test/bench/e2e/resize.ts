@@ -309,7 +309,7 @@ interface Converged {
 const LINE_SIZE = 120;
 const NS_PER_MS = 1_000_000n;
 
-const bodyOf = (streams: readonly number[], lines: number): Buffer => {
+export const bodyOf = (streams: readonly number[], lines: number): Buffer => {
   const nowNs = BigInt(Date.now()) * NS_PER_MS;
   return snappy.compressSync(
     encodePushRequest({

@@ -1,0 +1,70 @@
+import { expect } from 'chai';
+import type { LocalNode, UnflushedStream } from '../../../src/actors/local-node.ts';
+import type { OfferedSegment, StreamMoves } from '../../../src/actors/stream-moves.ts';
+import type { LogSegment } from '../../../src/log/segment-table.ts';
+import type { Holding } from '../../../src/member/holdings.ts';
+import { NodeHoldings } from '../../../src/member/node-holdings.ts';
+import { Pace } from '../../../src/member/pace.ts';
+import { labelSetOf } from '../../../src/protocol/label-text.ts';
+import { ManualClock } from '../../support/clock.ts';
+
+const STREAMS = 300;
+const SEAL_MS = 10;
+
+describe('NodeHoldings', () => {
+  it('tells of a group of streams as it is sealed, while those behind it are not', async () => {
+    const clock = new ManualClock();
+    let sealed = 0;
+    const groups: number[] = [];
+    const holdings = new NodeHoldings(
+      nodeWith(STREAMS),
+      movesThat(() => {
+        if (sealed % 128 === 0) clock.advance(SEAL_MS);
+        sealed += 1;
+        return sealed;
+      }),
+      () => undefined,
+      clock,
+      fail,
+    );
+    const told = (moves: readonly Holding[]): void => void groups.push(moves.length);
+    const walk = holdings.walk(() => false, new Pace(clock, () => false), told);
+
+    await settled();
+    expect({ groups, sealed }).to.deep.equal({ groups: [128], sealed: 128 });
+    clock.advance(2 * SEAL_MS);
+    await settled();
+    expect({ groups, sealed }).to.deep.equal({ groups: [128, 128], sealed: 256 });
+    clock.advance(2 * SEAL_MS);
+    const { moves } = await walk;
+    expect(groups).to.deep.equal([128, 128, 44]);
+    expect(moves).to.have.lengthOf(STREAMS);
+  });
+});
+
+const nodeWith = (streams: number): LocalNode => {
+  const forEachUnflushed = (visit: (stream: UnflushedStream) => void): Promise<void> => {
+    for (let index = 0; index < streams; index += 1) {
+      const labels = labelSetOf(['app', `app-${index}`]);
+      visit({ tenant: 'tenant', labels, isMovable: true, flushing: 0, moving: 0 });
+    }
+    return Promise.resolve();
+  };
+  return { forEachUnflushed } as unknown as LocalNode;
+};
+
+/** One segment a stream. */
+const movesThat = (next: () => number): StreamMoves => {
+  const moveOut = (): Promise<readonly OfferedSegment[]> => {
+    const id = { nodeId: '00', incarnation: 1, counter: next() };
+    const log = { id, bytes: 100, highestEpoch: 0 } as LogSegment;
+    return Promise.resolve([{ log, finalCount: 1 } as OfferedSegment]);
+  };
+  return { moveOut } as unknown as StreamMoves;
+};
+
+const fail = (problem: string, error: unknown): never => {
+  throw new Error(problem, { cause: error });
+};
+
+const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
