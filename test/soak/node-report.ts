@@ -11,4 +11,5 @@ export interface NodeReport {
   readonly removedFiles: number;
   readonly compactedFiles: number;
   readonly logBytes: number;
+  readonly memory: NodeJS.MemoryUsage;
 }

@@ -54,6 +54,7 @@ setInterval(() => {
     removedFiles: wal?.removedFiles ?? 0,
     compactedFiles: wal?.compactedFiles ?? 0,
     logBytes: wal?.bytes ?? 0,
+    memory: process.memoryUsage(),
   };
   process.send?.(report, undefined, undefined, () => undefined);
 }, REPORT_MS).unref();

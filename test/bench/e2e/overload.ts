@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { request } from 'undici';
 import { stringify } from 'yaml';
-import { loadConfig } from '../../../src/config.ts';
+import { type ConfigInput, loadConfig } from '../../../src/config.ts';
 import type { NodeReport } from '../../soak/node-report.ts';
 import { corpusStreams } from '../../support/corpus.ts';
 import { buildLoad } from '../../support/load.ts';
@@ -46,17 +46,27 @@ const pushUntil = async (node: NodeProcess, bodies: readonly (readonly Buffer[])
 
 const MIB = 1024 ** 2;
 
+/** What a node has by default, and a tenth of it, where what a node takes for itself shows. */
+const BUDGETS = {
+  'the default budgets': {},
+  'small budgets': { ingester: { unflushed_memory_max: '96MB' }, server: { max_push_size: '8MB' } },
+};
+
 export const benchOverload = async (seconds: number, megabytes: number): Promise<void> => {
   buildNodes();
+  for (const [name, budgets] of Object.entries(BUDGETS)) await overload(name, budgets, seconds, megabytes);
+};
+
+const overload = async (name: string, budgets: ConfigInput, seconds: number, megabytes: number): Promise<void> => {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'ringlog-overload-'));
   const configFile = path.join(folder, 'node.yaml');
   const settings = {
     http_listen: '127.0.0.1:0',
     grpc_listen: 'off',
     data_dir: path.join(folder, 'data'),
-    ingester: { unflushed_memory_max: '96MB', flush_backoff_max: '5s' },
-    server: { max_push_size: '8MB' },
     limits: UNLIMITED,
+    ...budgets,
+    ingester: { ...(budgets['ingester'] as ConfigInput | undefined), flush_backoff_max: '5s' },
   };
   writeFileSync(configFile, stringify(settings));
   const { ingester, server } = loadConfig({ flags: settings });
@@ -102,8 +112,10 @@ export const benchOverload = async (seconds: number, megabytes: number): Promise
     await flushed.body.dump();
     while (!report || report.unflushedBytes > 0 || report.flushesPending > 0) await pause(DRAIN_POLL_MS);
     const drainedMs = performance.now() - backMs;
-    console.log(`\n### ${seconds} s of pushes from ${CONNECTIONS} connections while the chunk store is down\n`);
-    for (const [name, bytes] of Object.entries(parts)) console.log(`- ${name}: ${(bytes / MIB).toFixed(0)} MiB`);
+    console.log(
+      `\n### ${seconds} s of pushes from ${CONNECTIONS} connections while the chunk store is down, ${name}\n`,
+    );
+    for (const [part, bytes] of Object.entries(parts)) console.log(`- ${part}: ${(bytes / MIB).toFixed(0)} MiB`);
     const share = peakMib / budgetMib;
     const shareOverIdle = (peakMib - idleMib) / budgetMib;
     console.log(`- answers: ${[...answers].map(([status, count]) => `${count} × ${status}`).join(', ')}`);
@@ -114,6 +126,8 @@ export const benchOverload = async (seconds: number, megabytes: number): Promise
       `- RSS: ${idleMib.toFixed(0)} MiB idle, at most ${peakMib.toFixed(0)}: ${share.toFixed(2)} × the budget of ${budgetMib.toFixed(0)} MiB ` +
         `(bar ${RSS_SHARE_MAX}, ${share <= RSS_SHARE_MAX ? 'kept' : 'MISSED'}), ${shareOverIdle.toFixed(2)} × without what it has when idle`,
     );
+    const memory = Object.entries(full?.memory ?? {}).map(([what, bytes]) => `${what} ${(bytes / MIB).toFixed(0)}`);
+    console.log(`- memory at the end, MiB: ${memory.join(', ')}`);
     console.log(
       `- all stored ${(drainedMs / 1000).toFixed(1)} s after the store was back; peak then ${peakRssMiB(node.pid).toFixed(0)} MiB`,
     );
