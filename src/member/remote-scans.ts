@@ -4,7 +4,7 @@ import type { Member } from '../cluster/view.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { PlannedSlice } from '../query/plan-slices.ts';
 import type { ScanPlan } from '../query/scan/scan-messages.ts';
-import { type PlacedResult, type ScanPlace, ScanPlaceError } from '../query/scan-places.ts';
+import { type PlacedResult, type ScanPlace, ScanPlaceError, type ScanWork } from '../query/scan-places.ts';
 import { CallKind } from './call-kinds.ts';
 import { isRemote } from './remote-segment.ts';
 import { decodePlacedResult, encodeTask } from './scan-message.ts';
@@ -29,9 +29,9 @@ export class RemoteScans implements ScanPlace {
     return memory.some(({ segments }) => segments.some((one) => isRemote(one) && one.at.nodeId === nodeId));
   }
 
-  async run(plan: ScanPlan, slices: readonly PlannedSlice[], signal: AbortSignal): Promise<PlacedResult> {
+  async run(plan: ScanPlan, work: ScanWork, signal: AbortSignal): Promise<PlacedResult> {
     const { nodeId } = this.#member;
-    const isElsewhere = slices.some(({ memory }) =>
+    const isElsewhere = work.slices.some(({ memory }) =>
       memory.some(({ segments }) =>
         segments.some((one) => isLogged(one) && !(isRemote(one) && one.at.nodeId === nodeId)),
       ),
@@ -40,7 +40,7 @@ export class RemoteScans implements ScanPlace {
     try {
       const options = { deadlineMs: SCAN_MS, class: 'query' as const, signal };
       return decodePlacedResult(
-        await this.#peers.request(this.#member, CallKind.SCAN, encodeTask(plan, slices), options),
+        await this.#peers.request(this.#member, CallKind.SCAN, encodeTask(plan, work), options),
       );
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;

@@ -9,14 +9,15 @@ import { isLogged, type SegmentSnapshot } from '../chunk/memory-format.ts';
 import { decodeSnapshots, encodeSnapshots } from '../chunk/snapshot-codec.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { badRequest } from '../protocol/wire.ts';
-import type { PlannedSlice } from '../query/plan-slices.ts';
-import type { MetricResult, ScanPlan } from '../query/scan/scan-messages.ts';
-import type { PlacedResult } from '../query/scan-places.ts';
+import type { ReadBounds, ScanPlan, ScanResult } from '../query/scan/scan-messages.ts';
+import type { PlacedResult, ScanWork } from '../query/scan-places.ts';
 import { isRemote } from './remote-segment.ts';
 
 export interface PlacedTask {
   readonly plan: ScanPlan;
   readonly slices: readonly PlacedSlice[];
+  /** Of a log scan, for each slice. */
+  readonly bounds: readonly ReadBounds[] | undefined;
 }
 
 export interface PlacedSlice {
@@ -37,7 +38,7 @@ export type PlacedSegment = { readonly snapshot: number } | { readonly selection
 const SIZE_BYTES = 4;
 
 /** Every logged segment of the slices is remote. */
-export const encodeTask = (plan: ScanPlan, slices: readonly PlannedSlice[]): readonly Uint8Array[] => {
+export const encodeTask = (plan: ScanPlan, { slices, bounds }: ScanWork): readonly Uint8Array[] => {
   const snapshots: SegmentSnapshot[] = [];
   const placed = slices.map(({ startNs, endNs, refs, memory }) => ({
     startNs,
@@ -53,7 +54,7 @@ export const encodeTask = (plan: ScanPlan, slices: readonly PlannedSlice[]): rea
       }),
     })),
   }));
-  const task = serialize({ plan, slices: placed } satisfies PlacedTask);
+  const task = serialize({ plan, slices: placed, bounds } satisfies PlacedTask);
   const size = Buffer.alloc(SIZE_BYTES);
   size.writeUInt32LE(task.length);
   return [size, task, encodeSnapshots(snapshots)];
@@ -72,7 +73,7 @@ export const decodeTask = (
   };
 };
 
-export const encodePlacedResult = (result: MetricResult, chunksDownloaded: number): Uint8Array =>
+export const encodePlacedResult = (result: ScanResult, chunksDownloaded: number): Uint8Array =>
   serialize({ result, chunksDownloaded } satisfies PlacedResult);
 
 export const decodePlacedResult = (message: Uint8Array): PlacedResult => deserialize(message) as PlacedResult;

@@ -4,7 +4,7 @@ import { Permits } from '../protocol/permits.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { readChunk } from '../query/fetch-chunk.ts';
 import type { ScanPool } from '../query/query-context.ts';
-import type { ChunkBytes, MetricResult, StreamSlice } from '../query/scan/scan-messages.ts';
+import type { ChunkBytes, ReadBounds, ScanResult, ScanTask, StreamSlice } from '../query/scan/scan-messages.ts';
 import { decodeTask, encodePlacedResult, type PlacedMemory, type PlacedSlice } from './scan-message.ts';
 
 export interface ScanServerDeps {
@@ -44,8 +44,11 @@ export class ScanServer {
     const slices = await Promise.all(task.slices.map((slice) => this.#sliceOf(slice, snapshots, chunks, call)));
     const plan = { ...task.plan, scanId: `${nodeId}/${incarnation}/${task.plan.scanId}` };
     const buffers = await Promise.all([...chunks.values()].map(async (chunk) => (await chunk).bytes.buffer));
-    const result = await this.#deps.pool.run({ kind: 'metric', plan, slices }, buffers, call.signal);
-    return [encodePlacedResult(result as MetricResult, chunks.size)];
+    const bounds = task.bounds ?? [];
+    const reads = slices.map((slice, index) => ({ slice, ...(bounds[index] as ReadBounds) }));
+    const run: ScanTask = plan.scan.kind === 'log' ? { kind: 'log', plan, reads } : { kind: 'metric', plan, slices };
+    const result = await this.#deps.pool.run(run, buffers, call.signal);
+    return [encodePlacedResult(withoutChunks(result), chunks.size)];
   }
 
   async #sliceOf(
@@ -83,3 +86,7 @@ export class ScanServer {
     return { labels, segments: await Promise.all(loaded) };
   }
 }
+
+/** Who reads on here has them fetched again. */
+const withoutChunks = (result: ScanResult): ScanResult =>
+  result.kind === 'metric' ? result : { ...result, ends: result.ends.map((end) => ({ ...end, chunks: [] })) };

@@ -23,6 +23,10 @@ export class ChunkCache {
     }
   }
 
+  has(key: string): boolean {
+    return this.#chunks.has(key);
+  }
+
   /** Hands the chunk over: its buffer is about to be moved. */
   take(key: string): ChunkBytes | undefined {
     const chunk = this.#chunks.get(key);

@@ -1,9 +1,9 @@
 import type { LogExpr } from '../logql/ast.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
-import { ChunkCache } from './chunk-cache.ts';
 import { CursorHeap } from './cursor-heap.ts';
 import { gatherStreams } from './gather-streams.ts';
 import { BatchLines, LogAnswer } from './log-answer.ts';
+import { LogReads } from './log-reads.ts';
 import { planSlices } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import type { QueryEvent } from './query-messages.ts';
@@ -17,8 +17,6 @@ import { SERIES_PER_LOOK, Turns } from './turns.ts';
 /** One event holds at most about this much: what a reader that is slow makes us keep. An HTTP answer (5,000 entries) fits into one. */
 const EVENT_ENTRIES_MAX = 10_000;
 const EVENT_BYTES_MAX = 32 << 20;
-/** Chunks kept between two reads of them. */
-const CACHE_BYTES_MAX = 256 << 20;
 
 /**
  * Entries of a log query as events, in global order of time and in bounded memory: each stream is read only as far as its entries are next
@@ -30,10 +28,11 @@ export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGen
   const plan = planOf(context, expr, { startNs, endNs: endNs - 1n });
   const { changesLine } = compileScan(plan).pipeline;
   const turns = new Turns(context.deps.clock);
-  const heap = await openCursors(context, plan, turns);
+  const reads = new LogReads(context, plan);
+  const heap = await openCursors(context, plan, reads, turns);
   const answer = new LogAnswer();
   const selection = new Selection(context, changesLine);
-  const reading = new ReadAhead(context, heap);
+  const reading = new ReadAhead(context.request, heap, reads);
   for (let looked = 0; heap.top && !selection.isFull; looked += 1) {
     const { top } = heap;
     if (!top.isReady) {
@@ -66,7 +65,12 @@ const planOf = (context: QueryContext, { matchers, stages }: LogExpr, range: Tim
   };
 };
 
-const openCursors = async (context: QueryContext, plan: ScanPlan, turns: Turns): Promise<CursorHeap> => {
+const openCursors = async (
+  context: QueryContext,
+  plan: ScanPlan,
+  reads: LogReads,
+  turns: Turns,
+): Promise<CursorHeap> => {
   const gathered = await context.orStop(
     gatherStreams(context.sources, plan.tenant, plan.matchers, plan, context.signal, context.onMissing),
   );
@@ -75,11 +79,10 @@ const openCursors = async (context: QueryContext, plan: ScanPlan, turns: Turns):
   context.chunksInMemory += gathered.chunksInMemory;
   const isForward = context.request.direction === 'forward';
   const heap = new CursorHeap(isForward);
-  const cache = new ChunkCache(CACHE_BYTES_MAX);
   for (const [index, stream] of gathered.streams.entries()) {
     const slices = planSlices(stream, plan, 1);
     if (slices.length === 0) continue;
-    heap.push(new StreamCursor(context, plan, isForward ? slices : slices.reverse(), cache, index));
+    heap.push(new StreamCursor(reads, isForward, isForward ? slices : slices.reverse(), index));
     if (index % SERIES_PER_LOOK === 0) await turns.breathe();
   }
   return heap;

@@ -109,12 +109,12 @@ const scanStreams = async (
     for (const slice of planSlices(stream, plan, chunksMax)) slices.push(slice);
     if (index % SERIES_PER_LOOK === 0) await turns.breathe();
   }
-  const places = new ScanPlaces(context, TASKS_PER_WORKER, async (task) => {
+  const places = new ScanPlaces<MetricResult>(context, TASKS_PER_WORKER, async ({ slices: task }) => {
     const fetched = await fetchSlices(context, task);
     return (await context.runTask({ kind: 'metric', plan, slices: fetched })) as MetricResult;
   });
   await forEachConcurrent(packTasks(slices, chunksMax), places.tasksMax, async (task) => {
-    await take(await places.run(plan, task));
+    await take(await places.run(plan, { slices: task }));
   });
 };
 

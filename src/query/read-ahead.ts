@@ -1,5 +1,6 @@
 import type { CursorHeap } from './cursor-heap.ts';
-import type { QueryContext } from './query-context.ts';
+import type { LogReads } from './log-reads.ts';
+import type { QueryRequest } from './query-messages.ts';
 import { type ReadQuota, StreamCursor } from './stream-cursor.ts';
 
 /** Line bytes at hand over all streams. */
@@ -8,7 +9,6 @@ const BATCH_BYTES_MIN = 64 << 10;
 const BATCH_BYTES_MAX = 4 << 20;
 const BATCH_ENTRIES_MAX = 20_000;
 const BATCH_ENTRIES_MIN = 32;
-const TASKS_PER_WORKER = 2;
 
 /** Cursors looked at for reading ahead, of which few are read. */
 const LOOKED_AT_MAX = 64;
@@ -28,10 +28,10 @@ export class ReadAhead {
   #together = TOGETHER_FIRST;
   #hasLight = false;
 
-  constructor(context: QueryContext, heap: CursorHeap) {
+  constructor(request: QueryRequest, heap: CursorHeap, reads: LogReads) {
     this.#heap = heap;
-    this.#quota = quotaOf(context, heap.size);
-    this.#tasksMax = TASKS_PER_WORKER * context.deps.scanPool.size;
+    this.#quota = quotaOf(request, heap.size);
+    this.#tasksMax = reads.tasksMax;
   }
 
   /** Waits until the first in line is read on. @throws RefusedError */
@@ -68,8 +68,7 @@ export class ReadAhead {
   }
 }
 
-const quotaOf = ({ request }: QueryContext, streamCount: number): ReadQuota => {
-  const { limit, intervalNs } = request;
+const quotaOf = ({ limit, intervalNs }: QueryRequest, streamCount: number): ReadQuota => {
   // With an interval entries are passed over after they were read: the limit says nothing about how many are needed.
   const entriesMax = intervalNs > 0n ? BATCH_ENTRIES_MAX : Math.min(limit, BATCH_ENTRIES_MAX);
   const share = Math.floor(BATCH_BYTES_TOTAL / Math.max(1, streamCount));

@@ -1,7 +1,14 @@
 import { Permits } from '../protocol/permits.ts';
 import type { PlannedSlice } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
-import type { MetricResult, ScanPlan } from './scan/scan-messages.ts';
+import type { ReadBounds, ScanPlan, ScanResult } from './scan/scan-messages.ts';
+
+/** What one task reads. */
+export interface ScanWork {
+  readonly slices: readonly PlannedSlice[];
+  /** Of a log scan, for each slice. */
+  readonly bounds?: readonly ReadBounds[] | undefined;
+}
 
 /** Workers of another node. */
 export interface ScanPlace {
@@ -9,14 +16,14 @@ export interface ScanPlace {
   /** The slice's memory lies there: sending the question is cheaper than fetching the data. */
   holds(slice: PlannedSlice): boolean;
   /**
-   * Reads the chunks there and gives the partial aggregates.
+   * Reads the chunks there and gives the partial aggregates, or the entries that pass.
    * @throws ScanPlaceError nothing came of it, for a reason that is not the query's: run it elsewhere
    */
-  run(plan: ScanPlan, slices: readonly PlannedSlice[], signal: AbortSignal): Promise<PlacedResult>;
+  run(plan: ScanPlan, work: ScanWork, signal: AbortSignal): Promise<PlacedResult>;
 }
 
 export interface PlacedResult {
-  readonly result: MetricResult;
+  readonly result: ScanResult;
   readonly chunksDownloaded: number;
 }
 
@@ -37,17 +44,13 @@ interface PlacedSlot extends Slot {
 }
 
 /** Deals the tasks of one scan to this node's workers and those of others, as they become free. */
-export class ScanPlaces {
+export class ScanPlaces<Result extends ScanResult> {
   readonly #context: QueryContext;
   readonly #here: Slot;
   readonly #others: readonly PlacedSlot[];
-  readonly #runHere: (slices: readonly PlannedSlice[]) => Promise<MetricResult>;
+  readonly #runHere: (work: ScanWork) => Promise<Result>;
 
-  constructor(
-    context: QueryContext,
-    tasksPerWorker: number,
-    runHere: (slices: readonly PlannedSlice[]) => Promise<MetricResult>,
-  ) {
+  constructor(context: QueryContext, tasksPerWorker: number, runHere: (work: ScanWork) => Promise<Result>) {
     const { scanPool, places } = context.deps;
     this.#context = context;
     this.#runHere = runHere;
@@ -60,23 +63,24 @@ export class ScanPlaces {
     return this.#others.reduce((sum, { tasksMax }) => sum + tasksMax, this.#here.tasksMax);
   }
 
-  /** @throws RefusedError once the query is stopped, whoever's turn it is */
-  run(plan: ScanPlan, slices: readonly PlannedSlice[]): Promise<MetricResult> {
-    return this.#context.orStop(this.#run(plan, slices));
+  /** @param isNear what it reads is here already, unless another place holds it @throws RefusedError once the query is stopped, whoever's turn it is */
+  run(plan: ScanPlan, work: ScanWork, isNear = false): Promise<Result> {
+    return this.#context.orStop(this.#run(plan, work, isNear));
   }
 
-  async #run(plan: ScanPlan, slices: readonly PlannedSlice[]): Promise<MetricResult> {
+  async #run(plan: ScanPlan, work: ScanWork, isNear: boolean): Promise<Result> {
     const { signal } = this.#context;
-    const other = this.#otherFor(slices);
-    const result = other && (await other.permits.with(signal, () => this.#runAt(other.place, plan, slices)));
-    return result ?? (await this.#here.permits.with(signal, () => this.#runHere(slices)));
+    const other = this.#otherFor(work.slices, isNear);
+    const result = other && (await other.permits.with(signal, () => this.#runAt(other.place, plan, work)));
+    return result ?? (await this.#here.permits.with(signal, () => this.#runHere(work)));
   }
 
   /** undefined: this node. */
-  #otherFor(slices: readonly PlannedSlice[]): PlacedSlot | undefined {
+  #otherFor(slices: readonly PlannedSlice[], isNear: boolean): PlacedSlot | undefined {
     const home = this.#others.find(({ place }) => slices.some((slice) => place.holds(slice)));
     // Where as many wait as run, loading the memory from there is no slower.
     if (home) return home.permits.free > 0 || home.permits.waiting < home.tasksMax ? home : undefined;
+    if (isNear) return undefined;
     let best: PlacedSlot | undefined;
     let free = this.#here.permits.free;
     for (const other of this.#others) {
@@ -88,14 +92,15 @@ export class ScanPlaces {
   }
 
   /** undefined if nothing came of it there. */
-  async #runAt(place: ScanPlace, plan: ScanPlan, slices: readonly PlannedSlice[]): Promise<MetricResult | undefined> {
+  async #runAt(place: ScanPlace, plan: ScanPlan, work: ScanWork): Promise<Result | undefined> {
     const context = this.#context;
     context.check();
     try {
-      const { result, chunksDownloaded } = await context.orStop(place.run(plan, slices, context.signal));
+      const { result, chunksDownloaded } = await context.orStop(place.run(plan, work, context.signal));
       context.chunksDownloaded += chunksDownloaded;
       context.read(result.counts);
-      return result;
+      // Of the plan's kind.
+      return result as Result;
     } catch (error) {
       if (!(error instanceof ScanPlaceError)) throw error;
       return undefined;

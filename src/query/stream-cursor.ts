@@ -1,10 +1,8 @@
 import { highWord, lowWord } from '../chunk/varint.ts';
-import { type ChunkCache, chunkCacheFetch } from './chunk-cache.ts';
-import { loadMemory } from './load-memory.ts';
+import type { LogReads } from './log-reads.ts';
 import { memoryBytes } from './pack-tasks.ts';
 import type { PlannedSlice } from './plan-slices.ts';
-import type { QueryContext } from './query-context.ts';
-import type { LogRead, LogReadEnd, LogResult, LogScan, ScanPlan, ScanPosition } from './scan/scan-messages.ts';
+import type { LogReadEnd, LogResult, ReadBounds, ScanPosition } from './scan/scan-messages.ts';
 
 /** How much one read of a slice may bring. */
 export interface ReadQuota {
@@ -24,11 +22,9 @@ const NO_WORDS = new Int32Array(0);
  * one packed batch.
  */
 export class StreamCursor {
-  readonly #context: QueryContext;
-  readonly #plan: ScanPlan;
+  readonly #reads: LogReads;
   readonly #isForward: boolean;
   readonly #slices: readonly PlannedSlice[];
-  readonly #cache: ChunkCache;
   /** Breaks ties between streams. */
   readonly index: number;
   #slice = 0;
@@ -50,21 +46,13 @@ export class StreamCursor {
   timeHigh = 0;
   timeLow = 0;
   #timeWords: Int32Array = NO_WORDS;
-  #reads = 0;
+  #readCount = 0;
 
   /** `slices` in the query's direction, at least one. */
-  constructor(
-    context: QueryContext,
-    plan: ScanPlan,
-    slices: readonly PlannedSlice[],
-    cache: ChunkCache,
-    index: number,
-  ) {
-    this.#context = context;
-    this.#plan = plan;
-    this.#isForward = (plan.scan as LogScan).direction === 'forward';
+  constructor(reads: LogReads, isForward: boolean, slices: readonly PlannedSlice[], index: number) {
+    this.#reads = reads;
+    this.#isForward = isForward;
     this.#slices = slices;
-    this.#cache = cache;
     this.index = index;
     this.#setTime(this.#boundOf(slices[0]));
   }
@@ -149,9 +137,11 @@ export class StreamCursor {
   }
 
   static async #read(cursors: readonly StreamCursor[], quota: ReadQuota): Promise<void> {
-    const reads = await Promise.all(cursors.map((cursor) => cursor.#nextRead(quota)));
     const [first] = cursors as readonly [StreamCursor];
-    const result = (await first.#context.runTask({ kind: 'log', plan: first.#plan, reads })) as LogResult;
+    const result = await first.#reads.run({
+      slices: cursors.map((cursor) => cursor.#slices[cursor.#slice]!),
+      bounds: cursors.map((cursor) => cursor.#bounds(quota)),
+    });
     let start = 0;
     for (const [index, cursor] of cursors.entries()) {
       const end = result.ends[index]!;
@@ -160,24 +150,18 @@ export class StreamCursor {
     }
   }
 
-  async #nextRead(quota: ReadQuota): Promise<LogRead> {
-    const slice = this.#slices[this.#slice]!;
-    const chunks = await Promise.all(slice.refs.map((ref) => chunkCacheFetch(this.#cache, this.#context, ref)));
-    const { startNs, endNs } = slice;
-    const memory = await loadMemory(this.#context, slice.memory);
+  #bounds(quota: ReadQuota): ReadBounds {
     return {
-      slice: { startNs, endNs, memory, chunks },
       position: this.#position,
       // Who is asked again is asked for more: a block that is begun is inflated anew each time.
-      entriesMax: Math.min(quota.entriesMax, quota.entriesFirst * 2 ** this.#reads),
+      entriesMax: Math.min(quota.entriesMax, quota.entriesFirst * 2 ** this.#readCount),
       bytesMax: quota.bytesMax,
-      keepsChunks: this.#sharesChunks(slice, this.#slices[this.#slice + 1]),
+      keepsChunks: this.#sharesChunks(this.#slices[this.#slice]!, this.#slices[this.#slice + 1]),
     };
   }
 
-  #arrive(batch: LogResult, start: number, { end, next, nextBoundNs, chunks }: LogReadEnd): void {
-    this.#reads += 1;
-    for (const chunk of chunks) this.#cache.put(chunk);
+  #arrive(batch: LogResult, start: number, { end, next, nextBoundNs }: LogReadEnd): void {
+    this.#readCount += 1;
     if (next) this.#position = next;
     else {
       this.#slice += 1;

@@ -84,15 +84,18 @@ export interface MetricTask {
   readonly slices: readonly StreamSlice[];
 }
 
-/** How far to read a slice. */
-export interface LogRead {
-  readonly slice: StreamSlice;
+/** From where and how far to read a slice. */
+export interface ReadBounds {
   readonly position: ScanPosition;
   /** Stop when so many entries or line bytes are kept. */
   readonly entriesMax: number;
   readonly bytesMax: number;
   /** Move the chunks back even if the slice is read to its end: the next slice needs one of them. */
   readonly keepsChunks: boolean;
+}
+
+export interface LogRead extends ReadBounds {
+  readonly slice: StreamSlice;
 }
 
 /** One read, or many of streams with a line or two each: a message a stream would cost ten times the reading. */
