@@ -5,6 +5,7 @@ import { compileStage, refusingStage } from './compile-stage.ts';
 import type { LabelHints, Pipeline, PipelineRun, RequiredLiteral } from './pipeline.ts';
 import { Entry, ERROR_DETAILS_LABEL, ERROR_LABEL, ORIGIN } from './stages/entry.ts';
 import { categorizedLabels, finalLabels, LabelsKeys } from './stages/entry-labels.ts';
+import { parsePlainDecimal } from './stages/go-number.ts';
 import { hashOf, type KeyTable } from './stages/key-table.ts';
 import { compileLineFilter, type LineFilter } from './stages/line-filter.ts';
 import type { CompiledStage, RunStage } from './stages/stage.ts';
@@ -172,15 +173,23 @@ class Run implements PipelineRun {
     return table.find(bytes, start, end, hashOf(bytes, start, end));
   }
 
-  rememberValue<T>(handle: number, table: KeyTable<T>, about: T): void {
+  rememberValue<T>(handle: number, table: KeyTable<T>, about: T): boolean {
     const entry = this.#entry;
-    if (!entry.isPlainBytes(handle)) return;
+    if (!entry.isPlainBytes(handle)) return false;
     const raw = Uint8Array.prototype.slice.call(
       entry.valueBytes(handle),
       entry.valueStart(handle),
       entry.valueEnd(handle),
     );
-    if (raw.length > 0) table.add(raw, hashOf(raw, 0, raw.length), about);
+    if (raw.length === 0) return false;
+    table.add(raw, hashOf(raw, 0, raw.length), about);
+    return true;
+  }
+
+  plainNumber(handle: number): number {
+    const entry = this.#entry;
+    if (!entry.isPlainBytes(handle)) return Number.NaN;
+    return parsePlainDecimal(entry.valueBytes(handle), entry.valueStart(handle), entry.valueEnd(handle));
   }
 
   finalLabels(): readonly string[] {

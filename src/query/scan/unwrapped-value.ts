@@ -20,6 +20,8 @@ const inSeconds = (parsed: Parsed): Parsed => ('value' in parsed ? { value: pars
 export class UnwrappedValue {
   readonly #unwrap: Unwrap;
   readonly #filters: readonly AfterUnwrap[];
+  readonly #readsPlain: boolean;
+  #handle = 0;
   value = 0;
   /** After `take`: `__error__` of the sample, "" if it is good. */
   error = '';
@@ -27,22 +29,35 @@ export class UnwrappedValue {
 
   constructor(unwrap: Unwrap) {
     this.#unwrap = unwrap;
+    // Errors are labels of which the entry's own are no part.
+    this.#readsPlain = unwrap.conversion === 'none' && !unwrap.name.startsWith('__error');
     this.#filters = unwrap.filters.map((filter: LabelFilter) => compileAfterUnwrap(filter));
+  }
+
+  /** Before the first entry of a stream. */
+  startStream(run: PipelineRun): void {
+    this.#handle = run.handleOf(this.#unwrap.name);
   }
 
   /** False if the entry gives no sample: the label is missing or empty, or a filter drops it. */
   take(run: PipelineRun): boolean {
-    const text = run.get(this.#unwrap.name);
-    if (text === '') return false;
     this.error = run.error;
     this.errorDetails = '';
+    this.value = this.#readsPlain ? run.plainNumber(this.#handle) : Number.NaN;
+    if (Number.isNaN(this.value) && !this.#convert(run)) return false;
+    return this.#filters.every((filter) => filter(run, this));
+  }
+
+  #convert(run: PipelineRun): boolean {
+    const text = run.get(this.#unwrap.name);
+    if (text === '') return false;
     const parsed = PARSERS[this.#unwrap.conversion](text);
     this.value = 'value' in parsed ? parsed.value : 0;
     if ('error' in parsed) {
       this.error = CONVERSION_ERROR;
       this.errorDetails = parsed.error;
     }
-    return this.#filters.every((filter) => filter(run, this));
+    return true;
   }
 
   /** An error of a filter: the first one stays. */
