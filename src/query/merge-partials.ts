@@ -1,6 +1,7 @@
 import { RefusedError } from '../protocol/refusal.ts';
 import type { PartialCounts, PartialValues } from './scan/scan-messages.ts';
 import { checkSeriesCount } from './series-limit.ts';
+import { sortByTime, type TimedValues } from './sort-by-time.ts';
 import { CELLS_MAX, labelsOfKey } from './step-series.ts';
 import { SERIES_PER_LOOK, type Turns } from './turns.ts';
 
@@ -69,10 +70,8 @@ const addTo = (total: Float64Array, at: number, part: Float64Array, start: numbe
 };
 
 /** Values of one series in time order. */
-export interface ValueSeries {
+export interface ValueSeries extends TimedValues {
   readonly labels: readonly string[];
-  readonly times: Float64Array;
-  readonly values: Float64Array;
 }
 
 const VALUES_MAX = 32 << 20;
@@ -117,23 +116,22 @@ export class ValueMerger {
     }
   }
 
-  /** Sorted by time; equal times stay in the order of the tasks. */
+  /** Sorted by time. */
   *series(): Iterable<ValueSeries> {
     for (const { labels, parts } of this.#series.values()) {
       const count = parts.reduce((sum, part) => sum + part.end - part.start, 0);
       const times = new Float64Array(count);
       const values = new Float64Array(count);
       let at = 0;
-      let isSorted = true;
-      for (const { from, order, start, end } of parts) {
+      // Tasks end in any order; those of one stream do not overlap.
+      for (const { from, order, start, end } of parts.sort((a, b) => firstTimeOf(a) - firstTimeOf(b))) {
         for (let place = start; place < end; place += 1) {
           times[at] = from.times[order[place]!]!;
           values[at] = from.values[order[place]!]!;
-          if (at > 0 && times[at]! < times[at - 1]!) isSorted = false;
           at += 1;
         }
       }
-      yield isSorted ? { labels, times, values } : sorted(labels, times, values);
+      yield { labels, ...sortByTime({ times, values }) };
     }
   }
 }
@@ -153,14 +151,7 @@ const bySeries = ({ series }: PartialValues, seriesCount: number): { order: Uint
   return { order, starts };
 };
 
-const sorted = (labels: readonly string[], times: Float64Array, values: Float64Array): ValueSeries => {
-  const order = Uint32Array.from(times, (_, index) => index).sort((a, b) => times[a]! - times[b]! || a - b);
-  return {
-    labels,
-    times: Float64Array.from(order, (index) => times[index]!),
-    values: Float64Array.from(order, (index) => values[index]!),
-  };
-};
+const firstTimeOf = ({ from, order, start }: ValuePart): number => from.times[order[start]!]!;
 
 const tooManyCells = (): RefusedError =>
   new RefusedError({

@@ -1,0 +1,65 @@
+/** Values and their times, in the same order. */
+export interface TimedValues {
+  readonly times: Float64Array;
+  readonly values: Float64Array;
+}
+
+/**
+ * Sorted by time; equal times stay in their order. What comes is a few lists that are sorted already, one behind another: they are merged, neighbours
+ * first, which takes a pass for each doubling of their number (a comparison sort took ten times as long). Keeps its arguments, or gives them back.
+ */
+export const sortByTime = (unsorted: TimedValues): TimedValues => {
+  let from = unsorted;
+  let starts = runStarts(unsorted.times);
+  if (starts.length <= 1) return from;
+  let to = emptyOf(from);
+  let spare = emptyOf(from);
+  while (starts.length > 1) {
+    starts = mergePairs(from, to, starts);
+    const before = from;
+    from = to;
+    to = before === unsorted ? spare : before;
+    spare = to;
+  }
+  return from;
+};
+
+const emptyOf = ({ times }: TimedValues): TimedValues => ({
+  times: new Float64Array(times.length),
+  values: new Float64Array(times.length),
+});
+
+/** Where a time is lower than the one before. */
+const runStarts = (times: Float64Array): number[] => {
+  const starts: number[] = [];
+  for (let index = 0; index < times.length; index += 1) {
+    if (index === 0 || times[index]! < times[index - 1]!) starts.push(index);
+  }
+  return starts;
+};
+
+/** @returns where the runs of `to` begin */
+const mergePairs = (from: TimedValues, to: TimedValues, starts: readonly number[]): number[] => {
+  const merged: number[] = [];
+  const length = from.times.length;
+  for (let pair = 0; pair < starts.length; pair += 2) {
+    const first = starts[pair]!;
+    merged.push(first);
+    mergeRuns(from, to, first, starts[pair + 1] ?? length, starts[pair + 2] ?? length);
+  }
+  return merged;
+};
+
+/** [first, middle) and [middle, end). */
+const mergeRuns = (from: TimedValues, to: TimedValues, first: number, middle: number, end: number): void => {
+  let left = first;
+  let right = middle;
+  for (let at = first; at < end; at += 1) {
+    const isLeft = left < middle && (right >= end || from.times[left]! <= from.times[right]!);
+    const place = isLeft ? left : right;
+    to.times[at] = from.times[place]!;
+    to.values[at] = from.values[place]!;
+    if (isLeft) left += 1;
+    else right += 1;
+  }
+};
