@@ -1,4 +1,5 @@
 /** Which segments that lie in the log share a chunk. Pure. */
+import { BLOCKS_PER_CHUNK } from '../chunk/segment-limits.ts';
 import type { LoggedPart, LoggedStream } from './logged-segments.ts';
 import type { HeldSegment } from './stream-cell.ts';
 
@@ -10,9 +11,6 @@ export interface ChunkSizes {
 
 /** Sizes are estimates until the blocks are cut: what was taken for full may turn out this much larger. Chosen. */
 const OVERSIZE = 1.25;
-
-/** What Loki puts into a chunk when no target size is set. */
-const BLOCKS_PER_CHUNK = 10;
 
 /** Chosen: below what a segment may have. */
 const PLAIN_BYTES_MAX = 192 << 20;

@@ -10,7 +10,8 @@
  * Segments reach the store in order. Memory answers queries for a segment until it is stored, index rows and all.
  */
 import type { BlockData, SegmentId } from '../chunk/memory-format.ts';
-import { type HeadCut, Segment, type SegmentLimits } from '../chunk/segment.ts';
+import { type HeadCut, Segment } from '../chunk/segment.ts';
+import type { SegmentLimits } from '../chunk/segment-limits.ts';
 import type { LogSegment } from '../log/segment-table.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
 import { chunkFormatOf, type SchemaPeriod } from '../storage/schema-config.ts';

@@ -18,6 +18,7 @@ import {
   type MemchunkView,
   readSymbols,
 } from './memchunk.ts';
+import type { SkipFilter } from './skip-section.ts';
 import { compressSnappyFrames, decompressSnappyFrames } from './snappy-framing.ts';
 
 const LENGTH_SIZE = 4;
@@ -138,6 +139,7 @@ export class ChunkView {
   readonly #isVerified: boolean;
   readonly #blockBytesMax: number;
   readonly #symbolsSection: Uint8Array | undefined;
+  readonly #skipFilters: readonly SkipFilter[] | undefined;
   #symbols: readonly string[] | undefined = undefined;
 
   constructor(metadata: ChunkMetadata, memchunk: Buffer, options: DecodeOptions) {
@@ -155,6 +157,7 @@ export class ChunkView {
     this.#isVerified = options.checksum !== undefined;
     this.#blockBytesMax = options.blockBytesMax ?? BLOCK_BYTES_MAX;
     this.#symbolsSection = view.symbolsSection;
+    this.#skipFilters = view.skipFilters;
   }
 
   /** v4: a metadata section follows each line. */
@@ -166,6 +169,11 @@ export class ChunkView {
   symbols(): readonly string[] {
     this.#symbols ??= this.#symbolsSection ? readSymbols(this.#symbolsSection, this.encoding) : [];
     return this.#symbols;
+  }
+
+  /** What says which texts the block may hold (skip-filter.ts); undefined if nothing does. */
+  skipFilter(index: number): SkipFilter {
+    return this.#skipFilters?.[index];
   }
 
   /** Stored bytes of a block, a view, its checksum verified. @throws CorruptChunkError */

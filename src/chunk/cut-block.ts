@@ -3,6 +3,7 @@ import type { BlockEncoding } from './block-encoding.ts';
 import { crc32c } from './checksum.ts';
 import { encodeHead } from './encode-head.ts';
 import type { BlockData, HeadSnapshot } from './memory-format.ts';
+import { buildSkipFilter } from './skip-filter.ts';
 
 export interface BlockForm {
   readonly encoding: BlockEncoding;
@@ -24,7 +25,7 @@ export interface BlockFigures {
   readonly uncompressedSize: number;
 }
 
-/** Plain content → block; copies. */
+/** Plain content → block with its skip filter; copies. */
 export const blockOf = (plain: Uint8Array, figures: BlockFigures, form: BlockForm): BlockData => {
   const bytes = compressBlock(plain, form.encoding, form.level);
   const { count, minTime, maxTime, uncompressedSize } = figures;
@@ -37,5 +38,6 @@ export const blockOf = (plain: Uint8Array, figures: BlockFigures, form: BlockFor
     maxTime,
     uncompressedSize,
     hasMetadataSections: form.withMetadataSections,
+    skipFilter: buildSkipFilter(plain, form.withMetadataSections, bytes.length),
   };
 };

@@ -1,7 +1,7 @@
 /**
  * The MemChunk: Loki's block container, versions 1–4. docs/chunk-format.md draws every byte.
  *
- *   magic u32 | version u8 | encoding u8 (v2+) | [v4: symbols, CRC] | block, CRC … | metas, CRC | [v4: 3 × u64] | metas offset u64
+ *   magic u32 | version u8 | encoding u8 (v2+) | [v4: symbols, CRC] | block, CRC … | [skip section] | metas, CRC | [v4: 3 × u64] | metas offset u64
  */
 import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import { compressBlockParts, decompressBlock } from './block-codec.ts';
@@ -9,6 +9,7 @@ import { BLOCK_ENCODINGS, type BlockEncoding } from './block-encoding.ts';
 import { crc32c } from './checksum.ts';
 import { CorruptChunkError } from './corrupt-chunk-error.ts';
 import type { BlockData } from './memory-format.ts';
+import { decodeSkipSection, encodeSkipSection, type SkipFilter } from './skip-section.ts';
 import { highWord, lowWord, uvarintSize, VarintReader, writeUvarint, writeVarint64 } from './varint.ts';
 
 const MAGIC = 0x012ee56a;
@@ -69,6 +70,11 @@ export const encodeMemchunk = ({ version, encoding, blocks, symbols }: MemchunkI
     add(block.bytes);
     add(u32(block.checksum));
   }
+  const skipSection = encodeSkipSection(
+    blocks.map(({ skipFilter }) => skipFilter),
+    blocks.reduce((sum, { bytes }) => sum + bytes.length, 0),
+  );
+  if (skipSection) add(skipSection);
   const metasOffset = offset;
   const section = metas.section();
   add(section);
@@ -117,6 +123,8 @@ export interface MemchunkView {
   readonly blocks: readonly BlockMeta[];
   /** The symbols section (count and compressed texts), its checksum verified; undefined before v4. */
   readonly symbolsSection: Uint8Array | undefined;
+  /** Of each block; undefined if the chunk has none that can be read. */
+  readonly skipFilters: readonly SkipFilter[] | undefined;
 }
 
 /** Header, metas and symbols section checked; blocks only for lying inside. @throws CorruptChunkError */
@@ -140,7 +148,9 @@ export const decodeMemchunk = (bytes: Buffer): MemchunkView => {
   const metas = checkedSection(bytes, metasOffset, metasEnd, 'the metas have a wrong checksum');
   const blocks = readMetas(metas, version as MemchunkVersion, headerSize, metasOffset);
   const symbolsSection = version === 4 ? symbolsSectionOf(bytes, trailerStart, metasOffset) : undefined;
-  return { version: version as MemchunkVersion, encoding, blocks, symbolsSection };
+  const lastEnd = blocks.reduce((end, { offset, size }) => Math.max(end, offset + size + CHECKSUM_SIZE), headerSize);
+  const skipFilters = decodeSkipSection(bytes, lastEnd, metasOffset, blocks.length);
+  return { version: version as MemchunkVersion, encoding, blocks, symbolsSection, skipFilters };
 };
 
 const symbolsSectionOf = (bytes: Buffer, trailerStart: number, metasOffset: number): Uint8Array => {

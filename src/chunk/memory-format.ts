@@ -47,6 +47,8 @@ export interface BlockData {
   readonly uncompressedSize: number;
   /** True if each entry is followed by a v4 metadata section. */
   readonly hasMetadataSections: boolean;
+  /** See skip-filter.ts. Undefined where it is not worth its bytes. */
+  readonly skipFilter?: Uint8Array | undefined;
 }
 
 /** Identity of a segment: an append-only list written by exactly one process incarnation. */

@@ -5,17 +5,9 @@ import { type HeadMemorySource, UNSHARED_HEAD_MEMORY } from './head-memory.ts';
 import { type HeadRoom, newHead, roomFor } from './head-room.ts';
 import { areBytesEqual, lineLengthAt, lineStartAt } from './line-bounds.ts';
 import type { BlockData, HeadSnapshot, SegmentId, SegmentSnapshot } from './memory-format.ts';
+import { BLOCKS_PER_CHUNK, type SegmentLimits } from './segment-limits.ts';
 import { SymbolTable } from './symbol-table.ts';
 import { timeWordsOf } from './time-words.ts';
-
-export interface SegmentLimits {
-  /** Line bytes after which the head becomes a block (`chunk_block_size`). */
-  readonly blockSize: number;
-  /** Compressed bytes and metadata texts of a full segment (`chunk_target_size`); 0 = BLOCKS_PER_CHUNK blocks. */
-  readonly targetSize: number;
-  /** Where heads get their memory; without it each takes its own. */
-  readonly memory?: HeadMemorySource;
-}
 
 export interface SegmentAppend {
   /** The first entry that was not looked at: `end` of the range, or the one that starts the next segment. */
@@ -48,8 +40,6 @@ interface Plan {
   readonly isFull: boolean;
 }
 
-/** What Loki puts into a chunk when no target size is set. */
-const BLOCKS_PER_CHUNK = 10;
 /** Guess for heads on their way before this segment has seen a block: log text under gzip is rather smaller. */
 const COMPRESSION_GUESS = 1 / 6;
 /**
@@ -91,6 +81,8 @@ export class Segment {
   lineBytes = 0;
   /** Σ bytes of finished blocks. */
   compressedBytes = 0;
+  /** Σ bytes of their skip filters. */
+  #filterBytes = 0;
 
   /** `last` and `room`: `lastEntry` and `headRoom` of the stream's previous segment. */
   constructor(id: SegmentId, limits: SegmentLimits, last?: LastEntry, room?: HeadRoom) {
@@ -167,7 +159,8 @@ export class Segment {
   /** Bytes of columns, blocks and symbols. */
   get memoryBytes(): number {
     const cuts = this.#cuts.reduce((sum, cut) => sum + cut.memoryBytes, 0);
-    return this.compressedBytes + cuts + this.headMemoryBytes + this.symbolBytes + (this.#border?.memoryBytes ?? 0);
+    const blocks = this.compressedBytes + this.#filterBytes;
+    return blocks + cuts + this.headMemoryBytes + this.symbolBytes + (this.#border?.memoryBytes ?? 0);
   }
 
   /** Heap of the texts of structured metadata: kept until the segment is stored, however its heads are cut. */
@@ -255,6 +248,7 @@ export class Segment {
     if (previous && block.minTime < previous.maxTime) this.#isOverlapping = true;
     this.#blocks.push(block);
     this.compressedBytes += block.bytes.length;
+    this.#filterBytes += block.skipFilter?.length ?? 0;
   }
 
   /** The compression of this head failed: it is handed out again. */
@@ -269,6 +263,7 @@ export class Segment {
     this.#symbols = undefined;
     this.#border = undefined;
     this.compressedBytes = 0;
+    this.#filterBytes = 0;
   }
 
   /** Gives back the memory of its heads. Nobody appends to it or cuts it any more; snapshots stay as they are. */

@@ -9,6 +9,7 @@ import { parsePlainDecimal } from './stages/go-number.ts';
 import { hashOf, type KeyTable } from './stages/key-table.ts';
 import { compileLineFilter, type LineFilter } from './stages/line-filter.ts';
 import type { CompiledStage, RunStage } from './stages/stage.ts';
+import { needAll, type TextNeed } from './text-need.ts';
 
 type Compiled =
   | { readonly stage: Stage; readonly filter: LineFilter }
@@ -71,6 +72,7 @@ const isPureStringFilter = (stage: Stage): boolean => stage.kind === 'labelFilte
 
 class CompiledPipeline implements Pipeline {
   readonly requiredLiterals: readonly RequiredLiteral[];
+  readonly needs: TextNeed | undefined;
   readonly isDecidedByLiterals: boolean;
   readonly changesLabels: boolean;
   readonly changesLine: boolean;
@@ -83,6 +85,7 @@ class CompiledPipeline implements Pipeline {
     this.#hints = hints;
     this.#stages = parts.flatMap(inRunningOrder);
     this.requiredLiterals = literalsOf(filters);
+    this.needs = needAll(filters.map(({ needs }) => needs));
     this.isDecidedByLiterals =
       this.#stages.length === filters.length &&
       filters.every(({ isExact, required }) => isExact && required?.length === 1);

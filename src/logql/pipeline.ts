@@ -1,6 +1,7 @@
 /** What the scan and the stages say to each other. The stages are in stages/, one a file; compilePipeline puts them together. */
 import type { LabelSet } from '../protocol/label-set.ts';
 import type { KeyTable } from './stages/key-table.ts';
+import type { TextNeed } from './text-need.ts';
 
 /** What a metric query needs of the labels (Loki's label hints: they are observable, spec 15.2). A log query needs all. */
 export interface LabelHints {
@@ -19,6 +20,8 @@ export interface RequiredLiteral {
 }
 
 export interface Pipeline {
+  /** What a RAW line must hold to survive the pipeline, however its ASCII letters are written; undefined if nothing can be said. */
+  readonly needs: TextNeed | undefined;
   /** In order of rarity guess (longest first). Valid on the RAW line, before any stage. */
   readonly requiredLiterals: readonly RequiredLiteral[];
   /** True if there is no stage at all after what requiredLiterals fully decide: a hit of the (single-alternative) literals is a kept line. */

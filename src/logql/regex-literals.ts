@@ -12,7 +12,7 @@ export interface LiteralChoice {
 const REPLACEMENT = '\uFFFD';
 
 /** Folds that reach beyond ASCII (ſ for s, K for k): a search that folds ASCII only is what Loki does, but only for whole literals. */
-const mergeLiterals = (parts: readonly RegexNode[]): readonly RegexNode[] => {
+export const mergeLiterals = (parts: readonly RegexNode[]): readonly RegexNode[] => {
   const merged: RegexNode[] = [];
   for (const part of parts.flatMap((node) => (node.kind === 'concat' ? mergeLiterals(node.parts) : [node]))) {
     const last = merged.at(-1);

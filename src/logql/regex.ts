@@ -18,6 +18,7 @@ import { parseRegex, type RegexNode } from './regex-syntax.ts';
 import { ByteFinder } from './stages/byte-finder.ts';
 import { isAscii } from './stages/text-cache.ts';
 import { parseError } from './syntax-error.ts';
+import { needAny, needsOfRegex, needText, type TextNeed } from './text-need.ts';
 
 const ASCII_ONLY = /^[\0-\x7f]*$/;
 
@@ -85,10 +86,17 @@ export interface LineTest {
   readonly required: readonly Buffer[] | undefined;
   /** True if containing one of `required` is all there is to it. */
   readonly isExact: boolean;
+  /** What every line that passes holds; undefined if nothing can be said. */
+  readonly needs: TextNeed | undefined;
 }
 
-const EVERYTHING: LineTest = { test: () => true, required: undefined, isExact: false };
-const NOT_EMPTY: LineTest = { test: (_, start, end) => end > start, required: undefined, isExact: false };
+const EVERYTHING: LineTest = { test: () => true, required: undefined, isExact: false, needs: undefined };
+const NOT_EMPTY: LineTest = {
+  test: (_, start, end) => end > start,
+  required: undefined,
+  isExact: false,
+  needs: undefined,
+};
 
 /** Lines that contain one of the texts. */
 export const literalTest = (texts: readonly string[]): LineTest => {
@@ -103,6 +111,7 @@ export const literalTest = (texts: readonly string[]): LineTest => {
         : (bytes, start, end) => only.indexIn(bytes, start, end) >= 0,
     required: needles,
     isExact: true,
+    needs: needAny(texts.map(needText)),
   };
 };
 
@@ -114,6 +123,7 @@ const foldedTest = ({ texts }: LiteralChoice): LineTest => {
       test: (bytes, start, end) => finders.some((finder) => finder.isIn(bytes, start, end)),
       required: undefined,
       isExact: false,
+      needs: needAny(texts.map(needText)),
     };
   }
   const needles = texts.map((text) => text.toLowerCase());
@@ -121,7 +131,8 @@ const foldedTest = ({ texts }: LiteralChoice): LineTest => {
     const line = bytes.toString('utf8', start, end).toLowerCase();
     return needles.some((needle) => line.includes(needle));
   };
-  return { test, required: undefined, isExact: false };
+  // Letters outside ASCII may have their lower case inside: nothing is said of them.
+  return { test, required: undefined, isExact: false, needs: undefined };
 };
 
 const engineTest = (pattern: string, node: RegexNode | undefined): LineTest => {
@@ -135,7 +146,7 @@ const engineTest = (pattern: string, node: RegexNode | undefined): LineTest => {
     const outcome = dfa?.test(bytes, start, end) ?? OUTCOME.unknown;
     return outcome === OUTCOME.unknown ? regex.test(regexText(bytes, start, end)) : outcome === OUTCOME.match;
   };
-  return { test, required, isExact: false };
+  return { test, required, isExact: false, needs: node && needsOfRegex(node) };
 };
 
 /**

@@ -66,6 +66,9 @@ export interface QueryStatistics {
   readonly headBytes: number;
   readonly headLines: number;
   readonly duplicates: number;
+  /** Blocks in the time range: inflated, and ruled out by their skip filter (docs/chunk-format.md). */
+  readonly blocksInflated: number;
+  readonly blocksSkipped: number;
   readonly streamsInMemory: number;
   readonly chunksInMemory: number;
   readonly executionMs: number;

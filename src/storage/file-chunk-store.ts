@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { syncFolder, withFile } from '../protocol/durable-files.ts';
 import { RefusedError } from '../protocol/refusal.ts';
-import type { ChunkStore } from './chunk-store.ts';
+import { type ChunkStore, type ObjectPart, type ObjectRange, rangeWithin } from './chunk-store.ts';
 import { codeOf, MISSING_CODES, TEMPORARY } from './file-commit.ts';
 import { FileCommitQueue } from './file-commit-queue.ts';
 import { folderOfTenant, keyOfPath, pathOfKey } from './file-path.ts';
@@ -48,6 +48,11 @@ export class FileChunkStore implements ChunkStore {
   async get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const source = path.join(this.#root, pathOfKey(key));
     return await this.#run('read a chunk', async () => await unlessMissing(readWhole(source)));
+  }
+
+  async getRange(key: string, range: ObjectRange, version?: string): Promise<ObjectPart | undefined> {
+    const source = path.join(this.#root, pathOfKey(key));
+    return await this.#run('read a chunk', async () => await unlessMissing(readPart(source, range, version)));
   }
 
   async delete(key: string): Promise<boolean> {
@@ -120,17 +125,31 @@ const touchedMs = async (folder: string): Promise<number> => {
 };
 
 const readWhole = async (file: string): Promise<Uint8Array<ArrayBuffer>> =>
+  await withFile(file, 'r', async (handle) => await readBytes(handle, 0, (await handle.stat()).size));
+
+/** A file that takes another's place is another inode; one that is written to has another time. */
+const readPart = async (file: string, range: ObjectRange, wanted?: string): Promise<ObjectPart | undefined> =>
   await withFile(file, 'r', async (handle) => {
-    const { size } = await handle.stat();
-    const bytes = Buffer.allocUnsafeSlow(size);
-    let filled = 0;
-    while (filled < size) {
-      const { bytesRead } = await handle.read(bytes, filled, size - filled, filled);
-      if (bytesRead === 0) throw new Error(`file ends after ${filled} of ${size} bytes`);
-      filled += bytesRead;
-    }
-    return new Uint8Array(bytes.buffer);
+    const { ino, mtimeNs, size: bigSize } = await handle.stat({ bigint: true });
+    const version = `${ino}-${mtimeNs}-${bigSize}`;
+    const size = Number(bigSize);
+    const within = rangeWithin(range, size);
+    if (!within || (wanted !== undefined && wanted !== version)) return undefined;
+    return { bytes: await readBytes(handle, within.start, within.end), start: within.start, size, version };
   });
+
+/** Bytes [start, end), in a buffer of their own. */
+const readBytes = async (handle: FileHandle, start: number, end: number): Promise<Uint8Array<ArrayBuffer>> => {
+  const size = end - start;
+  const bytes = Buffer.allocUnsafeSlow(size);
+  let filled = 0;
+  while (filled < size) {
+    const { bytesRead } = await handle.read(bytes, filled, size - filled, start + filled);
+    if (bytesRead === 0) throw new Error(`file ends after ${start + filled} of ${end} bytes`);
+    filled += bytesRead;
+  }
+  return new Uint8Array(bytes.buffer);
+};
 
 const unlessMissing = async <T>(work: Promise<T>): Promise<T | undefined> => {
   try {

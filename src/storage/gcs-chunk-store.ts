@@ -1,7 +1,7 @@
 import { crc32c } from '../chunk/checksum.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { parseChunkKey } from './chunk-key.ts';
-import type { ChunkStore } from './chunk-store.ts';
+import type { ChunkStore, ObjectPart, ObjectRange } from './chunk-store.ts';
 import { checkAccess } from './gcs-access.ts';
 import { checksumText, GcsClient } from './gcs-client.ts';
 import { CallError, type CallLimits, RetriedCalls, type RetriedCallsDeps } from './retried-calls.ts';
@@ -102,6 +102,16 @@ export class GcsChunkStore implements ChunkStore {
       const bytes = await this.#client.download(key, expected, signal);
       if (!bytes) await this.#expectBucket();
       return bytes;
+    });
+  }
+
+  /** The generation is the version: the bucket gives a part of that one, or none. */
+  async getRange(key: string, range: ObjectRange, version?: string): Promise<ObjectPart | undefined> {
+    checkKey(key);
+    return await this.#reads.run(`read a part of a chunk from bucket ${this.#bucket}`, async ({ signal }) => {
+      const part = await this.#client.downloadPart(key, range, version, signal);
+      if (part === 'missing') await this.#expectBucket();
+      return typeof part === 'string' ? undefined : part;
     });
   }
 

@@ -8,6 +8,7 @@ import { type Bucket, IdempotencyStrategy, Storage } from '@google-cloud/storage
 import { EnvHttpProxyAgent, stream } from 'undici';
 import { crc32c } from '../chunk/checksum.ts';
 import { BodyCollector } from './body-collector.ts';
+import { type ObjectPart, type ObjectRange, rangeWithin } from './chunk-store.ts';
 import { callErrorOf, statusError } from './gcs-error.ts';
 import { CallError } from './retried-calls.ts';
 
@@ -32,6 +33,12 @@ export interface GcsPage {
 /** An object as the bucket knows it. */
 export interface GcsObjectState {
   readonly crc32c: string | undefined;
+}
+
+interface MediaAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
 /** Chosen: chunks have 64 MiB at the most by configuration. */
@@ -112,11 +119,49 @@ export class GcsClient {
     checksum: string | undefined,
     signal: AbortSignal,
   ): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const url = `${this.endpoint}/storage/v1/b/${this.#bucket.name}/o/${encodeURIComponent(name)}?alt=media`;
+    const { status, headers, bytes } = await this.#media(name, '', {}, signal);
+    if (status === 404) return undefined;
+    if (status !== 200) throw statusError(status, Buffer.from(bytes).toString());
+    const wanted = crc32cIn(headers['x-goog-hash']) ?? checksum;
+    const found = checksumText(crc32c(bytes));
+    if (wanted === undefined || wanted === found) return bytes;
+    throw new CallError(`the object came damaged: CRC-32C ${found} instead of ${wanted}`, true);
+  }
+
+  /**
+   * A part, which no checksum comes with. 'missing': no such object, or no such bucket; 'none': no byte of it is in the range, or its generation is another.
+   * @param generation as a part that came before had it
+   */
+  async downloadPart(
+    name: string,
+    range: ObjectRange,
+    generation: string | undefined,
+    signal: AbortSignal,
+  ): Promise<ObjectPart | 'missing' | 'none'> {
+    if (generation !== undefined && !/^\d+$/.test(generation)) return 'none';
+    const condition = generation === undefined ? '' : `&ifGenerationMatch=${generation}`;
+    const { status, headers, bytes } = await this.#media(name, condition, { range: rangeHeader(range) }, signal);
+    if (status === 404) return 'missing';
+    if (status === 412 || status === 416) return 'none';
+    if (status !== 200 && status !== 206) throw statusError(status, Buffer.from(bytes).toString());
+    const version = headers['x-goog-generation']?.toString();
+    // Of an emulator that does not say: parts of two objects could not be told apart.
+    if (version === undefined) return 'none';
+    return { ...partOf(status, headers['content-range'], bytes, range), version };
+  }
+
+  async #media(
+    name: string,
+    condition: string,
+    more: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<MediaAnswer> {
+    const object = `${this.#bucket.name}/o/${encodeURIComponent(name)}`;
+    const url = `${this.endpoint}/storage/v1/b/${object}?alt=media${condition}`;
     // gzip: an object stored as such comes as it is stored, and so fits its checksum.
-    const headers = { ...(await this.credentials()), 'accept-encoding': 'gzip', 'cache-control': 'no-store' };
+    const asked = { ...(await this.credentials()), 'accept-encoding': 'gzip', 'cache-control': 'no-store', ...more };
     let status = 0;
-    let hashes: string | string[] | undefined;
+    let headers: IncomingHttpHeaders = {};
     let body = new BodyCollector(0, 0);
     try {
       await stream(
@@ -124,15 +169,15 @@ export class GcsClient {
         {
           method: 'GET',
           dispatcher: this.#downloads,
-          headers,
+          headers: asked,
           signal,
           headersTimeout: this.#timeoutMs,
           bodyTimeout: this.#timeoutMs,
         },
         (answer) => {
           status = answer.statusCode;
-          const { 'content-length': size, 'x-goog-hash': found } = answer.headers as IncomingHttpHeaders;
-          hashes = found;
+          headers = answer.headers as IncomingHttpHeaders;
+          const size = headers['content-length'];
           body = new BodyCollector(size === undefined ? undefined : Number(size), OBJECT_BYTES_MAX);
           return body;
         },
@@ -140,13 +185,7 @@ export class GcsClient {
     } catch (error) {
       throw callErrorOf(error);
     }
-    const { bytes } = body;
-    if (status === 404) return undefined;
-    if (status !== 200) throw statusError(status, Buffer.from(bytes).toString());
-    const wanted = crc32cIn(hashes) ?? checksum;
-    const found = checksumText(crc32c(bytes));
-    if (wanted === undefined || wanted === found) return bytes;
-    throw new CallError(`the object came damaged: CRC-32C ${found} instead of ${wanted}`, true);
+    return { status, headers, bytes: body.bytes };
   }
 
   /** False if there is no such object, or no such bucket. */
@@ -212,6 +251,26 @@ export const checksumText = (checksum: number): string => {
   const text = Buffer.alloc(4);
   text.writeUInt32BE(checksum >>> 0);
   return text.toString('base64');
+};
+
+const rangeHeader = ({ start, end }: ObjectRange): string =>
+  start < 0 ? `bytes=${start}` : `bytes=${start}-${end === undefined ? '' : end - 1}`;
+
+/** @throws CallError if it is not what was asked for: worth another try */
+const partOf = (
+  status: number,
+  contentRange: string | undefined,
+  bytes: Uint8Array<ArrayBuffer>,
+  range: ObjectRange,
+): Omit<ObjectPart, 'version'> => {
+  const told = /^bytes (\d+)-\d+\/(\d+)$/.exec(contentRange ?? '');
+  const size = status === 200 ? bytes.length : Number(told?.[2]);
+  const within = rangeWithin(range, size);
+  if (status === 200 && within) return { bytes: bytes.slice(within.start, within.end), start: within.start, size };
+  if (within && within.start === Number(told?.[1]) && within.end - within.start === bytes.length) {
+    return { bytes, start: within.start, size };
+  }
+  throw new CallError(`another part came than was asked for: ${contentRange}, ${bytes.length} bytes`, true);
 };
 
 /** `crc32c=…,md5=…`, in one header or in two. */

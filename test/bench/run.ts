@@ -1,5 +1,5 @@
 /**
- * Benchmarks.   npm run bench [-- micro [name …]] [-- e2e [ingest|query|mixed|log|restart|overload|forward|resize …] [--mb N] [--seconds N]
+ * Benchmarks.   npm run bench [-- micro [name …]] [-- skip [--mb N]] [-- e2e [ingest|query|mixed|log|restart|overload|forward|resize …] [--mb N] [--seconds N]
  * [--streams N]]
  * Without arguments: all of them.
  */
@@ -8,6 +8,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { run } from 'mitata';
 import { runEndToEnd } from './e2e/run-e2e.ts';
+import { runSkipReport } from './query/skip-report.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -30,6 +31,7 @@ if (kind === undefined || kind === 'micro') {
   }
   await run();
 }
+if (kind === undefined || kind === 'skip') runSkipReport(Number(values.mb));
 if (kind === undefined || kind === 'e2e') {
   await runEndToEnd(names, {
     megabytes: Number(values.mb),

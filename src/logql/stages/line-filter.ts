@@ -1,6 +1,7 @@
 /** `|= != |~ !~ |> !>` with `or` chains and `ip(…)`. */
 import type { LineFilterStage, LineFilterValue } from '../ast.ts';
 import { compileLineRegex, type LineTest, literalTest } from '../regex.ts';
+import { needAny, type TextNeed } from '../text-need.ts';
 import { IpMatcher } from './ip-matcher.ts';
 import { compileLinePattern } from './line-pattern.ts';
 import type { CompiledStage } from './stage.ts';
@@ -10,6 +11,8 @@ export interface LineFilter extends CompiledStage {
   readonly required: readonly Buffer[] | undefined;
   /** True if containing one of `required` is the whole filter. */
   readonly isExact: boolean;
+  /** What every kept line holds; undefined if nothing can be said. */
+  readonly needs: TextNeed | undefined;
   /** True if every line passes. */
   readonly keepsAll: boolean;
 }
@@ -29,7 +32,8 @@ const compileAlternative = (op: '|=' | '|~' | '|>', { ip, value }: LineFilterVal
   if (ip) {
     if (op !== '|=') throw new Error('ip: invalid operation');
     const matcher = new IpMatcher(value);
-    return { test: (bytes, start, end) => matcher.isIn(bytes, start, end), required: undefined, isExact: false };
+    const test: Test = (bytes, start, end) => matcher.isIn(bytes, start, end);
+    return { test, required: undefined, isExact: false, needs: undefined };
   }
   if (op === '|=') return literalTest([value]);
   return op === '|~' ? compileLineRegex(value) : compileLinePattern(value);
@@ -47,6 +51,7 @@ const anyOf = (tests: readonly LineTest[]): LineTest => {
     test: (bytes, start, end) => tests.some(({ test }) => test(bytes, start, end)),
     required: isKnown ? required : undefined,
     isExact: isKnown && tests.every(({ isExact }) => isExact),
+    needs: needAny(tests.map(({ needs }) => needs)),
   };
 };
 
@@ -70,6 +75,7 @@ export const compileLineFilter = ({ op, alternatives }: LineFilterStage): LineFi
   return {
     required: isNegative ? undefined : chosen.required,
     isExact: !isNegative && chosen.isExact,
+    needs: isNegative ? undefined : chosen.needs,
     keepsAll: keepsEveryLine(op, values),
     start: () => (entry) => keep(entry.lineBytes, entry.lineStart, entry.lineEnd),
   };

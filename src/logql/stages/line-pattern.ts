@@ -1,5 +1,6 @@
 /** `|> "<_> level=error <_>"`. */
 import type { LineTest } from '../regex.ts';
+import { needAll } from '../text-need.ts';
 import { ByteFinder } from './byte-finder.ts';
 import { checkLinePattern, type PatternPart } from './pattern-syntax.ts';
 
@@ -41,5 +42,6 @@ export const compileLinePattern = (pattern: string): LineTest => {
     test: (bytes, start, end) => matchesParts(finders, bytes, start, end),
     required: longest.length === 0 ? undefined : longest,
     isExact: false,
+    needs: needAll(literals.map((literal) => literal && { kind: 'text', bytes: literal })),
   };
 };

@@ -9,6 +9,7 @@ import type { TimeRangeNs } from '../../protocol/time-range.ts';
 import type { BlockColumns } from './block-columns.ts';
 import type { BlockSource } from './merge-blocks.ts';
 import type { ScanCounts } from './scan-messages.ts';
+import type { SkipTest } from './skip-test.ts';
 import { unreadableChunk } from './unreadable-chunk.ts';
 
 /** Plain bytes a block may have; ours have 256 KiB and a line more. */
@@ -22,6 +23,7 @@ interface StoredBlock {
   readonly size: number;
   readonly encoding: BlockEncoding;
   readonly hasMetadataSections: boolean;
+  readonly skipFilter: Uint8Array | undefined;
   symbols(): readonly string[];
   /** CRC-32C of the compressed bytes. */
   checksum(): number;
@@ -47,6 +49,7 @@ export class CompressedBlock implements BlockSource {
 
   bytes(counts: ScanCounts): Buffer {
     const plain = this.block.inflate();
+    counts.blocksInflated += 1;
     counts.compressedBytes += this.block.size;
     counts.decompressedBytes += plain.length;
     counts.decompressedLines += this.block.count;
@@ -80,8 +83,9 @@ const isPrefix = (a: readonly string[], b: readonly string[]): boolean => {
 };
 
 const memoryBlock = (block: BlockData, symbols: readonly string[]): StoredBlock => {
-  const { bytes, encoding, checksum, count, minTime, maxTime, hasMetadataSections } = block;
+  const { bytes, encoding, checksum, count, minTime, maxTime, hasMetadataSections, skipFilter } = block;
   return {
+    skipFilter,
     count,
     minTime,
     maxTime,
@@ -115,6 +119,7 @@ const chunkBlock = ({ key, view }: OpenChunk, index: number): StoredBlock => {
     ...view.blocks[index]!,
     encoding: view.encoding,
     hasMetadataSections: view.hasMetadataSections,
+    skipFilter: view.skipFilter(index),
     symbols: () => naming(() => view.symbols()),
     checksum: () => naming(() => crc32c(view.blockBytes(index))),
     inflate: () => naming(() => view.inflateBlock(index)),
@@ -154,19 +159,37 @@ export class HeadBlock implements BlockSource {
   release(): void {}
 }
 
+/** Which blocks are worth opening. */
+export interface BlockChoice {
+  readonly range: TimeRangeNs;
+  /** undefined: whatever they hold. */
+  readonly mayPass: SkipTest | undefined;
+  /** What times are relative to. */
+  readonly baseNs: bigint;
+  /** Gets those that `mayPass` rules out. */
+  readonly counts: ScanCounts;
+}
+
+const mayHave = ({ skipFilter }: Pick<StoredBlock, 'skipFilter'>, { mayPass, counts }: BlockChoice): boolean => {
+  if (!mayPass || !skipFilter || mayPass(skipFilter)) return true;
+  counts.blocksSkipped += 1;
+  return false;
+};
+
 /** The blocks and heads of a segment that may hold entries in the range. */
 export const segmentBlocks = (
   { blocks, heads, symbols }: SegmentSnapshot,
   source: number,
-  range: TimeRangeNs,
-  baseNs: bigint,
+  choice: BlockChoice,
 ): BlockSource[] => {
+  const { range, baseNs } = choice;
   const wanted: BlockSource[] = [];
   const order = new AppendOrder();
   for (const block of blocks) {
     const isLate = order.isLate(block);
     if (!isWanted(block, range)) continue;
-    wanted.push(new CompressedBlock(memoryBlock(block, symbols), isLate, source, baseNs));
+    const stored = memoryBlock(block, symbols);
+    if (mayHave(stored, choice)) wanted.push(new CompressedBlock(stored, isLate, source, baseNs));
   }
   for (const head of heads) {
     const isLate = order.isLate(head);
@@ -176,12 +199,15 @@ export const segmentBlocks = (
 };
 
 /** The blocks of a chunk that may hold entries in the range. */
-export const chunkBlocks = (chunk: OpenChunk, source: number, range: TimeRangeNs, baseNs: bigint): BlockSource[] => {
+export const chunkBlocks = (chunk: OpenChunk, source: number, choice: BlockChoice): BlockSource[] => {
+  const { range, baseNs } = choice;
   const wanted: BlockSource[] = [];
   const order = new AppendOrder();
   for (const [index, block] of chunk.view.blocks.entries()) {
     const isLate = order.isLate(block);
-    if (isWanted(block, range)) wanted.push(new CompressedBlock(chunkBlock(chunk, index), isLate, source, baseNs));
+    if (!isWanted(block, range)) continue;
+    const stored = chunkBlock(chunk, index);
+    if (mayHave(stored, choice)) wanted.push(new CompressedBlock(stored, isLate, source, baseNs));
   }
   return wanted;
 };

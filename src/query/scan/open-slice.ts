@@ -2,7 +2,8 @@ import { type ChunkView, decodeChunk } from '../../chunk/chunk-object.ts';
 import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
 import type { LabelSet } from '../../protocol/label-set.ts';
 import { labelSetOf } from '../../protocol/label-text.ts';
-import { chunkBlocks, segmentBlocks, withoutCopies } from './block-sources.ts';
+import { type BlockChoice, chunkBlocks, segmentBlocks, withoutCopies } from './block-sources.ts';
+import type { CompiledScan } from './compiled-scan.ts';
 import { type BlockSource, groupBlocks } from './merge-blocks.ts';
 import type { ChunkBytes, ScanCounts, ScanPlan, StreamSlice } from './scan-messages.ts';
 import { unreadableChunk } from './unreadable-chunk.ts';
@@ -27,7 +28,7 @@ export const openSlice = (
   slice: StreamSlice,
   plan: ScanPlan,
   baseNs: bigint,
-  matches: (labels: LabelSet) => boolean,
+  { matches, mayPass }: Pick<CompiledScan, 'matches' | 'mayPass'>,
   counts: ScanCounts,
   opened: OpenChunks,
 ): OpenStream[] => {
@@ -39,17 +40,18 @@ export const openSlice = (
     streams.set(labels.canonical, made);
     return made.blocks;
   };
+  const choice: BlockChoice = { range: slice, mayPass, baseNs, counts };
   // Chunks were flushed before what is still in memory was written: they are the older sources.
   let source = 0;
   for (const chunk of slice.chunks) {
     const { labels, view } = opened.get(chunk.key) ?? openChunk(chunk, plan);
     opened.set(chunk.key, { labels, view });
-    blocksOf(labels).push(...chunkBlocks({ key: chunk.key, view }, source, slice, baseNs));
+    blocksOf(labels).push(...chunkBlocks({ key: chunk.key, view }, source, choice));
     source += 1;
   }
   for (const { labels, segments } of slice.memory) {
     for (const segment of segments) {
-      blocksOf(labels).push(...segmentBlocks(segment, source, slice, baseNs));
+      blocksOf(labels).push(...segmentBlocks(segment, source, choice));
       source += 1;
     }
   }

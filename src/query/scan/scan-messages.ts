@@ -129,6 +129,9 @@ export interface ScanCounts {
   headBytes: number;
   headLines: number;
   duplicates: number;
+  /** Compressed blocks that were inflated, and those in the time range that their skip filter ruled out. */
+  blocksInflated: number;
+  blocksSkipped: number;
 }
 
 /** Parts of an answer's series, for steps [firstStep, firstStep + stepCount). Few large objects: each costs its receiver microseconds. */
@@ -205,6 +208,8 @@ export const noCounts = (): ScanCounts => ({
   headBytes: 0,
   headLines: 0,
   duplicates: 0,
+  blocksInflated: 0,
+  blocksSkipped: 0,
 });
 
 export const addCounts = (total: ScanCounts, more: ScanCounts): void => {
@@ -214,4 +219,6 @@ export const addCounts = (total: ScanCounts, more: ScanCounts): void => {
   total.headBytes += more.headBytes;
   total.headLines += more.headLines;
   total.duplicates += more.duplicates;
+  total.blocksInflated += more.blocksInflated;
+  total.blocksSkipped += more.blocksSkipped;
 };

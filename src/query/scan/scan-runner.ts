@@ -1,15 +1,10 @@
 import { prepareCodec } from '../../chunk/block-codec.ts';
 import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
-import { compilePipeline } from '../../logql/compile-pipeline.ts';
-import { compileLabelMatcher } from '../../logql/matcher.ts';
-import type { LabelSet } from '../../protocol/label-set.ts';
-import type { LabelMatcher } from '../../protocol/matcher.ts';
 import { RefusedError } from '../../protocol/refusal.ts';
 import type { Handled } from '../../workers/worker-main.ts';
-import { valueOfLabel } from '../step-series.ts';
+import { type CompiledScan, compileScan } from './compiled-scan.ts';
 import type { LogResult, MetricResult, ScanPlan, ScanTask } from './scan-messages.ts';
-import { type CompiledScan, runLogTask, runMetricTask } from './scan-tasks.ts';
-import { UnwrappedValue } from './unwrapped-value.ts';
+import { runLogTask, runMetricTask } from './scan-tasks.ts';
 
 /** Plans kept compiled: those of the queries that run at the same time. */
 const COMPILED_MAX = 32;
@@ -43,19 +38,6 @@ export class ScanRunner {
     return compiled;
   }
 }
-
-/** @throws RefusedError INVALID_QUERY with Loki's text for a stage that cannot be built */
-export const compileScan = ({ matchers, stages, hints, scan }: ScanPlan): CompiledScan => ({
-  pipeline: compilePipeline(stages, { hints }),
-  unwrap: scan.kind === 'metric' && scan.unwrap ? new UnwrappedValue(scan.unwrap) : undefined,
-  matches: compileMatchers(matchers),
-});
-
-/** All matchers on a label set; a missing label is "". */
-export const compileMatchers = (matchers: readonly LabelMatcher[]): ((labels: LabelSet) => boolean) => {
-  const tests = matchers.map((matcher) => ({ name: matcher.name, matches: compileLabelMatcher(matcher) }));
-  return ({ pairs }) => tests.every(({ name, matches }) => matches(valueOfLabel(pairs, name)));
-};
 
 const countBuffersOf = ({ series, values }: MetricResult): ArrayBuffer[] => {
   const counted = series ? [series.counts, ...(series.sums ? [series.sums] : [])] : [];

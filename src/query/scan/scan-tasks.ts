@@ -1,5 +1,5 @@
-import type { Pipeline } from '../../logql/pipeline.ts';
 import type { LabelSet } from '../../protocol/label-set.ts';
+import type { CompiledScan } from './compiled-scan.ts';
 import { LogScanner } from './log-scan.ts';
 import { BlockMerge, type BlockSource } from './merge-blocks.ts';
 import { MetricScanner } from './metric-scan.ts';
@@ -18,14 +18,6 @@ import {
   type ScanPosition,
   type StreamSlice,
 } from './scan-messages.ts';
-import type { UnwrappedValue } from './unwrapped-value.ts';
-
-/** A plan made ready to run: once per worker and scan. */
-export interface CompiledScan {
-  readonly pipeline: Pipeline;
-  readonly unwrap: UnwrappedValue | undefined;
-  readonly matches: (labels: LabelSet) => boolean;
-}
 
 /** @throws RefusedError for what cannot be read, or is too much */
 export const runMetricTask = ({ plan, slices }: MetricTask, compiled: CompiledScan): MetricResult => {
@@ -35,7 +27,7 @@ export const runMetricTask = ({ plan, slices }: MetricTask, compiled: CompiledSc
   const opened: OpenChunks = new Map();
   for (const slice of slices) {
     setRange(merge, slice, plan.startNs);
-    for (const { labels, groups } of openSlice(slice, plan, plan.startNs, compiled.matches, counts, opened)) {
+    for (const { labels, groups } of openSlice(slice, plan, plan.startNs, compiled, counts, opened)) {
       scanner.startStream(labels);
       for (const group of groups) {
         if (scanner.isFailed) return scanner.result(counts);
@@ -60,7 +52,9 @@ export const runLogTask = ({ plan, reads }: LogTask, compiled: CompiledScan): Lo
     const baseNs = slice.startNs;
     merge.setBase(baseNs);
     setRange(merge, slice, baseNs);
-    const groups = logGroups(openSlice(slice, plan, baseNs, compiled.matches, counts, new Map()), scan.direction);
+    // What is read on was opened before, and counted.
+    const opening = position.group > 0 || position.taken > 0 ? noCounts() : counts;
+    const groups = logGroups(openSlice(slice, plan, baseNs, compiled, opening, new Map()), scan.direction);
     const reading = new LogReading(read, scan, scanner, order);
     for (let index = position.group; index < groups.length && !reading.next; index += 1) {
       reading.read(groups[index]!, index, merge);

@@ -8,22 +8,16 @@ import { encodeChunk } from '../../../src/chunk/chunk-object.ts';
 import { cutBlock } from '../../../src/chunk/cut-block.ts';
 import type { BlockData } from '../../../src/chunk/memory-format.ts';
 import { Segment } from '../../../src/chunk/segment.ts';
-import type { MetricExpr, VectorAggregation } from '../../../src/logql/ast.ts';
-import { labelHints, metricStages } from '../../../src/logql/hints.ts';
-import { parseExpr } from '../../../src/logql/parser.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
-import { leavesOf } from '../../../src/query/evaluate.ts';
-import { entryRangeOf } from '../../../src/query/metric-leaf.ts';
+import { compileScan } from '../../../src/query/scan/compiled-scan.ts';
 import type { MetricTask } from '../../../src/query/scan/scan-messages.ts';
-import { compileScan } from '../../../src/query/scan/scan-runner.ts';
 import { runMetricTask } from '../../../src/query/scan/scan-tasks.ts';
-import { gridOf } from '../../../src/query/step-windows.ts';
 import { LineSource, SYSTEMS, type System } from '../../support/corpus.ts';
 import { columnsOf } from '../../support/entries.ts';
 import { sized } from '../bench-size.ts';
+import { metricPlanOf, START_NS } from './metric-plan.ts';
 
 const BLOCKS = sized(16, 1);
-const START_NS = 1_700_000_000_000_000_000n;
 
 interface Kind {
   readonly name: string;
@@ -85,30 +79,7 @@ const chunkOf = (blocks: readonly BlockData[]) => {
 };
 
 export const taskOf = (query: string, blocks: readonly BlockData[]): MetricTask => {
-  const expr = parseExpr(query) as MetricExpr;
-  const [leaf] = leavesOf(expr);
-  if (!leaf) throw new Error('no range aggregation');
-  const outer = expr.kind === 'vectorAggregation' ? (expr as VectorAggregation) : undefined;
-  const { rangeNs, offsetNs, log } = leaf.expr.range;
-  const grid = gridOf(START_NS, START_NS + 3_600_000_000_000n, 60_000_000_000n, false);
-  const plan = {
-    scanId: query,
-    tenant: 't',
-    matchers: log.matchers,
-    stages: metricStages(leaf.expr),
-    hints: labelHints(leaf.expr, outer),
-    ...entryRangeOf(grid, rangeNs, offsetNs),
-    scan: {
-      kind: 'metric',
-      grid,
-      rangeNs,
-      offsetNs,
-      measure: query.includes('bytes') ? 'bytes' : 'count',
-      unwrap: undefined,
-      group: leaf.group,
-      seriesMax: 0,
-    },
-  } as const;
+  const plan = metricPlanOf(query, 1);
   const { startNs, endNs } = plan;
   return { kind: 'metric', plan, slices: [{ startNs, endNs, memory: [], chunks: [chunkOf(blocks)] }] };
 };

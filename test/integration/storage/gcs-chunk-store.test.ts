@@ -162,6 +162,30 @@ describe('the Cloud Storage chunk store', () => {
         }
       });
 
+      it('a part again that came cut off or not at all', async () => {
+        server.faults.add({ operation: 'download', body: 'cut' });
+        server.faults.add({ operation: 'download', status: 503 });
+        server.faults.add({ operation: 'download', drop: 'before' });
+        const part = await store.getRange(KEY, { start: 2, end: 8 });
+        expect(text(part?.bytes)).to.equal('345678');
+        expect(server.count('download')).to.equal(4);
+      });
+
+      it('parts of one generation: the second is asked for on the condition that the object is the same', async () => {
+        const { version } = (await store.getRange(KEY, { start: -2 }))!;
+        await store.getRange(KEY, { start: 0, end: 2 }, version);
+        expect(server.seen.at(-1)?.url).to.include(`ifGenerationMatch=${version}`);
+        expect(await store.getRange(KEY, { start: 0, end: 2 }, 'of no bucket')).to.equal(undefined);
+        expect(server.count('download')).to.equal(2);
+      });
+
+      it('a part of what comes as a whole, from a service that knows no ranges', async () => {
+        server.faults.add({ operation: 'download', body: 'whole' });
+        const part = await store.getRange(KEY, { start: -3 });
+        expect(text(part?.bytes)).to.equal('789');
+        expect(part).to.include({ start: 6, size: 9 });
+      });
+
       it('never hands out damaged bytes', async () => {
         server.faults.add({ operation: 'download', body: 'damaged', times: 100 });
         const error = await refusal(store.get(KEY));
@@ -208,7 +232,13 @@ describe('the Cloud Storage chunk store', () => {
         expect(await store.get(`${KEY}0`)).to.equal(undefined);
         server.objects.bucket('chunks').clear();
         server.objects.deleteBucket('chunks');
-        for (const work of [() => store.get(KEY), () => store.delete(KEY), () => store.put(KEY, Buffer.from('x'))]) {
+        const works = [
+          () => store.get(KEY),
+          () => store.getRange(KEY, { start: 0, end: 1 }),
+          () => store.delete(KEY),
+          () => store.put(KEY, Buffer.from('x')),
+        ];
+        for (const work of works) {
           expect((await refusal(work())).message).to.match(/404 The specified bucket does not exist\.$/);
         }
       });

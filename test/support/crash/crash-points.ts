@@ -77,6 +77,7 @@ export const watchedChunks = (chunks: ChunkStore, onStep: OnStep): ChunkStore =>
     await onStep('object: durable');
   },
   get: (key) => chunks.get(key),
+  getRange: (key, range, version) => chunks.getRange(key, range, version),
   delete: (key) => chunks.delete(key),
   list: (prefix) => chunks.list(prefix),
   close: () => chunks.close(),

@@ -17,7 +17,7 @@ export const sendMedia = (
   fault: GcsFault['body'],
 ): void => {
   const { bytes } = stored;
-  const range = rangeOf(rangeHeader, bytes.length);
+  const range = fault === 'whole' ? undefined : rangeOf(rangeHeader, bytes.length);
   const { start, end } = range ?? { start: 0, end: bytes.length };
   response.writeHead(range ? 206 : 200, {
     'Content-Type': stored.contentType,

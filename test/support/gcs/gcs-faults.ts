@@ -16,8 +16,8 @@ export interface GcsFault {
   readonly delayMs?: number;
   /** Never answers. */
   readonly hangs?: boolean;
-  /** Of a download: one byte is wrong; the same, and the header tells no hash, as of an emulator; half is sent and the connection ends; half is sent and then no more; a byte now and then. */
-  readonly body?: 'damaged' | 'damaged-untold' | 'cut' | 'stalled' | 'trickled';
+  /** Of a download: one byte is wrong; the same, and the header tells no hash, as of an emulator; half is sent and the connection ends; half is sent and then no more; a byte now and then; all of it, whatever range was asked for. */
+  readonly body?: 'damaged' | 'damaged-untold' | 'cut' | 'stalled' | 'trickled' | 'whole';
 }
 
 export class GcsFaults {

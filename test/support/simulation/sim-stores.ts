@@ -63,6 +63,7 @@ export class SharedStores {
     return {
       put: (key, bytes) => store.call(clock, true, () => chunks.put(key, bytes)),
       get: (key) => store.call(clock, false, () => chunks.get(key)),
+      getRange: (key, range, version) => store.call(clock, false, () => chunks.getRange(key, range, version)),
       delete: (key) => store.call(clock, true, () => chunks.delete(key)),
       list: (prefix) => chunks.list(prefix),
       close: async () => undefined,

@@ -88,6 +88,48 @@ export const chunkStoreContract = (
       expect(text(await store.get(V12_KEY))).to.equal('mine');
     });
 
+    it('reads a part, as far as the object reaches, and says how large the whole is', async () => {
+      await store.put(V12_KEY, Buffer.from('0123456789'));
+      for (const [start, end, expected] of [
+        [0, 10, '0123456789'],
+        [0, 1, '0'],
+        [3, 7, '3456'],
+        [7, 100, '789'],
+        [-4, undefined, '6789'],
+        [-100, undefined, '0123456789'],
+        [8, undefined, '89'],
+      ] as const) {
+        const range = end === undefined ? { start } : { start, end };
+        const part = await store.getRange(V12_KEY, range);
+        expect(text(part?.bytes), `${start} to ${end}`).to.equal(expected);
+        expect(part).to.include({ size: 10, start: start < 0 ? Math.max(0, 10 + start) : start });
+        expect(part?.bytes.byteOffset).to.equal(0);
+        expect(part?.bytes.buffer.byteLength).to.equal(expected.length);
+      }
+    });
+
+    it('has no part where there is no object, and none behind its end', async () => {
+      await store.put(V12_KEY, Buffer.from('0123456789'));
+      await store.put(V11_KEY, new Uint8Array(0));
+      expect(await store.getRange(V12_KEY, { start: 10, end: 20 })).to.equal(undefined);
+      expect(await store.getRange(V11_KEY, { start: -5 })).to.equal(undefined);
+      expect(await store.getRange(`${V12_KEY}0`, { start: 0, end: 1 })).to.equal(undefined);
+    });
+
+    it('tells parts of one object from those of another under its key', async () => {
+      await store.put(V12_KEY, Buffer.from('0123456789'));
+      const first = await store.getRange(V12_KEY, { start: 0, end: 2 });
+      const second = await store.getRange(V12_KEY, { start: 2, end: 4 }, first?.version);
+      expect(text(second?.bytes)).to.equal('23');
+      expect(second?.version).to.equal(first?.version);
+      await store.delete(V12_KEY);
+      await store.put(V12_KEY, Buffer.from('abcdefghij'));
+      expect(await store.getRange(V12_KEY, { start: 4, end: 6 }, first?.version)).to.equal(undefined);
+      const other = await store.getRange(V12_KEY, { start: 0, end: 2 });
+      expect(text(other?.bytes)).to.equal('ab');
+      expect(other?.version).not.to.equal(first?.version);
+    });
+
     it('takes the same key again', async () => {
       await store.put(V12_KEY, Buffer.from('again'));
       await store.put(V12_KEY, Buffer.from('again'));
@@ -142,7 +184,13 @@ export const chunkStoreContract = (
 
     for (const key of refusedKeys) {
       it(`refuses a key it cannot have, whatever is asked: ${JSON.stringify(key)}`, async () => {
-        for (const work of [() => store.put(key, Buffer.from('x')), () => store.get(key), () => store.delete(key)]) {
+        const works = [
+          () => store.put(key, Buffer.from('x')),
+          () => store.get(key),
+          () => store.getRange(key, { start: 0, end: 1 }),
+          () => store.delete(key),
+        ];
+        for (const work of works) {
           expect(await refusalCode(work)).to.equal('BAD_REQUEST');
         }
       });

@@ -1,10 +1,15 @@
-import type { ChunkStore } from '../../../src/storage/chunk-store.ts';
+import { type ChunkStore, type ObjectPart, type ObjectRange, rangeWithin } from '../../../src/storage/chunk-store.ts';
 
 /** A chunk store for tests. Keeps copies; what it holds and what goes wrong with it is the test's to see and to set. */
 export class MemoryChunkStore implements ChunkStore {
   readonly objects = new Map<string, Uint8Array>();
   /** Awaited before each operation: throw to refuse it, wait to delay it. */
   before: ((operation: 'put' | 'get' | 'delete', key: string) => void | Promise<void>) | undefined;
+
+  /** Those that were read. */
+  readonly ranges: { readonly key: string; readonly start: number; readonly end: number }[] = [];
+  readonly #versions = new WeakMap<Uint8Array, string>();
+  #versionCount = 0;
 
   async put(key: string, bytes: Uint8Array): Promise<void> {
     const copy = bytes.slice();
@@ -18,6 +23,17 @@ export class MemoryChunkStore implements ChunkStore {
     return bytes && new Uint8Array(bytes);
   }
 
+  async getRange(key: string, range: ObjectRange, version?: string): Promise<ObjectPart | undefined> {
+    await this.before?.('get', key);
+    const object = this.objects.get(key);
+    const within = object && rangeWithin(range, object.length);
+    const found = object && this.#versionOf(object);
+    if (!within || !found || (version !== undefined && version !== found)) return undefined;
+    this.ranges.push({ key, ...within });
+    const bytes = new Uint8Array(object.subarray(within.start, within.end));
+    return { bytes, start: within.start, size: object.length, version: found };
+  }
+
   async delete(key: string): Promise<boolean> {
     await this.before?.('delete', key);
     return this.objects.delete(key);
@@ -25,6 +41,12 @@ export class MemoryChunkStore implements ChunkStore {
 
   async *list(prefix: string): AsyncIterable<string> {
     for (const key of [...this.objects.keys()].sort()) if (key.startsWith(prefix)) yield key;
+  }
+
+  #versionOf(object: Uint8Array): string {
+    const known = this.#versions.get(object) ?? String(++this.#versionCount);
+    this.#versions.set(object, known);
+    return known;
   }
 
   async close(): Promise<void> {}

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { headBytes, headLineOffsets, headTimes } from '../../../src/chunk/head-views.ts';
 import { lineLengthAt, lineStartAt } from '../../../src/chunk/line-bounds.ts';
 import type { HeadSnapshot } from '../../../src/chunk/memory-format.ts';
+import { Segment } from '../../../src/chunk/segment.ts';
 import { writeUvarint } from '../../../src/chunk/varint.ts';
 import type { EntryColumns, EntryRange } from '../../../src/protocol/entry-columns.ts';
 
@@ -42,6 +43,14 @@ export const rangeOf = (entries: readonly Entry[], gap = 17): EntryRange => ({
   first: 0,
   end: entries.length,
 });
+
+/** One head that holds all of them. */
+export const headOf = (entries: readonly Entry[]): HeadSnapshot => {
+  const limits = { blockSize: 1 << 28, targetSize: 1 << 28 };
+  const segment = new Segment({ nodeId: 'test', incarnation: 1, counter: 1 }, limits);
+  segment.append(rangeOf(entries));
+  return segment.cutHead()!.head;
+};
 
 /** What a reader of the snapshot sees, in the order it lies there. */
 export const entriesOfHead = (head: HeadSnapshot, symbols: readonly string[] = []): Entry[] => {

@@ -6,7 +6,8 @@ import { cutBlock } from '../../../src/chunk/cut-block.ts';
 import { HeadMemory } from '../../../src/chunk/head-memory.ts';
 import type { SegmentSnapshot } from '../../../src/chunk/memory-format.ts';
 import { areBlocksAscending, rebuildBlocks } from '../../../src/chunk/rebuild-blocks.ts';
-import { type HeadCut, Segment, type SegmentLimits } from '../../../src/chunk/segment.ts';
+import { type HeadCut, Segment } from '../../../src/chunk/segment.ts';
+import type { SegmentLimits } from '../../../src/chunk/segment-limits.ts';
 import type { MemoryRegion } from '../../../src/chunk/slab-memory.ts';
 import { entriesOf } from './chunk-fixtures.ts';
 import {

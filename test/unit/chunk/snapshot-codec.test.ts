@@ -37,7 +37,11 @@ const headOf = (head: HeadSnapshot) => {
 const plain = ({ id, symbols, blocks, heads }: SegmentSnapshot) => ({
   id,
   symbols: [...symbols],
-  blocks: blocks.map((block) => ({ ...block, bytes: Buffer.from(block.bytes).toString('hex') })),
+  blocks: blocks.map((block) => ({
+    ...block,
+    bytes: Buffer.from(block.bytes).toString('hex'),
+    skipFilter: block.skipFilter && Buffer.from(block.skipFilter).toString('hex'),
+  })),
   heads: heads.map(headOf),
 });
 
@@ -57,6 +61,16 @@ describe('snapshots as bytes', () => {
       }),
       { numRuns: propertyRuns(200) },
     );
+  });
+
+  it('bring the skip filters of blocks along', () => {
+    const lines = Array.from({ length: 500 }, (_, index) => ({
+      timeNs: BigInt(index),
+      line: `line ${Math.imul(index + 1, 0x9e3779b1)} ${Math.imul(index + 1, 0x85ebca6b)}`,
+    }));
+    const snapshot = segmentOf([lines], 1).snapshot();
+    expect(snapshot.blocks[0]?.skipFilter, 'the block has one').to.have.length.above(0);
+    expect(decodeSnapshots(encodeSnapshots([snapshot])).map(plain)).to.deep.equal([plain(snapshot)]);
   });
 
   it('are refused when they are cut off', () => {

@@ -8,7 +8,7 @@ import { Segment } from '../../../src/chunk/segment.ts';
 import type { LabelSet } from '../../../src/protocol/label-set.ts';
 import { compareBytes, labelSetOf } from '../../../src/protocol/label-text.ts';
 import type { MemorySource, MemoryStream, QuerySources } from '../../../src/query/query-source.ts';
-import { compileMatchers } from '../../../src/query/scan/scan-runner.ts';
+import { compileMatchers } from '../../../src/query/scan/compiled-scan.ts';
 import { chunkKey } from '../../../src/storage/chunk-key.ts';
 import { commitChunk, WrittenSeries } from '../../../src/storage/index-writer.ts';
 import { createSchemaConfig } from '../../../src/storage/schema-config.ts';

@@ -16,7 +16,8 @@ const read = (segments: readonly SegmentSnapshot[], needle?: string, range = EVE
   const literals = needle === undefined ? [] : [{ anyOf: [Buffer.from(needle)] }];
   const merge = new BlockMerge(literals, BASE_NS, counts);
   merge.setRange(Number(range.startNs - BASE_NS), Number(range.endNs - BASE_NS));
-  const blocks = segments.flatMap((segment, source) => segmentBlocks(segment, source, range, BASE_NS));
+  const choice = { range, mayPass: undefined, baseNs: BASE_NS, counts };
+  const blocks = segments.flatMap((segment, source) => segmentBlocks(segment, source, choice));
   const groups = groupBlocks(withoutCopies(blocks, counts));
   const recorder = new Recorder();
   for (const group of groups) merge.visitGroup(group, recorder);
@@ -106,7 +107,8 @@ describe('a merge of blocks', () => {
     const merge = new BlockMerge([], BASE_NS, counts);
     merge.setRange(0, 1000);
     const blocks = lists.flatMap((list, source) => {
-      return segmentBlocks(segmentOf([list], { encoding: 'gzip' }), source, EVERYTHING, BASE_NS);
+      const choice = { range: EVERYTHING, mayPass: undefined, baseNs: BASE_NS, counts };
+      return segmentBlocks(segmentOf([list], { encoding: 'gzip' }), source, choice);
     });
     const recorder = new Recorder();
     const seen = new Set<Buffer>();

@@ -69,6 +69,8 @@ const NONE = {
   headBytes: 0,
   headLines: 0,
   duplicates: 0,
+  blocksInflated: 0,
+  blocksSkipped: 0,
   streamsInMemory: 0,
   chunksInMemory: 0,
   executionMs: 0,

@@ -1,0 +1,35 @@
+import { compilePipeline } from '../../logql/compile-pipeline.ts';
+import { compileLabelMatcher } from '../../logql/matcher.ts';
+import type { Pipeline } from '../../logql/pipeline.ts';
+import type { LabelSet } from '../../protocol/label-set.ts';
+import type { LabelMatcher } from '../../protocol/matcher.ts';
+import { valueOfLabel } from '../step-series.ts';
+import type { ScanPlan } from './scan-messages.ts';
+import { compileSkipTest, type SkipTest } from './skip-test.ts';
+import { UnwrappedValue } from './unwrapped-value.ts';
+
+/** A plan made ready to run: once per worker and scan. */
+export interface CompiledScan {
+  readonly pipeline: Pipeline;
+  readonly unwrap: UnwrappedValue | undefined;
+  readonly matches: (labels: LabelSet) => boolean;
+  /** Of blocks that have a skip filter; undefined if it would rule out none. */
+  readonly mayPass: SkipTest | undefined;
+}
+
+/** @throws RefusedError INVALID_QUERY with Loki's text for a stage that cannot be built */
+export const compileScan = ({ matchers, stages, hints, scan }: ScanPlan): CompiledScan => {
+  const pipeline = compilePipeline(stages, { hints });
+  return {
+    pipeline,
+    unwrap: scan.kind === 'metric' && scan.unwrap ? new UnwrappedValue(scan.unwrap) : undefined,
+    matches: compileMatchers(matchers),
+    mayPass: compileSkipTest(pipeline.needs),
+  };
+};
+
+/** All matchers on a label set; a missing label is "". */
+export const compileMatchers = (matchers: readonly LabelMatcher[]): ((labels: LabelSet) => boolean) => {
+  const tests = matchers.map((matcher) => ({ name: matcher.name, matches: compileLabelMatcher(matcher) }));
+  return ({ pairs }) => tests.every(({ name, matches }) => matches(valueOfLabel(pairs, name)));
+};
