@@ -29,7 +29,7 @@ export class RemoteScans implements ScanPlace {
     return memory.some(({ segments }) => segments.some((one) => isRemote(one) && one.at.nodeId === nodeId));
   }
 
-  async run(plan: ScanPlan, work: ScanWork, signal: AbortSignal): Promise<PlacedResult> {
+  async run(plans: readonly ScanPlan[], work: ScanWork, signal: AbortSignal): Promise<PlacedResult> {
     const { nodeId } = this.#member;
     const isElsewhere = work.slices.some(({ memory }) =>
       memory.some(({ segments }) =>
@@ -40,7 +40,7 @@ export class RemoteScans implements ScanPlace {
     try {
       const options = { deadlineMs: SCAN_MS, class: 'query' as const, signal };
       return decodePlacedResult(
-        await this.#peers.request(this.#member, CallKind.SCAN, encodeTask(plan, work), options),
+        await this.#peers.request(this.#member, CallKind.SCAN, encodeTask(plans, work), options),
       );
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;

@@ -14,7 +14,8 @@ import type { PlacedResult, ScanWork } from '../query/scan-places.ts';
 import { isRemote } from './remote-segment.ts';
 
 export interface PlacedTask {
-  readonly plan: ScanPlan;
+  /** One, for a log scan. */
+  readonly plans: readonly ScanPlan[];
   readonly slices: readonly PlacedSlice[];
   /** Of a log scan, for each slice. */
   readonly bounds: readonly ReadBounds[] | undefined;
@@ -38,7 +39,7 @@ export type PlacedSegment = { readonly snapshot: number } | { readonly selection
 const SIZE_BYTES = 4;
 
 /** Every logged segment of the slices is remote. */
-export const encodeTask = (plan: ScanPlan, { slices, bounds }: ScanWork): readonly Uint8Array[] => {
+export const encodeTask = (plans: readonly ScanPlan[], { slices, bounds }: ScanWork): readonly Uint8Array[] => {
   const snapshots: SegmentSnapshot[] = [];
   const placed = slices.map(({ startNs, endNs, refs, memory }) => ({
     startNs,
@@ -54,7 +55,7 @@ export const encodeTask = (plan: ScanPlan, { slices, bounds }: ScanWork): readon
       }),
     })),
   }));
-  const task = serialize({ plan, slices: placed, bounds } satisfies PlacedTask);
+  const task = serialize({ plans, slices: placed, bounds } satisfies PlacedTask);
   const size = Buffer.alloc(SIZE_BYTES);
   size.writeUInt32LE(task.length);
   return [size, task, encodeSnapshots(snapshots)];

@@ -4,7 +4,14 @@ import { Permits } from '../protocol/permits.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { readChunk } from '../query/fetch-chunk.ts';
 import type { ScanPool } from '../query/query-context.ts';
-import type { ChunkBytes, ReadBounds, ScanResult, ScanTask, StreamSlice } from '../query/scan/scan-messages.ts';
+import type {
+  ChunkBytes,
+  ReadBounds,
+  ScanPlan,
+  ScanResult,
+  ScanTask,
+  StreamSlice,
+} from '../query/scan/scan-messages.ts';
 import { decodeTask, encodePlacedResult, type PlacedMemory, type PlacedSlice } from './scan-message.ts';
 
 export interface ScanServerDeps {
@@ -42,12 +49,9 @@ export class ScanServer {
     const { nodeId, incarnation } = call.from;
     const chunks = new Map<string, Promise<ChunkBytes>>();
     const slices = await Promise.all(task.slices.map((slice) => this.#sliceOf(slice, snapshots, chunks, call)));
-    const plan = { ...task.plan, scanId: `${nodeId}/${incarnation}/${task.plan.scanId}` };
+    const plans = task.plans.map((plan) => ({ ...plan, scanId: `${nodeId}/${incarnation}/${plan.scanId}` }));
     const buffers = await Promise.all([...chunks.values()].map(async (chunk) => (await chunk).bytes.buffer));
-    const bounds = task.bounds ?? [];
-    const reads = slices.map((slice, index) => ({ slice, ...(bounds[index] as ReadBounds) }));
-    const run: ScanTask = plan.scan.kind === 'log' ? { kind: 'log', plan, reads } : { kind: 'metric', plan, slices };
-    const result = await this.#deps.pool.run(run, buffers, call.signal);
+    const result = await this.#deps.pool.run(taskOf(plans, slices, task.bounds), buffers, call.signal);
     return [encodePlacedResult(withoutChunks(result), chunks.size)];
   }
 
@@ -86,6 +90,16 @@ export class ScanServer {
     return { labels, segments: await Promise.all(loaded) };
   }
 }
+
+const taskOf = (
+  plans: readonly ScanPlan[],
+  slices: readonly StreamSlice[],
+  bounds: readonly ReadBounds[] | undefined,
+): ScanTask => {
+  if (!bounds) return { kind: 'metric', plans, slices };
+  const [plan] = plans as readonly [ScanPlan];
+  return { kind: 'log', plan, reads: slices.map((slice, index) => ({ slice, ...(bounds[index] as ReadBounds) })) };
+};
 
 /** Who reads on here has them fetched again. */
 const withoutChunks = (result: ScanResult): ScanResult =>

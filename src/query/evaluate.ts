@@ -3,7 +3,7 @@ import { extractionGrouping, labelHints } from '../logql/hints.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { combine } from './binary/binary-operation.ts';
 import { replaceLabels } from './label-replace.ts';
-import { evaluateLeaf, type LeafPlan } from './metric-leaf.ts';
+import { evaluateLeaves, type LeafPlan, sharesEntries } from './metric-leaf.ts';
 import type { QueryContext } from './query-context.ts';
 import { isAdditive } from './range/range-functions.ts';
 import { groupOf } from './scan/group-spec.ts';
@@ -13,11 +13,18 @@ import type { StepGrid } from './step-windows.ts';
 import type { Turns } from './turns.ts';
 import { aggregateSeries } from './vector/vector-aggregation.ts';
 
+/** Leaves evaluated together: each has its partial aggregates in memory. */
+const TOGETHER_MAX = 8;
+
 /** Evaluates metric expressions at the steps of a grid: leaves by the scan workers, everything above them here. */
 export class Evaluator {
   readonly #context: QueryContext;
   readonly #grid: StepGrid;
   readonly #turns: Turns;
+  /** Leaves that are not evaluated yet. */
+  #waiting: readonly LeafPlan[] = [];
+  /** Those that were evaluated with another one, and not asked for yet. */
+  readonly #evaluated = new Map<RangeAggregation, readonly StepSeries[]>();
 
   constructor(context: QueryContext, grid: StepGrid, turns: Turns) {
     this.#context = context;
@@ -27,6 +34,7 @@ export class Evaluator {
 
   /** The whole of a query. @throws RefusedError */
   evaluate(expr: MetricExpr): Promise<Evaluated> {
+    this.#waiting = leavesOf(expr);
     return this.#evaluate(expr, this.#context.request.limits.seriesMax);
   }
 
@@ -63,8 +71,20 @@ export class Evaluator {
     return vectorOf(inner);
   }
 
-  #leaf(plan: LeafPlan, seriesMax: number): Promise<readonly StepSeries[]> {
-    return evaluateLeaf(this.#context, plan, { grid: this.#grid, turns: this.#turns, seriesMax });
+  /** With those of the leaves to come that want the same entries: `sum(rate(a |= "x" [1m])) / sum(rate(a [1m]))` reads once. */
+  async #leaf(plan: LeafPlan, seriesMax: number): Promise<readonly StepSeries[]> {
+    const known = this.#evaluated.get(plan.expr);
+    if (known) {
+      this.#evaluated.delete(plan.expr);
+      return known;
+    }
+    const isAlike = (other: LeafPlan): boolean => other.expr !== plan.expr && sharesEntries(plan, other);
+    const alike = this.#waiting.filter(isAlike).slice(0, TOGETHER_MAX - 1);
+    this.#waiting = this.#waiting.filter((other) => other.expr !== plan.expr && !alike.includes(other));
+    const options = { grid: this.#grid, turns: this.#turns, seriesMax };
+    const [own = [], ...others] = await evaluateLeaves(this.#context, [plan, ...alike], options);
+    for (const [index, series] of others.entries()) this.#evaluated.set(alike[index]!.expr, series);
+    return own;
   }
 }
 

@@ -37,7 +37,7 @@ export class LogReads {
     if (work.slices.length > 1) return this.#runHere(work);
     // Its memory is not worth sending around, and a chunk that is here is not worth fetching again.
     const isNear = work.slices.every(({ refs }) => refs.length === 0 || refs.some(({ key }) => this.#cache.has(key)));
-    return this.#places.run(this.#plan, work, isNear);
+    return this.#places.run([this.#plan], work, isNear);
   }
 
   async #runHere({ slices, bounds = [] }: ScanWork): Promise<LogResult> {

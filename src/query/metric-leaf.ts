@@ -16,7 +16,15 @@ import type { QueryContext } from './query-context.ts';
 import { absenceOf } from './range/absent-over-time.ts';
 import type { CountFunction, ValuesFunction } from './range/range-function.ts';
 import { rangeFunctionOf } from './range/range-functions.ts';
-import type { ChunkBytes, GroupSpec, MetricResult, MetricScan, ScanPlan, StreamSlice } from './scan/scan-messages.ts';
+import type {
+  ChunkBytes,
+  GroupSpec,
+  MetricPart,
+  MetricResult,
+  MetricScan,
+  ScanPlan,
+  StreamSlice,
+} from './scan/scan-messages.ts';
 import { nextScanId } from './scan-id.ts';
 import { ScanPlaces } from './scan-places.ts';
 import { newSeries, type StepSeries } from './step-series.ts';
@@ -47,56 +55,104 @@ export const entryRangeOf = (grid: StepGrid, rangeNs: bigint, offsetNs: bigint):
   endNs: grid.startNs + BigInt(Math.max(0, grid.count - 1)) * grid.stepNs - offsetNs,
 });
 
-/** Series of a range aggregation at all steps. @throws RefusedError */
-export const evaluateLeaf = async (
+/**
+ * Series of range aggregations at all steps. Leaves that want the same entries (`sharesEntries`) are evaluated together: their blocks are read and
+ * inflated once. @throws RefusedError
+ */
+export const evaluateLeaves = async (
   context: QueryContext,
-  { expr, group, hints }: LeafPlan,
-  { grid, turns, seriesMax }: LeafOptions,
-): Promise<readonly StepSeries[]> => {
-  const { log, rangeNs, offsetNs, unwrap } = expr.range;
-  const apply = rangeFunctionOf(expr);
-  const measure = apply.kind === 'absent' ? (unwrap ? 'values' : 'count') : apply.kind;
-  const scan: MetricScan = { kind: 'metric', grid, rangeNs, offsetNs, measure, unwrap, group, seriesMax };
-  const plan: ScanPlan = {
-    scanId: nextScanId(),
-    tenant: context.request.tenant,
-    matchers: log.matchers,
-    stages: metricStages(expr),
-    hints,
-    ...entryRangeOf(grid, rangeNs, offsetNs),
-    scan,
-  };
-  const counts = new CountMerger(grid.count, seriesMax);
-  const values = new ValueMerger(seriesMax);
+  leaves: readonly LeafPlan[],
+  options: LeafOptions,
+): Promise<readonly (readonly StepSeries[])[]> => {
+  const runs = leaves.map((leaf) => new LeafRun(context, leaf, options));
+  const { rangeNs } = leaves[0]!.expr.range;
   // A range of 0 holds nothing.
-  if (rangeNs > 0n && grid.count > 0) {
-    await scanStreams(context, plan, turns, async (result) => {
-      if (result.errorLabels) throw pipelineError(result.errorLabels);
-      if (result.series) await counts.add(result.series, turns);
-      if (result.values) await values.add(result.values, turns);
+  if (rangeNs > 0n && options.grid.count > 0) {
+    const plans = runs.map(({ plan }) => plan);
+    await scanStreams(context, plans, options.turns, async ({ parts }) => {
+      for (const [index, part] of parts.entries()) await runs[index]?.take(part);
     });
   }
-  const rangeSeconds = Number(rangeNs) / 1e9;
-  if (apply.kind === 'values')
-    return await valueSeries(values, plan, scan, apply, rangeSeconds, expr.parameter ?? 0, turns);
-  if (apply.kind !== 'absent') return await countSeries(counts, apply, rangeSeconds, turns);
-  const present =
-    measure === 'values'
-      ? await valueSeries(values, plan, scan, PRESENCE, rangeSeconds, 0, turns)
-      : await countSeries(counts, COUNT, rangeSeconds, turns);
-  return absenceOf(present, log.matchers, grid.count);
+  const evaluated: (readonly StepSeries[])[] = [];
+  for (const run of runs) evaluated.push(await run.series());
+  return evaluated;
 };
+
+/** Both are over the same streams and times: the selector, the range and the offset are the same. */
+export const sharesEntries = ({ expr: { range: one } }: LeafPlan, { expr: { range: other } }: LeafPlan): boolean =>
+  one.rangeNs === other.rangeNs &&
+  one.offsetNs === other.offsetNs &&
+  JSON.stringify(one.log.matchers) === JSON.stringify(other.log.matchers);
+
+/** A leaf while tasks bring in what they have of it. */
+class LeafRun {
+  readonly plan: ScanPlan;
+  readonly #leaf: LeafPlan;
+  readonly #options: LeafOptions;
+  readonly #scan: MetricScan;
+  readonly #counts: CountMerger;
+  readonly #values: ValueMerger;
+
+  constructor(context: QueryContext, leaf: LeafPlan, options: LeafOptions) {
+    const { expr, group, hints } = leaf;
+    const { grid, seriesMax } = options;
+    const { log, rangeNs, offsetNs, unwrap } = expr.range;
+    const { kind } = rangeFunctionOf(expr);
+    const measure = kind === 'absent' ? (unwrap ? 'values' : 'count') : kind;
+    this.#leaf = leaf;
+    this.#options = options;
+    this.#scan = { kind: 'metric', grid, rangeNs, offsetNs, measure, unwrap, group, seriesMax };
+    this.plan = {
+      scanId: nextScanId(),
+      tenant: context.request.tenant,
+      matchers: log.matchers,
+      stages: metricStages(expr),
+      hints,
+      ...entryRangeOf(grid, rangeNs, offsetNs),
+      scan: this.#scan,
+    };
+    this.#counts = new CountMerger(grid.count, seriesMax);
+    this.#values = new ValueMerger(seriesMax);
+  }
+
+  async take({ errorLabels, series, values }: MetricPart): Promise<void> {
+    const { turns } = this.#options;
+    if (errorLabels) throw pipelineError(errorLabels);
+    if (series) await this.#counts.add(series, turns);
+    if (values) await this.#values.add(values, turns);
+  }
+
+  /** Call it last. */
+  async series(): Promise<readonly StepSeries[]> {
+    const { expr } = this.#leaf;
+    const { grid, turns } = this.#options;
+    const apply = rangeFunctionOf(expr);
+    const rangeSeconds = Number(expr.range.rangeNs) / 1e9;
+    if (apply.kind === 'values') return await this.#ofValues(apply, rangeSeconds, expr.parameter ?? 0);
+    if (apply.kind !== 'absent') return await countSeries(this.#counts, apply, rangeSeconds, turns);
+    const present =
+      this.#scan.measure === 'values'
+        ? await this.#ofValues(PRESENCE, rangeSeconds, 0)
+        : await countSeries(this.#counts, COUNT, rangeSeconds, turns);
+    return absenceOf(present, expr.range.log.matchers, grid.count);
+  }
+
+  #ofValues(apply: ValuesFunction, rangeSeconds: number, parameter: number): Promise<StepSeries[]> {
+    return valueSeries(this.#values, this.plan, this.#scan, apply, rangeSeconds, parameter, this.#options.turns);
+  }
+}
 
 const COUNT: CountFunction = { kind: 'count', of: (count) => count };
 const PRESENCE: ValuesFunction = { kind: 'values', of: () => 1 };
 
 const scanStreams = async (
   context: QueryContext,
-  plan: ScanPlan,
+  plans: readonly ScanPlan[],
   turns: Turns,
   take: (result: MetricResult) => Promise<void>,
 ): Promise<void> => {
   const { sources, deps } = context;
+  const [plan] = plans as readonly [ScanPlan];
   const gathered = await context.orStop(
     gatherStreams(sources, plan.tenant, plan.matchers, plan, context.signal, context.onMissing),
   );
@@ -111,10 +167,10 @@ const scanStreams = async (
   }
   const places = new ScanPlaces<MetricResult>(context, TASKS_PER_WORKER, async ({ slices: task }) => {
     const fetched = await fetchSlices(context, task);
-    return (await context.runTask({ kind: 'metric', plan, slices: fetched })) as MetricResult;
+    return (await context.runTask({ kind: 'metric', plans, slices: fetched })) as MetricResult;
   });
   await forEachConcurrent(packTasks(slices, chunksMax), places.tasksMax, async (task) => {
-    await take(await places.run(plan, { slices: task }));
+    await take(await places.run(plans, { slices: task }));
   });
 };
 

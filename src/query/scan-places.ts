@@ -19,7 +19,7 @@ export interface ScanPlace {
    * Reads the chunks there and gives the partial aggregates, or the entries that pass.
    * @throws ScanPlaceError nothing came of it, for a reason that is not the query's: run it elsewhere
    */
-  run(plan: ScanPlan, work: ScanWork, signal: AbortSignal): Promise<PlacedResult>;
+  run(plans: readonly ScanPlan[], work: ScanWork, signal: AbortSignal): Promise<PlacedResult>;
 }
 
 export interface PlacedResult {
@@ -64,14 +64,14 @@ export class ScanPlaces<Result extends ScanResult> {
   }
 
   /** @param isNear what it reads is here already, unless another place holds it @throws RefusedError once the query is stopped, whoever's turn it is */
-  run(plan: ScanPlan, work: ScanWork, isNear = false): Promise<Result> {
-    return this.#context.orStop(this.#run(plan, work, isNear));
+  run(plans: readonly ScanPlan[], work: ScanWork, isNear = false): Promise<Result> {
+    return this.#context.orStop(this.#run(plans, work, isNear));
   }
 
-  async #run(plan: ScanPlan, work: ScanWork, isNear: boolean): Promise<Result> {
+  async #run(plans: readonly ScanPlan[], work: ScanWork, isNear: boolean): Promise<Result> {
     const { signal } = this.#context;
     const other = this.#otherFor(work.slices, isNear);
-    const result = other && (await other.permits.with(signal, () => this.#runAt(other.place, plan, work)));
+    const result = other && (await other.permits.with(signal, () => this.#runAt(other.place, plans, work)));
     return result ?? (await this.#here.permits.with(signal, () => this.#runHere(work)));
   }
 
@@ -92,14 +92,14 @@ export class ScanPlaces<Result extends ScanResult> {
   }
 
   /** undefined if nothing came of it there. */
-  async #runAt(place: ScanPlace, plan: ScanPlan, work: ScanWork): Promise<Result | undefined> {
+  async #runAt(place: ScanPlace, plans: readonly ScanPlan[], work: ScanWork): Promise<Result | undefined> {
     const context = this.#context;
     context.check();
     try {
-      const { result, chunksDownloaded } = await context.orStop(place.run(plan, work, context.signal));
+      const { result, chunksDownloaded } = await context.orStop(place.run(plans, work, context.signal));
       context.chunksDownloaded += chunksDownloaded;
       context.read(result.counts);
-      // Of the plan's kind.
+      // Of the plans' kind.
       return result as Result;
     } catch (error) {
       if (!(error instanceof ScanPlaceError)) throw error;

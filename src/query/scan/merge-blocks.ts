@@ -29,7 +29,8 @@ interface OpenBlock {
   readonly source: BlockSource;
   readonly bytes: Buffer;
   readonly entries: BlockColumns;
-  readonly hits: LiteralHits;
+  /** Of each visitor; undefined where it wants none of the lines. */
+  readonly hits: readonly (LiteralHits | undefined)[];
   /** Next entry, and the end of those wanted. */
   position: number;
   end: number;
@@ -69,18 +70,19 @@ const sharedBorders = (blocks: readonly BlockSource[]): Set<number> => {
   return shared;
 };
 
-/** Opens blocks, and walks groups of them as one sorted list of distinct entries. Columns are reused. */
+/** Opens blocks, and walks groups of them as one sorted list of distinct entries, once for all who want to see them. Columns are reused. */
 export class BlockMerge {
   readonly counts: ScanCounts;
-  readonly #literals: LiteralSearch;
+  readonly #searches: readonly LiteralSearch[];
   #baseNs: bigint;
   readonly #free: BlockColumns[] = [];
   readonly #seen = new DistinctEntries();
   #startTime = 0;
   #endTime = 0;
 
-  constructor(literals: readonly RequiredLiteral[], baseNs: bigint, counts: ScanCounts) {
-    this.#literals = new LiteralSearch(literals);
+  /** @param literals what lines must hold that each of the visitors wants */
+  constructor(literals: readonly (readonly RequiredLiteral[])[], baseNs: bigint, counts: ScanCounts) {
+    this.#searches = literals.map((own) => new LiteralSearch(own));
     this.#baseNs = baseNs;
     this.counts = counts;
   }
@@ -96,21 +98,22 @@ export class BlockMerge {
     this.#endTime = endTime;
   }
 
-  visitGroup(group: readonly BlockSource[], visitor: EntryVisitor): void {
+  visitGroup(group: readonly BlockSource[], visitors: readonly EntryVisitor[]): void {
     if (group.length > 1) {
-      this.#visitMerged(group, visitor);
+      this.#visitMerged(group, visitors);
       return;
     }
     const block = this.#open(group[0]!);
     if (!block) return;
-    visitor.visit(block.entries, block.hits, block.position, block.end);
+    show(block, block.position, block.end, visitors);
     this.#close(block);
   }
 
   /** undefined if no wanted entry can be in it. */
   #open(source: BlockSource): OpenBlock | undefined {
     const bytes = source.bytes(this.counts);
-    if (!this.#literals.mayHit(bytes)) {
+    const mayHit = this.#searches.map((search) => search.mayHit(bytes));
+    if (!mayHit.includes(true)) {
       source.release(bytes);
       return undefined;
     }
@@ -118,18 +121,15 @@ export class BlockMerge {
     source.read(entries, bytes, this.#baseNs, this.counts);
     const position = source.minTime >= this.#startTime ? 0 : entries.lowerBound(this.#startTime);
     const end = source.maxTime <= this.#endTime ? entries.count : entries.upperBound(this.#endTime, position);
-    return {
-      source,
-      bytes,
-      entries,
-      hits: this.#literals.hitsIn(entries, entries.bytes.buffer === bytes.buffer),
-      position,
-      end,
-    };
+    const isSameBytes = entries.bytes.buffer === bytes.buffer;
+    const hits = this.#searches.map((search, index) =>
+      mayHit[index] ? search.hitsIn(entries, isSameBytes) : undefined,
+    );
+    return { source, bytes, entries, hits, position, end };
   }
 
   /** A block is opened when the merge reaches it and let go when it is used up: few are open at a time. */
-  #visitMerged(group: readonly BlockSource[], visitor: EntryVisitor): void {
+  #visitMerged(group: readonly BlockSource[], visitors: readonly EntryVisitor[]): void {
     const open: OpenBlock[] = [];
     let next = 0;
     for (;;) {
@@ -142,18 +142,18 @@ export class BlockMerge {
         else this.#close(block);
       }
       if (open.length === 0) return;
-      this.#step(open, next < group.length ? group[next]!.minTime : Number.POSITIVE_INFINITY, visitor);
+      this.#step(open, next < group.length ? group[next]!.minTime : Number.POSITIVE_INFINITY, visitors);
       this.#closeUsed(open);
     }
   }
 
   /** Visits the entries of the earliest block up to where another block comes in, or those of one time that several blocks have. */
-  #step(open: readonly OpenBlock[], nextTime: number, visitor: EntryVisitor): void {
+  #step(open: readonly OpenBlock[], nextTime: number, visitors: readonly EntryVisitor[]): void {
     const time = earliest(open);
     const atTime = open.filter((block) => block.entries.times[block.position] === time);
     const [only] = atTime;
     if (atTime.length > 1 || !only) {
-      this.#visitTies(atTime, time, visitor);
+      this.#visitTies(atTime, time, visitors);
       return;
     }
     let until = nextTime;
@@ -162,17 +162,17 @@ export class BlockMerge {
     }
     const end =
       until > only.source.maxTime ? only.end : Math.min(only.end, only.entries.lowerBound(until, only.position));
-    visitor.visit(only.entries, only.hits, only.position, end);
+    show(only, only.position, end, visitors);
     only.position = end;
   }
 
-  #visitTies(blocks: readonly OpenBlock[], time: number, visitor: EntryVisitor): void {
+  #visitTies(blocks: readonly OpenBlock[], time: number, visitors: readonly EntryVisitor[]): void {
     this.#seen.clear();
     for (const block of [...blocks].sort((a, b) => a.source.source - b.source.source)) {
       while (block.position < block.end && block.entries.times[block.position] === time) {
         const index = block.position;
         block.position += 1;
-        if (this.#seen.add(block.entries, index)) visitor.visit(block.entries, block.hits, index, index + 1);
+        if (this.#seen.add(block.entries, index)) show(block, index, index + 1, visitors);
         else this.counts.duplicates += 1;
       }
     }
@@ -193,6 +193,13 @@ export class BlockMerge {
     this.#free.push(entries);
   }
 }
+
+const show = ({ entries, hits }: OpenBlock, first: number, end: number, visitors: readonly EntryVisitor[]): void => {
+  for (let index = 0; index < visitors.length; index += 1) {
+    const own = hits[index];
+    if (own) visitors[index]!.visit(entries, own, first, end);
+  }
+};
 
 /** Infinity if nothing is open. */
 const earliest = (open: readonly OpenBlock[]): number => {

@@ -5,7 +5,7 @@ import type { BlockColumns } from './block-columns.ts';
 import { EntrySeries } from './entry-series.ts';
 import type { LiteralHits } from './literal-hits.ts';
 import type { EntryVisitor } from './merge-blocks.ts';
-import type { MetricResult, MetricScan, ScanCounts, ScanPlan } from './scan-messages.ts';
+import type { MetricPart, MetricScan, ScanPlan } from './scan-messages.ts';
 import { SeriesTable } from './series-table.ts';
 import type { UnwrappedValue } from './unwrapped-value.ts';
 import { ValueColumns } from './value-columns.ts';
@@ -67,14 +67,12 @@ export class MetricScanner implements EntryVisitor {
     else this.#visitStages(entries, hits, first, end);
   }
 
-  result(counts: ScanCounts): MetricResult {
+  result(): MetricPart {
     const isValues = this.#scan.measure === 'values';
     return {
-      kind: 'metric',
       series: isValues ? undefined : this.#table.partials(),
       values: isValues ? this.#values.take(this.#table.keys) : undefined,
       errorLabels: this.#errorLabels,
-      counts,
     };
   }
 

@@ -78,9 +78,11 @@ export interface ScanPosition {
   readonly taken: number;
 }
 
+/** Scans of one query that want the same entries: blocks are inflated once for all of them. */
 export interface MetricTask {
   readonly kind: 'metric';
-  readonly plan: ScanPlan;
+  /** They differ in stages, hints and scan. At least one. */
+  readonly plans: readonly ScanPlan[];
   readonly slices: readonly StreamSlice[];
 }
 
@@ -156,12 +158,18 @@ export interface PartialValues {
   readonly values: Float64Array;
 }
 
-export interface MetricResult {
-  readonly kind: 'metric';
+/** Of one plan. */
+export interface MetricPart {
   readonly series: PartialCounts | undefined;
   readonly values: PartialValues | undefined;
   /** Final labels of an entry with `__error__` inside a window: it fails the query. */
   readonly errorLabels: readonly string[] | undefined;
+}
+
+export interface MetricResult {
+  readonly kind: 'metric';
+  /** In the order of the plans. */
+  readonly parts: readonly MetricPart[];
   readonly counts: ScanCounts;
 }
 

@@ -19,8 +19,13 @@ export class ScanRunner {
   async run(task: ScanTask): Promise<Handled> {
     await this.#codecs;
     try {
-      const compiled = this.#compile(task.plan);
-      const result = task.kind === 'metric' ? runMetricTask(task, compiled) : runLogTask(task, compiled);
+      const result =
+        task.kind === 'metric'
+          ? runMetricTask(
+              task,
+              task.plans.map((plan) => this.#compile(plan)),
+            )
+          : runLogTask(task, this.#compile(task.plan));
       return { result, transfer: result.kind === 'metric' ? countBuffersOf(result) : buffersOf(result) };
     } catch (cause) {
       if (!(cause instanceof CorruptChunkError)) throw cause;
@@ -39,11 +44,12 @@ export class ScanRunner {
   }
 }
 
-const countBuffersOf = ({ series, values }: MetricResult): ArrayBuffer[] => {
-  const counted = series ? [series.counts, ...(series.sums ? [series.sums] : [])] : [];
-  const collected = values ? [values.series, values.times, values.values] : [];
-  return [...counted, ...collected].map(({ buffer }) => buffer as ArrayBuffer);
-};
+const countBuffersOf = ({ parts }: MetricResult): ArrayBuffer[] =>
+  parts.flatMap(({ series, values }) => {
+    const counted = series ? [series.counts, ...(series.sums ? [series.sums] : [])] : [];
+    const collected = values ? [values.series, values.times, values.values] : [];
+    return [...counted, ...collected].map(({ buffer }) => buffer as ArrayBuffer);
+  });
 
 /** What is moved back: the answer's columns and the chunks, each buffer once. */
 const buffersOf = ({ times, lineEnds, bytes, labelIndexes, ends }: LogResult): ArrayBuffer[] => [

@@ -20,22 +20,38 @@ import {
 } from './scan-messages.ts';
 
 /** @throws RefusedError for what cannot be read, or is too much */
-export const runMetricTask = ({ plan, slices }: MetricTask, compiled: CompiledScan): MetricResult => {
+export const runMetricTask = ({ plans, slices }: MetricTask, compiled: readonly CompiledScan[]): MetricResult => {
+  const [plan] = plans as readonly [ScanPlan];
   const counts = noCounts();
-  const scanner = new MetricScanner(plan, plan.scan as MetricScan, compiled, boundsOf(plan, slices));
-  const merge = new BlockMerge(compiled.pipeline.requiredLiterals, plan.startNs, counts);
+  const bounds = boundsOf(plan, slices);
+  const scanners = plans.map(
+    (one, index) => new MetricScanner(one, one.scan as MetricScan, compiled[index] as CompiledScan, bounds),
+  );
+  const literals = compiled.map(({ pipeline }) => pipeline.requiredLiterals);
+  const merge = new BlockMerge(literals, plan.startNs, counts);
   const opened: OpenChunks = new Map();
+  const wanted = wantedByAny(compiled);
+  const result = (): MetricResult => ({ kind: 'metric', parts: scanners.map((scanner) => scanner.result()), counts });
   for (const slice of slices) {
     setRange(merge, slice, plan.startNs);
-    for (const { labels, groups } of openSlice(slice, plan, plan.startNs, compiled, counts, opened)) {
-      scanner.startStream(labels);
+    for (const { labels, groups } of openSlice(slice, plan, plan.startNs, wanted, counts, opened)) {
+      for (const scanner of scanners) scanner.startStream(labels);
       for (const group of groups) {
-        if (scanner.isFailed) return scanner.result(counts);
-        merge.visitGroup(group, scanner);
+        // It is the query that fails.
+        if (scanners.some(({ isFailed }) => isFailed)) return result();
+        merge.visitGroup(group, scanners);
       }
     }
   }
-  return scanner.result(counts);
+  return result();
+};
+
+/** Their matchers are the same. */
+const wantedByAny = (compiled: readonly CompiledScan[]): Pick<CompiledScan, 'matches' | 'mayPass'> => {
+  const [{ matches }] = compiled as readonly [CompiledScan];
+  const tests = compiled.flatMap(({ mayPass }) => mayPass ?? []);
+  const mayPass = (filter: Uint8Array): boolean => tests.some((test) => test(filter));
+  return { matches, mayPass: tests.length < compiled.length ? undefined : mayPass };
 };
 
 /** Reads each slice in the query's direction until enough is kept; says where to go on. */
@@ -45,7 +61,7 @@ export const runLogTask = ({ plan, reads }: LogTask, compiled: CompiledScan): Lo
   const scanner = new LogScanner(scan, compiled.pipeline);
   const order: number[] = [];
   const ends: LogReadEnd[] = [];
-  const merge = new BlockMerge(compiled.pipeline.requiredLiterals, plan.startNs, counts);
+  const merge = new BlockMerge([compiled.pipeline.requiredLiterals], plan.startNs, counts);
   for (const read of reads) {
     const { slice, position, keepsChunks } = read;
     // Near the entries, so that times are exact however far the query reaches.
@@ -114,7 +130,7 @@ class LogReading {
     this.#scanner.startGroup(isOne && !this.#isForward, isOne ? countMax : Number.POSITIVE_INFINITY);
     for (const { labels, blocks } of group) {
       this.#scanner.startStream(labels);
-      merge.visitGroup(blocks, this.#scanner);
+      merge.visitGroup(blocks, [this.#scanner]);
     }
     const found = Array.from({ length: this.#scanner.count - mark }, (_, place) => mark + place);
     if (group.length > 1) found.sort((a, b) => (this.#scanner.timeOf(a) < this.#scanner.timeOf(b) ? -1 : 1));

@@ -143,11 +143,11 @@ export const search = (chunks: readonly ChunkBytes[], text: string): Search => {
     const { startNs, endNs } = plan;
     for (const chunk of chunks) {
       const result = runMetricTask(
-        { kind: 'metric', plan, slices: [{ startNs, endNs, memory: [], chunks: [chunk] }] },
-        compiled,
+        { kind: 'metric', plans: [plan], slices: [{ startNs, endNs, memory: [], chunks: [chunk] }] },
+        [compiled],
       );
       addCounts(counts, result.counts);
-      lines += result.series ? result.series.counts.reduce((sum, count) => sum + count, 0) : 0;
+      lines += result.parts[0]?.series?.counts.reduce((sum, count) => sum + count, 0) ?? 0;
     }
   });
   return { counts, lines, cpuSeconds: seconds };

@@ -24,7 +24,7 @@ describe('ScanServer', () => {
       signal: call.signal,
     };
     const slice = { startNs: 0n, endNs: 1n, memory: [], refs: [REF] };
-    const body = Buffer.concat(encodeTask({ scanId: 's', scan: { kind: 'metric' } } as ScanPlan, { slices: [slice] }));
+    const body = Buffer.concat(encodeTask([{ scanId: 's' } as ScanPlan], { slices: [slice] }));
     const outcomes: string[] = [];
     const tasks = Array.from({ length: 12 }, async () => {
       try {

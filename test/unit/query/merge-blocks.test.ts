@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { SegmentSnapshot } from '../../../src/chunk/memory-format.ts';
 import { segmentBlocks, withoutCopies } from '../../../src/query/scan/block-sources.ts';
-import { BlockMerge, groupBlocks } from '../../../src/query/scan/merge-blocks.ts';
+import { BlockMerge, type EntryVisitor, groupBlocks } from '../../../src/query/scan/merge-blocks.ts';
 import { noCounts } from '../../../src/query/scan/scan-messages.ts';
 import type { TestEntry } from '../../support/entries.ts';
 import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
@@ -14,13 +14,13 @@ const EVERYTHING = { startNs: BASE_NS - 10_000n, endNs: BASE_NS + 10_000n };
 const read = (segments: readonly SegmentSnapshot[], needle?: string, range = EVERYTHING) => {
   const counts = noCounts();
   const literals = needle === undefined ? [] : [{ anyOf: [Buffer.from(needle)] }];
-  const merge = new BlockMerge(literals, BASE_NS, counts);
+  const merge = new BlockMerge([literals], BASE_NS, counts);
   merge.setRange(Number(range.startNs - BASE_NS), Number(range.endNs - BASE_NS));
   const choice = { range, mayPass: undefined, baseNs: BASE_NS, counts };
   const blocks = segments.flatMap((segment, source) => segmentBlocks(segment, source, choice));
   const groups = groupBlocks(withoutCopies(blocks, counts));
   const recorder = new Recorder();
-  for (const group of groups) merge.visitGroup(group, recorder);
+  for (const group of groups) merge.visitGroup(group, [recorder]);
   return { entries: recorder.entries, counts, groups };
 };
 
@@ -104,7 +104,7 @@ describe('a merge of blocks', () => {
     const long = (time: number) => at(time, String(time).padStart(1000));
     const lists = [0, 1].map((first) => Array.from({ length: 80 }, (_, index) => long(first + 2 * index)));
     const counts = noCounts();
-    const merge = new BlockMerge([], BASE_NS, counts);
+    const merge = new BlockMerge([[]], BASE_NS, counts);
     merge.setRange(0, 1000);
     const blocks = lists.flatMap((list, source) => {
       const choice = { range: EVERYTHING, mayPass: undefined, baseNs: BASE_NS, counts };
@@ -113,12 +113,13 @@ describe('a merge of blocks', () => {
     const recorder = new Recorder();
     const seen = new Set<Buffer>();
     for (const group of groupBlocks(blocks)) {
-      merge.visitGroup(group, {
+      const visitor: EntryVisitor = {
         visit: (...visited) => {
           seen.add(visited[0].bytes);
           recorder.visit(...visited);
         },
-      });
+      };
+      merge.visitGroup(group, [visitor]);
     }
     expect(recorder.entries.map(({ line }) => Number(line))).to.deep.equal(Array.from({ length: 160 }, (_, n) => n));
     expect([...seen].map((bytes) => bytes.length)).to.deep.equal([0, 0]);

@@ -55,7 +55,7 @@ const setup = () => {
 describe('ScanPlaces', () => {
   it('runs no more at the home of what it reads than there is room for, and loads what would wait for long', async () => {
     const { places, running, ends } = setup();
-    const tasks = Array.from({ length: 5 }, () => places.run(PLAN, { slices: [HELD] }));
+    const tasks = Array.from({ length: 5 }, () => places.run([PLAN], { slices: [HELD] }));
     await turn();
     expect(running).to.deep.equal({ here: 1, there: 2 });
     for (let task = 0; task < 4; task += 1) {
@@ -69,14 +69,14 @@ describe('ScanPlaces', () => {
 
   it('deals what lies in the store to whoever has most room', async () => {
     const { places, running } = setup();
-    for (let task = 0; task < 4; task += 1) void places.run(PLAN, { slices: [CHUNKS] });
+    for (let task = 0; task < 4; task += 1) void places.run([PLAN], { slices: [CHUNKS] });
     await turn();
     expect(running).to.deep.equal({ here: 2, there: 2 });
   });
 
   it('runs here what could not be run there, in its turn', async () => {
     const { places, running, ends } = setup();
-    const tasks = Array.from({ length: 4 }, () => places.run(PLAN, { slices: [HELD] }));
+    const tasks = Array.from({ length: 4 }, () => places.run([PLAN], { slices: [HELD] }));
     for (let task = 0; task < 4; task += 1) {
       await turn();
       ends.there.shift()?.(new ScanPlaceError('gone'));
@@ -93,7 +93,7 @@ describe('ScanPlaces', () => {
   it('starts nothing more when the query ends', async () => {
     const { places, running, query } = setup();
     const tasks = Array.from({ length: 4 }, () =>
-      places.run(PLAN, { slices: [HELD] }).catch((error: unknown) => error),
+      places.run([PLAN], { slices: [HELD] }).catch((error: unknown) => error),
     );
     await turn();
     query.abort();
