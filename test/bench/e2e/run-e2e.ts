@@ -1,7 +1,7 @@
 /**
  * End to end, whole processes: a node of its own, pushes over HTTP, queries over what it flushed. Prints markdown tables.
  *
- *   npm run bench -- e2e [ingest] [query] [mixed] [log] [restart] [forward] [moves] [resize] [overload] [--mb 450] [--seconds 60]
+ *   npm run bench -- e2e [ingest] [query] [mixed] [log] [restart] [spread] [forward] [moves] [resize] [overload] [--mb 450] [--seconds 60]
  *
  * CPU is that of the node's process (all threads), so the load generator does not count. Beside each figure stands the bare work of the
  * same lines or blocks, measured in the same run: on a noisy machine only the ratio holds.
@@ -21,6 +21,7 @@ import { cpuSeconds, peakRssMiB, rssMiB } from './process-meter.ts';
 import { benchForward, benchResize } from './resize.ts';
 import { benchRestart } from './restart.ts';
 import { build, type RunningServer, startServer } from './server.ts';
+import { benchSpread } from './spread.ts';
 
 const SPAN_MS = 50 * 60_000;
 /** V8 compiles what it will in the first half second of a node's life; a node lives longer. */
@@ -342,6 +343,7 @@ export const runEndToEnd = async (parts: readonly string[], options: Options): P
   if (wants('log')) await benchLog(options.megabytes);
   if (wants('restart')) await benchRestart(Math.max(RESTART_MB, options.megabytes));
   if (wants('forward')) await benchForward();
+  if (wants('spread')) await benchSpread(options.megabytes);
   if (wants('moves')) await benchMoves({ streams: options.streams, lines: 40 });
   if (wants('resize')) await benchResize({ streams: options.streams, megabytes: options.megabytes });
   if (wants('overload')) await benchOverload(options.seconds, options.megabytes);
