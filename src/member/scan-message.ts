@@ -12,6 +12,7 @@ import { badRequest } from '../protocol/wire.ts';
 import type { PlannedSlice } from '../query/plan-slices.ts';
 import type { MetricResult, ScanPlan } from '../query/scan/scan-messages.ts';
 import type { PlacedResult } from '../query/scan-places.ts';
+import type { ChunkRef } from '../storage/index-reader.ts';
 import { isRemote } from './remote-segment.ts';
 
 export interface PlacedTask {
@@ -22,7 +23,7 @@ export interface PlacedTask {
 export interface PlacedSlice {
   readonly startNs: bigint;
   readonly endNs: bigint;
-  readonly chunks: readonly { readonly key: string; readonly checksum: number }[];
+  readonly chunks: readonly Pick<ChunkRef, 'key' | 'checksum' | 'fromMs' | 'throughMs'>[];
   readonly memory: readonly PlacedMemory[];
 }
 
@@ -42,7 +43,7 @@ export const encodeTask = (plan: ScanPlan, slices: readonly PlannedSlice[]): rea
   const placed = slices.map(({ startNs, endNs, refs, memory }) => ({
     startNs,
     endNs,
-    chunks: refs.map(({ key, checksum }) => ({ key, checksum })),
+    chunks: refs.map(({ key, checksum, fromMs, throughMs }) => ({ key, checksum, fromMs, throughMs })),
     memory: memory.map(({ labels, segments }) => ({
       labels,
       segments: segments.map((segment): PlacedSegment => {

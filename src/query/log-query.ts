@@ -2,6 +2,7 @@ import type { LogExpr } from '../logql/ast.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { ChunkCache } from './chunk-cache.ts';
 import { CursorHeap } from './cursor-heap.ts';
+import { type ChunkWant, fetchChunk } from './fetch-chunk.ts';
 import { gatherStreams } from './gather-streams.ts';
 import { BatchLines, LogAnswer } from './log-answer.ts';
 import { planSlices } from './plan-slices.ts';
@@ -28,11 +29,11 @@ export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGen
   const { startNs, endNs } = context.request;
   if (startNs >= endNs) return;
   const plan = planOf(context, expr, { startNs, endNs: endNs - 1n });
-  const { changesLine } = compileScan(plan).pipeline;
+  const { pipeline, mayPass } = compileScan(plan);
   const turns = new Turns(context.deps.clock);
-  const heap = await openCursors(context, plan, turns);
+  const heap = await openCursors(context, plan, { range: plan, mayPass }, turns);
   const answer = new LogAnswer();
-  const selection = new Selection(context, changesLine);
+  const selection = new Selection(context, pipeline.changesLine);
   const reading = new ReadAhead(context, heap);
   for (let looked = 0; heap.top && !selection.isFull; looked += 1) {
     const { top } = heap;
@@ -66,7 +67,12 @@ const planOf = (context: QueryContext, { matchers, stages }: LogExpr, range: Tim
   };
 };
 
-const openCursors = async (context: QueryContext, plan: ScanPlan, turns: Turns): Promise<CursorHeap> => {
+const openCursors = async (
+  context: QueryContext,
+  plan: ScanPlan,
+  want: ChunkWant,
+  turns: Turns,
+): Promise<CursorHeap> => {
   const gathered = await context.orStop(
     gatherStreams(context.sources, plan.tenant, plan.matchers, plan, context.signal, context.onMissing),
   );
@@ -75,7 +81,7 @@ const openCursors = async (context: QueryContext, plan: ScanPlan, turns: Turns):
   context.chunksInMemory += gathered.chunksInMemory;
   const isForward = context.request.direction === 'forward';
   const heap = new CursorHeap(isForward);
-  const cache = new ChunkCache(CACHE_BYTES_MAX);
+  const cache = new ChunkCache(CACHE_BYTES_MAX, (ref) => fetchChunk(context, ref, want));
   for (const [index, stream] of gathered.streams.entries()) {
     const slices = planSlices(stream, plan, 1);
     if (slices.length === 0) continue;

@@ -1,5 +1,5 @@
 import { highWord, lowWord } from '../chunk/varint.ts';
-import { type ChunkCache, chunkCacheFetch } from './chunk-cache.ts';
+import type { ChunkCache } from './chunk-cache.ts';
 import { loadMemory } from './load-memory.ts';
 import { memoryBytes } from './pack-tasks.ts';
 import type { PlannedSlice } from './plan-slices.ts';
@@ -162,7 +162,7 @@ export class StreamCursor {
 
   async #nextRead(quota: ReadQuota): Promise<LogRead> {
     const slice = this.#slices[this.#slice]!;
-    const chunks = await Promise.all(slice.refs.map((ref) => chunkCacheFetch(this.#cache, this.#context, ref)));
+    const chunks = await Promise.all(slice.refs.map((ref) => this.#cache.take(ref)));
     const { startNs, endNs } = slice;
     const memory = await loadMemory(this.#context, slice.memory);
     return {

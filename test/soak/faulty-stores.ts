@@ -82,6 +82,10 @@ export class FaultyChunkStore implements ChunkStore {
     return this.#outage.read(() => this.#inner.get(key));
   }
 
+  getRange(...[key, range, version]: Parameters<ChunkStore['getRange']>): ReturnType<ChunkStore['getRange']> {
+    return this.#outage.read(() => this.#inner.getRange(key, range, version));
+  }
+
   delete(key: string): Promise<boolean> {
     return this.#outage.write(() => this.#inner.delete(key));
   }
