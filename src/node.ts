@@ -187,7 +187,7 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
       store: deps.members,
       startPeers: deps.startPeers,
       scanPool: scan,
-      fetch: (key) => chunks.get(key),
+      chunks,
       report,
       info: (fields, text) => log?.info(fields, text),
       onLost: (reason) => deps.onLost?.(reason),

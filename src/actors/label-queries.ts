@@ -83,7 +83,7 @@ export class LabelQueries {
     const labelSets = new Map<bigint, LabelSet>();
     for (const { key, fingerprint } of await stored.index.chunkRefs(tenant, matchers, range)) {
       if (labelSets.has(fingerprint)) continue;
-      const bytes = await stored.fetch(key);
+      const bytes = await stored.chunks.get(key);
       if (bytes) labelSets.set(fingerprint, labelSetOf(decodeChunk(bytes).labels));
     }
     return [...labelSets.values()];

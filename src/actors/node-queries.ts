@@ -23,7 +23,7 @@ export class NodeQueries {
     this.#options = options;
     this.#memory = local;
     const memory: ClusterWideMemory = deps.clusterMemory?.(local) ?? local;
-    const stored = { index: deps.reader, fetch: (key: string) => deps.chunks.get(key) };
+    const stored = { index: deps.reader, chunks: deps.chunks };
     this.#labels = new LabelQueries({ memory, stored, series: deps.reader });
     this.#querier = {
       parent: system,
@@ -95,6 +95,6 @@ const sourcesOf = (streams: readonly MemoryStream[]): QuerySources => ({
       labelNames: async () => [],
       labelValues: async () => [],
     },
-    fetch: async () => undefined,
+    chunks: { get: async () => undefined, getRange: async () => undefined },
   },
 });

@@ -102,21 +102,24 @@ export const decodeChunk = (bytes: Uint8Array, options: DecodeOptions = {}): Chu
     throw new CorruptChunkError('invalid chunk checksum');
   }
   const object = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const metadataEnd = metadataEndOf(object);
+  const metadataEnd = dataStartOf(object) - LENGTH_SIZE;
   const metadata = decodeChunkMetadata(
     decompressSnappyFrames(object.subarray(LENGTH_SIZE, metadataEnd), METADATA_SIZE_MAX),
   );
-  return new ChunkView(metadata, object.subarray(metadataEnd + LENGTH_SIZE), options);
+  return new ChunkView(metadata, object, metadataEnd + LENGTH_SIZE, options);
 };
 
-/** Very old objects do not count the length field itself; the data's length tells which it is. */
-const metadataEndOf = (object: Buffer): number => {
+/**
+ * Where the MemChunk begins. Very old objects do not count the first length field itself; the data's length tells which it is.
+ * @throws CorruptChunkError
+ */
+export const dataStartOf = (object: Buffer): number => {
   if (object.length >= 2 * LENGTH_SIZE) {
     const said = object.readUInt32BE(0);
     for (const end of [said, said + LENGTH_SIZE]) {
       const dataStart = end + LENGTH_SIZE;
       if (end < LENGTH_SIZE || dataStart > object.length) continue;
-      if (object.readUInt32BE(end) === object.length - dataStart) return end;
+      if (object.readUInt32BE(end) === object.length - dataStart) return dataStart;
     }
   }
   throw new CorruptChunkError('the lengths in the chunk object do not fit its size');
@@ -136,13 +139,15 @@ export class ChunkView {
   readonly version: MemchunkVersion;
   readonly blocks: readonly BlockMeta[];
   readonly #bytes: Buffer;
+  readonly #dataStart: number;
   readonly #isVerified: boolean;
   readonly #blockBytesMax: number;
   readonly #symbolsSection: Uint8Array | undefined;
   readonly #skipFilters: readonly SkipFilter[] | undefined;
   #symbols: readonly string[] | undefined = undefined;
 
-  constructor(metadata: ChunkMetadata, memchunk: Buffer, options: DecodeOptions) {
+  constructor(metadata: ChunkMetadata, object: Buffer, dataStart: number, options: DecodeOptions) {
+    const memchunk = object.subarray(dataStart);
     const view: MemchunkView = decodeMemchunk(memchunk);
     this.tenant = metadata.tenant;
     this.fingerprint = metadata.fingerprint;
@@ -154,6 +159,7 @@ export class ChunkView {
     this.version = view.version;
     this.blocks = view.blocks;
     this.#bytes = memchunk;
+    this.#dataStart = dataStart;
     this.#isVerified = options.checksum !== undefined;
     this.#blockBytesMax = options.blockBytesMax ?? BLOCK_BYTES_MAX;
     this.#symbolsSection = view.symbolsSection;
@@ -169,6 +175,12 @@ export class ChunkView {
   symbols(): readonly string[] {
     this.#symbols ??= this.#symbolsSection ? readSymbols(this.#symbolsSection, this.encoding) : [];
     return this.#symbols;
+  }
+
+  /** Where the block lies in the object, its checksum included. */
+  blockSpan(index: number): { readonly start: number; readonly end: number } {
+    const { offset, size } = this.#meta(index);
+    return { start: this.#dataStart + offset, end: this.#dataStart + offset + size + LENGTH_SIZE };
   }
 
   /** What says which texts the block may hold (skip-filter.ts); undefined if nothing does. */

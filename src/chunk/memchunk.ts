@@ -13,6 +13,7 @@ import { decodeSkipSection, encodeSkipSection, type SkipFilter } from './skip-se
 import { highWord, lowWord, uvarintSize, VarintReader, writeUvarint, writeVarint64 } from './varint.ts';
 
 const MAGIC = 0x012ee56a;
+const HEADER_SIZE = 6;
 const CHECKSUM_SIZE = 4;
 const OFFSET_SIZE = 8;
 /** v4: symbols length, symbols offset, metas length; then the metas offset that all versions end in. */
@@ -126,6 +127,21 @@ export interface MemchunkView {
   /** Of each block; undefined if the chunk has none that can be read. */
   readonly skipFilters: readonly SkipFilter[] | undefined;
 }
+
+/**
+ * Where the blocks and what lies between them may begin, and where it ends: all that the rest says. Only the header and the trailer are looked at.
+ * @throws CorruptChunkError
+ */
+export const memchunkOutline = (bytes: Buffer): { readonly symbolsEnd: number; readonly metasStart: number } => {
+  if (bytes.length < HEADER_SIZE + CHECKSUM_SIZE + V4_TRAILER_SIZE)
+    throw new CorruptChunkError('too short for a chunk');
+  const metasStart = offsetAt(bytes, bytes.length - OFFSET_SIZE);
+  if (bytes[4] !== 4) return { symbolsEnd: HEADER_SIZE, metasStart };
+  const trailerStart = bytes.length - V4_TRAILER_SIZE;
+  const symbolsEnd = offsetAt(bytes, trailerStart) + offsetAt(bytes, trailerStart + OFFSET_SIZE) + CHECKSUM_SIZE;
+  if (symbolsEnd > bytes.length) throw new CorruptChunkError('the symbols lie outside the chunk');
+  return { symbolsEnd, metasStart };
+};
 
 /** Header, metas and symbols section checked; blocks only for lying inside. @throws CorruptChunkError */
 export const decodeMemchunk = (bytes: Buffer): MemchunkView => {

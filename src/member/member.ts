@@ -19,6 +19,7 @@ import type { Clock } from '../protocol/clock.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import type { ScanPool } from '../query/query-context.ts';
 import type { ScanPlace } from '../query/scan-places.ts';
+import type { ChunkReader } from '../storage/chunk-store.ts';
 import { decodeAppendRequest, encodeAppendReply } from './append-message.ts';
 import { AppendRouting } from './append-routing.ts';
 import { CallKind } from './call-kinds.ts';
@@ -39,7 +40,7 @@ export interface MemberDeps {
   readonly nodeId: string;
   readonly scanPool: ScanPool;
   /** Threads of this node that scan: what others believe of themselves too. */
-  readonly fetch: (key: string) => Promise<Uint8Array<ArrayBuffer> | undefined>;
+  readonly chunks: ChunkReader;
   readonly giver: GiverOptions;
   readonly report: (problem: string, error: unknown, about?: object) => void;
   readonly info: (fields: object, text: string) => void;
@@ -135,7 +136,7 @@ export class ClusterMember {
   attach(node: LocalNode, log: Log, logged: LoggedSegments): void {
     const { moves } = node;
     if (!moves) throw new Error('a member needs a log');
-    const { scanPool, fetch, clock, peers, nodeId, giver, report } = this.#deps;
+    const { scanPool, chunks, clock, peers, nodeId, giver, report } = this.#deps;
     this.#node = node;
     this.#log = log;
     this.#handover = new Handover({
@@ -155,7 +156,7 @@ export class ClusterMember {
     this.#memoryServer = memory;
     this.#scanServer = new ScanServer({
       pool: scanPool,
-      fetch,
+      chunks,
       selected: (from, selection, place) => memory.selected(from, selection, place),
     });
   }

@@ -11,6 +11,7 @@ import type { LabelSet } from '../protocol/label-set.ts';
 import { badRequest } from '../protocol/wire.ts';
 import type { ReadBounds, ScanPlan, ScanResult } from '../query/scan/scan-messages.ts';
 import type { PlacedResult, ScanWork } from '../query/scan-places.ts';
+import type { ChunkRef } from '../storage/index-reader.ts';
 import { isRemote } from './remote-segment.ts';
 
 export interface PlacedTask {
@@ -24,7 +25,7 @@ export interface PlacedTask {
 export interface PlacedSlice {
   readonly startNs: bigint;
   readonly endNs: bigint;
-  readonly chunks: readonly { readonly key: string; readonly checksum: number }[];
+  readonly chunks: readonly Pick<ChunkRef, 'key' | 'checksum' | 'fromMs' | 'throughMs'>[];
   readonly memory: readonly PlacedMemory[];
 }
 
@@ -44,7 +45,7 @@ export const encodeTask = (plans: readonly ScanPlan[], { slices, bounds }: ScanW
   const placed = slices.map(({ startNs, endNs, refs, memory }) => ({
     startNs,
     endNs,
-    chunks: refs.map(({ key, checksum }) => ({ key, checksum })),
+    chunks: refs.map(({ key, checksum, fromMs, throughMs }) => ({ key, checksum, fromMs, throughMs })),
     memory: memory.map(({ labels, segments }) => ({
       labels,
       segments: segments.map((segment): PlacedSegment => {

@@ -4,6 +4,7 @@ import { Permits } from '../protocol/permits.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { readChunk } from '../query/fetch-chunk.ts';
 import type { ScanPool } from '../query/query-context.ts';
+import { CompiledScans, wantedByAny } from '../query/scan/compiled-scan.ts';
 import type {
   ChunkBytes,
   ReadBounds,
@@ -12,11 +13,12 @@ import type {
   ScanTask,
   StreamSlice,
 } from '../query/scan/scan-messages.ts';
+import type { ChunkReader } from '../storage/chunk-store.ts';
 import { decodeTask, encodePlacedResult, type PlacedMemory, type PlacedSlice } from './scan-message.ts';
 
 export interface ScanServerDeps {
   readonly pool: ScanPool;
-  readonly fetch: (key: string) => Promise<Uint8Array<ArrayBuffer> | undefined>;
+  readonly chunks: ChunkReader;
   /** A segment of a selection that the asker has here. */
   readonly selected: (from: IncomingCall['from'], selection: number, place: number) => UnflushedSegment | undefined;
 }
@@ -30,6 +32,7 @@ const WAITING_PER_WORKER = 8;
 export class ScanServer {
   readonly #deps: ScanServerDeps;
   readonly #permits: Permits;
+  readonly #compiled = new CompiledScans();
 
   constructor(deps: ScanServerDeps) {
     this.#deps = deps;
@@ -47,9 +50,20 @@ export class ScanServer {
   async #run(body: Uint8Array, call: IncomingCall): Promise<readonly Uint8Array[]> {
     const { task, snapshots } = decodeTask(body);
     const { nodeId, incarnation } = call.from;
+    const plans: readonly ScanPlan[] = task.plans.map((plan) => ({
+      ...plan,
+      scanId: `${nodeId}/${incarnation}/${plan.scanId}`,
+    }));
+    const [{ startNs, endNs }] = plans as readonly [ScanPlan];
+    const { mayPass } = wantedByAny(plans.map((plan) => this.#compiled.of(plan)));
+    const want = { range: { startNs, endNs }, mayPass };
     const chunks = new Map<string, Promise<ChunkBytes>>();
-    const slices = await Promise.all(task.slices.map((slice) => this.#sliceOf(slice, snapshots, chunks, call)));
-    const plans = task.plans.map((plan) => ({ ...plan, scanId: `${nodeId}/${incarnation}/${plan.scanId}` }));
+    const fetchOnce = (ref: PlacedSlice['chunks'][number]): Promise<ChunkBytes> => {
+      const known = chunks.get(ref.key) ?? readChunk(this.#deps.chunks, ref, want);
+      chunks.set(ref.key, known);
+      return known;
+    };
+    const slices = await Promise.all(task.slices.map((slice) => this.#sliceOf(slice, snapshots, fetchOnce, call)));
     const buffers = await Promise.all([...chunks.values()].map(async (chunk) => (await chunk).bytes.buffer));
     const result = await this.#deps.pool.run(taskOf(plans, slices, task.bounds), buffers, call.signal);
     return [encodePlacedResult(withoutChunks(result), chunks.size)];
@@ -58,19 +72,14 @@ export class ScanServer {
   async #sliceOf(
     { startNs, endNs, chunks: refs, memory }: PlacedSlice,
     snapshots: readonly SegmentSnapshot[],
-    chunks: Map<string, Promise<ChunkBytes>>,
+    fetch: (ref: PlacedSlice['chunks'][number]) => Promise<ChunkBytes>,
     call: IncomingCall,
   ): Promise<StreamSlice> {
-    const fetchOnce = (ref: PlacedSlice['chunks'][number]): Promise<ChunkBytes> => {
-      const known = chunks.get(ref.key) ?? readChunk(this.#deps.fetch, ref);
-      chunks.set(ref.key, known);
-      return known;
-    };
     return {
       startNs,
       endNs,
       memory: await Promise.all(memory.map((part) => this.#memoryOf(part, snapshots, call))),
-      chunks: await Promise.all(refs.map(fetchOnce)),
+      chunks: await Promise.all(refs.map(fetch)),
     };
   }
 

@@ -16,6 +16,7 @@ import type { Clock } from '../protocol/clock.ts';
 import { replaceFile } from '../protocol/durable-files.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { ScanPool } from '../query/query-context.ts';
+import type { ChunkReader } from '../storage/chunk-store.ts';
 import { CallKind } from './call-kinds.ts';
 import { ClusterMember } from './member.ts';
 
@@ -28,7 +29,7 @@ export interface StartMemberDeps {
   /** In place of gRPC. */
   readonly startPeers?: StartPeers | undefined;
   readonly scanPool: ScanPool;
-  readonly fetch: (key: string) => Promise<Uint8Array<ArrayBuffer> | undefined>;
+  readonly chunks: ChunkReader;
   readonly report: (problem: string, error: unknown, about?: object) => void;
   readonly info: (fields: object, text: string) => void;
   /** Others no longer count this process in: it must end, and may be started again. */
@@ -64,7 +65,7 @@ export const startMember = async (
   deps: StartMemberDeps,
 ): Promise<StartedMember> => {
   const { cluster } = config;
-  const { clock, chance, identity, report, info, onLost, scanPool, fetch } = deps;
+  const { clock, chance, identity, report, info, onLost, scanPool, chunks } = deps;
   const listen = parseListenAddress(cluster.listen);
   if (!listen) throw new Error('cluster.listen: a member needs an address for the other nodes');
   // A store that is given has no cluster that outlives it.
@@ -102,7 +103,7 @@ export const startMember = async (
     retryMs: RETRY_MS,
   };
   const { node_id: nodeId } = cluster;
-  member = new ClusterMember({ clock, membership, peers, nodeId, scanPool, fetch, giver, report, info });
+  member = new ClusterMember({ clock, membership, peers, nodeId, scanPool, chunks, giver, report, info });
   const started = member;
   const register = async (httpAddress: string): Promise<void> => {
     const { incarnation, clusterUid } = await membership.register({

@@ -1,25 +1,25 @@
 import type { ChunkRef } from '../storage/index-reader.ts';
-import { fetchChunk } from './fetch-chunk.ts';
-import type { QueryContext } from './query-context.ts';
 import type { ChunkBytes } from './scan/scan-messages.ts';
 
 /** Chunks a log query has begun to read, up to a size: those used least lately are fetched again when they are wanted. */
 export class ChunkCache {
   readonly #bytesMax: number;
+  readonly #fetch: (ref: ChunkRef) => Promise<ChunkBytes>;
   readonly #chunks = new Map<string, ChunkBytes>();
   #bytes = 0;
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, fetch: (ref: ChunkRef) => Promise<ChunkBytes>) {
     this.#bytesMax = bytesMax;
+    this.#fetch = fetch;
   }
 
   put(chunk: ChunkBytes): void {
-    this.take(chunk.key);
+    this.#remove(chunk.key);
     this.#chunks.set(chunk.key, chunk);
     this.#bytes += chunk.bytes.byteLength;
     for (const key of this.#chunks.keys()) {
       if (this.#bytes <= this.#bytesMax) return;
-      this.take(key);
+      this.#remove(key);
     }
   }
 
@@ -28,7 +28,11 @@ export class ChunkCache {
   }
 
   /** Hands the chunk over: its buffer is about to be moved. */
-  take(key: string): ChunkBytes | undefined {
+  async take(ref: ChunkRef): Promise<ChunkBytes> {
+    return this.#remove(ref.key) ?? (await this.#fetch(ref));
+  }
+
+  #remove(key: string): ChunkBytes | undefined {
     const chunk = this.#chunks.get(key);
     if (!chunk) return undefined;
     this.#chunks.delete(key);
@@ -36,6 +40,3 @@ export class ChunkCache {
     return chunk;
   }
 }
-
-export const chunkCacheFetch = async (cache: ChunkCache, context: QueryContext, ref: ChunkRef): Promise<ChunkBytes> =>
-  cache.take(ref.key) ?? (await fetchChunk(context, ref));

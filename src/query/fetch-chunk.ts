@@ -1,24 +1,104 @@
+import { crc32c } from '../chunk/checksum.ts';
+import { decodeChunk } from '../chunk/chunk-object.ts';
+import { outlineGaps } from '../chunk/chunk-outline.ts';
+import { CorruptChunkError } from '../chunk/corrupt-chunk-error.ts';
+import type { TimeRangeNs } from '../protocol/time-range.ts';
+import type { ChunkReader } from '../storage/chunk-store.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
+import { boundsOfRef } from './gather-streams.ts';
 import type { QueryContext } from './query-context.ts';
-import type { StoredSource } from './query-source.ts';
+import { isWanted } from './scan/block-sources.ts';
 import type { ChunkBytes } from './scan/scan-messages.ts';
+import type { SkipTest } from './scan/skip-test.ts';
 import { unreadableChunk } from './scan/unreadable-chunk.ts';
+import { SparseObject } from './sparse-object.ts';
+
+/** What a scan needs of chunks. */
+export interface ChunkWant {
+  readonly range: TimeRangeNs;
+  /** Rules out blocks; undefined if it wants them whatever they hold. */
+  readonly mayPass: SkipTest | undefined;
+}
+
+/** Of a chunk's time: with less than this wanted of it, its metas are read first, and then blocks. Above it one request is cheaper than three. */
+const WANTED_SHARE_MAX = 1 / 3;
+/** Chosen: labels are a few hundred bytes; symbols of structured metadata may take more, which are read on. */
+const HEAD_SIZE = 4 << 10;
+/** Metas of a chunk of the default size have 2 KB, its skip section up to 80 KB. */
+const METAS_SIZE = 16 << 10;
+const METAS_AND_FILTERS_SIZE = 96 << 10;
+/** What is read may show that more is missing, each time something else: head, symbols and metas, skip section. */
+const ROUNDS_MAX = 4;
 
 /** @throws RefusedError INTERNAL as `readChunk` */
-export const fetchChunk = async (context: QueryContext, ref: ChunkRef): Promise<ChunkBytes> => {
-  const chunk = await context.orStop(readChunk((key) => context.sources.stored.fetch(key), ref));
+export const fetchChunk = async (context: QueryContext, ref: ChunkRef, want: ChunkWant): Promise<ChunkBytes> => {
+  const chunk = await context.orStop(readChunk(context.sources.stored.chunks, ref, want));
   context.chunksDownloaded += 1;
   return chunk;
 };
 
-/** @throws RefusedError INTERNAL for a chunk that the index names and the store has not: the answer would be silently short */
+/**
+ * The chunk, or of one of which little is wanted that part. A part that does not fit, by its own checksums, or is of another object, is not
+ * used: then the whole is read, which has a checksum in its key.
+ * @throws RefusedError INTERNAL for a chunk that the index names and the store has not: the answer would be silently short
+ */
 export const readChunk = async (
-  fetch: StoredSource['fetch'],
-  { key, checksum }: Pick<ChunkRef, 'key' | 'checksum'>,
+  chunks: ChunkReader,
+  ref: Pick<ChunkRef, 'key' | 'checksum' | 'fromMs' | 'throughMs'>,
+  want: ChunkWant,
 ): Promise<ChunkBytes> => {
-  const bytes = await fetch(key);
+  const { key, checksum } = ref;
+  const part =
+    want.mayPass || shareOf(ref, want.range) < WANTED_SHARE_MAX ? await readPart(chunks, ref, want) : undefined;
+  if (part) return part;
+  const bytes = await chunks.get(key);
   if (!bytes) throw unreadableChunk(key, 'the index names it and the store does not have it');
-  return { key, checksum, bytes: ownBuffer(bytes) };
+  return { key, checksum, bytes: ownBuffer(bytes), isPart: false };
+};
+
+/** How much of the chunk's time lies in the range. */
+const shareOf = (ref: Pick<ChunkRef, 'fromMs' | 'throughMs'>, range: TimeRangeNs): number => {
+  const { startNs, endNs } = boundsOfRef(ref);
+  const first = startNs > range.startNs ? startNs : range.startNs;
+  const last = endNs < range.endNs ? endNs : range.endNs;
+  return Number(last - first) / Math.max(1, Number(endNs - startNs));
+};
+
+/** undefined: read the whole. */
+const readPart = async (
+  chunks: ChunkReader,
+  { key, checksum }: Pick<ChunkRef, 'key' | 'checksum'>,
+  want: ChunkWant,
+): Promise<ChunkBytes | undefined> => {
+  const tail = want.mayPass ? METAS_AND_FILTERS_SIZE : METAS_SIZE;
+  const object = await SparseObject.open(chunks, key, { head: HEAD_SIZE, tail });
+  if (!object) return undefined;
+  const { bytes, isWhole } = object;
+  if (isWhole) return crc32c(bytes) === checksum >>> 0 ? { key, checksum, bytes, isPart: false } : undefined;
+  try {
+    return (await readBlocks(object, want)) ? { key, checksum, bytes, isPart: true } : undefined;
+  } catch (error) {
+    if (error instanceof CorruptChunkError) return undefined;
+    throw error;
+  }
+};
+
+/** Everything but the blocks, and of these the wanted ones, checked. False if the object is another one by now. @throws CorruptChunkError */
+const readBlocks = async (object: SparseObject, { range, mayPass }: ChunkWant): Promise<boolean> => {
+  const bytes = Buffer.from(object.bytes.buffer);
+  for (let round = 0; ; round += 1) {
+    const gaps = outlineGaps(bytes, (span) => object.isRead(span), mayPass !== undefined);
+    if (gaps.length === 0) break;
+    if (round === ROUNDS_MAX || !(await object.read(gaps))) return false;
+  }
+  const view = decodeChunk(bytes);
+  const wanted = [...view.blocks.keys()].filter((index) => {
+    const filter = view.skipFilter(index);
+    return isWanted(view.blocks[index]!, range) && (!mayPass || !filter || mayPass(filter));
+  });
+  if (!(await object.read(wanted.map((index) => view.blockSpan(index))))) return false;
+  for (const index of wanted) view.blockBytes(index);
+  return true;
 };
 
 /** The buffer moves to a worker: it must hold this chunk alone. */

@@ -57,7 +57,7 @@ export const gatherStreams = async (
 };
 
 /** Bounds of a stored chunk: its key has whole milliseconds, rounded outwards. */
-export const boundsOfRef = ({ fromMs, throughMs }: ChunkRef): TimeRangeNs => ({
+export const boundsOfRef = ({ fromMs, throughMs }: Pick<ChunkRef, 'fromMs' | 'throughMs'>): TimeRangeNs => ({
   startNs: BigInt(fromMs) * NS_PER_MS,
   endNs: BigInt(throughMs) * NS_PER_MS,
 });

@@ -26,12 +26,12 @@ export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGen
   const { startNs, endNs } = context.request;
   if (startNs >= endNs) return;
   const plan = planOf(context, expr, { startNs, endNs: endNs - 1n });
-  const { changesLine } = compileScan(plan).pipeline;
+  const { pipeline, mayPass } = compileScan(plan);
   const turns = new Turns(context.deps.clock);
-  const reads = new LogReads(context, plan);
+  const reads = new LogReads(context, plan, mayPass);
   const heap = await openCursors(context, plan, reads, turns);
   const answer = new LogAnswer();
-  const selection = new Selection(context, changesLine);
+  const selection = new Selection(context, pipeline.changesLine);
   const reading = new ReadAhead(context.request, heap, reads);
   for (let looked = 0; heap.top && !selection.isFull; looked += 1) {
     const { top } = heap;

@@ -1,8 +1,10 @@
-import { ChunkCache, chunkCacheFetch } from './chunk-cache.ts';
+import { ChunkCache } from './chunk-cache.ts';
+import { fetchChunk } from './fetch-chunk.ts';
 import { loadMemory } from './load-memory.ts';
 import type { PlannedSlice } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import type { LogRead, LogResult, ReadBounds, ScanPlan } from './scan/scan-messages.ts';
+import type { SkipTest } from './scan/skip-test.ts';
 import { ScanPlaces, type ScanWork } from './scan-places.ts';
 
 /** Chunks kept between two reads of them. */
@@ -18,11 +20,13 @@ export class LogReads {
   readonly #context: QueryContext;
   readonly #plan: ScanPlan;
   readonly #places: ScanPlaces<LogResult>;
-  readonly #cache = new ChunkCache(CACHE_BYTES_MAX);
+  readonly #cache: ChunkCache;
 
-  constructor(context: QueryContext, plan: ScanPlan) {
+  /** @param mayPass rules out blocks by their skip filters */
+  constructor(context: QueryContext, plan: ScanPlan, mayPass: SkipTest | undefined) {
     this.#context = context;
     this.#plan = plan;
+    this.#cache = new ChunkCache(CACHE_BYTES_MAX, (ref) => fetchChunk(context, ref, { range: plan, mayPass }));
     this.#places = new ScanPlaces(context, TASKS_PER_WORKER, (work) => this.#runHere(work));
   }
 
@@ -48,7 +52,7 @@ export class LogReads {
   }
 
   async #fetched({ startNs, endNs, memory, refs }: PlannedSlice, bounds: ReadBounds): Promise<LogRead> {
-    const chunks = await Promise.all(refs.map((ref) => chunkCacheFetch(this.#cache, this.#context, ref)));
+    const chunks = await Promise.all(refs.map((ref) => this.#cache.take(ref)));
     return { slice: { startNs, endNs, memory: await loadMemory(this.#context, memory), chunks }, ...bounds };
   }
 }

@@ -5,7 +5,7 @@ import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
-import { fetchChunk } from './fetch-chunk.ts';
+import { type ChunkWant, fetchChunk } from './fetch-chunk.ts';
 import { gatherStreams } from './gather-streams.ts';
 import { loadMemory } from './load-memory.ts';
 import { CountMerger, ValueMerger, type ValueSeries } from './merge-partials.ts';
@@ -16,6 +16,7 @@ import type { QueryContext } from './query-context.ts';
 import { absenceOf } from './range/absent-over-time.ts';
 import type { CountFunction, ValuesFunction } from './range/range-function.ts';
 import { rangeFunctionOf } from './range/range-functions.ts';
+import { compileScan, wantedByAny } from './scan/compiled-scan.ts';
 import type {
   ChunkBytes,
   GroupSpec,
@@ -165,8 +166,9 @@ const scanStreams = async (
     for (const slice of planSlices(stream, plan, chunksMax)) slices.push(slice);
     if (index % SERIES_PER_LOOK === 0) await turns.breathe();
   }
+  const want: ChunkWant = { range: plan, mayPass: wantedByAny(plans.map(compileScan)).mayPass };
   const places = new ScanPlaces<MetricResult>(context, TASKS_PER_WORKER, async ({ slices: task }) => {
-    const fetched = await fetchSlices(context, task);
+    const fetched = await fetchSlices(context, task, want);
     return (await context.runTask({ kind: 'metric', plans, slices: fetched })) as MetricResult;
   });
   await forEachConcurrent(packTasks(slices, chunksMax), places.tasksMax, async (task) => {
@@ -175,10 +177,14 @@ const scanStreams = async (
 };
 
 /** The slices of one task with their chunks; a chunk that is in two of them is fetched once. */
-const fetchSlices = (context: QueryContext, slices: readonly PlannedSlice[]): Promise<StreamSlice[]> => {
+const fetchSlices = (
+  context: QueryContext,
+  slices: readonly PlannedSlice[],
+  want: ChunkWant,
+): Promise<StreamSlice[]> => {
   const chunks = new Map<string, Promise<ChunkBytes>>();
   const fetchOnce = (ref: ChunkRef): Promise<ChunkBytes> => {
-    const known = chunks.get(ref.key) ?? fetchChunk(context, ref);
+    const known = chunks.get(ref.key) ?? fetchChunk(context, ref, want);
     chunks.set(ref.key, known);
     return known;
   };

@@ -3,6 +3,7 @@ import type { UnflushedSegment } from '../chunk/memory-format.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
+import type { ChunkReader } from '../storage/chunk-store.ts';
 import type { IndexReader } from '../storage/index-reader.ts';
 
 export interface MemoryStream {
@@ -30,8 +31,7 @@ export interface MemorySource {
 
 export interface StoredSource {
   readonly index: IndexReader;
-  /** The chunk object; undefined if missing. The caller may transfer its buffer. */
-  fetch(key: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  readonly chunks: ChunkReader;
 }
 
 export interface QuerySources {

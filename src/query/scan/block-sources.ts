@@ -230,7 +230,7 @@ class AppendOrder {
   }
 }
 
-const isWanted = ({ count, minTime, maxTime }: Extent, { startNs, endNs }: TimeRangeNs): boolean =>
+export const isWanted = ({ count, minTime, maxTime }: Extent, { startNs, endNs }: TimeRangeNs): boolean =>
   count > 0 && minTime <= endNs && maxTime >= startNs;
 
 /** Without blocks that came twice, from memory and from the store; `counts.duplicates` gets their entries. */

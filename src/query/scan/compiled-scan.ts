@@ -17,6 +17,25 @@ export interface CompiledScan {
   readonly mayPass: SkipTest | undefined;
 }
 
+/** Plans kept compiled: those of the queries that run at the same time. */
+const COMPILED_MAX = 32;
+
+/** Compiles a plan once, by its id, for all its tasks. */
+export class CompiledScans {
+  readonly #compiled = new Map<string, CompiledScan>();
+
+  /** @throws RefusedError as `compileScan` */
+  of(plan: ScanPlan): CompiledScan {
+    const known = this.#compiled.get(plan.scanId);
+    if (known) return known;
+    const compiled = compileScan(plan);
+    this.#compiled.set(plan.scanId, compiled);
+    const [oldest] = this.#compiled.keys();
+    if (this.#compiled.size > COMPILED_MAX && oldest !== undefined) this.#compiled.delete(oldest);
+    return compiled;
+  }
+}
+
 /** @throws RefusedError INVALID_QUERY with Loki's text for a stage that cannot be built */
 export const compileScan = ({ matchers, stages, hints, scan }: ScanPlan): CompiledScan => {
   const pipeline = compilePipeline(stages, { hints });
@@ -26,6 +45,14 @@ export const compileScan = ({ matchers, stages, hints, scan }: ScanPlan): Compil
     matches: compileMatchers(matchers),
     mayPass: compileSkipTest(pipeline.needs),
   };
+};
+
+/** What is to be opened for plans whose matchers are the same. */
+export const wantedByAny = (compiled: readonly CompiledScan[]): Pick<CompiledScan, 'matches' | 'mayPass'> => {
+  const [{ matches }] = compiled as readonly [CompiledScan];
+  const tests = compiled.flatMap(({ mayPass }) => mayPass ?? []);
+  const mayPass = (filter: Uint8Array): boolean => tests.some((test) => test(filter));
+  return { matches, mayPass: tests.length < compiled.length ? undefined : mayPass };
 };
 
 /** All matchers on a label set; a missing label is "". */

@@ -60,9 +60,12 @@ export const openSlice = (
 };
 
 /** A log query may need one block of many: it checks those it reads. What reads everything checks the object as a whole. */
-const openChunk = ({ key, bytes, checksum }: ChunkBytes, plan: ScanPlan): { labels: LabelSet; view: ChunkView } => {
+const openChunk = (
+  { key, bytes, checksum, isPart }: ChunkBytes,
+  plan: ScanPlan,
+): { labels: LabelSet; view: ChunkView } => {
   try {
-    const view = decodeChunk(bytes, plan.scan.kind === 'log' ? {} : { checksum });
+    const view = decodeChunk(bytes, isPart || plan.scan.kind === 'log' ? {} : { checksum });
     if (view.tenant !== plan.tenant) throw new CorruptChunkError(`it belongs to the tenant ${view.tenant}`);
     return { labels: { ...labelSetOf(view.labels), fingerprint: view.fingerprint }, view };
   } catch (cause) {

@@ -52,8 +52,10 @@ export interface ChunkBytes {
   readonly key: string;
   /** CRC-32C of the object, from its key. */
   readonly checksum: number;
-  /** The whole object. Moved to the worker. */
+  /** The whole object, or as large as it. Moved to the worker. */
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Of its blocks only those are there that the plan can want; they are checked one by one. */
+  readonly isPart: boolean;
 }
 
 /** Unflushed segments of a stream. Chunks have their labels inside. */

@@ -2,16 +2,13 @@ import { prepareCodec } from '../../chunk/block-codec.ts';
 import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
 import { RefusedError } from '../../protocol/refusal.ts';
 import type { Handled } from '../../workers/worker-main.ts';
-import { type CompiledScan, compileScan } from './compiled-scan.ts';
-import type { LogResult, MetricResult, ScanPlan, ScanTask } from './scan-messages.ts';
+import { CompiledScans } from './compiled-scan.ts';
+import type { LogResult, MetricResult, ScanTask } from './scan-messages.ts';
 import { runLogTask, runMetricTask } from './scan-tasks.ts';
-
-/** Plans kept compiled: those of the queries that run at the same time. */
-const COMPILED_MAX = 32;
 
 /** Runs scan tasks, one at a time: the inside of a scan worker. */
 export class ScanRunner {
-  readonly #compiled = new Map<string, CompiledScan>();
+  readonly #compiled = new CompiledScans();
   /** Chunks written with zstd may come at any time; starting it takes 14 ms once. */
   readonly #codecs = prepareCodec('zstd');
 
@@ -19,28 +16,19 @@ export class ScanRunner {
   async run(task: ScanTask): Promise<Handled> {
     await this.#codecs;
     try {
+      const compiled = this.#compiled;
       const result =
         task.kind === 'metric'
           ? runMetricTask(
               task,
-              task.plans.map((plan) => this.#compile(plan)),
+              task.plans.map((plan) => compiled.of(plan)),
             )
-          : runLogTask(task, this.#compile(task.plan));
+          : runLogTask(task, compiled.of(task.plan));
       return { result, transfer: result.kind === 'metric' ? countBuffersOf(result) : buffersOf(result) };
     } catch (cause) {
       if (!(cause instanceof CorruptChunkError)) throw cause;
       throw new RefusedError({ code: 'INTERNAL', text: `a block cannot be read: ${cause.message}` }, { cause });
     }
-  }
-
-  #compile(plan: ScanPlan): CompiledScan {
-    const known = this.#compiled.get(plan.scanId);
-    if (known) return known;
-    const compiled = compileScan(plan);
-    this.#compiled.set(plan.scanId, compiled);
-    const [oldest] = this.#compiled.keys();
-    if (this.#compiled.size > COMPILED_MAX && oldest !== undefined) this.#compiled.delete(oldest);
-    return compiled;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { LabelSet } from '../../protocol/label-set.ts';
-import type { CompiledScan } from './compiled-scan.ts';
+import { type CompiledScan, wantedByAny } from './compiled-scan.ts';
 import { LogScanner } from './log-scan.ts';
 import { BlockMerge, type BlockSource } from './merge-blocks.ts';
 import { MetricScanner } from './metric-scan.ts';
@@ -44,14 +44,6 @@ export const runMetricTask = ({ plans, slices }: MetricTask, compiled: readonly 
     }
   }
   return result();
-};
-
-/** Their matchers are the same. */
-const wantedByAny = (compiled: readonly CompiledScan[]): Pick<CompiledScan, 'matches' | 'mayPass'> => {
-  const [{ matches }] = compiled as readonly [CompiledScan];
-  const tests = compiled.flatMap(({ mayPass }) => mayPass ?? []);
-  const mayPass = (filter: Uint8Array): boolean => tests.some((test) => test(filter));
-  return { matches, mayPass: tests.length < compiled.length ? undefined : mayPass };
 };
 
 /** Reads each slice in the query's direction until enough is kept; says where to go on. */

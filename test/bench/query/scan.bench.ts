@@ -75,7 +75,7 @@ const chunkOf = (blocks: readonly BlockData[]) => {
   const { fingerprint } = labels;
   const form = { version: 3, encoding: 'gzip', symbols: [] } as const;
   const { bytes, checksum } = encodeChunk({ tenant: 't', fingerprint, labels: labels.pairs, blocks, ...form });
-  return { key: 'bench', bytes, checksum };
+  return { key: 'bench', bytes, checksum, isPart: false };
 };
 
 export const taskOf = (query: string, blocks: readonly BlockData[]): MetricTask => {

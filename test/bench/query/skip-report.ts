@@ -124,7 +124,7 @@ const chunkOf = (blocks: readonly BlockData[], number: number): ChunkBytes => {
   const { pairs, fingerprint } = labelSetOf(['app', 'x']);
   const form = { version: 3, encoding: 'gzip', symbols: [] } as const;
   const { bytes, checksum } = encodeChunk({ tenant: 't', fingerprint, labels: pairs, blocks, ...form });
-  return { key: `chunk ${number}`, bytes, checksum };
+  return { key: `chunk ${number}`, bytes, checksum, isPart: false };
 };
 
 export interface Search {

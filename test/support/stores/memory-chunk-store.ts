@@ -2,7 +2,7 @@ import { type ChunkStore, type ObjectPart, type ObjectRange, rangeWithin } from 
 
 /** A chunk store for tests. Keeps copies; what it holds and what goes wrong with it is the test's to see and to set. */
 export class MemoryChunkStore implements ChunkStore {
-  readonly objects = new Map<string, Uint8Array>();
+  readonly objects: Map<string, Uint8Array>;
   /** Awaited before each operation: throw to refuse it, wait to delay it. */
   before: ((operation: 'put' | 'get' | 'delete', key: string) => void | Promise<void>) | undefined;
 
@@ -10,6 +10,10 @@ export class MemoryChunkStore implements ChunkStore {
   readonly ranges: { readonly key: string; readonly start: number; readonly end: number }[] = [];
   readonly #versions = new WeakMap<Uint8Array, string>();
   #versionCount = 0;
+
+  constructor(objects = new Map<string, Uint8Array>()) {
+    this.objects = objects;
+  }
 
   async put(key: string, bytes: Uint8Array): Promise<void> {
     const copy = bytes.slice();

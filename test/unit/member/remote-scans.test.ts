@@ -36,7 +36,7 @@ const stored = (): TestSources =>
 const otherNode = (sources: TestSources, fail: () => boolean = () => false) => {
   const server = new ScanServer({
     pool: inThreadPool(1),
-    fetch: sources.stored.fetch,
+    chunks: sources.stored.chunks,
     selected: () => undefined,
   });
   let scans = 0;

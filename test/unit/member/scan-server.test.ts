@@ -13,7 +13,10 @@ describe('ScanServer', () => {
     const fetched: (() => void)[] = [];
     const server = new ScanServer({
       pool: { size: 1, run: async () => RESULT },
-      fetch: () => new Promise((resolve) => fetched.push(() => resolve(new Uint8Array(8)))),
+      chunks: {
+        get: () => new Promise((resolve) => fetched.push(() => resolve(new Uint8Array(8)))),
+        getRange: async () => undefined,
+      },
       selected: () => undefined,
     });
     const call = new AbortController();
@@ -24,7 +27,8 @@ describe('ScanServer', () => {
       signal: call.signal,
     };
     const slice = { startNs: 0n, endNs: 1n, memory: [], refs: [REF] };
-    const body = Buffer.concat(encodeTask([{ scanId: 's' } as ScanPlan], { slices: [slice] }));
+    const plan = { scanId: 's', matchers: [], stages: [], hints: { extract: 'all' }, scan: { kind: 'log' } };
+    const body = Buffer.concat(encodeTask([plan as unknown as ScanPlan], { slices: [slice] }));
     const outcomes: string[] = [];
     const tasks = Array.from({ length: 12 }, async () => {
       try {

@@ -106,7 +106,7 @@ const memoryOf = (streams: readonly DataStream[]): MemorySource => ({
 
 const noStore = (): QuerySources['stored'] => {
   const index = new SchemaIndexReader(new MemoryIndexStore(), SCHEMA);
-  return { index, fetch: () => Promise.resolve(undefined) };
+  return { index, chunks: new MemoryChunkStore() };
 };
 
 const SCHEMA = createSchemaConfig([
@@ -144,7 +144,7 @@ export const storeOf = async (streams: readonly DataStream[]): Promise<QuerySour
       await commitChunk(rows, SCHEMA, [], { tenant, labels, key, fromMs, throughMs }, written);
     }
   }
-  return { index: new SchemaIndexReader(rows, SCHEMA), fetch: (key) => chunks.get(key) };
+  return { index: new SchemaIndexReader(rows, SCHEMA), chunks };
 };
 
 export const flushed = async (streams: readonly DataStream[]): Promise<QuerySources> => ({

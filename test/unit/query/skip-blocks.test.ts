@@ -18,6 +18,8 @@ const FILLER = Array.from({ length: 100 }, () =>
   Array.from({ length: 120 }, () => 'qQzZjJvV'[Math.floor(8 * random())]).join(''),
 );
 
+const END = { startNs: BASE_NS + 1_000_000n, endNs: BASE_NS + 1_000_000n };
+
 /** A block for each list, far apart in time. */
 const blocksOf = (
   lists: readonly (readonly (readonly [line: string, metadata?: readonly string[] | undefined])[])[],
@@ -153,10 +155,40 @@ describe('blocks with skip filters', () => {
 
   it('are not inflated for a metric either', async () => {
     const segment = blocksOf([[['a needle']], [['nothing here']]]);
-    const end = { startNs: BASE_NS + 1_000_000n, endNs: BASE_NS + 1_000_000n, isInstant: true };
+    const end = { ...END, isInstant: true };
     const found = await ask('sum(count_over_time({app="web"} |= "needle" [1m]))', segment, 'stored', end);
     expect(found.type === 'vector' && found.series[0]?.values).to.deep.equal([1]);
     expect(found.statistics).to.include({ blocksSkipped: 1, blocksInflated: 1 });
+  });
+
+  it('are not even fetched, of chunks so large that parts of them are read', async () => {
+    const filler = Array.from({ length: 8 }, () => FILLER).flat();
+    const blocks = Array.from({ length: 12 }, (_, block) => [
+      ...filler.map((line, index) => at(10_000 * block + index, `${index % 97}${line}`)),
+      at(10_000 * block + 5000, `needle ${block} `),
+    ]);
+    const source = sourcesOf([{ labels: APP, stored: [segmentOf(blocks)] }]);
+    const [object] = source.objects.values();
+    const fetchedFor = async (query: string, more: Partial<QueryRequest> = {}) => {
+      source.ranges.length = 0;
+      const found = await answerOf(requestOf(query, more), source);
+      const fetched = source.ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+      return { lines: linesOf(found), share: fetched / object!.length, statistics: found.statistics };
+    };
+    const needle = await fetchedFor('{app="web"} |= "needle 3 "');
+    expect(needle.lines).to.deep.equal(['needle 3 ']);
+    expect(needle.statistics).to.include({ blocksInflated: 1, blocksSkipped: 11, chunksDownloaded: 1 });
+    expect(needle.share).to.be.within(0.1, 0.5);
+    const range = { startNs: BASE_NS + 34_990n, endNs: BASE_NS + 35_010n };
+    const short = await fetchedFor('{app="web"} != "nothing"', range);
+    expect(short.lines).to.deep.equal(['needle 3 ']);
+    expect(short.share).to.be.within(0.05, 0.3);
+    const counted = await fetchedFor('sum(count_over_time({app="web"} |= "needle 9 " [1m]))', {
+      ...END,
+      isInstant: true,
+    });
+    expect(counted.statistics).to.include({ blocksInflated: 1, blocksSkipped: 11 });
+    expect(counted.share).to.be.within(0.1, 0.5);
   });
 
   it('are counted once, however often a log query reads on', async () => {

@@ -6,6 +6,7 @@ import type { QueryRequest } from '../../../src/query/query-messages.ts';
 import type { QuerySources } from '../../../src/query/query-source.ts';
 import { compileMatchers } from '../../../src/query/scan/compiled-scan.ts';
 import type { ChunkRef } from '../../../src/storage/index-reader.ts';
+import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
 import { BASE_NS } from './test-blocks.ts';
 
 export interface TestStream {
@@ -17,6 +18,8 @@ export interface TestStream {
 export interface TestSources extends QuerySources {
   readonly asked: string[];
   readonly objects: Map<string, Uint8Array>;
+  /** Of objects that were read in parts. */
+  readonly ranges: MemoryChunkStore['ranges'];
 }
 
 export const sourcesOf = (streams: readonly TestStream[]): TestSources => {
@@ -57,12 +60,9 @@ export const sourcesOf = (streams: readonly TestStream[]): TestSources => {
     labelNames: () => Promise.resolve([]),
     labelValues: () => Promise.resolve([]),
   };
-  const fetch = (key: string): Promise<Uint8Array<ArrayBuffer> | undefined> => {
-    asked.push(`fetch ${key}`);
-    const bytes = objects.get(key);
-    return Promise.resolve(bytes && new Uint8Array(bytes));
-  };
-  return { asked, objects, memory, stored: { index, fetch } };
+  const chunks = new MemoryChunkStore(objects);
+  chunks.before = (_operation, key) => void asked.push(`fetch ${key}`);
+  return { asked, objects, ranges: chunks.ranges, memory, stored: { index, chunks } };
 };
 
 export const requestOf = (query: string, more: Partial<QueryRequest> = {}): QueryRequest => ({
