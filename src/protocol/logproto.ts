@@ -56,13 +56,28 @@ export const encodeHttpGrpcStatus = (status: number, text: string): Buffer => {
   const response = new WireWriter();
   response.integer(1, BigInt(status));
   response.bytes(3, text);
+  const detail = { type: 'httpgrpc.HTTPResponse', message: response.finish() };
+  return encodeStatus({ code: status, message: text, details: [detail] });
+};
+
+export interface RpcStatus {
+  readonly code?: number;
+  readonly message: string;
+  /** Messages by the names of their types. */
+  readonly details?: readonly { readonly type: string; readonly message: Uint8Array }[];
+}
+
+/** google.rpc.Status. */
+export const encodeStatus = ({ code = 0, message, details = [] }: RpcStatus): Buffer => {
   const writer = new WireWriter();
-  writer.integer(1, BigInt(status));
-  writer.bytes(2, text);
-  writer.message(3, () => {
-    writer.bytes(1, 'type.googleapis.com/httpgrpc.HTTPResponse');
-    writer.bytes(2, response.finish());
-  });
+  writer.integer(1, BigInt(code));
+  writer.bytes(2, message);
+  for (const detail of details) {
+    writer.message(3, () => {
+      writer.bytes(1, `type.googleapis.com/${detail.type}`);
+      writer.bytes(2, detail.message);
+    });
+  }
   return writer.finish();
 };
 
