@@ -5,9 +5,13 @@ import { method, type UnaryCall } from './grpc-call.ts';
 import { plainError } from './grpc-error.ts';
 import { HEALTH_PATH, healthService, NOT_SERVING, SERVING } from './grpc-messages.ts';
 import { type GrpcPushOptions, PUSH_METHODS, pushHandlers } from './grpc-push.ts';
+import { GrpcQuerier, type GrpcQuerierOptions, QUERIER_METHODS } from './grpc-querier.ts';
 import { ByteBudget } from './request-body.ts';
 
-export interface GrpcServerOptions extends GrpcPushOptions, Pick<EdgeOptions, 'notReady' | 'bodyBytesInFlightMax'> {
+export interface GrpcServerOptions
+  extends GrpcPushOptions,
+    GrpcQuerierOptions,
+    Pick<EdgeOptions, 'notReady' | 'bodyBytesInFlightMax'> {
   readonly host: string;
   /** 0 = any free port. */
   readonly port: number;
@@ -24,6 +28,7 @@ export interface RunningGrpcServer {
 const HEALTH_SERVICES = new Set([
   '',
   'logproto.Pusher',
+  'logproto.Querier',
   'opentelemetry.proto.collector.logs.v1.LogsService',
   'grpc.health.v1.Health',
 ]);
@@ -46,7 +51,7 @@ const bind = (server: Server, host: string, port: number): Promise<number> =>
     });
   });
 
-/** Serves Loki's and OTLP's pushes and the standard health check, in plain text HTTP/2. */
+/** Serves Loki's and OTLP's pushes, Loki's queries and the standard health check, in plain text HTTP/2. */
 export const startGrpcServer = async (
   services: NodeServices,
   options: GrpcServerOptions,
@@ -57,12 +62,15 @@ export const startGrpcServer = async (
   });
   const bodies = new ByteBudget(options.bodyBytesInFlightMax);
   server.addService(PUSH_METHODS, pushHandlers(services, options, bodies));
+  const querier = new GrpcQuerier(services, options);
+  server.addService(QUERIER_METHODS, querier.handlers);
   server.addService({ check: method(HEALTH_PATH) }, { check: healthHandler(services, options) as UntypedHandleCall });
   const port = await bind(server, options.host, options.port);
   return {
     address: `${options.host}:${port}`,
     close: (drainMs = options.drainMs) =>
       new Promise((resolve) => {
+        querier.close();
         const cut = setTimeout(() => server.forceShutdown(), drainMs);
         server.tryShutdown(() => {
           clearTimeout(cut);
