@@ -37,8 +37,11 @@ export class PushHandlers {
   readonly otlp: Handler = async (exchange) => {
     const { options } = this.#state;
     const tenant = this.#tenantOf(exchange);
-    const refusal = await this.#settled(exchange, tenant, options.decodeOtlp).catch(refusalOfError);
-    if (refusal?.code === 'INTERNAL') options.log.error({ text: refusal.text }, 'OTLP export failed');
+    const refusal = await this.#settled(exchange, tenant, options.decodeOtlp).catch((error: unknown): Refusal => {
+      if (error instanceof RefusedError) return error.refusal;
+      options.log.error({ err: error }, 'OTLP export failed');
+      return { code: 'INTERNAL', text: (error as Error).message };
+    });
     if (refusal) await exchange.reply.refuseOtlp(otlpStatusOf(refusal), refusal);
     else await exchange.reply.empty(204);
   };
@@ -81,7 +84,3 @@ export class PushHandlers {
     }
   }
 }
-
-/** What the edge would answer to an error: OTLP's exporters are told in their words. */
-const refusalOfError = (error: unknown): Refusal =>
-  error instanceof RefusedError ? error.refusal : { code: 'INTERNAL', text: (error as Error).message };

@@ -1,5 +1,6 @@
 import { tooMany } from '../column-builder.ts';
 import type { JsonCursor } from '../json-cursor.ts';
+import { TextCache } from '../text-cache.ts';
 import { badRequest } from '../wire.ts';
 import { type AnyValue, DEPTH_MAX, isComposite, LIST_BYTES_MAX, VALUES_MAX } from './any-value.ts';
 
@@ -17,6 +18,8 @@ const UINT64_MAX = 2n ** 64n - 1n;
 /** Values of OTLP's JSON: AnyValue objects, numbers that may stand as text, members in either spelling. */
 export class JsonValueReader {
   readonly #cursor: JsonCursor;
+  /** Names and values come again with every record. */
+  readonly #texts: TextCache;
   /** Values read since the caller set it to 0: what they cost, and a bound on what they become. */
   values = 0;
   /** The key of the pair read last. */
@@ -24,6 +27,7 @@ export class JsonValueReader {
 
   constructor(cursor: JsonCursor) {
     this.#cursor = cursor;
+    this.#texts = new TextCache(cursor.bytes);
   }
 
   /** Stops at the value of each member of an object, or of `null`, which has none; the key is in camel case. */
@@ -34,7 +38,7 @@ export class JsonValueReader {
     if (cursor.take(CLOSE_OBJECT)) return;
     do {
       cursor.string();
-      const key = camelCase(cursor.stringText());
+      const key = camelCase(this.#lastText());
       cursor.expect(COLON);
       yield key;
     } while (cursor.more(CLOSE_OBJECT));
@@ -103,7 +107,12 @@ export class JsonValueReader {
   text(): string {
     if (this.#takeNull()) return '';
     this.#cursor.string();
-    return this.#cursor.stringText();
+    return this.#lastText();
+  }
+
+  #lastText(): string {
+    const { stringStart, stringEnd } = this.#cursor;
+    return this.#texts.textAt(stringStart, stringEnd - stringStart);
   }
 
   /** Digits, as a number or as a string; `null` is 0. */
