@@ -11,7 +11,7 @@ import {
   unexpectedEnd,
   wrongWireType,
 } from '../wire.ts';
-import { type AnyValue, DEPTH_MAX, LIST_BYTES_MAX, VALUES_MAX } from './any-value.ts';
+import { type AnyValue, DEPTH_MAX, LIST_BYTES_MAX, NAME_BYTES_MAX, VALUES_MAX } from './any-value.ts';
 
 const FIELD_NAMES = [
   '',
@@ -28,7 +28,7 @@ const FIELD_NAMES = [
 export class AnyValueReader {
   readonly #bytes: Buffer;
   readonly #texts: TextCache;
-  /** Values read since the caller set it to 0: what they cost, and a bound on what they become. */
+  /** Values and fields read since the caller set it to 0: what they cost, and a bound on what they become. */
   values = 0;
 
   constructor(bytes: Buffer, texts: TextCache) {
@@ -39,8 +39,7 @@ export class AnyValueReader {
   /** The AnyValue [start, end); of several values the last counts. @throws RefusedError BAD_REQUEST, TOO_LARGE */
   read(start: number, end: number, depth = 0): AnyValue {
     const bytes = this.#bytes;
-    this.values += 1;
-    if (this.values > VALUES_MAX) throw tooMany('values in one record');
+    this.count();
     // Most values are a text and nothing else.
     if (start < end && bytes[start] === 0x0a) {
       const size = readSize(bytes, start + 1, end);
@@ -50,6 +49,7 @@ export class AnyValueReader {
     let value: AnyValue = null;
     for (let at = start; at < end; ) {
       const tag = readTag(bytes, at, end, 'AnyValue');
+      this.count();
       const next = cursorAfterRead();
       const known = this.#field(tag, next, end, depth);
       if (known === undefined) {
@@ -63,6 +63,12 @@ export class AnyValueReader {
       }
     }
     return value;
+  }
+
+  /** One more value or field. @throws RefusedError TOO_LARGE */
+  count(): void {
+    this.values += 1;
+    if (this.values > VALUES_MAX) throw tooMany('values in one record');
   }
 
   /** Where the last field ended. */
@@ -129,6 +135,7 @@ export class AnyValueReader {
     const bytes = this.#bytes;
     for (let at = start; at < end; ) {
       const tag = readTag(bytes, at, end, message);
+      this.count();
       const next = cursorAfterRead();
       if (tag === 0x0a) {
         const size = readSize(bytes, next, end);
@@ -153,10 +160,11 @@ export class AnyValueReader {
     let value: AnyValue = null;
     for (let at = start; at < end; ) {
       const tag = readTag(bytes, at, end, 'KeyValue');
+      this.count();
       if (tag === 0x0a || tag === 0x12) {
         const size = readSize(bytes, cursorAfterRead(), end);
         const from = cursorAfterRead();
-        if (tag === 0x0a) key = this.#texts.textAt(from, size);
+        if (tag === 0x0a) key = this.#keyAt(from, size);
         else value = this.read(from, from + size, depth);
         at = from + size;
         continue;
@@ -168,5 +176,10 @@ export class AnyValueReader {
     }
     this.key = key;
     return value;
+  }
+
+  #keyAt(start: number, size: number): string {
+    if (size > NAME_BYTES_MAX) throw tooMany('bytes in the name of an attribute');
+    return this.#texts.textAt(start, size);
   }
 }

@@ -18,8 +18,11 @@ export type AnyValue =
 /** Lists and maps in one another (chosen: no logger comes near; what is deeper is refused before the stack ends). */
 export const DEPTH_MAX = 64;
 
-/** Values in one attribute or body (chosen, far above real ones): what becomes an object. */
-export const VALUES_MAX = 65_536;
+/** Values, pairs and fields of one resource, scope or record, which is read in one go (chosen, far above real ones; some 5 ms). */
+export const VALUES_MAX = 16_384;
+
+/** Bytes of an attribute's name: each character is looked at before any limit of the tenant is (chosen). */
+export const NAME_BYTES_MAX = 16_384;
 
 /** Bytes on the wire of one list or map: its text is made in one go (chosen; four times Loki's default for a line). */
 export const LIST_BYTES_MAX = 1024 * 1024;

@@ -2,7 +2,7 @@ import { tooMany } from '../column-builder.ts';
 import type { JsonCursor } from '../json-cursor.ts';
 import { TextCache } from '../text-cache.ts';
 import { badRequest } from '../wire.ts';
-import { type AnyValue, DEPTH_MAX, isComposite, LIST_BYTES_MAX, VALUES_MAX } from './any-value.ts';
+import { type AnyValue, DEPTH_MAX, isComposite, LIST_BYTES_MAX, NAME_BYTES_MAX, VALUES_MAX } from './any-value.ts';
 
 const QUOTE = 0x22;
 const COLON = 0x3a;
@@ -20,7 +20,7 @@ export class JsonValueReader {
   readonly #cursor: JsonCursor;
   /** Names and values come again with every record. */
   readonly #texts: TextCache;
-  /** Values read since the caller set it to 0: what they cost, and a bound on what they become. */
+  /** Members and elements read since the caller set it to 0: what they cost, and a bound on what they become. */
   values = 0;
   /** The key of the pair read last. */
   key = '';
@@ -40,6 +40,7 @@ export class JsonValueReader {
       cursor.string();
       const key = camelCase(this.#lastText());
       cursor.expect(COLON);
+      this.#count();
       yield key;
     } while (cursor.more(CLOSE_OBJECT));
   }
@@ -50,8 +51,10 @@ export class JsonValueReader {
     if (this.#takeNull()) return;
     cursor.expect(OPEN_ARRAY);
     if (cursor.take(CLOSE_ARRAY)) return;
-    do yield;
-    while (cursor.more(CLOSE_ARRAY));
+    do {
+      this.#count();
+      yield;
+    } while (cursor.more(CLOSE_ARRAY));
   }
 
   /** `[{"key": …, "value": {…}}, …]`. @param take is called after each; `key` is that pair's */
@@ -60,7 +63,7 @@ export class JsonValueReader {
       let key = '';
       let value: AnyValue = null;
       for (const member of this.members()) {
-        if (member === 'key') key = this.text();
+        if (member === 'key') key = this.#name();
         else if (member === 'value') value = this.read(depth);
         else this.#cursor.skipValue();
       }
@@ -72,8 +75,6 @@ export class JsonValueReader {
   /** `{"stringValue": "…"}` and the like; of several the last counts. @throws RefusedError BAD_REQUEST, TOO_LARGE */
   read(depth = 0): AnyValue {
     let value: AnyValue = null;
-    this.values += 1;
-    if (this.values > VALUES_MAX) throw tooMany('values in one record');
     const start = this.#cursor.at;
     for (const member of this.members()) value = this.member(member, depth);
     if (isComposite(value) && this.#cursor.at - start > LIST_BYTES_MAX) throw tooMany('bytes in one list or map');
@@ -108,6 +109,17 @@ export class JsonValueReader {
     if (this.#takeNull()) return '';
     this.#cursor.string();
     return this.#lastText();
+  }
+
+  #count(): void {
+    this.values += 1;
+    if (this.values > VALUES_MAX) throw tooMany('values in one record');
+  }
+
+  #name(): string {
+    const name = this.text();
+    if (name.length > NAME_BYTES_MAX) throw tooMany('bytes in the name of an attribute');
+    return name;
   }
 
   #lastText(): string {

@@ -16,13 +16,9 @@ const QUOTE = 0x22;
 const RECORD_BYTES_GUESS = 256;
 
 /** Beyond the bytes read, as in otlp-decoder.ts. */
-const FIELD_COST = 64;
 const RECORD_COST = 1024;
-const VALUE_COST = 256;
+const VALUE_COST = 128;
 const TEXT_COST = 8;
-
-/** A record is read in one go (chosen). */
-const RECORD_FIELDS_MAX = 4096;
 
 const SEVERITIES = ['UNSPECIFIED', 'TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 
@@ -90,6 +86,7 @@ export class OtlpJsonDecoder {
 
   *#resourceLogs(): Generator<undefined, void> {
     for (const _ of this.#values.elements()) {
+      this.#values.values = 0;
       this.#out.startResource();
       const found = yield* this.#find('resource');
       if (found) this.#resource();
@@ -105,6 +102,7 @@ export class OtlpJsonDecoder {
 
   *#scopeLogs(): Generator<undefined, void> {
     for (const _ of this.#values.elements()) {
+      this.#values.values = 0;
       this.#out.startScope();
       const found = yield* this.#find('scope');
       if (found) this.#scope();
@@ -141,6 +139,7 @@ export class OtlpJsonDecoder {
           return { objectAt, valueAt: cursor.at };
         }
         yield* this.#pass();
+        if (cursor.at >= this.#stop) yield;
       } while (cursor.more(CLOSE_OBJECT));
     }
     this.#moveTo(objectAt);
@@ -217,14 +216,9 @@ export class OtlpJsonDecoder {
   #record(): void {
     const cursor = this.#cursor;
     const record = emptyRecord();
-    let fields = 0;
     this.#values.values = 0;
-    for (const member of this.#values.members()) {
-      this.#recordMember(member, record);
-      fields += 1;
-      if (fields > RECORD_FIELDS_MAX) throw tooMany('fields in one record');
-    }
-    this.#stop -= RECORD_COST + fields * FIELD_COST + this.#values.values * VALUE_COST;
+    for (const member of this.#values.members()) this.#recordMember(member, record);
+    this.#stop -= RECORD_COST + this.#values.values * VALUE_COST;
     this.#stop -= this.#out.sharedTexts * TEXT_COST;
     this.#add(record, cursor.at);
   }

@@ -19,7 +19,7 @@ export interface OtlpStreamsOptions {
 
 /** Safety valves (chosen, far above real exports): ranges of entries, and pairs of one resource, scope or record. */
 const STREAMS_MAX = 100_000;
-const PAIR_TEXTS_MAX = 2 * 65_536;
+const PAIR_TEXTS_MAX = 2 * 16_384;
 /** Label sets of one resource that are kept while its records alternate between them. */
 const LABEL_TEXTS_MAX = 1024;
 /** What a pair takes in each record beside its bytes: two references. */

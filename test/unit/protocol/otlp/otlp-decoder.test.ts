@@ -280,6 +280,33 @@ describe('OTLP decoders', () => {
         }
       });
 
+      it('refuse what is made of nothing but tiny pieces, and names that are texts', async () => {
+        const many = Object.fromEntries(Array.from({ length: 17_000 }, (_, index) => [`k${index}`, null]));
+        const pieces = [
+          resource([{ attributes: many }]),
+          resource([], many),
+          { attributes: {}, scopes: [{ attributes: many, records: [] }] },
+          resource([{ body: { map: many } }]),
+          resource([{ body: new Array<null>(17_000).fill(null) }]),
+        ];
+        for (const piece of pieces) {
+          expect(await refusalOf(() => decode([piece]))).to.equal('TOO_LARGE: too many values in one record');
+        }
+        const named = resource([{ attributes: { ['n'.repeat(20_000)]: 'x' } }]);
+        expect(await refusalOf(() => decode([named]))).to.equal(
+          'TOO_LARGE: too many bytes in the name of an attribute',
+        );
+      });
+
+      it('take very many records, resources and scopes in small steps', () => {
+        const records = Array.from({ length: 20_000 }, (_, index) => ({ timeNs: BigInt(index + 1), body: 'a' }));
+        const scopes = Array.from({ length: 20_000 }, () => ({ records: [] }));
+        const resources = Array.from({ length: 20_000 }, () => ({ attributes: {}, scopes: [] }));
+        const body = [resource(records), { attributes: {}, scopes }, ...resources];
+        const bytes = isJson ? exportJson(body, true) : encodeExport(body, true);
+        expect(shown(decoderOf(bytes, isJson, optionsOf({})), 10_000)[0]?.entries).to.have.length(20_000);
+      });
+
       it('refuse ids of a wrong size', async () => {
         for (const record of [{ traceId: '0102' }, { spanId: '01'.repeat(16) }]) {
           expect(await refusalOf(() => decode([resource([record])]))).to.match(/^BAD_REQUEST: .*invalid .*ID$/);
@@ -311,6 +338,24 @@ describe('OTLP decoders', () => {
     expect(shown(decoderOf(Buffer.from(text), true, optionsOf({})))).to.deep.equal([
       { labels: '{}', entries: ['5 a {severity_number=15, flags=1}', '6  {}'] },
     ]);
+  });
+
+  it('refuse fields that nobody knows, if there is nothing else', async () => {
+    const unknown = Buffer.alloc(40_000, Buffer.from([0x78, 0x01]));
+    const messages = [
+      sized(1, sized(1, unknown)),
+      sized(1, sized(2, sized(1, unknown))),
+      sized(1, sized(2, sized(2, unknown))),
+      sized(1, sized(2, sized(2, sized(6, unknown)))),
+      sized(1, sized(2, sized(2, sized(5, unknown)))),
+    ];
+    for (const bytes of messages) {
+      const refusal = await refusalOf(() => shown(decoderOf(bytes, false, optionsOf({}))));
+      expect(refusal).to.equal('TOO_LARGE: too many values in one record');
+    }
+    const text = `{"resourceLogs":[{"resource":{${'"x":1,'.repeat(20_000)}"y":1}}]}`;
+    const refusal = await refusalOf(() => shown(decoderOf(Buffer.from(text), true, optionsOf({}))));
+    expect(refusal).to.equal('TOO_LARGE: too many values in one record');
   });
 
   it('read a protobuf line whose length is written longer than need be', () => {
