@@ -101,8 +101,6 @@ export class OtlpStreams {
     this.#labelTexts.clear();
     this.#resourceText = undefined;
     this.#resourcePairs = [];
-    this.#scopePairs = [];
-    this.#share();
   }
 
   resourceAttribute(name: string, value: AnyValue): void {

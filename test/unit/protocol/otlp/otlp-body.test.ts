@@ -74,7 +74,10 @@ describe('decodeOtlpBody', () => {
   it('reads several zstd frames, one with a checksum, and passes over skippable ones', async () => {
     const plain = exportOf(3000);
     const skippable = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 9, 9]);
-    const body = Buffer.concat([zstd(plain.subarray(0, 1000)), skippable, zstd(plain.subarray(1000))]);
+    // One stored block of 100 bytes, whose size the header tells, and four bytes of checksum.
+    const head = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x24, 100, 0x21, 0x03, 0x00]);
+    const checked = Buffer.concat([head, plain.subarray(0, 100), Buffer.from([1, 2, 3, 4])]);
+    const body = Buffer.concat([checked, zstd(plain.subarray(100, 1000)), skippable, zstd(plain.subarray(1000))]);
     expect((await decode(body, 'zstd')).streams[0]?.end).to.equal(3000);
   });
 

@@ -340,6 +340,29 @@ describe('OTLP decoders', () => {
     ]);
   });
 
+  it('read escapes in JSON before and behind a resource and a scope that come late', () => {
+    const odd = `${'long '.repeat(20)}q"uo\\te\n`;
+    const body = [
+      {
+        attributes: { 'service.name': odd, 'host"x': odd },
+        scopes: [
+          { name: odd, attributes: { 'a"b': odd }, records: [{ timeNs: 1n, body: odd, attributes: { own: odd } }] },
+        ],
+      },
+      resource([{ timeNs: 2n, body: odd }]),
+    ];
+    for (const isReversed of [false, true]) {
+      const streams = shown(decoderOf(exportJson(body, isReversed), true, optionsOf({})), 20);
+      expect(streams).to.deep.equal([
+        {
+          labels: `{service_name=${JSON.stringify(odd)}}`,
+          entries: [`1 ${odd} {own=${odd}, host_x=${odd}, a_b=${odd}, scope_name=${odd}}`],
+        },
+        { labels: '{service_name="shop"}', entries: [`2 ${odd} {}`] },
+      ]);
+    }
+  });
+
   it('refuse fields that nobody knows, if there is nothing else', async () => {
     const unknown = Buffer.alloc(40_000, Buffer.from([0x78, 0x01]));
     const messages = [
