@@ -15,7 +15,7 @@ export interface OtlpRules {
 }
 
 /** Resource attributes that Loki makes labels of by default. */
-export const DEFAULT_INDEX_ATTRIBUTES: readonly string[] = [
+const DEFAULT_INDEX_ATTRIBUTES: readonly string[] = [
   ...['service.name', 'service.namespace', 'service.instance.id', 'deployment.environment'],
   ...['deployment.environment.name', 'cloud.region', 'cloud.availability_zone', 'k8s.cluster.name'],
   ...['k8s.namespace.name', 'k8s.pod.name', 'k8s.container.name', 'container.name', 'k8s.replicaset.name'],
