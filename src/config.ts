@@ -6,7 +6,14 @@ import { configSchema, DURATION_KEYS, type Settings } from './config-schema.ts';
 import { chunkStoreKind, chunkStoreProblems } from './config-storage.ts';
 import { durationText } from './protocol/limit-values.ts';
 import { DEFAULT_LIMITS, LimitsError, printLimits, readLimits, type TenantLimits } from './protocol/limits.ts';
-import { createSchemaConfig, type SchemaConfig, SchemaConfigError } from './storage/schema-config.ts';
+import {
+  chunkFormatOf,
+  createSchemaConfig,
+  periodAt,
+  type SchemaConfig,
+  SchemaConfigError,
+  type SchemaVersion,
+} from './storage/schema-config.ts';
 
 /** Wrong configuration: one line per problem, each with the key, the value and what is allowed. */
 export class ConfigError extends Error {
@@ -160,12 +167,36 @@ const checked = (input: ConfigInput): Config => {
         ...sharedStoreProblems(parsed.data),
       ]
     : parsed.error.issues.flatMap(describeIssue);
-  const limits = attempt(() => readLimits(input['limits'], input['overrides']), problems);
   const schema = parsed.success ? attempt(() => schemaOf(parsed.data), problems) : undefined;
+  const old = schema && schemaWithoutMetadata(schema);
+  const limits = attempt(() => readLimits(limitsIn(input['limits'], old), input['overrides']), problems);
+  if (old && limits) problems.push(...metadataProblems(limits, old));
   if (!parsed.success || !limits || !schema || problems.length > 0) throw new ConfigError(problems);
   const { limits: _raw, overrides: _rawOverrides, ...settings } = parsed.data;
   return { ...settings, limits, schema };
 };
+
+/** The schema in force, or the newest, if chunks of it keep no structured metadata. */
+const schemaWithoutMetadata = (schema: SchemaConfig): SchemaVersion | undefined =>
+  [periodAt(schema, Date.now()), schema.at(-1) ?? schema[0]].find((period) => chunkFormatOf(period) < 4)?.schema;
+
+/** With an old schema metadata is refused, as Loki would have it set, unless the configuration says otherwise; then it is wrong. */
+const limitsIn = (limits: unknown, old: SchemaVersion | undefined): unknown =>
+  old && isMapping(limits ?? {}) ? { allow_structured_metadata: false, ...(limits as object | undefined) } : limits;
+
+/** Metadata would be taken, and be gone once its chunk is stored. */
+const metadataProblems = (limits: TenantLimits, old: SchemaVersion): readonly string[] => {
+  const { limits_config, overrides } = limits.effective();
+  const places = Object.entries({ limits: limits_config, ...withPrefix('overrides.', overrides) });
+  return places.flatMap(([place, { allow_structured_metadata: isAllowed }]) =>
+    isAllowed
+      ? [`${place}.allow_structured_metadata: got true, want false with schema ${old}: structured metadata needs v13`]
+      : [],
+  );
+};
+
+const withPrefix = <Value>(prefix: string, values: Readonly<Record<string, Value>>): Record<string, Value> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [prefix + name, value]));
 
 /** Gathers what a reader of a part of the configuration finds wrong. */
 const attempt = <Part>(read: () => Part, problems: string[]): Part | undefined => {

@@ -11,6 +11,8 @@ import { type RunningHttpServer, startHttpServer } from './http/server.ts';
 import type { ClusterServices } from './member/cluster-services.ts';
 import { type NodeDeps, openNode, type RinglogNode } from './node.ts';
 import { LargeBodies } from './protocol/large-bodies.ts';
+import { decodeOtlpBody, decodeOtlpMessage, type OtlpMapping } from './protocol/otlp/otlp-body.ts';
+import { otlpRulesOf } from './protocol/otlp/otlp-rules.ts';
 import { DECODE_SLICE_MS, decodePushBody, decodePushMessage } from './protocol/push-body.ts';
 import { resolveTenant } from './protocol/tenant.ts';
 import { TurnBudget } from './protocol/turn-budget.ts';
@@ -62,11 +64,19 @@ const edgeOptionsOf = (
   const yaml = configYaml(config);
   const turns = new TurnBudget(systemClock, DECODE_SLICE_MS);
   const large = new LargeBodies(systemClock, LARGE_BODIES);
+  const otlpMapping = (tenant: string): OtlpMapping => ({
+    rules: otlpRulesOf(config.limits.limitsFor(tenant).otlpConfig),
+    nowMs: systemClock.nowMs(),
+  });
   return {
     tenantOf: (header) => resolveTenant(header, config.auth_enabled),
     limitsOf: (tenant) => config.limits.limitsFor(tenant),
     decodePush: ({ bytes, ...how }) => decodePushBody({ ...how, body: bytes, limits: pushLimits, turns, large }),
     decodePushMessage: (bytes) => decodePushMessage(bytes, pushLimits, turns),
+    decodeOtlp: ({ bytes, ...how }, tenant) =>
+      decodeOtlpBody({ ...how, body: bytes, limits: pushLimits, turns, large }, otlpMapping(tenant)),
+    decodeOtlpMessage: (body, tenant, memory) =>
+      decodeOtlpMessage({ body, limits: pushLimits, turns, memory }, otlpMapping(tenant)),
     metrics: new EdgeMetrics(version),
     log,
     logLevel: {

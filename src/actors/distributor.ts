@@ -110,7 +110,7 @@ export class Distributor {
     }
     const refusal = this.#refusal();
     if (refusal) return nothingStored(refusal);
-    const bytes = first.columns.bytes.length;
+    const bytes = push.bytes ?? first.columns.bytes.length;
     await budget.acquire(bytes);
     try {
       return await this.#store(tenant, push);

@@ -7,9 +7,11 @@ import type { Refusal } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { LogStream, QueryEvent, QueryRequest, QueryResult } from '../query/query-messages.ts';
 
-/** A decoded push body: streams in the order they were sent, columns shared between them. Borrowed until the push resolves. */
+/** A decoded push body: streams in the order they were sent, columns shared between them (of OTLP by some of them). Borrowed until the push resolves. */
 export interface DecodedPush {
   readonly streams: readonly PushedStream[];
+  /** What the push stands for in memory and in the log, where that is more than the bytes of the first stream's columns. */
+  readonly bytes?: number;
 }
 
 export interface PushOutcome {

@@ -29,10 +29,13 @@ export interface PushBody {
   readonly bytes: Buffer;
   readonly contentType: string | undefined;
   readonly contentEncoding: string | undefined;
-  /** `/api/prom/push`: JSON of the old shape. */
-  readonly isLegacy: boolean;
   /** Counts what it takes inflated. */
   readonly memory: BodyMemory;
+}
+
+export interface LokiPushBody extends PushBody {
+  /** `/api/prom/push`: JSON of the old shape. */
+  readonly isLegacy: boolean;
 }
 
 export interface EdgeLogger {
@@ -52,9 +55,13 @@ export interface EdgeOptions {
   readonly tenantOf: (header: string | undefined) => string;
   readonly limitsOf: (tenant: string) => EdgeLimits;
   /** @throws RefusedError; nothing of the push is stored then */
-  readonly decodePush: (body: PushBody, tenant: string) => Promise<DecodedPush> | DecodedPush;
+  readonly decodePush: (body: LokiPushBody, tenant: string) => Promise<DecodedPush> | DecodedPush;
   /** The bare protobuf message, as gRPC carries it. */
   readonly decodePushMessage: (bytes: Buffer, tenant: string) => Promise<DecodedPush> | DecodedPush;
+  /** An export of OTLP logs. @throws RefusedError; nothing of it is stored then */
+  readonly decodeOtlp: (body: PushBody, tenant: string) => Promise<DecodedPush> | DecodedPush;
+  /** The bare ExportLogsServiceRequest, as gRPC carries it. */
+  readonly decodeOtlpMessage: (bytes: Buffer, tenant: string, memory: BodyMemory) => Promise<DecodedPush> | DecodedPush;
   readonly metrics: EdgeMetrics;
   readonly log: EdgeLogger;
   readonly logLevel: LogLevelSwitch;

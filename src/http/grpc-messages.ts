@@ -1,5 +1,6 @@
 /** Paths of the gRPC methods, and the little that is read of their messages besides pushes. */
 export const PUSH_PATH = '/logproto.Pusher/Push';
+export const OTLP_LOGS_PATH = '/opentelemetry.proto.collector.logs.v1.LogsService/Export';
 export const HEALTH_PATH = '/grpc.health.v1.Health/Check';
 
 /** HealthCheckResponse{status=1}: SERVING, NOT_SERVING. */

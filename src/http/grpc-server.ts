@@ -1,24 +1,17 @@
-import {
-  Server,
-  ServerCredentials,
-  type ServerUnaryCall,
-  type ServiceDefinition,
-  type sendUnaryData,
-  status,
-  type UntypedHandleCall,
-} from '@grpc/grpc-js';
+import { Server, ServerCredentials, type sendUnaryData, status, type UntypedHandleCall } from '@grpc/grpc-js';
 import type { NodeServices } from '../actors/node-services.ts';
-import { RefusedError } from '../protocol/refusal.ts';
-import { type EdgeOptions, startingError } from './edge-options.ts';
-import { grpcErrorOf, plainError } from './grpc-error.ts';
-import { HEALTH_PATH, healthService, NOT_SERVING, PUSH_PATH, SERVING } from './grpc-messages.ts';
+import type { EdgeOptions } from './edge-options.ts';
+import { method, type UnaryCall } from './grpc-call.ts';
+import { plainError } from './grpc-error.ts';
+import { HEALTH_PATH, healthService, NOT_SERVING, SERVING } from './grpc-messages.ts';
+import { type GrpcPushOptions, PUSH_METHODS, pushHandlers } from './grpc-push.ts';
+import { GrpcQuerier, type GrpcQuerierOptions, QUERIER_METHODS } from './grpc-querier.ts';
 import { ByteBudget } from './request-body.ts';
 
 export interface GrpcServerOptions
-  extends Pick<
-    EdgeOptions,
-    'tenantOf' | 'decodePushMessage' | 'metrics' | 'log' | 'notReady' | 'isStarting' | 'bodyBytesInFlightMax'
-  > {
+  extends GrpcPushOptions,
+    GrpcQuerierOptions,
+    Pick<EdgeOptions, 'notReady' | 'bodyBytesInFlightMax'> {
   readonly host: string;
   /** 0 = any free port. */
   readonly port: number;
@@ -32,77 +25,17 @@ export interface RunningGrpcServer {
   close(drainMs?: number): Promise<void>;
 }
 
-const EMPTY = Buffer.alloc(0);
-const HEALTH_SERVICES = new Set(['', 'logproto.Pusher', 'grpc.health.v1.Health']);
-
-const asIs = (bytes: Buffer): Buffer => bytes;
-
-/** Messages stay bytes: the push decoder walks them where they lie. */
-const unary = (path: string): ServiceDefinition[string] => ({
-  path,
-  requestStream: false,
-  responseStream: false,
-  requestSerialize: asIs,
-  requestDeserialize: asIs,
-  responseSerialize: asIs,
-  responseDeserialize: asIs,
-});
-
-type Call = ServerUnaryCall<Buffer, Buffer>;
-type Callback = sendUnaryData<Buffer>;
-
-const tenantMetadata = (call: Call): string | undefined => {
-  const value = call.metadata.get('x-scope-orgid')[0];
-  return value === undefined ? undefined : value.toString();
-};
-
-const pushHandler = (services: NodeServices, options: GrpcServerOptions) => {
-  const bodies = new ByteBudget(options.bodyBytesInFlightMax);
-  const push = async (call: Call): Promise<void> => {
-    if (options.isStarting()) throw startingError();
-    const tenant = options.tenantOf(tenantMetadata(call));
-    bodies.take(call.request.length);
-    try {
-      const decoded = await options.decodePushMessage(call.request, tenant);
-      const outcome = await services.push(tenant, decoded);
-      options.metrics.pushes.count(tenant, decoded, outcome);
-      const { refusal } = outcome;
-      if (refusal) throw new RefusedError(refusal);
-    } finally {
-      bodies.give(call.request.length);
-    }
-  };
-  return (call: Call, callback: Callback): void => {
-    const started = performance.now();
-    const observe = (code: string): void =>
-      options.metrics.observe({
-        method: 'gRPC',
-        route: PUSH_PATH,
-        status: code,
-        isWebSocket: false,
-        seconds: (performance.now() - started) / 1000,
-        requestBytes: call.request.length,
-        responseBytes: 0,
-      });
-    push(call).then(
-      () => {
-        observe('success');
-        callback(null, EMPTY);
-      },
-      (error: Error) => {
-        const isRefused = error instanceof RefusedError;
-        if (!isRefused) options.log.error({ err: error }, 'gRPC push failed');
-        const answer = isRefused ? grpcErrorOf(error.refusal) : plainError(status.UNKNOWN, error.message);
-        observe(isRefused ? String(answer.code) : 'error');
-        callback(answer);
-      },
-    );
-  };
-};
+const HEALTH_SERVICES = new Set([
+  '',
+  'logproto.Pusher',
+  'logproto.Querier',
+  'opentelemetry.proto.collector.logs.v1.LogsService',
+  'grpc.health.v1.Health',
+]);
 
 const healthHandler =
   (services: NodeServices, { notReady }: GrpcServerOptions) =>
-  (call: Call, callback: Callback): void => {
+  (call: UnaryCall, callback: sendUnaryData<Buffer>): void => {
     if (!HEALTH_SERVICES.has(healthService(call.request))) {
       callback(plainError(status.NOT_FOUND, 'unknown service'));
       return;
@@ -118,7 +51,7 @@ const bind = (server: Server, host: string, port: number): Promise<number> =>
     });
   });
 
-/** Serves `logproto.Pusher/Push` and the standard health check, in plain text HTTP/2. */
+/** Serves Loki's and OTLP's pushes, Loki's queries and the standard health check, in plain text HTTP/2. */
 export const startGrpcServer = async (
   services: NodeServices,
   options: GrpcServerOptions,
@@ -127,13 +60,17 @@ export const startGrpcServer = async (
     'grpc.max_receive_message_length': options.receiveBytesMax,
     'grpc.max_concurrent_streams': 1000,
   });
-  server.addService({ push: unary(PUSH_PATH) }, { push: pushHandler(services, options) as UntypedHandleCall });
-  server.addService({ check: unary(HEALTH_PATH) }, { check: healthHandler(services, options) as UntypedHandleCall });
+  const bodies = new ByteBudget(options.bodyBytesInFlightMax);
+  server.addService(PUSH_METHODS, pushHandlers(services, options, bodies));
+  const querier = new GrpcQuerier(services, options);
+  server.addService(QUERIER_METHODS, querier.handlers);
+  server.addService({ check: method(HEALTH_PATH) }, { check: healthHandler(services, options) as UntypedHandleCall });
   const port = await bind(server, options.host, options.port);
   return {
     address: `${options.host}:${port}`,
     close: (drainMs = options.drainMs) =>
       new Promise((resolve) => {
+        querier.close();
         const cut = setTimeout(() => server.forceShutdown(), drainMs);
         server.tryShutdown(() => {
           clearTimeout(cut);

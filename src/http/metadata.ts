@@ -32,14 +32,18 @@ function* seriesPieces(labelSets: readonly (readonly string[])[]): Generator<str
   yield `${piece}]}`;
 }
 
-const groupsOf = (form: URLSearchParams): readonly (readonly LabelMatcher[])[] => {
-  const texts = [...form.getAll('match'), ...form.getAll('match[]')];
+/** Of a request for series. None, or `{}` alone: every stream. @throws RefusedError */
+export const groupsOf = (texts: readonly string[]): readonly (readonly LabelMatcher[])[] => {
   if (texts.length === 0 || (texts.length === 1 && EVERY_STREAM.test(texts[0] ?? ''))) return [];
   return texts.map((text) => {
     if (EVERY_STREAM.test(text)) throw badRequest('0 matchers in group: {}');
     return parseMatchers(text, { mayBeUnselective: true });
   });
 };
+
+/** Of a request for labels; "" is every stream. @throws RefusedError */
+export const matchersOf = (query: string): readonly LabelMatcher[] =>
+  query === '' || EVERY_STREAM.test(query) ? [] : parseMatchers(query, { mayBeUnselective: true });
 
 /** `/loki/api/v1/labels`, `/label/{name}/values`, `/series`. */
 export class MetadataHandlers {
@@ -53,29 +57,24 @@ export class MetadataHandlers {
 
   readonly labelNames: Handler = async (exchange) => {
     const { tenant, form, range } = await this.#read(exchange);
-    const matchers = this.#matchersOf(form);
+    const matchers = matchersOf(form.get('query') ?? '');
     const names = range ? await this.#services.labelNames(tenant, matchers, range) : [];
     await exchange.reply.json(200, listJson(names));
   };
 
   readonly labelValues: Handler = async (exchange) => {
     const { tenant, form, range } = await this.#read(exchange);
-    const matchers = this.#matchersOf(form);
+    const matchers = matchersOf(form.get('query') ?? '');
     const values = range ? await this.#services.labelValues(tenant, exchange.labelName, matchers, range) : [];
     await exchange.reply.json(200, listJson(values));
   };
 
   readonly series: Handler = async (exchange) => {
     const { tenant, form, range } = await this.#read(exchange);
-    const groups = groupsOf(form);
+    const groups = groupsOf([...form.getAll('match'), ...form.getAll('match[]')]);
     const labelSets = range ? await this.#services.series(tenant, groups, range) : [];
     await exchange.reply.jsonPieces(seriesPieces(labelSets.map(({ pairs }) => pairs)));
   };
-
-  #matchersOf(form: URLSearchParams): readonly LabelMatcher[] {
-    const query = form.get('query') ?? '';
-    return query === '' || EVERY_STREAM.test(query) ? [] : parseMatchers(query, { mayBeUnselective: true });
-  }
 
   async #read(exchange: Exchange): Promise<MetadataRequest> {
     const { options, bodies } = this.#state;

@@ -36,7 +36,8 @@ const emptyResult = (expr: Expr, isInstant: boolean): QueryResult => {
 
 type QueryText = Omit<QueryRequest, 'tenant' | 'limits' | 'categorizeLabels'>;
 
-const limitsFor = (limits: EdgeLimits): QueryRequest['limits'] => ({
+/** What the engine is told of a tenant's limits. */
+export const limitsFor = (limits: EdgeLimits): QueryRequest['limits'] => ({
   timeoutMs: limits.queryTimeoutMs,
   bytesReadMax: limits.maxQueryBytesRead,
   querierBytesReadMax: limits.maxQuerierBytesRead,

@@ -23,6 +23,12 @@ export const statusOf = (refusal: Refusal): number => STATUS[refusal.code];
 /** A push that finds no room is told 503: promtail retries both, but 429 would read as the tenant's own fault. */
 export const pushStatusOf = (refusal: Refusal): number => (refusal.code === 'OVERLOADED' ? 503 : statusOf(refusal));
 
+/** An exporter of OTLP does not try again what is answered with 500: it is told 503, as Loki does. */
+export const otlpStatusOf = (refusal: Refusal): number => {
+  const status = pushStatusOf(refusal);
+  return status === 500 ? 503 : status;
+};
+
 /** Whole seconds for the Retry-After header; undefined if the refusal gives no hint. */
 export const retryAfterSecondsOf = (refusal: Refusal): number | undefined =>
   'retryAfterMs' in refusal ? Math.max(1, Math.ceil(refusal.retryAfterMs / 1000)) : undefined;

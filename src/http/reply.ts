@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { constants, createGzip, gzip } from 'node:zlib';
+import { encodeStatus } from '../protocol/logproto.ts';
 import type { Refusal } from '../protocol/refusal.ts';
 import { retryAfterSecondsOf } from './refusal-status.ts';
 
@@ -12,6 +13,7 @@ const GZIP_BYTES_MIN = 1024;
 
 const JSON_TYPE = 'application/json; charset=UTF-8';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
+const OCTETS_TYPE = 'application/octet-stream';
 
 const acceptsGzip = (request: IncomingMessage): boolean =>
   /(^|,)\s*(gzip|\*)\s*(;\s*q=(?!0(\.0*)?\s*(,|$))[^,]*)?(,|$)/i.test(String(request.headers['accept-encoding'] ?? ''));
@@ -51,12 +53,21 @@ export class Reply {
 
   /** An error as Loki gives it: the bare text. */
   refuse(status: number, refusal: Refusal, end: '' | '\n'): Promise<void> {
+    return this.#refuse(status, refusal, Buffer.from(refusal.text + end), TEXT_TYPE);
+  }
+
+  /** An error as Loki gives it to exporters of OTLP: a google.rpc.Status with its message alone, to JSON too. */
+  refuseOtlp(status: number, refusal: Refusal): Promise<void> {
+    return this.#refuse(status, refusal, encodeStatus({ message: refusal.text }), OCTETS_TYPE);
+  }
+
+  #refuse(status: number, refusal: Refusal, body: Buffer, type: string): Promise<void> {
     const retryAfter = retryAfterSecondsOf(refusal);
-    const headers: Record<string, string> = { 'x-content-type-options': 'nosniff' };
+    const headers: Record<string, string> = { 'content-type': type, 'x-content-type-options': 'nosniff' };
     if (retryAfter !== undefined) headers['retry-after'] = String(retryAfter);
     // What is left of the body is not worth reading: the connection ends after the answer.
     if (!this.#request.complete) headers['connection'] = 'close';
-    return this.text(status, refusal.text + end, TEXT_TYPE, headers);
+    return this.#whole(status, body, headers);
   }
 
   /** JSON in pieces: one piece is sent whole, more are streamed, at the pace of the client. */

@@ -30,6 +30,7 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   };
   add('/loki/api/v1/push', POST, push.push, true);
   add('/api/prom/push', POST, push.legacyPush, true);
+  add('/otlp/v1/logs', POST, push.otlp, true);
   add('/loki/api/v1/query', GET_POST, query.instant);
   add('/loki/api/v1/query_range', GET_POST, query.range);
   add('/loki/api/v1/labels', GET_POST, metadata.labelNames);

@@ -64,6 +64,16 @@ export class ColumnBuilder {
     this.#count = index + 1;
   }
 
+  /** As `add`, of a time that comes as the two words of 64 bits of ns: an unsigned one past 2⁶³ is one before 1970, as in Go. */
+  addWords(lineOffset: number, low: number, high: number): void {
+    const index = this.#count;
+    if (index === this.#capacity) this.#grow(lineOffset);
+    this.#lineOffsets[index] = lineOffset;
+    this.#words[index * 2] = low;
+    this.#words[index * 2 + 1] = high;
+    this.#count = index + 1;
+  }
+
   /** Structured metadata of the entry that will be added next: flat pairs. */
   addMetadata(pairs: readonly string[]): void {
     this.#metadata ??= new Map();
@@ -72,9 +82,10 @@ export class ColumnBuilder {
     this.#metadata.set(this.#count, pairs);
   }
 
-  build(): EntryColumns {
+  /** @param bytes what the lines lie in, if they have moved since the builder was made */
+  build(bytes: Uint8Array = this.#bytes): EntryColumns {
     return {
-      bytes: this.#bytes,
+      bytes,
       lineOffsets: this.#lineOffsets.subarray(0, this.#count),
       times: new BigInt64Array(this.#words.buffer as ArrayBuffer, 0, this.#count),
       metadata: this.#metadata,

@@ -31,3 +31,6 @@ const append = (text: string, at: number): number => {
   scratch[end] = 0xff;
   return end + 1;
 };
+
+/** XXH64 of a line: what Loki tells equal samples by. */
+export const lineHashOf = (line: string): bigint => h64Raw(Buffer.from(line), 0n);

@@ -1,11 +1,14 @@
 /** Takes the Content-Encoding off a push body. Memory is counted as it comes: a body may become a thousand times its size. */
 import { createGunzip, createInflateRaw, type ZlibOptions } from 'node:zlib';
+import { decompressFrameSync } from 'lz4-napi';
 import snappy from 'snappy';
 import type { BodyMemory, LargeBodies } from './large-bodies.ts';
+import { LZ4_RATIO_MAX, Lz4FrameError, lz4Blocks, readLz4Header } from './lz4-blocks.ts';
 import { RefusedError } from './refusal.ts';
 import { releaseMemory } from './release-memory.ts';
 import type { TurnBudget } from './turn-budget.ts';
 import { badRequest, unexpectedEnd } from './wire.ts';
+import { ZstdError, zstdBlocks } from './zstd-blocks.ts';
 
 export interface InflateDeps {
   /** Without it nothing is counted. */
@@ -70,6 +73,42 @@ export class BodyInflation {
     return bytes;
   }
 
+  /** @throws RefusedError BAD_REQUEST, OVERLOADED */
+  async unzstd(body: Buffer): Promise<Buffer> {
+    if (body.length === 0) throw badRequest('EOF');
+    return await this.#gathered(zstdBlocks(body, (size) => this.#deps.memory?.take(size)));
+  }
+
+  /** One frame of LZ4. @throws RefusedError BAD_REQUEST, OVERLOADED */
+  async unlz4(body: Buffer): Promise<Buffer> {
+    if (body.length === 0) throw badRequest('EOF');
+    return await this.#gathered(plainLz4Blocks(body, this.#bytesMax));
+  }
+
+  /** Pieces that are made on the event loop, each a turn's work at most. */
+  async #gathered(pieces: Generator<Uint8Array, void>): Promise<Buffer> {
+    const { turns, memory } = this.#deps;
+    const chunks: Buffer[] = [];
+    let size = 0;
+    try {
+      for (;;) {
+        while (turns && !turns.hasTime()) await turns.nextTurn();
+        const next = pieces.next();
+        if (next.done) break;
+        const { buffer, byteOffset, length } = next.value;
+        size += length;
+        if (size > this.#bytesMax) throw decompressedTooLarge(this.#bytesMax + 1, this.#bytesMax);
+        memory?.take(length);
+        chunks.push(Buffer.from(buffer, byteOffset, length));
+        if (size > LARGE_BYTES) await this.#takePlace();
+      }
+    } catch (error) {
+      const isCorrupt = error instanceof ZstdError || error instanceof Lz4FrameError;
+      throw isCorrupt ? new RefusedError({ code: 'BAD_REQUEST', text: error.message }, { cause: error }) : error;
+    }
+    return await this.#joined(chunks, size);
+  }
+
   async #inflated(
     create: (options: ZlibOptions) => ReturnType<typeof createGunzip>,
     body: Buffer,
@@ -114,6 +153,22 @@ export class BodyInflation {
     if (this.#hasPlace || !this.#deps.large) return;
     await this.#deps.large.enter();
     this.#hasPlace = true;
+  }
+}
+
+/** Blocks that lean on those before them are left to the library, which does them in one go: only where that is bounded. */
+function* plainLz4Blocks(body: Buffer, bytesMax: number): Generator<Uint8Array, void> {
+  const header = readLz4Header(body);
+  if (header.isIndependent) {
+    yield* lz4Blocks(body, header, bytesMax);
+    return;
+  }
+  if (body.length * LZ4_RATIO_MAX > LARGE_BYTES)
+    throw new Lz4FrameError('an LZ4 frame with linked blocks is too large');
+  try {
+    yield decompressFrameSync(body);
+  } catch (cause) {
+    throw new Lz4FrameError('an LZ4 frame is corrupt', { cause });
   }
 }
 

@@ -42,6 +42,12 @@ export class JsonCursor {
     this.bytes = bytes;
   }
 
+  /** Goes back, over what has not been unescaped. */
+  rewind(at: number): void {
+    this.at = at;
+    this.#nextBackslash = -1;
+  }
+
   /** The byte after blanks; not taken. @throws RefusedError at the end */
   peek(): number {
     const stop = Math.min(this.bytes.length, this.at + BLANKS_MAX);

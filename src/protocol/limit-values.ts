@@ -46,6 +46,10 @@ export const texts = (): LimitKind<readonly string[]> =>
     same,
   );
 
+/** Checked by `read`, which gives undefined for what is wrong; printed as it is. */
+export const checked = <T>(wanted: string, read: (input: unknown) => T | undefined): LimitKind<T> =>
+  kind(wanted, read, same);
+
 /** Taken as it is: an object or a list that only later versions act on. */
 export const anything = (): LimitKind<unknown> => kind('an object or a list', same, same);
 

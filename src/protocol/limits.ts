@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import {
   anything,
+  checked,
   count,
   duration,
   flag,
@@ -12,6 +13,7 @@ import {
   text,
   texts,
 } from './limit-values.ts';
+import { readOtlpConfig } from './otlp/otlp-rules.ts';
 import { tenantProblem } from './tenant.ts';
 
 interface LimitField<T> extends LimitKind<T> {
@@ -39,6 +41,10 @@ const LEVEL_FIELDS = [
   ...['lvl', 'LVL', 'Lvl', 'severity_text', 'Severity_Text', 'SEVERITY_TEXT'],
 ];
 
+const OTLP_CONFIG_WANTED =
+  'resource_attributes {ignore_defaults, attributes_config}, scope_attributes, log_attributes (lists of {action, attributes or regex}; ' +
+  'index_label not for scopes) and severity_text_as_label';
+
 /** Our name → Loki's. Names end in their unit: Bytes, Ms; other numbers are counts. 0 = no limit, where Loki says so. */
 const PUSH_FIELDS = {
   ingestionRateBytes: field('ingestion_rate_mb', megabytes(), 4 * MIB),
@@ -61,6 +67,7 @@ const PUSH_FIELDS = {
   unorderedWrites: field('unordered_writes', flag(), true),
   perStreamRateLimitBytes: field('per_stream_rate_limit', size(), 3 * MIB),
   perStreamRateLimitBurstBytes: field('per_stream_rate_limit_burst', size(), 15 * MIB),
+  otlpConfig: field('otlp_config', checked(OTLP_CONFIG_WANTED, readOtlpConfig), {}),
 };
 
 const QUERY_FIELDS = {
@@ -88,7 +95,6 @@ const UNUSED_FIELDS = {
   discoverLogLevels: field('discover_log_levels', flag(), true),
   logLevelFields: field('log_level_fields', texts(), LEVEL_FIELDS),
   logLevelFromJsonMaxDepth: field('log_level_from_json_max_depth', count(), 2),
-  otlpConfig: field('otlp_config', anything(), {}),
   shardStreams: field('shard_streams', anything(), {}),
   enforcedLabels: field('enforced_labels', texts(), []),
   blockIngestionUntil: field('block_ingestion_until', anything(), 0),

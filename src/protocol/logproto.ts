@@ -33,17 +33,27 @@ export const encodePushRequest = ({ streams }: PushRequest): Buffer => {
 
 /** The fields of a logproto.EntryAdapter, into a message that is open. */
 export const writeEntry = (writer: WireWriter, { timeNs, line, metadata = [] }: PushedEntry): void => {
+  writeTimestamp(writer, 1, timeNs);
+  writer.bytes(2, line);
+  writePairs(writer, 3, metadata);
+};
+
+/** A google.protobuf.Timestamp field. */
+export const writeTimestamp = (writer: WireWriter, field: number, timeNs: bigint): void => {
   const remainder = timeNs % NS_PER_SECOND;
   const nanos = remainder < 0n ? remainder + NS_PER_SECOND : remainder;
-  writer.message(1, () => {
+  writer.message(field, () => {
     writer.integer(1, (timeNs - nanos) / NS_PER_SECOND);
     writer.integer(2, nanos);
   });
-  writer.bytes(2, line);
-  for (let index = 0; index < metadata.length; index += 2) {
-    writer.message(3, () => {
-      writer.bytes(1, metadata[index] ?? '');
-      writer.bytes(2, metadata[index + 1] ?? '');
+};
+
+/** A repeated field of messages {name=1, value=2}. */
+export const writePairs = (writer: WireWriter, field: number, pairs: readonly string[]): void => {
+  for (let index = 0; index < pairs.length; index += 2) {
+    writer.message(field, () => {
+      writer.bytes(1, pairs[index] ?? '');
+      writer.bytes(2, pairs[index + 1] ?? '');
     });
   }
 };
@@ -56,13 +66,28 @@ export const encodeHttpGrpcStatus = (status: number, text: string): Buffer => {
   const response = new WireWriter();
   response.integer(1, BigInt(status));
   response.bytes(3, text);
+  const detail = { type: 'httpgrpc.HTTPResponse', message: response.finish() };
+  return encodeStatus({ code: status, message: text, details: [detail] });
+};
+
+export interface RpcStatus {
+  readonly code?: number;
+  readonly message: string;
+  /** Messages by the names of their types. */
+  readonly details?: readonly { readonly type: string; readonly message: Uint8Array }[];
+}
+
+/** google.rpc.Status. */
+export const encodeStatus = ({ code = 0, message, details = [] }: RpcStatus): Buffer => {
   const writer = new WireWriter();
-  writer.integer(1, BigInt(status));
-  writer.bytes(2, text);
-  writer.message(3, () => {
-    writer.bytes(1, 'type.googleapis.com/httpgrpc.HTTPResponse');
-    writer.bytes(2, response.finish());
-  });
+  writer.integer(1, BigInt(code));
+  writer.bytes(2, message);
+  for (const detail of details) {
+    writer.message(3, () => {
+      writer.bytes(1, `type.googleapis.com/${detail.type}`);
+      writer.bytes(2, detail.message);
+    });
+  }
   return writer.finish();
 };
 
@@ -84,6 +109,14 @@ export class WireWriter {
     let rest = BigInt.asUintN(64, value);
     for (; rest >= 0x80n; rest >>= 7n) this.#byte(Number(rest & 0x7fn) | 0x80);
     this.#byte(Number(rest));
+  }
+
+  /** A double field. Zero is left out. */
+  double(field: number, value: number): void {
+    if (value === 0) return;
+    this.#reserve(20);
+    this.#uvarint(field * 8 + 1);
+    this.#used = this.#buffer.writeDoubleLE(value, this.#used);
   }
 
   /** A string or bytes field. */

@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { decodeInTurns, decodeOrRelease } from './decode-in-turns.ts';
 import type { PushedStream } from './entry-columns.ts';
 import { BodyInflation, decompressedTooLarge } from './inflate-body.ts';
 import type { BodyMemory, LargeBodies } from './large-bodies.ts';
@@ -36,10 +36,9 @@ export interface PushBody {
 export interface DecodedPushBody {
   /** In the order they were sent; a stream may come twice, and may have no entries. */
   readonly streams: readonly PushedStream[];
+  /** What the push stands for in memory and in the log, where that is more than the bytes of its columns. */
+  readonly bytes?: number;
 }
-
-/** Bytes decoded in one go: under 1 ms for real lines, under 10 ms for the worst body (measured). */
-const STEP_BYTES = 1024 * 1024;
 
 /** Of each turn of the event loop, for all pushes being decoded together (chosen: eight agents at once must not make a stall of 10 ms). */
 export const DECODE_SLICE_MS = 2;
@@ -56,7 +55,7 @@ export const decodePushBody = async (push: PushBody): Promise<DecodedPushBody> =
   const inflation = new BodyInflation(limits.decompressedBytesMax, push);
   try {
     const bytes = await plainBytes(push, isJson, inflation);
-    const streams = await decoded(
+    const streams = await decodeOrRelease(
       bytes,
       isJson ? new PushJsonDecoder(bytes, isLegacy) : new PushDecoder(bytes),
       push.turns,
@@ -65,8 +64,12 @@ export const decodePushBody = async (push: PushBody): Promise<DecodedPushBody> =
   } finally {
     inflation.leave();
   }
-  throw new RefusedError({ code: 'EMPTY_PUSH', text: 'error at least one valid stream is required for ingestion' });
+  throw emptyPush();
 };
+
+/** A push that names no stream. */
+export const emptyPush = (): RefusedError =>
+  new RefusedError({ code: 'EMPTY_PUSH', text: 'error at least one valid stream is required for ingestion' });
 
 /**
  * Decodes a bare PushRequest, as gRPC carries it. Takes the bytes over. No streams at all are fine here, as in Loki.
@@ -78,30 +81,7 @@ export const decodePushMessage = async (
   turns?: TurnBudget,
 ): Promise<DecodedPushBody> => {
   if (bytes.length > limits.decompressedBytesMax) throw decompressedTooLarge(bytes.length, limits.decompressedBytesMax);
-  return { streams: await finished(new PushDecoder(bytes), turns) };
-};
-
-/** Bytes that cannot be decoded are released: garbage of bodies that were made to be large would wait for a collection. */
-const decoded = async (
-  bytes: Buffer,
-  decoder: PushDecoder | PushJsonDecoder,
-  turns?: TurnBudget,
-): Promise<readonly PushedStream[]> => {
-  try {
-    return await finished(decoder, turns);
-  } catch (error) {
-    releaseMemory(bytes);
-    throw error;
-  }
-};
-
-const finished = async (
-  decoder: PushDecoder | PushJsonDecoder,
-  turns?: TurnBudget,
-): Promise<readonly PushedStream[]> => {
-  while (turns && !turns.hasTime()) await turns.nextTurn();
-  while (!decoder.step(STEP_BYTES)) await (turns?.nextTurn() ?? nextTurn());
-  return decoder.streams();
+  return { streams: await decodeInTurns(new PushDecoder(bytes), turns) };
 };
 
 const plainBytes = async (push: PushBody, isJson: boolean, inflation: BodyInflation): Promise<Buffer> => {
@@ -134,7 +114,7 @@ const withoutEncoding = (
   }
 };
 
-const compressedTooLarge = (size: number, sizeMax: number): RefusedError =>
+export const compressedTooLarge = (size: number, sizeMax: number): RefusedError =>
   new RefusedError({
     code: 'TOO_LARGE',
     text: `request body too large: message size too large than max (${size} vs ${sizeMax})`,

@@ -80,6 +80,12 @@ export const readInt64 = (bytes: Uint8Array, at: number, end: number): number =>
   return value < 0x800000000 ? value : highWord * 2 ** 32 + lowWord;
 };
 
+/** As readInt64, exact for all 64 bits: a bigint where a number would not be. */
+export const readExactInt64 = (bytes: Uint8Array, at: number, end: number): number | bigint => {
+  const value = readInt64(bytes, at, end);
+  return Number.isSafeInteger(value) ? value : (BigInt(highWord) << 32n) | BigInt(lowWord);
+};
+
 /** A signed 32-bit varint: the low half of what is sent. */
 export const readInt32 = (bytes: Uint8Array, at: number, end: number): number => {
   const value = readVarint(bytes, at, end);

@@ -29,10 +29,12 @@ const SERVED_REASONS: Readonly<Record<string, readonly string[]>> = {
 
 const PUSH_REASONS: Readonly<Record<string, readonly string[]>> = {
   'every refusal of a push is reported; Loki reports its last stream’s alone': ['late-first', 'stream-limit'],
-  'a defect: Loki refuses the whole push, with 500, for a metadata name of which no letter is left': [
-    'metadata-bad-name',
+  'a defect: Loki refuses the whole push for a metadata name of which no letter is left': [
+    ...['metadata-bad-name', 'otlp-bad-name-json', 'otlp-bad-name-proto'],
   ],
-  'not supported yet: discover_service_name, discover_log_levels': ['service-name', 'level-line', 'level-label'],
+  'not supported yet: discover_service_name, discover_log_levels': [
+    ...['service-name', 'level-line', 'level-label', 'otlp-discover-json', 'otlp-discover-proto'],
+  ],
 };
 
 /** Id → reason. */
@@ -49,4 +51,4 @@ export const SERVED_EXCEPTIONS = byId({ ...REASONS, ...SERVED_REASONS });
 export const PUSH_EXCEPTIONS = byId(PUSH_REASONS);
 
 /** Endpoints that are not served in this version, by category of the kit. */
-export const NOT_SERVED: ReadonlySet<string> = new Set(['stats', 'discovery', 'otlp']);
+export const NOT_SERVED: ReadonlySet<string> = new Set(['stats', 'discovery']);

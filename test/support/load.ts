@@ -3,6 +3,19 @@ import snappy from 'snappy';
 import { encodePushRequest } from '../../src/protocol/logproto.ts';
 import { type CorpusStream, LineSource } from './corpus.ts';
 
+/** What one push carries of one stream. */
+export interface LoadStream {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly entries: readonly { readonly timeNs: bigint; readonly line: string }[];
+}
+
+/** How pushes are sent. */
+export interface LoadFormat {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly encode: (streams: readonly LoadStream[]) => Buffer;
+}
+
 export interface LoadOptions {
   readonly streams: readonly CorpusStream[];
   readonly connections: number;
@@ -14,10 +27,14 @@ export interface LoadOptions {
   /** Entries are spread evenly over [startMs, startMs + spanMs). */
   readonly startMs: number;
   readonly spanMs: number;
+  /** Snappy protobuf by default. */
+  readonly format?: LoadFormat;
 }
 
 export interface Load {
-  /** Snappy-compressed protobuf bodies, in the order each connection sends them. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** In the order each connection sends them. */
   readonly bodies: readonly (readonly Buffer[])[];
   readonly lineBytes: number;
   readonly lines: number;
@@ -50,10 +67,24 @@ const labelText = (labels: Readonly<Record<string, string>>): string =>
     .map(([name, value]) => `${name}="${value}"`)
     .join(', ')}}`;
 
+/** @param metadata of each entry, by its number in the push */
+export const lokiFormat = (metadata?: (index: number) => readonly string[]): LoadFormat => ({
+  path: '/loki/api/v1/push',
+  headers: { 'content-type': 'application/x-protobuf' },
+  encode: (streams) => {
+    const encoded = streams.map(({ labels, entries }) => ({
+      labels: labelText(labels),
+      entries: metadata ? entries.map((entry, index) => ({ ...entry, metadata: metadata(index) })) : entries,
+    }));
+    return snappy.compressSync(encodePushRequest({ streams: encoded })) as Buffer;
+  },
+});
+
 /** Stream i belongs to connection i mod connections, as to an agent; each stream's entries are in order. */
 export const buildLoad = (options: LoadOptions): Load => {
+  const { path, headers, encode } = options.format ?? lokiFormat();
   const sources = options.streams.map((stream, index) => ({
-    labels: labelText(stream.labels),
+    labels: stream.labels,
     lines: new LineSource(stream.system, index + 1),
   }));
   const rounds = Math.ceil(options.totalBytes / (options.batchBytes * options.connections));
@@ -86,9 +117,9 @@ export const buildLoad = (options: LoadOptions): Load => {
         lineBytes += bytes;
         lines += entries.length;
       }
-      sent.push(snappy.compressSync(encodePushRequest({ streams })) as Buffer);
+      sent.push(encode(streams));
     }
     bodies.push(sent);
   }
-  return { bodies, lineBytes, lines, sample: sample.blocks };
+  return { path, headers, bodies, lineBytes, lines, sample: sample.blocks };
 };

@@ -10,10 +10,13 @@ export class TcpProxy {
   #delayMs = 0;
   /** Connections accepted so far. */
   connections = 0;
+  /** Connections reset because of `refuse` so far. */
+  refused = 0;
 
   private constructor(target: () => { host: string; port: number }) {
     this.#server = net.createServer({ allowHalfOpen: true }, (client) => {
       if (this.#isRefusing) {
+        this.refused += 1;
         client.destroy();
         return;
       }

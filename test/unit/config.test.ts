@@ -290,4 +290,30 @@ describe('configYaml', () => {
     expect(again).to.deep.equal(config);
     expect(configYaml(config)).to.match(/max_chunk_age: 1h30m/);
   });
+
+  describe('with a schema whose chunks keep no structured metadata', () => {
+    const schema_config = { configs: [{ from: '2020-01-01', schema: 'v12' }] };
+
+    it('takes none, as Loki would have it set', () => {
+      const { limits } = loadConfig({ flags: { schema_config, overrides: { a: { max_line_size: '1KB' } } } });
+      expect(limits.limitsFor('a').allowStructuredMetadata).to.equal(false);
+      expect(limits.limitsFor('b').allowStructuredMetadata).to.equal(false);
+    });
+
+    it('refuses to run where it is told to take some: it would be gone once its chunk is stored', () => {
+      for (const [where, settings] of [
+        ['limits', { limits: { allow_structured_metadata: true } }],
+        ['overrides.a', { overrides: { a: { allow_structured_metadata: true } } }],
+      ] as const) {
+        const text = `${where}.allow_structured_metadata: got true, want false with schema v12: structured metadata needs v13`;
+        expect(() => loadConfig({ flags: { schema_config, ...settings } })).to.throw(text);
+      }
+    });
+
+    it('takes some once a later period is in force', () => {
+      const configs = [...schema_config.configs, { from: '2021-01-01', schema: 'v13' }];
+      const { limits } = loadConfig({ flags: { schema_config: { configs } } });
+      expect(limits.limitsFor('a').allowStructuredMetadata).to.equal(true);
+    });
+  });
 });

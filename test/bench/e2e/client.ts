@@ -23,8 +23,8 @@ export const sendAll = async (url: string, load: Load, until?: () => boolean): P
     for (;;) {
       const answer = await pool.request({
         method: 'POST',
-        path: '/loki/api/v1/push',
-        headers: { 'content-type': 'application/x-protobuf' },
+        path: load.path,
+        headers: load.headers,
         body,
       });
       const text = await answer.body.text();

@@ -1,7 +1,7 @@
 /**
  * End to end, whole processes: a node of its own, pushes over HTTP, queries over what it flushed. Prints markdown tables.
  *
- *   npm run bench -- e2e [ingest] [query] [mixed] [log] [restart] [spread] [forward] [moves] [resize] [overload] [--mb 450] [--seconds 60]
+ *   npm run bench -- e2e [ingest] [otlp] [query] [mixed] [log] [restart] [spread] [forward] [moves] [resize] [overload] [--mb 450] [--seconds 60]
  *
  * CPU is that of the node's process (all threads), so the load generator does not count. Beside each figure stands the bare work of the
  * same lines or blocks, measured in the same run: on a noisy machine only the ratio holds.
@@ -14,13 +14,15 @@ import { corpusStreams } from '../../support/corpus.ts';
 import { buildLoad, type Load } from '../../support/load.ts';
 import { bareGzip, bareInflate, storedBlocks } from './bare.ts';
 import { benchLog } from './bench-log.ts';
-import { ask, post, type SendResult, sendAll } from './client.ts';
+import { benchOtlp } from './bench-otlp.ts';
+import { ask, sendAll } from './client.ts';
+import { ingest, loopP99Ms, withServer } from './ingest.ts';
 import { benchMoves } from './moves.ts';
 import { benchOverload } from './overload.ts';
-import { cpuSeconds, peakRssMiB, rssMiB } from './process-meter.ts';
+import { cpuSeconds, rssMiB } from './process-meter.ts';
 import { benchForward, benchResize } from './resize.ts';
 import { benchRestart } from './restart.ts';
-import { build, type RunningServer, startServer } from './server.ts';
+import { build, startServer } from './server.ts';
 import { benchSpread } from './spread.ts';
 
 const SPAN_MS = 50 * 60_000;
@@ -52,59 +54,6 @@ const makeLoad = (streams: number, streamsPerPush: number, megabytes: number): L
     streamsPerPush,
     startMs: Date.now() - SPAN_MS,
     spanMs: SPAN_MS,
-  });
-
-const withServer = async <T>(work: (server: RunningServer, dataDir: string) => Promise<T>): Promise<T> => {
-  const dataDir = mkdtempSync(path.join(os.tmpdir(), 'ringlog-bench-'));
-  const server = await startServer(dataDir, path.join(import.meta.dirname, 'bench-config.yaml'));
-  try {
-    return await work(server, dataDir);
-  } finally {
-    await server.stop().catch(() => undefined);
-    rmSync(dataDir, { recursive: true, force: true });
-  }
-};
-
-interface IngestResult {
-  readonly cpuPerGb: number;
-  readonly flushCpuPerGb: number;
-  readonly sent: SendResult;
-  readonly mbPerSecond: number;
-  readonly rssMiB: number;
-  readonly peakMiB: number;
-  readonly loopP99Ms: number;
-}
-
-const loopP99Ms = async (url: string): Promise<number> => {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  const line = text.split('\n').find((candidate) => candidate.startsWith('ringlog_event_loop_stall_p99_seconds'));
-  return line ? Number(line.split(' ')[1]) * 1000 : Number.NaN;
-};
-
-const ingest = (load: Load, warmUp: Load): Promise<IngestResult> =>
-  withServer(async (server) => {
-    // Threads start and code is compiled once in a node's life.
-    await sendAll(server.url, warmUp);
-    await post(`${server.url}/flush`);
-    await loopP99Ms(server.url);
-    const before = cpuSeconds(server.pid);
-    const sent = await sendAll(server.url, load);
-    const after = cpuSeconds(server.pid);
-    const rss = rssMiB(server.pid);
-    const peakMiB = peakRssMiB(server.pid);
-    const stall = await loopP99Ms(server.url);
-    await post(`${server.url}/flush`);
-    const flushed = cpuSeconds(server.pid);
-    const gb = load.lineBytes / 1e9;
-    return {
-      cpuPerGb: (after - before) / gb,
-      flushCpuPerGb: (flushed - before) / gb,
-      sent,
-      mbPerSecond: load.lineBytes / 1e6 / sent.wallSeconds,
-      rssMiB: rss,
-      peakMiB,
-      loopP99Ms: stall,
-    };
   });
 
 const benchIngest = async ({ megabytes }: Options): Promise<void> => {
@@ -336,8 +285,9 @@ const benchMixed = async ({ megabytes }: Options): Promise<void> => {
 
 export const runEndToEnd = async (parts: readonly string[], options: Options): Promise<void> => {
   const wants = (part: string): boolean => parts.length === 0 || parts.includes(part);
-  if (['ingest', 'query', 'mixed'].some(wants)) build();
+  if (['ingest', 'otlp', 'query', 'mixed'].some(wants)) build();
   if (wants('ingest')) await benchIngest(options);
+  if (wants('otlp')) await benchOtlp(options.megabytes);
   if (wants('query')) await benchQuery(options);
   if (wants('mixed')) await benchMixed(options);
   if (wants('log')) await benchLog(options.megabytes);

@@ -2,15 +2,21 @@ import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
 import { expect } from 'chai';
 import sinon from 'sinon';
 import type { DecodedPush } from '../../../src/actors/node-services.ts';
-import { HEALTH_PATH, PUSH_PATH } from '../../../src/http/grpc-messages.ts';
+import { HEALTH_PATH, OTLP_LOGS_PATH, PUSH_PATH } from '../../../src/http/grpc-messages.ts';
 import { type GrpcServerOptions, type RunningGrpcServer, startGrpcServer } from '../../../src/http/grpc-server.ts';
 import { type BatchOutcome, PushClient } from '../../../src/http/push-client.ts';
 import { encodeHttpGrpcStatus, encodePushRequest } from '../../../src/protocol/logproto.ts';
+import { decodeOtlpMessage } from '../../../src/protocol/otlp/otlp-body.ts';
+import { otlpRulesOf } from '../../../src/protocol/otlp/otlp-rules.ts';
 import { decodePushRequest } from '../../../src/protocol/push-decoder.ts';
 import type { Refusal } from '../../../src/protocol/refusal.ts';
+import { encodeExport } from '../../support/otlp.ts';
 import { refused, StubServices, stubOptions } from './stub-services.ts';
 
 const asIs = (bytes: Buffer): Buffer => bytes;
+
+const BODY_LIMITS = { compressedBytesMax: 2 ** 22, decompressedBytesMax: 2 ** 22 };
+const OTLP_MAPPING = { rules: otlpRulesOf({}), nowMs: 0 };
 
 const linesOf = ({ streams }: DecodedPush): readonly string[] =>
   streams.flatMap(({ columns, first, end, labelText }) =>
@@ -25,12 +31,13 @@ const linesOf = ({ streams }: DecodedPush): readonly string[] =>
 class CountingServices extends StubServices {
   readonly lines: string[] = [];
   outcomes: (Refusal | undefined)[] = [];
+  acceptedLines = 0;
 
   override async push(tenant: string, push?: DecodedPush) {
     await super.push(tenant);
     const refusal = this.outcomes.shift();
     if (push && !refusal) this.lines.push(...linesOf(push));
-    return { acceptedLines: 0, acceptedBytes: 0, refusal };
+    return { acceptedLines: this.acceptedLines, acceptedBytes: 0, refusal };
   }
 }
 
@@ -43,6 +50,7 @@ describe('the gRPC server', () => {
     server = await startGrpcServer(services, {
       ...stubOptions({
         decodePushMessage: (bytes) => ({ streams: decodePushRequest(bytes) }),
+        decodeOtlpMessage: (body) => decodeOtlpMessage({ body, limits: BODY_LIMITS }, OTLP_MAPPING),
         tenantOf: (header) => {
           if (!header) throw refused({ code: 'NO_TENANT', text: 'no org id' });
           return header;
@@ -121,6 +129,59 @@ describe('the gRPC server', () => {
     expect(await call(HEALTH_PATH, service, '')).to.deep.equal(Buffer.from([8, 2]));
     const unknown = await errorOf(call(HEALTH_PATH, Buffer.from([0x0a, 1, 0x78]), ''));
     expect(unknown.code).to.equal(5);
+  });
+
+  describe('taking OTLP', () => {
+    const exportOf = (bodies: readonly string[]): Buffer =>
+      encodeExport([
+        { attributes: { 'service.name': 'shop' }, scopes: [{ records: bodies.map((body) => ({ timeNs: 5n, body })) }] },
+      ]);
+    const retryInfo = Buffer.from('type.googleapis.com/google.rpc.RetryInfo');
+
+    it('takes an export as it is', async () => {
+      expect(await call(OTLP_LOGS_PATH, exportOf(['x', 'y']))).to.have.length(0);
+      expect(services.lines).to.deep.equal(['{service_name="shop"} 5 x', '{service_name="shop"} 5 y']);
+    });
+
+    it('takes an export of nothing, as OTLP has it, without asking the node', async () => {
+      expect(await call(OTLP_LOGS_PATH, exportOf([]))).to.have.length(0);
+      expect(services.pushes).to.deep.equal([]);
+    });
+
+    it('tells what it did not take of an export that is stored in part', async () => {
+      services.outcomes = [{ code: 'INVALID_ENTRIES', text: 'too old' }];
+      services.acceptedLines = 1;
+      const answer = await call(OTLP_LOGS_PATH, exportOf(['x', 'y', 'z']));
+      expect(answer).to.deep.equal(Buffer.concat([Buffer.from([0x0a, 11, 0x08, 2, 0x12, 7]), Buffer.from('too old')]));
+    });
+
+    it('refuses with codes that its exporters know, and tells when to try again', async () => {
+      const refusals: [Refusal, number, boolean][] = [
+        [{ code: 'INVALID_ENTRIES', text: 'too old' }, 3, false],
+        [{ code: 'RATE_LIMITED', text: 'slow down', retryAfterMs: 2500 }, 8, true],
+        [{ code: 'STREAM_LIMIT', text: 'too many' }, 8, true],
+        [{ code: 'OVERLOADED', text: 'full', retryAfterMs: 100 }, 14, true],
+        [{ code: 'STORAGE_UNAVAILABLE', text: 'gone' }, 14, true],
+        [{ code: 'INTERNAL', text: 'oh' }, 14, true],
+        [{ code: 'DEADLINE_EXCEEDED', text: 'late' }, 4, false],
+      ];
+      for (const [refusal, code, isTriedAgain] of refusals) {
+        services.outcomes = [refusal];
+        const error = await errorOf(call(OTLP_LOGS_PATH, exportOf(['x'])));
+        expect([error.code, error.details]).to.deep.equal([code, refusal.text]);
+        const details = error.metadata.get('grpc-status-details-bin')[0] as Buffer;
+        expect(details.includes(retryInfo), refusal.code).to.equal(isTriedAgain);
+        if (refusal.code !== 'RATE_LIMITED') continue;
+        const delay = Buffer.from([0x0a, 8, 0x08, 2, 0x10, 0x80, 0xca, 0xb5, 0xee, 0x01]);
+        expect(details.subarray(-delay.length)).to.deep.equal(delay);
+      }
+    });
+
+    it('refuses what it cannot read, and who is nobody', async () => {
+      expect((await errorOf(call(OTLP_LOGS_PATH, exportOf(['x']).subarray(0, -1)))).code).to.equal(3);
+      const error = await errorOf(call(OTLP_LOGS_PATH, exportOf(['x']), ''));
+      expect([error.code, error.details]).to.deep.equal([16, 'no org id']);
+    });
   });
 
   describe('with the push client', () => {

@@ -4,6 +4,7 @@ import { gunzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { request } from 'undici';
 import { type RunningHttpServer, startHttpServer } from '../../../src/http/server.ts';
+import type { Refusal } from '../../../src/protocol/refusal.ts';
 import type { QueryResult } from '../../../src/query/query-messages.ts';
 import { sendRaw } from './raw-http.ts';
 import { LIMITS, type Logged, NO_STATISTICS, refused, StubServices, stubOptions } from './stub-services.ts';
@@ -303,6 +304,26 @@ describe('the HTTP server', () => {
       };
       const { status, text, headers } = await ask('/loki/api/v1/push', { method: 'POST', body: 'x' });
       expect([status, text, headers['retry-after']]).to.deep.equal([429, 'slow down\n', '1']);
+    });
+
+    it('answers exporters of OTLP with a status that has a message alone, and 503 for 500', async () => {
+      const refusals: [Refusal, number, string | undefined][] = [
+        [{ code: 'INVALID_ENTRIES', text: 'too old' }, 400, undefined],
+        [{ code: 'EMPTY_PUSH', text: 'nothing' }, 422, undefined],
+        [{ code: 'RATE_LIMITED', text: 'slow down', retryAfterMs: 1500 }, 429, '2'],
+        [{ code: 'OVERLOADED', text: 'full', retryAfterMs: 200 }, 503, '1'],
+        [{ code: 'INTERNAL', text: 'oh' }, 503, undefined],
+      ];
+      for (const [refusal, expected, retryAfter] of refusals) {
+        services.outcome = { acceptedLines: 0, acceptedBytes: 0, refusal };
+        const { status, text, headers } = await ask('/otlp/v1/logs', { method: 'POST', body: 'x' });
+        expect([status, headers['retry-after']]).to.deep.equal([expected, retryAfter]);
+        expect(headers['content-type']).to.equal('application/octet-stream');
+        expect(Buffer.from(text)).to.deep.equal(Buffer.from([0x12, refusal.text.length, ...Buffer.from(refusal.text)]));
+      }
+      services.outcome = { acceptedLines: 1, acceptedBytes: 1, refusal: undefined };
+      const { status, text, headers } = await ask('/otlp/v1/logs', { method: 'POST', body: 'x' });
+      expect([status, text, headers['content-type']]).to.deep.equal([204, '', undefined]);
     });
 
     it('refuses a body over the limit before it is sent, and after when its length is not told', async () => {

@@ -5,6 +5,7 @@ import snappy from 'snappy';
 import { WebSocket } from 'ws';
 import { PushClient } from '../../../src/http/push-client.ts';
 import { encodePushRequest } from '../../../src/protocol/logproto.ts';
+import { encodeExport } from '../../support/otlp.ts';
 import { sendRaw } from './raw-http.ts';
 import { nowNs, TestServer } from './test-server.ts';
 
@@ -367,6 +368,22 @@ describe('a node over HTTP and gRPC', function () {
         JSON_TYPE,
       );
       expect((await counts()).map((count, index) => count - (before[index] ?? 0))).to.deep.equal([1, 1, 1, 2]);
+    });
+
+    it('and counts what it discards of OTLP in the same way', async () => {
+      const line = /^loki_discarded_samples_total\{reason="greater_than_max_sample_age",tenant="fake"\} (\d+)$/m;
+      const count = async (): Promise<number> => Number(line.exec((await server.ask('/metrics')).text)?.[1] ?? 0);
+      const before = await count();
+      const records = [
+        { timeNs: 1n, body: 'old' },
+        { timeNs: 2n, body: ['old'] },
+        { timeNs: nowNs(), body: 'good' },
+      ];
+      const body = encodeExport([{ attributes: { 'service.name': 'counted-otlp' }, scopes: [{ records }] }]);
+      const { status } = await server.push(body, { 'content-type': 'application/x-protobuf' }, '/otlp/v1/logs');
+      expect(status).to.equal(400);
+      expect((await count()) - before).to.equal(2);
+      expect(await server.linesOf('{service_name="counted-otlp"}')).to.deep.equal(['good']);
     });
 
     it('hostile queries, each with a text, and lives on', async () => {

@@ -107,6 +107,8 @@ export const stubOptions = (overrides: Partial<HttpServerOptions> = {}, logged: 
       return { streams: [] };
     },
     decodePushMessage: () => ({ streams: [] }),
+    decodeOtlp: () => ({ streams: [] }),
+    decodeOtlpMessage: () => ({ streams: [] }),
     metrics: new EdgeMetrics('test'),
     log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
     logLevel: {

@@ -1,5 +1,7 @@
 import { expect } from 'chai';
+import fc from 'fast-check';
 import { metadataBytes, metadataNameOf, storedMetadata } from '../../../src/protocol/structured-metadata.ts';
+import { propertyRuns } from '../../support/property-runs.ts';
 
 describe('structured metadata', () => {
   const names: Readonly<Record<string, string>> = {
@@ -38,6 +40,29 @@ describe('structured metadata', () => {
     expect(storedMetadata(['--', '1', 'a', '2'])).to.deep.equal(['a', '2']);
     expect(storedMetadata(['--', '1'])).to.equal(undefined);
     expect(storedMetadata(['a', ''])).to.equal(undefined);
+  });
+
+  it('is the same for entries whose names come again as for each alone', () => {
+    const expected = (pairs: readonly string[]): readonly string[] | undefined => {
+      const byName = new Map<string, string>();
+      for (let index = 0; index < pairs.length; index += 2) {
+        const [name, value] = [metadataNameOf(pairs[index] ?? ''), pairs[index + 1] ?? ''];
+        if (name !== '' && value !== '') byName.set(name, value.replaceAll('\ufffd', ' '));
+      }
+      if (byName.size === 0) return undefined;
+      return [...byName].sort(([left], [right]) => (left < right ? -1 : 1)).flat();
+    };
+    const name = fc.constantFrom('b', 'a.b', 'a_b', '9', '--', 'zz', 'c');
+    const value = fc.constantFrom('', 'x', 'y', 'z\ufffd');
+    const names = fc.array(name, { minLength: 1, maxLength: 4 });
+    const entries = fc.array(fc.tuple(names, fc.array(value, { minLength: 4, maxLength: 4 })), { minLength: 2 });
+    const property = fc.property(entries, fc.boolean(), (list, isRepeated) => {
+      for (const [own, values] of list) {
+        const pairs = (isRepeated ? (list[0]?.[0] ?? own) : own).flatMap((one, index) => [one, values[index] ?? '']);
+        expect(storedMetadata(pairs)).to.deep.equal(expected(pairs));
+      }
+    });
+    fc.assert(property, { numRuns: propertyRuns(5) });
   });
 
   it('counts bytes, not characters', () => expect(metadataBytes(['ä', '🚢x'])).to.equal(7));

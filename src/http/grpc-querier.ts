@@ -1,0 +1,320 @@
+/** Loki's `logproto.Querier`: what is asked of a node over gRPC, over all the data there is. */
+import {
+  type ServerErrorResponse,
+  type ServerWritableStream,
+  type ServiceDefinition,
+  status,
+  type UntypedHandleCall,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import type { NodeServices } from '../actors/node-services.ts';
+import type { LogExpr } from '../logql/ast.ts';
+import { parseExpr, parseLogExpr } from '../logql/parser.ts';
+import { printExpr } from '../logql/print.ts';
+import { canonicalText } from '../protocol/label-text.ts';
+import {
+  decodeQuerierRequest,
+  encodeLabelResponse,
+  encodeQueryResponse,
+  encodeSampleResponse,
+  encodeSeriesResponse,
+  encodeTailersCount,
+  encodeTailResponse,
+  type QuerierMessage,
+  type QuerierRequest,
+} from '../protocol/querier-messages.ts';
+import { type Refusal, RefusedError } from '../protocol/refusal.ts';
+import type { LogStream, QueryRequest } from '../query/query-messages.ts';
+import { entryBatches, mergedLabels, sampleBatches, sampleSourceOf } from './answered-batches.ts';
+import { type EdgeOptions, nowNsOf, startingError } from './edge-options.ts';
+import { encodingFlagsOf, requireSingleTenant } from './form.ts';
+import { answerTo, method, observedCall, tenantMetadata, type UnaryCall, unaryHandler } from './grpc-call.ts';
+import { grpcErrorOf, plainError } from './grpc-error.ts';
+import { groupsOf, matchersOf } from './metadata.ts';
+import { limitsFor } from './query.ts';
+
+export type GrpcQuerierOptions = Pick<
+  EdgeOptions,
+  'tenantOf' | 'limitsOf' | 'metrics' | 'log' | 'isStarting' | 'nowMs' | 'tailMaxDurationMs'
+>;
+
+type StreamCall = ServerWritableStream<Buffer, Buffer>;
+
+const PATHS = {
+  query: '/logproto.Querier/Query',
+  querySample: '/logproto.Querier/QuerySample',
+  label: '/logproto.Querier/Label',
+  series: '/logproto.Querier/Series',
+  tail: '/logproto.Querier/Tail',
+  tailersCount: '/logproto.Querier/TailersCount',
+} as const;
+
+export const QUERIER_METHODS: ServiceDefinition = {
+  query: method(PATHS.query, true),
+  querySample: method(PATHS.querySample, true),
+  label: method(PATHS.label),
+  series: method(PATHS.series),
+  tail: method(PATHS.tail, true),
+  tailersCount: method(PATHS.tailersCount),
+};
+
+const HOUR_NS = 3_600_000_000_000n;
+
+/** What has no HTTP status in Loki's gRPC, as a query that does not parse, is UNKNOWN with its text alone. */
+const querierErrorOf = (refusal: Refusal): ServerErrorResponse => {
+  switch (refusal.code) {
+    case 'INVALID_QUERY':
+    case 'BAD_REQUEST':
+    case 'NO_TENANT':
+      return plainError(status.UNKNOWN, refusal.text);
+    case 'UNSUPPORTED_QUERY':
+      return plainError(status.UNIMPLEMENTED, refusal.text);
+    case 'CANCELLED':
+      return plainError(status.CANCELLED, refusal.text);
+    case 'INVALID_ENTRIES':
+    case 'TOO_LARGE':
+    case 'RATE_LIMITED':
+    case 'STREAM_LIMIT':
+    case 'EMPTY_PUSH':
+    case 'DEADLINE_EXCEEDED':
+    case 'OVERLOADED':
+    case 'STORAGE_UNAVAILABLE':
+    case 'INTERNAL':
+      return grpcErrorOf(refusal);
+  }
+};
+
+/** A client's call, read. */
+interface Asked {
+  readonly tenant: string;
+  readonly request: QuerierRequest;
+  readonly isCategorized: boolean;
+}
+
+export class GrpcQuerier {
+  readonly #services: NodeServices;
+  readonly #options: GrpcQuerierOptions;
+  readonly #tailsOf = new Map<string, number>();
+  readonly #tails = new Set<() => void>();
+  readonly handlers: UntypedServiceImplementation;
+
+  constructor(services: NodeServices, options: GrpcQuerierOptions) {
+    this.#services = services;
+    this.#options = options;
+    const unary = (path: string, work: (call: UnaryCall) => Promise<Buffer>): UntypedHandleCall =>
+      unaryHandler(options, path, work, querierErrorOf) as UntypedHandleCall;
+    this.handlers = {
+      query: this.#streaming(PATHS.query, 'QueryRequest', (asked, signal) => this.#query(asked, signal)),
+      querySample: this.#streaming(PATHS.querySample, 'SampleQueryRequest', (asked, signal) =>
+        this.#querySample(asked, signal),
+      ),
+      tail: this.#streaming(PATHS.tail, 'TailRequest', (asked, signal) => this.#tail(asked, signal)),
+      label: unary(PATHS.label, (call) => this.#label(call)),
+      series: unary(PATHS.series, (call) => this.#series(call)),
+      tailersCount: unary(PATHS.tailersCount, async (call) =>
+        encodeTailersCount(this.#tailsOf.get(this.#tenantOf(call)) ?? 0),
+      ),
+    };
+  }
+
+  /** Ends every tail: the node is stopping. */
+  close(): void {
+    for (const end of this.#tails) end();
+  }
+
+  async *#query(asked: Asked, signal: AbortSignal): AsyncGenerator<Buffer> {
+    const { request, isCategorized } = asked;
+    const { isBackward, limit } = request;
+    const expr = parseLogExpr(request.query);
+    // No limit is none: the answer goes out as it is found, at the pace of the client.
+    const found = this.#logs(asked, expr, limit || Number.MAX_SAFE_INTEGER, true, signal);
+    for await (const streams of found) {
+      for (const batch of entryBatches(streams, isBackward, isCategorized)) yield encodeQueryResponse(batch);
+    }
+  }
+
+  /** Samples line by line, which the client aggregates. */
+  async *#querySample(asked: Asked, signal: AbortSignal): AsyncGenerator<Buffer> {
+    const expr = parseExpr(asked.request.query);
+    if (expr.kind === 'log')
+      throw new RefusedError({ code: 'INVALID_QUERY', text: 'only sample expression supported' });
+    const source = sampleSourceOf(expr);
+    const found = this.#logs(asked, source.range.range.log, Number.MAX_SAFE_INTEGER, false, signal);
+    for await (const streams of found) {
+      for (const batch of sampleBatches(streams, source)) yield encodeSampleResponse(batch);
+    }
+  }
+
+  /** Entries of a log query, some streams at a time. */
+  async *#logs(
+    { tenant, request }: Asked,
+    expr: LogExpr,
+    limit: number,
+    categorizeLabels: boolean,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly LogStream[]> {
+    const query: QueryRequest = {
+      tenant,
+      query: printExpr(expr),
+      ...this.#rangeOf(request),
+      stepNs: 0n,
+      isInstant: false,
+      limit,
+      direction: request.isBackward ? 'backward' : 'forward',
+      intervalNs: 0n,
+      categorizeLabels,
+      limits: limitsFor(this.#options.limitsOf(tenant)),
+    };
+    const running = this.#services.query(query);
+    const cancel = (): void => running.cancel();
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      for await (const event of running.events) {
+        if (event.type === 'entries') yield event.streams;
+        else if (event.type === 'failed') throw new RefusedError(event.refusal);
+        else if (event.type === 'done') this.#options.metrics.countQuery('log', false, event.statistics);
+      }
+    } finally {
+      signal.removeEventListener('abort', cancel);
+      running.cancel();
+    }
+  }
+
+  async #label(call: UnaryCall): Promise<Buffer> {
+    const { tenant, request } = this.#read(call, 'LabelRequest');
+    const range = this.#rangeOf(request);
+    const matchers = matchersOf(request.query);
+    const texts = request.wantsValues
+      ? await this.#services.labelValues(tenant, request.name, matchers, range)
+      : await this.#services.labelNames(tenant, matchers, range);
+    return encodeLabelResponse(texts);
+  }
+
+  async #series(call: UnaryCall): Promise<Buffer> {
+    const { tenant, request } = this.#read(call, 'SeriesRequest');
+    const found = await this.#services.series(tenant, groupsOf(request.groups), this.#rangeOf(request));
+    return encodeSeriesResponse(found.map(({ pairs }) => pairs));
+  }
+
+  async *#tail({ tenant, request, isCategorized }: Asked, signal: AbortSignal): AsyncGenerator<Buffer> {
+    parseLogExpr(request.query);
+    const tail = this.#services.tail({
+      tenant,
+      query: request.query,
+      startNs: this.#rangeOf(request).startNs,
+      limit: request.limit,
+      delayMs: Math.min(request.delaySeconds, 5) * 1000,
+      categorizeLabels: true,
+    });
+    const leave = this.#enterTail(tenant, signal, () => tail.cancel());
+    try {
+      for await (const { streams, dropped } of tail.frames) {
+        let untold = dropped.map(({ timeNs, labels }) => ({ timeNs, labels: canonicalText(labels) }));
+        for (const { labels, entries } of streams) {
+          for (const entry of entries) {
+            const text = canonicalText(isCategorized ? labels : mergedLabels(labels, entry));
+            yield encodeTailResponse({ labels: text, entries: [entry] }, untold);
+            untold = [];
+          }
+        }
+        if (untold.length > 0) yield encodeTailResponse(undefined, untold);
+      }
+    } finally {
+      leave();
+    }
+  }
+
+  /** Counts a tail, which ends when the client goes, when the node stops or when its time is up. @throws RefusedError */
+  #enterTail(tenant: string, signal: AbortSignal, cancel: () => void): () => void {
+    const { limitsOf, metrics, tailMaxDurationMs } = this.#options;
+    const count = (this.#tailsOf.get(tenant) ?? 0) + 1;
+    const max = limitsOf(tenant).maxConcurrentTailRequests;
+    if (max > 0 && count > max) {
+      cancel();
+      const text = `max concurrent tail requests limit exceeded, count > limit (${count} > ${max})`;
+      throw new RefusedError({ code: 'INVALID_QUERY', text });
+    }
+    this.#tailsOf.set(tenant, count);
+    this.#tails.add(cancel);
+    metrics.tailActive.inc();
+    signal.addEventListener('abort', cancel, { once: true });
+    const lifetime = setTimeout(cancel, tailMaxDurationMs);
+    return () => {
+      clearTimeout(lifetime);
+      signal.removeEventListener('abort', cancel);
+      this.#tails.delete(cancel);
+      metrics.tailActive.dec();
+      const left = (this.#tailsOf.get(tenant) ?? 1) - 1;
+      if (left > 0) this.#tailsOf.set(tenant, left);
+      else this.#tailsOf.delete(tenant);
+      cancel();
+    };
+  }
+
+  /** The last hour where the client does not say, as over HTTP. */
+  #rangeOf({ startNs, endNs = nowNsOf(this.#options) }: QuerierRequest): { startNs: bigint; endNs: bigint } {
+    return { startNs: startNs ?? endNs - HOUR_NS, endNs };
+  }
+
+  #tenantOf(call: Pick<UnaryCall, 'metadata'>): string {
+    if (this.#options.isStarting()) throw startingError();
+    return requireSingleTenant(this.#options.tenantOf(tenantMetadata(call)));
+  }
+
+  #read(call: Pick<UnaryCall, 'metadata' | 'request'>, message: QuerierMessage): Asked {
+    const tenant = this.#tenantOf(call);
+    const flags = encodingFlagsOf(call.metadata.get('x-loki-response-encoding-flags').join(','));
+    return {
+      tenant,
+      request: decodeQuerierRequest(call.request, message),
+      isCategorized: flags.includes('categorize-labels'),
+    };
+  }
+
+  /** A method of one request and many answers, each taken when the client has room for it. */
+  #streaming(
+    path: string,
+    message: QuerierMessage,
+    work: (asked: Asked, signal: AbortSignal) => AsyncGenerator<Buffer>,
+  ): UntypedHandleCall {
+    const run = async (call: StreamCall, signal: AbortSignal): Promise<number> => {
+      let bytes = 0;
+      for await (const answer of work(this.#read(call, message), signal)) {
+        bytes += answer.length;
+        if (!call.write(answer)) await drained(call, signal);
+        if (signal.aborted) break;
+      }
+      return bytes;
+    };
+    return (call: StreamCall) => {
+      const done = observedCall(this.#options, path, call.request.length);
+      const gone = new AbortController();
+      call.on('cancelled', () => gone.abort());
+      run(call, gone.signal).then(
+        (bytes) => {
+          done(gone.signal.aborted ? 'cancel' : 'success', bytes);
+          call.end();
+        },
+        (error: unknown) => {
+          if (!(error instanceof RefusedError)) this.#options.log.error({ err: error, path }, 'gRPC call failed');
+          const { answer, code } = answerTo(error, querierErrorOf);
+          done(gone.signal.aborted ? 'cancel' : code, 0);
+          call.emit('error', answer);
+        },
+      );
+    };
+  }
+}
+
+/** Room for more, or nobody left who wants it. */
+const drained = (call: StreamCall, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const done = (): void => {
+      call.off('drain', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    call.on('drain', done);
+    signal.addEventListener('abort', done);
+    if (signal.aborted) done();
+  });
