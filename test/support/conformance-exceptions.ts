@@ -32,7 +32,6 @@ const PUSH_REASONS: Readonly<Record<string, readonly string[]>> = {
   'a defect: Loki refuses the whole push, with 500, for a metadata name of which no letter is left': [
     'metadata-bad-name',
   ],
-  'not supported yet: discover_service_name, discover_log_levels': ['service-name', 'level-line', 'level-label'],
 };
 
 /** Id → reason. */
