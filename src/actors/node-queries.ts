@@ -1,14 +1,16 @@
 import type { Ref } from 'nact';
 import type { QueryCommand, QueryRequest, QueryResult } from '../query/query-messages.ts';
 import type { MemoryStream, QuerySources } from '../query/query-source.ts';
+import { inTurn } from './in-turn.ts';
 import { LabelQueries } from './label-queries.ts';
 import type { ClusterWideMemory, LocalNodeDeps, LocalNodeOptions } from './local-node-options.ts';
 import type { StreamMemory } from './memory-source.ts';
-import type { NodeServices, RunningQuery } from './node-services.ts';
+import type { NodeServices, RunningQuery, VolumeRequest } from './node-services.ts';
 import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
 import { QueryGate } from './query-gate.ts';
 import { readAll, readEvents } from './query-reading.ts';
 import { startTail } from './tail.ts';
+import { VolumeQueries } from './volume-queries.ts';
 
 /** The reading side of a node: query actors, questions about labels, tails. */
 export class NodeQueries {
@@ -17,6 +19,7 @@ export class NodeQueries {
   readonly #memory: StreamMemory;
   readonly #querier: QuerierDeps;
   readonly #labels: LabelQueries;
+  readonly #volumes: VolumeQueries;
 
   constructor(system: Ref<never>, options: LocalNodeOptions, deps: LocalNodeDeps, local: StreamMemory) {
     this.#deps = deps;
@@ -25,6 +28,7 @@ export class NodeQueries {
     const memory: ClusterWideMemory = deps.clusterMemory?.(local) ?? local;
     const stored = { index: deps.reader, fetch: (key: string) => deps.chunks.get(key) };
     this.#labels = new LabelQueries({ memory, stored, series: deps.reader });
+    this.#volumes = new VolumeQueries({ clock: deps.clock, memory, stored, index: deps.index });
     this.#querier = {
       parent: system,
       clock: deps.clock,
@@ -34,7 +38,10 @@ export class NodeQueries {
     };
   }
 
-  readonly services: Pick<NodeServices, 'query' | 'queryAll' | 'tail' | 'labelNames' | 'labelValues' | 'series'> = {
+  readonly services: Pick<
+    NodeServices,
+    'query' | 'queryAll' | 'tail' | 'labelNames' | 'labelValues' | 'series' | 'volumes'
+  > = {
     query: (request) => this.#query(request),
     queryAll: (request, signal) => this.#queryAll(request, signal),
     tail: (request) =>
@@ -51,6 +58,7 @@ export class NodeQueries {
     labelNames: (tenant, matchers, range) => this.#labels.names(tenant, matchers, range),
     labelValues: (tenant, name, matchers, range) => this.#labels.values(tenant, name, matchers, range),
     series: (tenant, selectors, range) => this.#labels.series(tenant, selectors, range),
+    volumes: (request, signal) => this.#volumesInTurn(request, signal),
   };
 
   /** See spawnQuery. */
@@ -64,6 +72,13 @@ export class NodeQueries {
 
   async #queryAll(request: QueryRequest, signal: AbortSignal): Promise<QueryResult> {
     return await readAll(this.#query(request), signal);
+  }
+
+  async #volumesInTurn({ tenant, matchers, range, timeoutMs }: VolumeRequest, signal: AbortSignal) {
+    const deps = { clock: this.#deps.clock, gate: this.#querier.gate };
+    return await inTurn(deps, { tenant, timeoutMs }, signal, (check) =>
+      this.#volumes.volumes(tenant, matchers, range, check),
+    );
   }
 
   /** For tails: the same engine over streams given to it, outside the tenant's turn. */

@@ -22,6 +22,8 @@ export type EdgeLimits = Pick<
   | 'maxQueryBytesRead'
   | 'maxQuerierBytesRead'
   | 'maxQuerySeries'
+  | 'volumeEnabled'
+  | 'volumeMaxSeries'
 >;
 
 /** A push body with what decides how it is read. */

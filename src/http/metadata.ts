@@ -5,11 +5,9 @@ import { labelsJson } from './answer-json.ts';
 import { nowNsOf, tenantHeader } from './edge-options.ts';
 import { type EdgeState, readForm } from './form.ts';
 import { jsonString } from './json-text.ts';
-import { badRequest, parseBounds, type TimeBounds } from './parameters.ts';
+import { badRequest, EVERY_STREAM, parseBounds, type TimeBounds } from './parameters.ts';
 import { checkQueryLength, withinLookback } from './query-checks.ts';
 import type { Exchange, Handler } from './routes.ts';
-
-const EVERY_STREAM = /^\s*\{\s*\}\s*$/;
 
 interface MetadataRequest {
   readonly tenant: string;

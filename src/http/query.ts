@@ -2,30 +2,13 @@ import type { NodeServices } from '../actors/node-services.ts';
 import type { Expr } from '../logql/ast.ts';
 import { parseExpr } from '../logql/parser.ts';
 import { RefusedError } from '../protocol/refusal.ts';
-import type { QueryRequest, QueryResult, QueryStatistics } from '../query/query-messages.ts';
+import { NO_STATISTICS, type QueryRequest, type QueryResult } from '../query/query-messages.ts';
 import { answerPieces } from './answer-json.ts';
 import { type EdgeLimits, nowNsOf, tenantHeader } from './edge-options.ts';
 import { type EdgeState, encodingFlagsOf, readForm } from './form.ts';
 import { parseDirection, parseInstantTime, parseLimit, parseRangeParameters } from './parameters.ts';
 import { checkQueryLimits, withinLookback } from './query-checks.ts';
 import type { Exchange, Handler } from './routes.ts';
-
-const NO_STATISTICS: QueryStatistics = {
-  bytesProcessed: 0,
-  linesProcessed: 0,
-  entriesReturned: 0,
-  chunkRefs: 0,
-  chunksDownloaded: 0,
-  decompressedBytes: 0,
-  decompressedLines: 0,
-  compressedBytes: 0,
-  headBytes: 0,
-  headLines: 0,
-  duplicates: 0,
-  streamsInMemory: 0,
-  chunksInMemory: 0,
-  executionMs: 0,
-};
 
 const emptyResult = (expr: Expr, isInstant: boolean): QueryResult => {
   if (expr.kind === 'log') return { type: 'streams', streams: [], statistics: NO_STATISTICS };

@@ -6,6 +6,7 @@ import { MetadataHandlers } from './metadata.ts';
 import { PushHandlers } from './push.ts';
 import { QueryHandlers } from './query.ts';
 import { type Handler, type Route, RouteTable, routeName } from './routes.ts';
+import { VolumeHandlers } from './volume.ts';
 
 const GET = ['GET'];
 const POST = ['POST'];
@@ -23,6 +24,7 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   const push = new PushHandlers(services, state);
   const query = new QueryHandlers(services, state);
   const metadata = new MetadataHandlers(services, state);
+  const volume = new VolumeHandlers(services, state);
   const admin = new AdminHandlers(services, state);
   const routes = new Map<string, Route>();
   const add = (path: string, methods: readonly string[], handler: Handler, isPush = false): void => {
@@ -35,6 +37,9 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   add('/loki/api/v1/labels', GET_POST, metadata.labelNames);
   add('/loki/api/v1/label', GET_POST, metadata.labelNames);
   add('/loki/api/v1/series', GET_POST, metadata.series);
+  add('/loki/api/v1/index/stats', GET_POST, volume.stats);
+  add('/loki/api/v1/index/volume', GET_POST, volume.volume);
+  add('/loki/api/v1/index/volume_range', GET_POST, volume.volumeRange);
   add('/loki/api/v1/format_query', GET_POST, admin.formatQuery);
   add('/loki/api/v1/status/buildinfo', GET, admin.buildInfo);
   for (const path of TAIL_PATHS) add(path, GET, notAnUpgrade);

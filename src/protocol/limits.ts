@@ -78,6 +78,8 @@ const QUERY_FIELDS = {
   queryTimeoutMs: field('query_timeout', duration(), HOUR_MS / 60),
   maxQueryBytesRead: field('max_query_bytes_read', size(), 0),
   maxQuerierBytesRead: field('max_querier_bytes_read', size(), 150 * 1024 ** 3),
+  volumeEnabled: field('volume_enabled', flag(), true),
+  volumeMaxSeries: field('volume_max_series', count(), 1000),
   requiredLabels: field('required_labels', texts(), []),
   minimumLabelsNumber: field('minimum_labels_number', count(), 0),
 };
@@ -99,8 +101,6 @@ const UNUSED_FIELDS = {
   splitQueriesByIntervalMs: field('split_queries_by_interval', duration(), HOUR_MS),
   splitInstantMetricQueriesByIntervalMs: field('split_instant_metric_queries_by_interval', duration(), HOUR_MS),
   queryReadyIndexNumDays: field('query_ready_index_num_days', count(), 0),
-  volumeEnabled: field('volume_enabled', flag(), true),
-  volumeMaxSeries: field('volume_max_series', count(), 1000),
   retentionPeriodMs: field('retention_period', duration(), 0),
   retentionStream: field('retention_stream', anything(), []),
   deletionMode: field('deletion_mode', oneOf(['disabled', 'filter-only', 'filter-and-delete']), 'filter-and-delete'),

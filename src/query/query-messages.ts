@@ -73,6 +73,24 @@ export interface QueryStatistics {
   readonly missing?: readonly string[];
 }
 
+/** Of an answer for which nothing was read. */
+export const NO_STATISTICS: QueryStatistics = {
+  bytesProcessed: 0,
+  linesProcessed: 0,
+  entriesReturned: 0,
+  chunkRefs: 0,
+  chunksDownloaded: 0,
+  decompressedBytes: 0,
+  decompressedLines: 0,
+  compressedBytes: 0,
+  headBytes: 0,
+  headLines: 0,
+  duplicates: 0,
+  streamsInMemory: 0,
+  chunksInMemory: 0,
+  executionMs: 0,
+};
+
 export type QueryResult =
   | { readonly type: 'streams'; readonly streams: readonly LogStream[]; readonly statistics: QueryStatistics }
   | { readonly type: 'matrix'; readonly series: readonly MetricSeries[]; readonly statistics: QueryStatistics }

@@ -6,6 +6,7 @@ import type { HttpServerOptions } from '../../../src/http/server.ts';
 import { DEFAULT_LIMITS } from '../../../src/protocol/limits.ts';
 import { type Refusal, RefusedError } from '../../../src/protocol/refusal.ts';
 import type { QueryRequest, QueryResult, QueryStatistics } from '../../../src/query/query-messages.ts';
+import type { StreamVolume } from '../../../src/query/stream-volume.ts';
 
 export const NO_STATISTICS: QueryStatistics = {
   bytesProcessed: 0,
@@ -63,6 +64,10 @@ export class StubServices implements NodeServices {
         this.tailsCancelled += 1;
       },
     };
+  }
+
+  async volumes(): Promise<readonly StreamVolume[]> {
+    return [];
   }
 
   async labelNames(): Promise<readonly string[]> {
