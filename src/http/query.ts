@@ -17,7 +17,7 @@ const emptyResult = (expr: Expr, isInstant: boolean): QueryResult => {
 
 type QueryText = Omit<QueryRequest, 'tenant' | 'limits' | 'categorizeLabels'>;
 
-const limitsFor = (limits: EdgeLimits): QueryRequest['limits'] => ({
+export const limitsFor = (limits: EdgeLimits): QueryRequest['limits'] => ({
   timeoutMs: limits.queryTimeoutMs,
   bytesReadMax: limits.maxQueryBytesRead,
   querierBytesReadMax: limits.maxQuerierBytesRead,

@@ -61,4 +61,4 @@ export const SERVED_EXCEPTIONS = byId({ ...REASONS, ...SERVED_REASONS });
 export const PUSH_EXCEPTIONS = byId(PUSH_REASONS);
 
 /** Endpoints that are not served in this version, by category of the kit. */
-export const NOT_SERVED: ReadonlySet<string> = new Set(['discovery', 'otlp']);
+export const NOT_SERVED: ReadonlySet<string> = new Set(['otlp']);
