@@ -12,7 +12,8 @@ import type { ClusterServices } from './member/cluster-services.ts';
 import { type NodeDeps, openNode, type RinglogNode } from './node.ts';
 import { LargeBodies } from './protocol/large-bodies.ts';
 import { DECODE_SLICE_MS, decodePushBody, decodePushMessage } from './protocol/push-body.ts';
-import { resolveTenant } from './protocol/tenant.ts';
+import { strictest } from './protocol/strictest-limits.ts';
+import { resolveTenant, resolveTenants, tenantsOf } from './protocol/tenant.ts';
 import { TurnBudget } from './protocol/turn-budget.ts';
 import { systemClock } from './system-clock.ts';
 
@@ -60,11 +61,13 @@ const edgeOptionsOf = (
     decompressedBytesMax: config.server.max_push_size,
   };
   const yaml = configYaml(config);
+  const resolveQueried = config.querier.multi_tenant_queries_enabled ? resolveTenants : resolveTenant;
   const turns = new TurnBudget(systemClock, DECODE_SLICE_MS);
   const large = new LargeBodies(systemClock, LARGE_BODIES);
   return {
     tenantOf: (header) => resolveTenant(header, config.auth_enabled),
-    limitsOf: (tenant) => config.limits.limitsFor(tenant),
+    queriedTenantOf: (header) => resolveQueried(header, config.auth_enabled),
+    limitsOf: (tenant) => strictest(tenantsOf(tenant).map((one) => config.limits.limitsFor(one))),
     decodePush: ({ bytes, ...how }) => decodePushBody({ ...how, body: bytes, limits: pushLimits, turns, large }),
     decodePushMessage: (bytes) => decodePushMessage(bytes, pushLimits, turns),
     metrics: new EdgeMetrics(version),

@@ -1,6 +1,8 @@
 import type { Ref } from 'nact';
 import type { QueryCommand, QueryRequest, QueryResult } from '../query/query-messages.ts';
 import type { MemoryStream, QuerySources } from '../query/query-source.ts';
+import { selectionsOf } from '../query/query-tenants.ts';
+import type { StreamVolume } from '../query/stream-volume.ts';
 import { inTurn } from './in-turn.ts';
 import { LabelQueries } from './label-queries.ts';
 import type { ClusterWideMemory, LocalNodeDeps, LocalNodeOptions } from './local-node-options.ts';
@@ -10,6 +12,7 @@ import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
 import { QueryGate } from './query-gate.ts';
 import { readAll, readEvents } from './query-reading.ts';
 import { startTail } from './tail.ts';
+import { TenantLabels } from './tenant-labels.ts';
 import { VolumeQueries } from './volume-queries.ts';
 
 /** The reading side of a node: query actors, questions about labels, tails. */
@@ -18,7 +21,7 @@ export class NodeQueries {
   readonly #options: LocalNodeOptions;
   readonly #memory: StreamMemory;
   readonly #querier: QuerierDeps;
-  readonly #labels: LabelQueries;
+  readonly #labels: TenantLabels;
   readonly #volumes: VolumeQueries;
 
   constructor(system: Ref<never>, options: LocalNodeOptions, deps: LocalNodeDeps, local: StreamMemory) {
@@ -27,7 +30,7 @@ export class NodeQueries {
     this.#memory = local;
     const memory: ClusterWideMemory = deps.clusterMemory?.(local) ?? local;
     const stored = { index: deps.reader, fetch: (key: string) => deps.chunks.get(key) };
-    this.#labels = new LabelQueries({ memory, stored, series: deps.reader });
+    this.#labels = new TenantLabels(new LabelQueries({ memory, stored, series: deps.reader }));
     this.#volumes = new VolumeQueries({ clock: deps.clock, memory, stored, index: deps.index });
     this.#querier = {
       parent: system,
@@ -76,9 +79,13 @@ export class NodeQueries {
 
   async #volumesInTurn({ tenant, matchers, range, timeoutMs }: VolumeRequest, signal: AbortSignal) {
     const deps = { clock: this.#deps.clock, gate: this.#querier.gate };
-    return await inTurn(deps, { tenant, timeoutMs }, signal, (check) =>
-      this.#volumes.volumes(tenant, matchers, range, check),
-    );
+    return await inTurn(deps, { tenant, timeoutMs }, signal, async (check) => {
+      const streams: StreamVolume[] = [];
+      for (const one of selectionsOf(tenant, matchers)) {
+        for (const stream of await this.#volumes.volumes(one.tenant, one.matchers, range, check)) streams.push(stream);
+      }
+      return streams;
+    });
   }
 
   /** For tails: the same engine over streams given to it, outside the tenant's turn. */

@@ -135,7 +135,7 @@ export class DiscoveryHandlers {
 
   async #read(exchange: Exchange): Promise<Asked> {
     const { options, bodies } = this.#state;
-    const tenant = options.tenantOf(tenantHeader(exchange.request.headers));
+    const tenant = options.queriedTenantOf(tenantHeader(exchange.request.headers));
     const form = await readForm(exchange, bodies);
     const nowNs = nowNsOf(options);
     const bounds = checkedBounds(form, nowNs);

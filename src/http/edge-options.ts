@@ -52,6 +52,9 @@ export interface LogLevelSwitch {
 export interface EdgeOptions {
   /** @throws RefusedError NO_TENANT, BAD_REQUEST */
   readonly tenantOf: (header: string | undefined) => string;
+  /** Of a query: several tenants (`a|b`) where that is allowed. @throws RefusedError NO_TENANT, BAD_REQUEST */
+  readonly queriedTenantOf: (header: string | undefined) => string;
+  /** Of several tenants the strictest. */
   readonly limitsOf: (tenant: string) => EdgeLimits;
   /** @throws RefusedError; nothing of the push is stored then */
   readonly decodePush: (body: PushBody, tenant: string) => Promise<DecodedPush> | DecodedPush;

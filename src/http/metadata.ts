@@ -77,7 +77,7 @@ export class MetadataHandlers {
 
   async #read(exchange: Exchange): Promise<MetadataRequest> {
     const { options, bodies } = this.#state;
-    const tenant = options.tenantOf(tenantHeader(exchange.request.headers));
+    const tenant = options.queriedTenantOf(tenantHeader(exchange.request.headers));
     const form = await readForm(exchange, bodies);
     const nowNs = nowNsOf(options);
     const bounds = parseBounds(form, nowNs);

@@ -36,7 +36,7 @@ export class QueryHandlers {
 
   readonly range: Handler = async (exchange) => {
     const { options } = this.#state;
-    const tenant = options.tenantOf(tenantHeader(exchange.request.headers));
+    const tenant = options.queriedTenantOf(tenantHeader(exchange.request.headers));
     const form = await readForm(exchange, this.#state.bodies);
     const parameters = parseRangeParameters(form, nowNsOf(options));
     await this.#answer(exchange, tenant, { ...parameters, isInstant: false });
@@ -44,7 +44,7 @@ export class QueryHandlers {
 
   readonly instant: Handler = async (exchange) => {
     const { options } = this.#state;
-    const tenant = options.tenantOf(tenantHeader(exchange.request.headers));
+    const tenant = options.queriedTenantOf(tenantHeader(exchange.request.headers));
     const form = await readForm(exchange, this.#state.bodies);
     const timeNs = parseInstantTime(form, nowNsOf(options));
     await this.#answer(exchange, tenant, {

@@ -99,7 +99,7 @@ export class VolumeHandlers {
 
   async #read(exchange: Exchange): Promise<Asked> {
     const { options, bodies } = this.#state;
-    const tenant = options.tenantOf(tenantHeader(exchange.request.headers));
+    const tenant = options.queriedTenantOf(tenantHeader(exchange.request.headers));
     const form = await readForm(exchange, bodies);
     const nowNs = nowNsOf(options);
     const bounds = checkedBounds(form, nowNs);

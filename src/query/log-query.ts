@@ -7,6 +7,7 @@ import { BatchLines, LogAnswer } from './log-answer.ts';
 import { planSlices } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import type { QueryEvent } from './query-messages.ts';
+import { selectionsOf } from './query-tenants.ts';
 import { ReadAhead } from './read-ahead.ts';
 import type { LogResult, ScanPlan } from './scan/scan-messages.ts';
 import { compileScan } from './scan/scan-runner.ts';
@@ -27,10 +28,12 @@ const CACHE_BYTES_MAX = 256 << 20;
 export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGenerator<QueryEvent> {
   const { startNs, endNs } = context.request;
   if (startNs >= endNs) return;
-  const plan = planOf(context, expr, { startNs, endNs: endNs - 1n });
-  const { changesLine } = compileScan(plan).pipeline;
+  const plans = plansOf(context, expr, { startNs, endNs: endNs - 1n });
+  const [first] = plans;
+  if (!first) return;
+  const { changesLine } = compileScan(first).pipeline;
   const turns = new Turns(context.deps.clock);
-  const heap = await openCursors(context, plan, turns);
+  const heap = await openCursors(context, plans, turns);
   const answer = new LogAnswer();
   const selection = new Selection(context, changesLine);
   const reading = new ReadAhead(context, heap);
@@ -53,34 +56,40 @@ export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGen
   if (answer.count > 0) yield { type: 'entries', streams: answer.take() };
 }
 
-const planOf = (context: QueryContext, { matchers, stages }: LogExpr, range: TimeRangeNs): ScanPlan => {
-  const { tenant, direction, categorizeLabels } = context.request;
-  return {
+/** One for each tenant. */
+const plansOf = (context: QueryContext, { matchers, stages }: LogExpr, range: TimeRangeNs): readonly ScanPlan[] => {
+  const { direction, categorizeLabels } = context.request;
+  return selectionsOf(context.request.tenant, matchers).map((selection) => ({
     scanId: nextScanId(),
-    tenant,
-    matchers,
+    tenant: selection.tenant,
+    namesTenant: selection.isNamed,
+    matchers: selection.matchers,
     stages,
     hints: { extract: 'all', preserveError: false },
     ...range,
     scan: { kind: 'log', direction, categorizeLabels },
-  };
+  }));
 };
 
-const openCursors = async (context: QueryContext, plan: ScanPlan, turns: Turns): Promise<CursorHeap> => {
-  const gathered = await context.orStop(
-    gatherStreams(context.sources, plan.tenant, plan.matchers, plan, context.signal, context.onMissing),
-  );
-  context.chunkRefs += gathered.chunkRefs;
-  context.streamsInMemory += gathered.streamsInMemory;
-  context.chunksInMemory += gathered.chunksInMemory;
+const openCursors = async (context: QueryContext, plans: readonly ScanPlan[], turns: Turns): Promise<CursorHeap> => {
   const isForward = context.request.direction === 'forward';
   const heap = new CursorHeap(isForward);
   const cache = new ChunkCache(CACHE_BYTES_MAX);
-  for (const [index, stream] of gathered.streams.entries()) {
-    const slices = planSlices(stream, plan, 1);
-    if (slices.length === 0) continue;
-    heap.push(new StreamCursor(context, plan, isForward ? slices : slices.reverse(), cache, index));
-    if (index % SERIES_PER_LOOK === 0) await turns.breathe();
+  let index = 0;
+  for (const plan of plans) {
+    const gathered = await context.orStop(
+      gatherStreams(context.sources, plan.tenant, plan.matchers, plan, context.signal, context.onMissing),
+    );
+    context.chunkRefs += gathered.chunkRefs;
+    context.streamsInMemory += gathered.streamsInMemory;
+    context.chunksInMemory += gathered.chunksInMemory;
+    for (const stream of gathered.streams) {
+      const slices = planSlices(stream, plan, 1);
+      index += 1;
+      if (slices.length === 0) continue;
+      heap.push(new StreamCursor(context, plan, isForward ? slices : slices.reverse(), cache, index));
+      if (index % SERIES_PER_LOOK === 0) await turns.breathe();
+    }
   }
   return heap;
 };

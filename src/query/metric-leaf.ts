@@ -13,6 +13,7 @@ import { chunksPerTask, packTasks } from './pack-tasks.ts';
 import { pipelineErrorText } from './pipeline-error.ts';
 import { type PlannedSlice, planSlices } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
+import { selectionsOf } from './query-tenants.ts';
 import { absenceOf } from './range/absent-over-time.ts';
 import type { CountFunction, ValuesFunction } from './range/range-function.ts';
 import { rangeFunctionOf } from './range/range-functions.ts';
@@ -57,32 +58,35 @@ export const evaluateLeaf = async (
   const apply = rangeFunctionOf(expr);
   const measure = apply.kind === 'absent' ? (unwrap ? 'values' : 'count') : apply.kind;
   const scan: MetricScan = { kind: 'metric', grid, rangeNs, offsetNs, measure, unwrap, group, seriesMax };
-  const plan: ScanPlan = {
-    scanId: nextScanId(),
-    tenant: context.request.tenant,
-    matchers: log.matchers,
-    stages: metricStages(expr),
-    hints,
-    ...entryRangeOf(grid, rangeNs, offsetNs),
-    scan,
-  };
+  const range = entryRangeOf(grid, rangeNs, offsetNs);
+  const plans = selectionsOf(context.request.tenant, log.matchers).map(
+    ({ tenant, matchers, isNamed }): ScanPlan => ({
+      scanId: nextScanId(),
+      tenant,
+      namesTenant: isNamed,
+      matchers,
+      stages: metricStages(expr),
+      hints,
+      ...range,
+      scan,
+    }),
+  );
   const counts = new CountMerger(grid.count, seriesMax);
   const values = new ValueMerger(seriesMax);
   // A range of 0 holds nothing.
-  if (rangeNs > 0n && grid.count > 0) {
-    await scanStreams(context, plan, turns, async (result) => {
-      if (result.errorLabels) throw pipelineError(result.errorLabels);
-      if (result.series) await counts.add(result.series, turns);
-      if (result.values) await values.add(result.values, turns);
-    });
-  }
+  const take = async (result: MetricResult): Promise<void> => {
+    if (result.errorLabels) throw pipelineError(result.errorLabels);
+    if (result.series) await counts.add(result.series, turns);
+    if (result.values) await values.add(result.values, turns);
+  };
+  if (rangeNs > 0n && grid.count > 0) for (const plan of plans) await scanStreams(context, plan, turns, take);
   const rangeSeconds = Number(rangeNs) / 1e9;
   if (apply.kind === 'values')
-    return await valueSeries(values, plan, scan, apply, rangeSeconds, expr.parameter ?? 0, turns);
+    return await valueSeries(values, range.startNs, scan, apply, rangeSeconds, expr.parameter ?? 0, turns);
   if (apply.kind !== 'absent') return await countSeries(counts, apply, rangeSeconds, turns);
   const present =
     measure === 'values'
-      ? await valueSeries(values, plan, scan, PRESENCE, rangeSeconds, 0, turns)
+      ? await valueSeries(values, range.startNs, scan, PRESENCE, rangeSeconds, 0, turns)
       : await countSeries(counts, COUNT, rangeSeconds, turns);
   return absenceOf(present, log.matchers, grid.count);
 };
@@ -160,10 +164,10 @@ const countSeries = async (
   return results;
 };
 
-/** Windows slide over the values of each series: both ends only move forward. */
+/** Windows slide over the values of each series: both ends only move forward. `baseNs`: what their times are relative to. */
 const valueSeries = async (
   merger: ValueMerger,
-  plan: ScanPlan,
+  baseNs: bigint,
   { grid, rangeNs, offsetNs }: MetricScan,
   apply: ValuesFunction,
   rangeSeconds: number,
@@ -172,7 +176,7 @@ const valueSeries = async (
 ): Promise<StepSeries[]> => {
   const results: StepSeries[] = [];
   for (const one of merger.series()) {
-    const bounds = windowBounds(one, new StepWindows(grid, rangeNs, offsetNs, plan.startNs));
+    const bounds = windowBounds(one, new StepWindows(grid, rangeNs, offsetNs, baseNs));
     const window = { values: one.values, times: one.times, first: 0, end: 0, rangeSeconds, parameter };
     const series = newSeries(one.labels, grid.count);
     for (let step = 0; step < grid.count; step += 1) {

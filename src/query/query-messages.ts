@@ -2,6 +2,7 @@
 import type { Refusal } from '../protocol/refusal.ts';
 
 export interface QueryRequest {
+  /** One, or several joined by `|`: their streams have the label `__tenant_id__` then. */
   readonly tenant: string;
   /** LogQL text. */
   readonly query: string;

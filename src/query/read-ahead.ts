@@ -1,5 +1,6 @@
 import type { CursorHeap } from './cursor-heap.ts';
 import type { QueryContext } from './query-context.ts';
+import type { ScanPlan } from './scan/scan-messages.ts';
 import { type ReadQuota, StreamCursor } from './stream-cursor.ts';
 
 /** Line bytes at hand over all streams. */
@@ -43,17 +44,22 @@ export class ReadAhead {
 
   #fill(top: StreamCursor): void {
     const isLight = top.isLight;
-    let light: StreamCursor[] = [];
+    const light = new Map<ScanPlan, StreamCursor[]>();
     for (const cursor of this.#heap.waiting(isLight ? this.#tasksMax * this.#together : LOOKED_AT_MAX)) {
+      const others = light.get(cursor.plan) ?? [];
       // The first in line is read whatever else runs.
-      if (this.#running >= this.#tasksMax && cursor !== top && !light.includes(top)) break;
-      if (!cursor.isLight) this.#start([cursor]);
-      else light.push(cursor);
-      if (light.length < this.#together) continue;
-      this.#start(light);
-      light = [];
+      if (this.#running >= this.#tasksMax && cursor !== top && !light.get(top.plan)?.includes(top)) break;
+      if (!cursor.isLight) {
+        this.#start([cursor]);
+        continue;
+      }
+      others.push(cursor);
+      light.set(cursor.plan, others);
+      if (others.length < this.#together) continue;
+      this.#start(others);
+      light.delete(cursor.plan);
     }
-    if (light.length > 0) this.#start(light);
+    for (const cursors of light.values()) this.#start(cursors);
     this.#hasLight ||= isLight;
     if (isLight) this.#together = Math.min(TOGETHER_MAX, 2 * this.#together);
   }

@@ -25,7 +25,8 @@ const NO_WORDS = new Int32Array(0);
  */
 export class StreamCursor {
   readonly #context: QueryContext;
-  readonly #plan: ScanPlan;
+  /** Of its tenant. */
+  readonly plan: ScanPlan;
   readonly #isForward: boolean;
   readonly #slices: readonly PlannedSlice[];
   readonly #cache: ChunkCache;
@@ -61,7 +62,7 @@ export class StreamCursor {
     index: number,
   ) {
     this.#context = context;
-    this.#plan = plan;
+    this.plan = plan;
     this.#isForward = (plan.scan as LogScan).direction === 'forward';
     this.#slices = slices;
     this.#cache = cache;
@@ -102,7 +103,7 @@ export class StreamCursor {
     return this.#loading;
   }
 
-  /** Reads on in one task. All of them of one query and waiting. */
+  /** Reads on in one task. All of them of one plan and waiting. */
   static loadTogether(cursors: readonly StreamCursor[], quota: ReadQuota): Promise<void> {
     const work = StreamCursor.#tryRead(cursors, quota);
     for (const cursor of cursors) cursor.#loading = work;
@@ -151,7 +152,7 @@ export class StreamCursor {
   static async #read(cursors: readonly StreamCursor[], quota: ReadQuota): Promise<void> {
     const reads = await Promise.all(cursors.map((cursor) => cursor.#nextRead(quota)));
     const [first] = cursors as readonly [StreamCursor];
-    const result = (await first.#context.runTask({ kind: 'log', plan: first.#plan, reads })) as LogResult;
+    const result = (await first.#context.runTask({ kind: 'log', plan: first.plan, reads })) as LogResult;
     let start = 0;
     for (const [index, cursor] of cursors.entries()) {
       const end = result.ends[index]!;

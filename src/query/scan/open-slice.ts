@@ -2,6 +2,7 @@ import { type ChunkView, decodeChunk } from '../../chunk/chunk-object.ts';
 import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
 import type { LabelSet } from '../../protocol/label-set.ts';
 import { labelSetOf } from '../../protocol/label-text.ts';
+import { withTenant } from '../query-tenants.ts';
 import { chunkBlocks, segmentBlocks, withoutCopies } from './block-sources.ts';
 import { type BlockSource, groupBlocks } from './merge-blocks.ts';
 import type { ChunkBytes, ScanCounts, ScanPlan, StreamSlice } from './scan-messages.ts';
@@ -54,7 +55,10 @@ export const openSlice = (
     }
   }
   const wanted = [...streams.values()].filter(({ labels }) => matches(labels));
-  return wanted.map(({ labels, blocks }) => ({ labels, groups: groupBlocks(withoutCopies(blocks, counts)) }));
+  return wanted.map(({ labels, blocks }) => ({
+    labels: plan.namesTenant ? withTenant(labels, plan.tenant) : labels,
+    groups: groupBlocks(withoutCopies(blocks, counts)),
+  }));
 };
 
 /** A log query may need one block of many: it checks those it reads. What reads everything checks the object as a whole. */

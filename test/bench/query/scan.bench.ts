@@ -94,6 +94,7 @@ export const taskOf = (query: string, blocks: readonly BlockData[]): MetricTask 
   const plan = {
     scanId: query,
     tenant: 't',
+    namesTenant: false,
     matchers: log.matchers,
     stages: metricStages(leaf.expr),
     hints: labelHints(leaf.expr, outer),

@@ -104,6 +104,7 @@ export const stubOptions = (overrides: Partial<HttpServerOptions> = {}, logged: 
       if (!header) throw refused({ code: 'NO_TENANT', text: 'no org id' });
       return header;
     },
+    queriedTenantOf: (header) => options.tenantOf(header),
     limitsOf: () => LIMITS,
     decodePush: ({ bytes }) => {
       if (bytes.length === 0) throw refused({ code: 'BAD_REQUEST', text: 'snappy: corrupt input' });
