@@ -7,24 +7,8 @@ import type { Limits } from '../protocol/limits.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { EdgeMetrics } from './metrics.ts';
 
-/** A tenant's limits that are checked before a query is run. 0 = unlimited. */
-export type EdgeLimits = Pick<
-  Limits,
-  | 'maxEntriesLimitPerQuery'
-  | 'maxQueryLengthMs'
-  | 'maxQueryLookbackMs'
-  | 'maxQueryRangeMs'
-  | 'maxStreamsMatchersPerQuery'
-  | 'requiredLabels'
-  | 'minimumLabelsNumber'
-  | 'maxConcurrentTailRequests'
-  | 'queryTimeoutMs'
-  | 'maxQueryBytesRead'
-  | 'maxQuerierBytesRead'
-  | 'maxQuerySeries'
-  | 'volumeEnabled'
-  | 'volumeMaxSeries'
->;
+/** A tenant's limits. */
+export type EdgeLimits = Limits;
 
 /** A push body with what decides how it is read. */
 export interface PushBody {

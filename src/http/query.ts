@@ -4,6 +4,7 @@ import { parseExpr } from '../logql/parser.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { NO_STATISTICS, type QueryRequest, type QueryResult } from '../query/query-messages.ts';
 import { answerPieces } from './answer-json.ts';
+import { checkBlocked } from './blocked-queries.ts';
 import { type EdgeLimits, nowNsOf, tenantHeader } from './edge-options.ts';
 import { type EdgeState, encodingFlagsOf, readForm } from './form.ts';
 import { parseDirection, parseInstantTime, parseLimit, parseRangeParameters } from './parameters.ts';
@@ -71,6 +72,7 @@ export class QueryHandlers {
     }
     const within = withinLookback(text, limits, nowNsOf(options));
     checkQueryLimits(expr, within ?? text, limits);
+    checkBlocked(text.query, expr, limits.blockedQueries);
     const flags = encodingFlagsOf(exchange.request.headers['x-loki-response-encoding-flags']);
     const allowsPartial = exchange.request.headers['x-ringlog-partial'] === 'allow';
     const categorizeLabels = flags.includes('categorize-labels');

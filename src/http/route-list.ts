@@ -4,6 +4,7 @@ import { ClusterHandlers } from './cluster-admin.ts';
 import { DiscoveryHandlers } from './discovery.ts';
 import type { EdgeState } from './form.ts';
 import { MetadataHandlers } from './metadata.ts';
+import { LimitsHandlers } from './published-limits.ts';
 import { PushHandlers } from './push.ts';
 import { QueryHandlers } from './query.ts';
 import { type Handler, type NamedRoute, type Route, RouteTable, routeName } from './routes.ts';
@@ -27,6 +28,7 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   const metadata = new MetadataHandlers(services, state);
   const volume = new VolumeHandlers(services, state);
   const discovery = new DiscoveryHandlers(services, state);
+  const limits = new LimitsHandlers(state);
   const admin = new AdminHandlers(services, state);
   const routes = new Map<string, Route>();
   const add = (path: string, methods: readonly string[], handler: Handler, isPush = false): void => {
@@ -45,6 +47,8 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   add('/loki/api/v1/detected_labels', GET_POST, discovery.labels);
   add('/loki/api/v1/detected_fields', GET_POST, discovery.fields);
   add('/loki/api/v1/patterns', GET_POST, discovery.patterns);
+  add('/loki/api/v1/drilldown-limits', GET, limits.drilldown);
+  add('/config/tenant/v1/limits', GET, limits.tenant);
   add('/loki/api/v1/format_query', GET_POST, admin.formatQuery);
   add('/loki/api/v1/status/buildinfo', GET, admin.buildInfo);
   for (const path of TAIL_PATHS) add(path, GET, notAnUpgrade);

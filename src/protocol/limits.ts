@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import {
   anything,
+  blockedQueryList,
   count,
   duration,
   flag,
@@ -80,6 +81,7 @@ const QUERY_FIELDS = {
   maxQuerierBytesRead: field('max_querier_bytes_read', size(), 150 * 1024 ** 3),
   volumeEnabled: field('volume_enabled', flag(), true),
   volumeMaxSeries: field('volume_max_series', count(), 1000),
+  blockedQueries: field('blocked_queries', blockedQueryList(), []),
   requiredLabels: field('required_labels', texts(), []),
   minimumLabelsNumber: field('minimum_labels_number', count(), 0),
 };
@@ -95,7 +97,6 @@ const UNUSED_FIELDS = {
   enforcedLabels: field('enforced_labels', texts(), []),
   blockIngestionUntil: field('block_ingestion_until', anything(), 0),
   blockIngestionStatusCode: field('block_ingestion_status_code', count(), 260),
-  blockedQueries: field('blocked_queries', anything(), []),
   tsdbMaxQueryParallelism: field('tsdb_max_query_parallelism', count(), 128),
   maxCacheFreshnessPerQueryMs: field('max_cache_freshness_per_query', duration(), HOUR_MS / 6),
   splitQueriesByIntervalMs: field('split_queries_by_interval', duration(), HOUR_MS),

@@ -28,6 +28,7 @@ export const strictest = (all: readonly Limits[]): Limits => {
     ...Object.fromEntries(smallest),
     requiredLabels: [...new Set(all.flatMap(({ requiredLabels }) => requiredLabels))],
     minimumLabelsNumber: Math.max(...all.map(({ minimumLabelsNumber }) => minimumLabelsNumber)),
+    blockedQueries: all.flatMap(({ blockedQueries }) => blockedQueries),
     volumeEnabled: all.every(({ volumeEnabled }) => volumeEnabled),
   };
 };

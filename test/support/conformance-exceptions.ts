@@ -21,9 +21,6 @@ const SERVED_REASONS: Readonly<Record<string, readonly string[]>> = {
   'the same status and words, without gRPC’s words around them': ['http-088', 'http-089', 'http-090'],
   'Loki rounds byte literals to two digits: 5KiB becomes 5.1kB': ['format-query-009'],
   'Loki omits () after group_right, so that its own text does not parse again': ['format-query-030'],
-  'queries are printed on one line; Loki breaks those over 100 characters': [
-    ...['format-query-042', 'format-query-043', 'format-query-049'],
-  ],
   'index/stats: a Loki in one process counts what it has flushed twice': [
     ...[
       'stats-001',
@@ -37,7 +34,6 @@ const SERVED_REASONS: Readonly<Record<string, readonly string[]>> = {
       'stats-009',
     ],
   ],
-  'not supported yet: blocked_queries': ['limits-024', 'limits-025'],
 };
 
 const PUSH_REASONS: Readonly<Record<string, readonly string[]>> = {

@@ -65,4 +65,13 @@ describe('a node that Logs Drilldown asks', function () {
       { pattern: 'level=error msg="took <_> ms"', level: 'error', samples: [[startMs / 1000, 10]] },
     ]);
   });
+
+  it('is told the limits', async () => {
+    const told = (await ask('drilldown-limits')) as { limits: object; version: string };
+    expect(told.limits).to.include({ max_query_series: 500, max_query_length: '30d1h', volume_enabled: true });
+    expect(told).to.include({ pattern_ingester_enabled: true });
+    expect(told.limits).not.to.have.property('max_line_size');
+    const { status, text } = await server.ask('/config/tenant/v1/limits');
+    expect(`${status} ${text}`).to.match(/^200 .*\nmax_query_series: 500\n/s);
+  });
 });
