@@ -76,6 +76,8 @@ const ingester = z.strictObject({
 });
 
 const querier = z.strictObject({
+  /** A query may name several tenants (`X-Scope-OrgID: a|b`). */
+  multi_tenant_queries_enabled: flag().prefault(false),
   /** Queries of one tenant at a time. */
   max_concurrent: wholeNumber(1, 10_000).prefault(8),
   /** Queries of one tenant that may wait. */

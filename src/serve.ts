@@ -14,7 +14,8 @@ import { LargeBodies } from './protocol/large-bodies.ts';
 import { decodeOtlpBody, decodeOtlpMessage, type OtlpMapping } from './protocol/otlp/otlp-body.ts';
 import { otlpRulesOf } from './protocol/otlp/otlp-rules.ts';
 import { DECODE_SLICE_MS, decodePushBody, decodePushMessage } from './protocol/push-body.ts';
-import { resolveTenant } from './protocol/tenant.ts';
+import { strictest } from './protocol/strictest-limits.ts';
+import { resolveTenant, resolveTenants, tenantsOf } from './protocol/tenant.ts';
 import { TurnBudget } from './protocol/turn-budget.ts';
 import { systemClock } from './system-clock.ts';
 
@@ -62,6 +63,7 @@ const edgeOptionsOf = (
     decompressedBytesMax: config.server.max_push_size,
   };
   const yaml = configYaml(config);
+  const resolveQueried = config.querier.multi_tenant_queries_enabled ? resolveTenants : resolveTenant;
   const turns = new TurnBudget(systemClock, DECODE_SLICE_MS);
   const large = new LargeBodies(systemClock, LARGE_BODIES);
   const otlpMapping = (tenant: string): OtlpMapping => ({
@@ -70,7 +72,8 @@ const edgeOptionsOf = (
   });
   return {
     tenantOf: (header) => resolveTenant(header, config.auth_enabled),
-    limitsOf: (tenant) => config.limits.limitsFor(tenant),
+    queriedTenantOf: (header) => resolveQueried(header, config.auth_enabled),
+    limitsOf: (tenant) => strictest(tenantsOf(tenant).map((one) => config.limits.limitsFor(one))),
     decodePush: ({ bytes, ...how }) => decodePushBody({ ...how, body: bytes, limits: pushLimits, turns, large }),
     decodePushMessage: (bytes) => decodePushMessage(bytes, pushLimits, turns),
     decodeOtlp: ({ bytes, ...how }, tenant) =>

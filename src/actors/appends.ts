@@ -1,5 +1,5 @@
 /** What a push has for its streams, as the messages they get. */
-import type { EntryRange } from '../protocol/entry-columns.ts';
+import type { EntryColumns, EntryRange } from '../protocol/entry-columns.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { RefusedEntries } from './stream-admission.ts';
 import type { StreamCell } from './stream-cell.ts';
@@ -7,6 +7,8 @@ import type { StreamCell } from './stream-cell.ts';
 /** Label text seen before. */
 export interface KnownStream {
   readonly labels: LabelSet;
+  /** Where its `service_name` was looked for. */
+  readonly serviceLabels: readonly string[];
   /** Its cell, until that closes. */
   cell: StreamCell | undefined;
   /** Its place on the ring, once somebody asked. */
@@ -27,7 +29,7 @@ const ENTRY_WEIGHT = 1 / 64;
 const METADATA_ENTRY_WEIGHT = 1 / 2;
 
 export const appendEntriesMax = ({ columns }: EntryRange): number =>
-  columns.metadata ? METADATA_ENTRIES_PER_APPEND : ENTRIES_PER_APPEND;
+  hasOwnMetadata(columns) ? METADATA_ENTRIES_PER_APPEND : ENTRIES_PER_APPEND;
 
 /** What one message appends. */
 export interface Append {
@@ -60,7 +62,11 @@ export const appendsOf = (streams: readonly StreamEntries[]): readonly Append[] 
   return appends;
 };
 
-const entryWeight = ({ columns }: EntryRange): number => (columns.metadata ? METADATA_ENTRY_WEIGHT : ENTRY_WEIGHT);
+const entryWeight = ({ columns }: EntryRange): number =>
+  hasOwnMetadata(columns) ? METADATA_ENTRY_WEIGHT : ENTRY_WEIGHT;
+
+/** Detected levels alone cost little. */
+const hasOwnMetadata = ({ metadata }: EntryColumns): boolean => (metadata?.ownCount ?? 0) > 0;
 
 const nextPart = (last: Append): NonNullable<Append['part']> => {
   last.part ??= { refused: new RefusedEntries(), isLast: true };

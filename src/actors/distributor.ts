@@ -1,20 +1,20 @@
 import type { Clock } from '../protocol/clock.ts';
-import { type Discard, refusalOf } from '../protocol/discards.ts';
-import type { EntryRange, PushedStream } from '../protocol/entry-columns.ts';
+import { refusalOf } from '../protocol/discards.ts';
+import type { EntryRange } from '../protocol/entry-columns.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
-import { parseLabelText } from '../protocol/label-text.ts';
 import type { Limits, TenantLimits } from '../protocol/limits.ts';
-import { lineBytesOf, StreamValidation, type ValidatedPart } from '../protocol/push-validation.ts';
+import { lineBytesOf } from '../protocol/push-validation.ts';
 import type { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import type { AppendBudget } from './append-budget.ts';
 import type { AppendRouter, ForwardedStream, StreamAppend } from './append-router.ts';
-import { appendEntriesMax, appendsOf, type KnownStream, type StreamEntries } from './appends.ts';
+import { appendsOf, type KnownStream, type StreamEntries } from './appends.ts';
 import { gather, settled } from './ask.ts';
 import { Slices, TurnQuota } from './cooperative.ts';
-import { LabelCache } from './label-cache.ts';
+import { KnownStreams } from './known-streams.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { DecodedPush, PushOutcome } from './node-services.ts';
+import { checkPush } from './push-check.ts';
 import { discardedBy, joinRefusals } from './push-refusals.ts';
 import type { StreamLimits } from './stream-admission.ts';
 import type { StreamCell } from './stream-cell.ts';
@@ -34,30 +34,22 @@ export interface DistributorDeps {
   /** Why the log would not take entries now. What is offered all the same is kept in memory, refused, and offered again. */
   readonly logRefusal: () => Refusal | undefined;
   readonly tell: (cell: StreamCell, message: StreamMessage) => void;
+  /** Is the structured metadata of what is pushed now kept in the store? Older schemas have no place for it. */
+  readonly keepsMetadata: (nowMs: number) => boolean;
   readonly labelCacheBytes: number;
   /** `max_chunk_age` */
   readonly chunkAgeMs: number;
-}
-
-/** A push as far as it may be stored. */
-interface CheckedPush {
-  readonly streams: StreamEntries[];
-  readonly discards: Discard[];
-  lines: number;
-  /** Line bytes and metadata bytes: what the rate counts. */
-  bytes: number;
 }
 
 /** Work on one push before others have a turn: one push may open thousands of streams. */
 const SLICE_MS = 3;
 /** Appends handled in one turn, over all pushes: about 10 µs each (measured at 400 bytes a stream), or 30 for a new stream. */
 const APPENDS_PER_TURN_MAX = 192;
-/** Entries checked between two looks at the clock: 2 ms with structured metadata, 0.1 ms without (measured). */
-const ENTRIES_PER_STEP = 512;
 /** Streams answer in microseconds; one that has not by then has lost its message. */
 const ANSWER_TIMEOUT_MS = 30_000;
 const RETRY_AFTER_MS = 1000;
 const NS_PER_MS = 1_000_000n;
+const NO_LABELS: readonly string[] = [];
 const STOPPING = 'Application is stopping';
 const FULL = 'too much is waiting to be stored, try again later';
 
@@ -67,7 +59,7 @@ const FULL = 'too much is waiting to be stored, try again later';
  */
 export class Distributor {
   readonly #deps: DistributorDeps;
-  readonly #known: LabelCache<KnownStream>;
+  readonly #known: KnownStreams;
   readonly #streamLimits = new WeakMap<Limits, StreamLimits>();
   readonly #appends = new TurnQuota(APPENDS_PER_TURN_MAX);
   #inFlight = 0;
@@ -76,7 +68,7 @@ export class Distributor {
 
   constructor(deps: DistributorDeps) {
     this.#deps = deps;
-    this.#known = new LabelCache(deps.labelCacheBytes);
+    this.#known = new KnownStreams(deps.labelCacheBytes);
   }
 
   /** Never throws for what is refused: the outcome says it. */
@@ -142,8 +134,10 @@ export class Distributor {
     const { limits: tenantLimits, rateLimiter, clock, router } = this.#deps;
     const limits = tenantLimits.limitsFor(tenant);
     const slices = new Slices(clock, SLICE_MS);
-    const known = await this.#resolveLabels(tenant, push.streams, slices);
-    const checked = await this.#check(push.streams, known, limits, slices);
+    const known = await this.#known.ofPush(tenant, push.streams, limits.discoverServiceName, slices);
+    const nowMs = clock.nowMs();
+    const withLevels = limits.discoverLogLevels && limits.allowStructuredMetadata && this.#deps.keepsMetadata(nowMs);
+    const checked = await checkPush(push.streams, known, { limits, nowMs, withLevels }, slices);
     const overRate =
       checked.lines > 0
         ? rateLimiter.take(tenant, checked.lines, checked.bytes, limits, router?.memberCount)
@@ -159,53 +153,6 @@ export class Distributor {
     if (!refusal) return { ...stored, refusal };
     const byStreams = refusals.map((one) => discardedBy(one, !limits.unorderedWrites));
     return { ...stored, refusal, discarded: [...checked.discards, ...byStreams] };
-  }
-
-  /** undefined for streams without entries: their labels are not even looked at. @throws RefusedError BAD_REQUEST for the whole push */
-  async #resolveLabels(
-    tenant: string,
-    streams: readonly PushedStream[],
-    slices: Slices,
-  ): Promise<readonly (KnownStream | undefined)[]> {
-    const resolved: (KnownStream | undefined)[] = [];
-    for (const { labelText, first, end } of streams) {
-      resolved.push(first < end ? this.#knownStream(tenant, labelText) : undefined);
-      if (slices.isOver()) await slices.turn();
-    }
-    return resolved;
-  }
-
-  #knownStream(tenant: string, labelText: Uint8Array): KnownStream {
-    const { buffer, byteOffset, length } = labelText;
-    const key = Buffer.from(buffer, byteOffset, length).toString('latin1');
-    const known = this.#known.get(tenant, key);
-    if (known) return known;
-    const fresh = { labels: parseLabelText(labelText), cell: undefined, key: undefined };
-    this.#known.set(tenant, key, fresh);
-    return fresh;
-  }
-
-  async #check(
-    streams: readonly PushedStream[],
-    knownStreams: readonly (KnownStream | undefined)[],
-    limits: Limits,
-    slices: Slices,
-  ): Promise<CheckedPush> {
-    const nowMs = this.#deps.clock.nowMs();
-    const checked: CheckedPush = { streams: [], discards: [], lines: 0, bytes: 0 };
-    for (const [index, stream] of streams.entries()) {
-      const known = knownStreams[index];
-      if (!known) continue;
-      const validation = new StreamValidation(stream, known.labels, limits, nowMs);
-      while (!validation.step(ENTRIES_PER_STEP)) {
-        if (validation.partCount >= appendEntriesMax(stream)) addPart(checked, known, validation.takePart());
-        if (slices.isOverNow()) await slices.turn();
-      }
-      if (validation.partCount > 0) addPart(checked, known, validation.takePart());
-      for (const discard of validation.discards) checked.discards.push(discard);
-      if (slices.isOver()) await slices.turn();
-    }
-    return checked;
   }
 
   /**
@@ -226,7 +173,10 @@ export class Distributor {
       if (refusal) throw new RefusedError(refusal);
       await this.#deps.budget.acquire(bytes, deadlineMs);
       try {
-        const known = streams.map(({ labelText, ranges }) => ({ known: this.#knownStream(tenant, labelText), ranges }));
+        const known = streams.map(({ labelText, ranges }) => ({
+          known: this.#known.of(tenant, labelText, NO_LABELS),
+          ranges,
+        }));
         return await this.#appendInOrder(tenant, known);
       } finally {
         this.#deps.budget.release(bytes);
@@ -244,7 +194,10 @@ export class Distributor {
   async appendHere(tenant: string, appends: readonly StreamAppend[]): Promise<readonly AppendOutcome[]> {
     const refusal = this.#deps.logRefusal();
     if (refusal) throw new RefusedError(elsewhere(refusal.text));
-    const known = appends.map(({ labels, ranges }) => ({ known: { labels, cell: undefined, key: undefined }, ranges }));
+    const known = appends.map(({ labels, ranges }) => ({
+      known: { labels, serviceLabels: NO_LABELS, cell: undefined, key: undefined },
+      ranges,
+    }));
     return await this.#appendInOrder(tenant, known);
   }
 
@@ -349,12 +302,6 @@ export class Distributor {
     return streamLimits;
   }
 }
-
-const addPart = (checked: CheckedPush, known: KnownStream, part: ValidatedPart): void => {
-  checked.lines += part.end - part.first;
-  checked.bytes += part.lineBytes + part.metadataBytes;
-  checked.streams.push({ known, range: part });
-};
 
 const overStreamLimit = (tenant: string, stream: string, ranges: readonly EntryRange[]): AppendOutcome => ({
   acceptedLines: 0,

@@ -78,7 +78,7 @@ export interface LocalNodeDeps {
   readonly report: (problem: string, error: unknown, about?: object) => void;
 }
 
-export type ClusterWideMemory = MemorySource & Pick<StreamMemory, 'labelSets'>;
+export type ClusterWideMemory = MemorySource & Pick<StreamMemory, 'labelSets' | 'volumes'>;
 
 export interface NodeFigures {
   readonly streams: number;

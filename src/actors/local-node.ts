@@ -3,7 +3,7 @@ import type { BlockData } from '../chunk/memory-format.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
 import type { QueryCommand, QueryRequest } from '../query/query-messages.ts';
-import { periodAt } from '../storage/schema-config.ts';
+import { chunkFormatOf, periodAt } from '../storage/schema-config.ts';
 import type { CutTask } from '../workers/cut-worker.ts';
 import { AppendBudget } from './append-budget.ts';
 import type { ForwardedStream, StreamAppend } from './append-router.ts';
@@ -135,6 +135,7 @@ export class LocalNode {
       router: deps.router,
       logRefusal: () => deps.log?.refusal,
       tell,
+      keepsMetadata: (nowMs) => chunkFormatOf(periodAt(options.schema, nowMs)) === 4,
       labelCacheBytes: options.labelCacheBytes,
       chunkAgeMs: Number(options.rules.ageNs / 1_000_000n),
     });

@@ -1,4 +1,4 @@
-import type { UnflushedSegment } from '../chunk/memory-format.ts';
+import type { SegmentSnapshot, UnflushedSegment } from '../chunk/memory-format.ts';
 import { Segment } from '../chunk/segment.ts';
 import type { LogSegment } from '../log/segment-table.ts';
 import { compileLabelMatcher } from '../logql/matcher.ts';
@@ -8,6 +8,7 @@ import type { LabelSet } from '../protocol/label-set.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { MemorySource, MemoryStream } from '../query/query-source.ts';
+import type { HeldSegmentVolume, HeldVolume } from '../query/stream-volume.ts';
 import { forEachInSlices } from './cooperative.ts';
 import { type CompiledMatcher, passesAll } from './label-index.ts';
 import type { LoggedSegments, LoggedStream } from './logged-segments.ts';
@@ -22,7 +23,7 @@ const SLICE_MS = 4;
 const TAIL_SEGMENT = { nodeId: 'tail', incarnation: 0, counter: 0 };
 const TAIL_LIMITS = { blockSize: Number.POSITIVE_INFINITY, targetSize: Number.POSITIVE_INFINITY };
 
-const compiled = (matchers: readonly LabelMatcher[]): readonly CompiledMatcher[] =>
+export const compileMatchers = (matchers: readonly LabelMatcher[]): readonly CompiledMatcher[] =>
   matchers.map((matcher) => ({ matcher, test: compileLabelMatcher(matcher) }));
 
 const overlaps = (segment: Segment, { startNs, endNs }: TimeRangeNs): boolean => {
@@ -79,9 +80,25 @@ export class StreamMemory implements MemorySource {
     return labelSets;
   }
 
+  /** How much the streams hold in the range, without a look at the entries. */
+  async volumes(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly HeldVolume[]> {
+    const volumes: HeldVolume[] = [];
+    const seen = new Set<LogSegment>();
+    await this.#visit(tenant, matchers, (cell) => {
+      const segments = volumesOf(cell, range);
+      if (segments.length > 0) volumes.push({ labels: cell.labels, segments });
+      for (const { log } of cell.segments) if (log) seen.add(log);
+    });
+    await this.#visitLogged(tenant, matchers, ({ labels, parts }) => {
+      const segments = parts.flatMap(({ segment }) => (seen.has(segment) ? [] : loggedVolume(segment, range)));
+      if (segments.length > 0) volumes.push({ labels, segments });
+    });
+    return volumes;
+  }
+
   /** @throws RefusedError INVALID_QUERY for a regex that does not parse */
   subscribe(tenant: string, matchers: readonly LabelMatcher[], onAppend: (stream: MemoryStream) => void): () => void {
-    const subscription: TailSubscription = { matchers: compiled(matchers), onAppend };
+    const subscription: TailSubscription = { matchers: compileMatchers(matchers), onAppend };
     const streams = this.#directory.tenant(tenant);
     streams.subscriptions.add(subscription);
     for (const cell of streams.index.candidates(subscription.matchers) ?? streams.cells.values()) {
@@ -104,12 +121,12 @@ export class StreamMemory implements MemorySource {
   ): Promise<void> {
     const logged = this.#logged;
     if (!logged || logged.size === 0) return;
-    const streams = logged.streams(tenant, compiled(matchers));
+    const streams = logged.streams(tenant, compileMatchers(matchers));
     await forEachInSlices(this.#clock, SLICE_MS, streams, (stream) => visit(stream, logged));
   }
 
   async #visit(tenant: string, matchers: readonly LabelMatcher[], visit: (cell: StreamCell) => void): Promise<void> {
-    const tests = compiled(matchers);
+    const tests = compileMatchers(matchers);
     const streams = this.#directory.findTenant(tenant);
     if (!streams) return;
     const cells = streams.index.candidates(tests) ?? streams.cells.values();
@@ -126,6 +143,28 @@ const snapshotsOf = (cell: StreamCell, range: TimeRangeNs, logged: LoggedSegment
     segments.push(isSpilled && log && logged ? logged.logged(log) : segment.snapshot());
   }
   return segments;
+};
+
+const volumesOf = (cell: StreamCell, range: TimeRangeNs): readonly HeldSegmentVolume[] =>
+  cell.segments.flatMap(({ segment, isSpilled, log }) => {
+    if (isSpilled && log) return loggedVolume(log, range);
+    const { id, minTime, maxTime, count } = segment;
+    if (minTime === undefined || maxTime === undefined || !overlaps(segment, range)) return [];
+    return [{ id, startNs: minTime, endNs: maxTime, entries: count, bytes: plainBytes(segment.snapshot()) }];
+  });
+
+/** As blocks count them: lines, and 8 for each pair of metadata. */
+const plainBytes = ({ blocks, heads }: SegmentSnapshot): number =>
+  blocks.reduce((sum, { uncompressedSize }) => sum + uncompressedSize, 0) +
+  heads.reduce((sum, { lineBytes, count, metadataEnds }) => sum + lineBytes + 4 * (metadataEnds?.[count - 1] ?? 0), 0);
+
+/** The log knows the bytes of lines together with what was sent between them, about 20 a line. */
+const loggedVolume = (
+  { id, minTime, maxTime, count, runBytes }: LogSegment,
+  { startNs, endNs }: TimeRangeNs,
+): readonly HeldSegmentVolume[] => {
+  if (minTime === undefined || maxTime === undefined || minTime > endNs || maxTime < startNs) return [];
+  return [{ id, startNs: minTime, endNs: maxTime, entries: count, bytes: runBytes }];
 };
 
 /** Shows the tails of a stream what was just accepted. */

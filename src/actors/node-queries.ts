@@ -1,14 +1,19 @@
 import type { Ref } from 'nact';
 import type { QueryCommand, QueryRequest, QueryResult } from '../query/query-messages.ts';
 import type { MemoryStream, QuerySources } from '../query/query-source.ts';
+import { selectionsOf } from '../query/query-tenants.ts';
+import type { StreamVolume } from '../query/stream-volume.ts';
+import { inTurn } from './in-turn.ts';
 import { LabelQueries } from './label-queries.ts';
 import type { ClusterWideMemory, LocalNodeDeps, LocalNodeOptions } from './local-node-options.ts';
 import type { StreamMemory } from './memory-source.ts';
-import type { NodeServices, RunningQuery } from './node-services.ts';
+import type { NodeServices, RunningQuery, VolumeRequest } from './node-services.ts';
 import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
 import { QueryGate } from './query-gate.ts';
 import { readAll, readEvents } from './query-reading.ts';
 import { startTail } from './tail.ts';
+import { TenantLabels } from './tenant-labels.ts';
+import { VolumeQueries } from './volume-queries.ts';
 
 /** The reading side of a node: query actors, questions about labels, tails. */
 export class NodeQueries {
@@ -16,7 +21,8 @@ export class NodeQueries {
   readonly #options: LocalNodeOptions;
   readonly #memory: StreamMemory;
   readonly #querier: QuerierDeps;
-  readonly #labels: LabelQueries;
+  readonly #labels: TenantLabels;
+  readonly #volumes: VolumeQueries;
 
   constructor(system: Ref<never>, options: LocalNodeOptions, deps: LocalNodeDeps, local: StreamMemory) {
     this.#deps = deps;
@@ -24,7 +30,8 @@ export class NodeQueries {
     this.#memory = local;
     const memory: ClusterWideMemory = deps.clusterMemory?.(local) ?? local;
     const stored = { index: deps.reader, chunks: deps.chunks };
-    this.#labels = new LabelQueries({ memory, stored, series: deps.reader });
+    this.#labels = new TenantLabels(new LabelQueries({ memory, stored, series: deps.reader }));
+    this.#volumes = new VolumeQueries({ clock: deps.clock, memory, stored, index: deps.index });
     this.#querier = {
       parent: system,
       clock: deps.clock,
@@ -34,7 +41,10 @@ export class NodeQueries {
     };
   }
 
-  readonly services: Pick<NodeServices, 'query' | 'queryAll' | 'tail' | 'labelNames' | 'labelValues' | 'series'> = {
+  readonly services: Pick<
+    NodeServices,
+    'query' | 'queryAll' | 'tail' | 'labelNames' | 'labelValues' | 'series' | 'volumes'
+  > = {
     query: (request) => this.#query(request),
     queryAll: (request, signal) => this.#queryAll(request, signal),
     tail: (request) =>
@@ -51,6 +61,7 @@ export class NodeQueries {
     labelNames: (tenant, matchers, range) => this.#labels.names(tenant, matchers, range),
     labelValues: (tenant, name, matchers, range) => this.#labels.values(tenant, name, matchers, range),
     series: (tenant, selectors, range) => this.#labels.series(tenant, selectors, range),
+    volumes: (request, signal) => this.#volumesInTurn(request, signal),
   };
 
   /** See spawnQuery. */
@@ -64,6 +75,17 @@ export class NodeQueries {
 
   async #queryAll(request: QueryRequest, signal: AbortSignal): Promise<QueryResult> {
     return await readAll(this.#query(request), signal);
+  }
+
+  async #volumesInTurn({ tenant, matchers, range, timeoutMs }: VolumeRequest, signal: AbortSignal) {
+    const deps = { clock: this.#deps.clock, gate: this.#querier.gate };
+    return await inTurn(deps, { tenant, timeoutMs }, signal, async (check) => {
+      const streams: StreamVolume[] = [];
+      for (const one of selectionsOf(tenant, matchers)) {
+        for (const stream of await this.#volumes.volumes(one.tenant, one.matchers, range, check)) streams.push(stream);
+      }
+      return streams;
+    });
   }
 
   /** For tails: the same engine over streams given to it, outside the tenant's turn. */

@@ -6,6 +6,7 @@ import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { Refusal } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { LogStream, QueryEvent, QueryRequest, QueryResult } from '../query/query-messages.ts';
+import type { StreamVolume } from '../query/stream-volume.ts';
 
 /** A decoded push body: streams in the order they were sent, columns shared between them (of OTLP by some of them). Borrowed until the push resolves. */
 export interface DecodedPush {
@@ -67,6 +68,14 @@ export interface RunningTail {
   cancel(): void;
 }
 
+export interface VolumeRequest {
+  readonly tenant: string;
+  readonly matchers: readonly LabelMatcher[];
+  readonly range: TimeRangeNs;
+  /** 0 = for as long as it takes. */
+  readonly timeoutMs: number;
+}
+
 export interface NodeServices {
   push(tenant: string, push: DecodedPush): Promise<PushOutcome>;
   /** Spawns a query actor. Parse errors and limits arrive as `failed`. */
@@ -89,6 +98,11 @@ export interface NodeServices {
     selectors: readonly (readonly LabelMatcher[])[],
     range: TimeRangeNs,
   ): Promise<readonly LabelSet[]>;
+  /**
+   * How much each stream holds in the range, memory and store, each entry once. Takes a query's turn.
+   * @throws RefusedError
+   */
+  volumes(request: VolumeRequest, signal: AbortSignal): Promise<readonly StreamVolume[]>;
   /** Flushes every stream's memory; resolves when it is stored. */
   flush(): Promise<void>;
   /** undefined when ready, else the reason. */

@@ -1,3 +1,4 @@
+import type { EntryMetadata } from '../protocol/entry-metadata.ts';
 import { BorderEntries } from './border-entries.ts';
 import { crc32c } from './checksum.ts';
 import { type HeadMemorySource, UNSHARED_HEAD_MEMORY } from './head-memory.ts';
@@ -14,7 +15,7 @@ export interface EntryRun {
   readonly lineOffsets: Uint32Array;
   /** The columns' times as 32-bit words, low first. */
   readonly timeWords: Int32Array;
-  readonly metadata: ReadonlyMap<number, readonly string[]> | undefined;
+  readonly metadata: EntryMetadata | undefined;
   readonly first: number;
   readonly end: number;
   /** Σ line lengths. */

@@ -375,7 +375,7 @@ export class Segment {
     const { bytes, lineOffsets, metadata } = columns;
     const { length } = last.line;
     const offset = lineOffsets[index]!;
-    if (metadata?.has(index) || lineLengthAt(bytes, offset) !== length) return false;
+    if (metadata?.get(index) !== undefined || lineLengthAt(bytes, offset) !== length) return false;
     return areBytesEqual(bytes, lineStartAt(bytes, offset), last.line, 0, length);
   }
 

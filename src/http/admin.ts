@@ -1,6 +1,6 @@
 import type { NodeServices } from '../actors/node-services.ts';
 import { parseExpr } from '../logql/parser.ts';
-import { printExpr } from '../logql/print.ts';
+import { prettyExpr } from '../logql/pretty.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { EdgeState } from './form.ts';
 import { readForm } from './form.ts';
@@ -8,7 +8,7 @@ import { jsonString } from './json-text.ts';
 import type { Handler } from './routes.ts';
 
 /** The Loki whose API this is: Grafana unlocks features by it. */
-const LOKI_VERSION = '3.7.0';
+export const LOKI_VERSION = '3.7.0';
 const LOG_LEVELS = new Set(['debug', 'info', 'warn', 'error']);
 
 /** Endpoints for operators and for clients that ask what they talk to. None needs a tenant. */
@@ -60,7 +60,7 @@ export class AdminHandlers {
   readonly formatQuery: Handler = async (exchange) => {
     const form = await readForm(exchange, this.#state.bodies);
     try {
-      const text = printExpr(parseExpr(form.get('query') ?? ''));
+      const text = prettyExpr(parseExpr(form.get('query') ?? ''));
       await exchange.reply.json(200, `{"status":"success","data":${jsonString(text)}}`);
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;

@@ -7,22 +7,8 @@ import type { Limits } from '../protocol/limits.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { EdgeMetrics } from './metrics.ts';
 
-/** A tenant's limits that are checked before a query is run. 0 = unlimited. */
-export type EdgeLimits = Pick<
-  Limits,
-  | 'maxEntriesLimitPerQuery'
-  | 'maxQueryLengthMs'
-  | 'maxQueryLookbackMs'
-  | 'maxQueryRangeMs'
-  | 'maxStreamsMatchersPerQuery'
-  | 'requiredLabels'
-  | 'minimumLabelsNumber'
-  | 'maxConcurrentTailRequests'
-  | 'queryTimeoutMs'
-  | 'maxQueryBytesRead'
-  | 'maxQuerierBytesRead'
-  | 'maxQuerySeries'
->;
+/** A tenant's limits. */
+export type EdgeLimits = Limits;
 
 /** A push body with what decides how it is read. */
 export interface PushBody {
@@ -53,6 +39,9 @@ export interface LogLevelSwitch {
 export interface EdgeOptions {
   /** @throws RefusedError NO_TENANT, BAD_REQUEST */
   readonly tenantOf: (header: string | undefined) => string;
+  /** Of a query: several tenants (`a|b`) where that is allowed. @throws RefusedError NO_TENANT, BAD_REQUEST */
+  readonly queriedTenantOf: (header: string | undefined) => string;
+  /** Of several tenants the strictest. */
   readonly limitsOf: (tenant: string) => EdgeLimits;
   /** @throws RefusedError; nothing of the push is stored then */
   readonly decodePush: (body: LokiPushBody, tenant: string) => Promise<DecodedPush> | DecodedPush;

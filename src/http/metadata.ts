@@ -5,11 +5,9 @@ import { labelsJson } from './answer-json.ts';
 import { nowNsOf, tenantHeader } from './edge-options.ts';
 import { type EdgeState, readForm } from './form.ts';
 import { jsonString } from './json-text.ts';
-import { badRequest, parseBounds, type TimeBounds } from './parameters.ts';
+import { badRequest, EVERY_STREAM, parseBounds, type TimeBounds } from './parameters.ts';
 import { checkQueryLength, withinLookback } from './query-checks.ts';
 import type { Exchange, Handler } from './routes.ts';
-
-const EVERY_STREAM = /^\s*\{\s*\}\s*$/;
 
 interface MetadataRequest {
   readonly tenant: string;
@@ -78,7 +76,7 @@ export class MetadataHandlers {
 
   async #read(exchange: Exchange): Promise<MetadataRequest> {
     const { options, bodies } = this.#state;
-    const tenant = options.tenantOf(tenantHeader(exchange.request.headers));
+    const tenant = options.queriedTenantOf(tenantHeader(exchange.request.headers));
     const form = await readForm(exchange, bodies);
     const nowNs = nowNsOf(options);
     const bounds = parseBounds(form, nowNs);

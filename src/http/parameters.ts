@@ -72,6 +72,13 @@ export const parseBounds = (form: URLSearchParams, nowNs: bigint): TimeBounds =>
   return { startNs, endNs };
 };
 
+/** The same, in their order. @throws RefusedError BAD_REQUEST */
+export const checkedBounds = (form: URLSearchParams, nowNs: bigint): TimeBounds => {
+  const bounds = parseBounds(form, nowNs);
+  if (bounds.endNs < bounds.startNs) throw badRequest('end timestamp must not be before or equal to start time');
+  return bounds;
+};
+
 /** Float seconds or a Prometheus duration, in ns. NaN is 0, as in Go's conversion. */
 const parseSecondsOrDuration = (text: string): bigint => {
   const refused = badRequest(`cannot parse ${quoted(text)} to a valid duration`);
@@ -85,15 +92,24 @@ const parseSecondsOrDuration = (text: string): bigint => {
   return parsed.ns;
 };
 
-/** `limit`, 100 when absent. */
-export const parseLimit = (form: URLSearchParams, absent = 100): number => {
-  const text = form.get('limit') ?? '';
+/** A count, 100 when absent. */
+export const parseLimit = (form: URLSearchParams, absent = 100, name = 'limit'): number => {
+  const text = form.get(name) ?? '';
   if (text === '') return absent;
   const { value, error } = parseInt64(text, 'Atoi');
   if (value === undefined) throw badRequest(error);
   if (value <= 0n) throw badRequest('limit must be a positive value');
   return Number(value > 0xff_ff_ff_ffn ? 0xff_ff_ff_ffn : value);
 };
+
+/** The `limit` of volumes: 0 is 100 there. */
+export const parseVolumeLimit = (form: URLSearchParams): number =>
+  Number(form.get('limit') || 1) === 0 ? VOLUME_LIMIT : parseLimit(form, VOLUME_LIMIT);
+
+const VOLUME_LIMIT = 100;
+
+/** A selector of every stream, where that is allowed. */
+export const EVERY_STREAM = /^\s*\{\s*\}\s*$/;
 
 export const parseDirection = (form: URLSearchParams): 'forward' | 'backward' => {
   const text = form.get('direction') ?? '';
@@ -120,7 +136,22 @@ export interface RangeParameters extends TimeBounds {
   readonly intervalNs: bigint;
 }
 
-const parseStep = (form: URLSearchParams, { startNs, endNs }: TimeBounds): bigint => {
+/** `step`, a 250th of the range but a second at least when absent. @throws RefusedError BAD_REQUEST */
+export const parseStep = (form: URLSearchParams, bounds: TimeBounds): bigint => {
+  const stepNs = parseAnyStep(form, bounds);
+  if (stepNs > 0n) return stepNs;
+  throw badRequest('zero or negative query resolution step widths are not accepted. Try a positive integer');
+};
+
+/** No more points than Loki gives. @throws RefusedError BAD_REQUEST */
+export const checkResolution = ({ startNs, endNs }: TimeBounds, stepNs: bigint): void => {
+  if ((endNs - startNs) / stepNs <= 11_000n) return;
+  throw badRequest(
+    'exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter',
+  );
+};
+
+const parseAnyStep = (form: URLSearchParams, { startNs, endNs }: TimeBounds): bigint => {
   const text = form.get('step') ?? '';
   if (text !== '') return parseSecondsOrDuration(text);
   const seconds = (endNs - startNs) / NS_PER_SECOND / 250n;
@@ -129,19 +160,11 @@ const parseStep = (form: URLSearchParams, { startNs, endNs }: TimeBounds): bigin
 
 /** The parameters of query_range, checked in Loki's order. */
 export const parseRangeParameters = (form: URLSearchParams, nowNs: bigint): RangeParameters => {
-  const bounds = parseBounds(form, nowNs);
-  if (bounds.endNs < bounds.startNs) throw badRequest('end timestamp must not be before or equal to start time');
+  const bounds = checkedBounds(form, nowNs);
   const limit = parseLimit(form);
   const direction = parseDirection(form);
   const stepNs = parseStep(form, bounds);
-  if (stepNs <= 0n) {
-    throw badRequest('zero or negative query resolution step widths are not accepted. Try a positive integer');
-  }
-  if ((bounds.endNs - bounds.startNs) / stepNs > 11_000n) {
-    throw badRequest(
-      'exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter',
-    );
-  }
+  checkResolution(bounds, stepNs);
   const interval = form.get('interval') ?? '';
   const intervalNs = interval === '' ? 0n : parseSecondsOrDuration(interval);
   if (intervalNs < 0n) throw badRequest('interval must be >= 0');

@@ -2,32 +2,14 @@ import type { NodeServices } from '../actors/node-services.ts';
 import type { Expr } from '../logql/ast.ts';
 import { parseExpr } from '../logql/parser.ts';
 import { RefusedError } from '../protocol/refusal.ts';
-import type { QueryRequest, QueryResult, QueryStatistics } from '../query/query-messages.ts';
+import { NO_STATISTICS, type QueryRequest, type QueryResult } from '../query/query-messages.ts';
 import { answerPieces } from './answer-json.ts';
+import { checkBlocked } from './blocked-queries.ts';
 import { type EdgeLimits, nowNsOf, tenantHeader } from './edge-options.ts';
 import { type EdgeState, encodingFlagsOf, readForm } from './form.ts';
 import { parseDirection, parseInstantTime, parseLimit, parseRangeParameters } from './parameters.ts';
 import { checkQueryLimits, withinLookback } from './query-checks.ts';
 import type { Exchange, Handler } from './routes.ts';
-
-const NO_STATISTICS: QueryStatistics = {
-  bytesProcessed: 0,
-  linesProcessed: 0,
-  entriesReturned: 0,
-  chunkRefs: 0,
-  chunksDownloaded: 0,
-  decompressedBytes: 0,
-  decompressedLines: 0,
-  compressedBytes: 0,
-  headBytes: 0,
-  headLines: 0,
-  duplicates: 0,
-  blocksInflated: 0,
-  blocksSkipped: 0,
-  streamsInMemory: 0,
-  chunksInMemory: 0,
-  executionMs: 0,
-};
 
 const emptyResult = (expr: Expr, isInstant: boolean): QueryResult => {
   if (expr.kind === 'log') return { type: 'streams', streams: [], statistics: NO_STATISTICS };
@@ -36,7 +18,6 @@ const emptyResult = (expr: Expr, isInstant: boolean): QueryResult => {
 
 type QueryText = Omit<QueryRequest, 'tenant' | 'limits' | 'categorizeLabels'>;
 
-/** What the engine is told of a tenant's limits. */
 export const limitsFor = (limits: EdgeLimits): QueryRequest['limits'] => ({
   timeoutMs: limits.queryTimeoutMs,
   bytesReadMax: limits.maxQueryBytesRead,
@@ -56,7 +37,7 @@ export class QueryHandlers {
 
   readonly range: Handler = async (exchange) => {
     const { options } = this.#state;
-    const tenant = options.tenantOf(tenantHeader(exchange.request.headers));
+    const tenant = options.queriedTenantOf(tenantHeader(exchange.request.headers));
     const form = await readForm(exchange, this.#state.bodies);
     const parameters = parseRangeParameters(form, nowNsOf(options));
     await this.#answer(exchange, tenant, { ...parameters, isInstant: false });
@@ -64,7 +45,7 @@ export class QueryHandlers {
 
   readonly instant: Handler = async (exchange) => {
     const { options } = this.#state;
-    const tenant = options.tenantOf(tenantHeader(exchange.request.headers));
+    const tenant = options.queriedTenantOf(tenantHeader(exchange.request.headers));
     const form = await readForm(exchange, this.#state.bodies);
     const timeNs = parseInstantTime(form, nowNsOf(options));
     await this.#answer(exchange, tenant, {
@@ -91,6 +72,7 @@ export class QueryHandlers {
     }
     const within = withinLookback(text, limits, nowNsOf(options));
     checkQueryLimits(expr, within ?? text, limits);
+    checkBlocked(text.query, expr, limits.blockedQueries);
     const flags = encodingFlagsOf(exchange.request.headers['x-loki-response-encoding-flags']);
     const allowsPartial = exchange.request.headers['x-ringlog-partial'] === 'allow';
     const categorizeLabels = flags.includes('categorize-labels');

@@ -1,11 +1,14 @@
 import type { NodeServices } from '../actors/node-services.ts';
 import { AdminHandlers } from './admin.ts';
 import { ClusterHandlers } from './cluster-admin.ts';
+import { DiscoveryHandlers } from './discovery.ts';
 import type { EdgeState } from './form.ts';
 import { MetadataHandlers } from './metadata.ts';
+import { LimitsHandlers } from './published-limits.ts';
 import { PushHandlers } from './push.ts';
 import { QueryHandlers } from './query.ts';
-import { type Handler, type Route, RouteTable, routeName } from './routes.ts';
+import { type Handler, type NamedRoute, type Route, RouteTable, routeName } from './routes.ts';
+import { VolumeHandlers } from './volume.ts';
 
 const GET = ['GET'];
 const POST = ['POST'];
@@ -23,6 +26,9 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   const push = new PushHandlers(services, state);
   const query = new QueryHandlers(services, state);
   const metadata = new MetadataHandlers(services, state);
+  const volume = new VolumeHandlers(services, state);
+  const discovery = new DiscoveryHandlers(services, state);
+  const limits = new LimitsHandlers(state);
   const admin = new AdminHandlers(services, state);
   const routes = new Map<string, Route>();
   const add = (path: string, methods: readonly string[], handler: Handler, isPush = false): void => {
@@ -36,6 +42,14 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   add('/loki/api/v1/labels', GET_POST, metadata.labelNames);
   add('/loki/api/v1/label', GET_POST, metadata.labelNames);
   add('/loki/api/v1/series', GET_POST, metadata.series);
+  add('/loki/api/v1/index/stats', GET_POST, volume.stats);
+  add('/loki/api/v1/index/volume', GET_POST, volume.volume);
+  add('/loki/api/v1/index/volume_range', GET_POST, volume.volumeRange);
+  add('/loki/api/v1/detected_labels', GET_POST, discovery.labels);
+  add('/loki/api/v1/detected_fields', GET_POST, discovery.fields);
+  add('/loki/api/v1/patterns', GET_POST, discovery.patterns);
+  add('/loki/api/v1/drilldown-limits', GET, limits.drilldown);
+  add('/config/tenant/v1/limits', GET, limits.tenant);
   add('/loki/api/v1/format_query', GET_POST, admin.formatQuery);
   add('/loki/api/v1/status/buildinfo', GET, admin.buildInfo);
   for (const path of TAIL_PATHS) add(path, GET, notAnUpgrade);
@@ -51,9 +65,14 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   add('/config', GET, admin.config);
   add('/services', GET, admin.services);
   add('/log_level', GET_POST, admin.logLevel);
-  return new RouteTable(routes, {
-    name: 'loki_api_v1_label_name_values',
-    methods: GET_POST,
-    handler: metadata.labelValues,
-  });
+  return new RouteTable(routes, [
+    valuesRoute('label', 'loki_api_v1_label_name_values', metadata.labelValues),
+    valuesRoute('detected_field', 'loki_api_v1_detected_field_name_values', discovery.fieldValues),
+  ]);
 };
+
+const valuesRoute = (of: string, name: string, handler: Handler): NamedRoute => ({
+  prefix: `/loki/api/v1/${of}/`,
+  suffix: '/values',
+  route: { name, methods: GET_POST, handler },
+});

@@ -10,7 +10,7 @@ export interface Exchange {
   readonly search: URLSearchParams;
   /** Fires when the client goes away. */
   readonly signal: AbortSignal;
-  /** The decoded `{name}` of label/{name}/values. */
+  /** The decoded `{name}` of a path that has one. */
   readonly labelName: string;
 }
 
@@ -32,7 +32,12 @@ export interface RouteMatch {
   readonly labelName: string;
 }
 
-const VALUES_PATH = /^\/loki\/api\/v1\/label\/([^/]+)\/values$/;
+/** A path with a name in it, such as `/loki/api/v1/label/{name}/values`. */
+export interface NamedRoute {
+  readonly prefix: string;
+  readonly suffix: string;
+  readonly route: Route;
+}
 
 /** The path as Go's mux cleans it: no `//`, `.` or `..`; a trailing slash stays. */
 export const cleanedPath = (path: string): string => {
@@ -53,24 +58,25 @@ const decoded = (text: string): string | undefined => {
   }
 };
 
-/** Path → route. Exact paths, and the one with a name in it. */
+/** Path → route. Exact paths, and those with a name in them. */
 export class RouteTable {
   readonly #exact: ReadonlyMap<string, Route>;
-  readonly #values: Route;
+  readonly #named: readonly NamedRoute[];
 
-  constructor(exact: ReadonlyMap<string, Route>, values: Route) {
+  constructor(exact: ReadonlyMap<string, Route>, named: readonly NamedRoute[]) {
     this.#exact = exact;
-    this.#values = values;
+    this.#named = named;
   }
 
   match(path: string): RouteMatch | undefined {
     const route = this.#exact.get(path);
     if (route) return { route, labelName: '' };
-    const encoded = VALUES_PATH.exec(path)?.[1];
-    if (encoded === undefined) return undefined;
-    const labelName = decoded(encoded);
+    const named = this.#named.find(({ prefix, suffix }) => path.startsWith(prefix) && path.endsWith(suffix));
+    if (!named) return undefined;
+    const encoded = path.slice(named.prefix.length, -named.suffix.length);
+    const labelName = encoded.includes('/') ? undefined : decoded(encoded);
     // An encoded slash splits the path in Loki's router too.
-    return labelName === undefined || labelName.includes('/') ? undefined : { route: this.#values, labelName };
+    return !labelName || labelName.includes('/') ? undefined : { route: named.route, labelName };
   }
 }
 

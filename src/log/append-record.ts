@@ -10,9 +10,9 @@
  */
 import { lineLengthAt, lineStartAt } from '../chunk/line-bounds.ts';
 import { timeWordsOf } from '../chunk/time-words.ts';
-import { compareInt64, uvarintSize, VarintReader, writeUvarint } from '../chunk/varint.ts';
-import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
+import { compareInt64, VarintReader } from '../chunk/varint.ts';
 import type { EntryColumns, EntryRange } from '../protocol/entry-columns.ts';
+import { decodeMetadata, encodeMetadata } from './metadata-record.ts';
 import { RECORD_HEADER_SIZE } from './record-format.ts';
 
 const COLUMNS_AT = RECORD_HEADER_SIZE + 16;
@@ -194,56 +194,8 @@ export const readAppend = (record: Uint8Array): AppendRun => {
   const metadataSize = view.getUint32(RECORD_HEADER_SIZE + 12, true);
   const reader = new VarintReader(record, COLUMNS_AT + ENTRY_COLUMNS_SIZE * count);
   const bytes = reader.take(runSize);
-  const metadata = metadataSize > 0 ? decodeMetadata(reader.take(metadataSize)) : undefined;
+  const metadata = metadataSize > 0 ? decodeMetadata(reader.take(metadataSize), count) : undefined;
   const times = new BigInt64Array(buffer, byteOffset + COLUMNS_AT, count);
   const lineOffsets = new Uint32Array(buffer, byteOffset + COLUMNS_AT + 8 * count, count);
   return { first, count, columns: { bytes, lineOffsets, times, metadata }, bounds: readAppendBounds(record) };
-};
-
-const encodeMetadata = (
-  metadata: ReadonlyMap<number, readonly string[]>,
-  first: number,
-  end: number,
-): Uint8Array | undefined => {
-  const numbers = new Map<string, number>();
-  const values: number[] = [];
-  for (let index = first; index < end; index += 1) {
-    const pairs = metadata.get(index);
-    if (pairs === undefined) continue;
-    values.push(index - first, pairs.length);
-    for (const text of pairs) values.push(numberOf(numbers, text));
-  }
-  if (values.length === 0) return undefined;
-  const texts = [...numbers.keys()].map(bytesOfText);
-  const textsSize = texts.reduce((size, { length }) => size + uvarintSize(length) + length, uvarintSize(texts.length));
-  const encoded = new Uint8Array(values.reduce((size, value) => size + uvarintSize(value), textsSize));
-  let at = writeUvarint(encoded, 0, texts.length);
-  for (const text of texts) {
-    at = writeUvarint(encoded, at, text.length);
-    encoded.set(text, at);
-    at += text.length;
-  }
-  for (const value of values) at = writeUvarint(encoded, at, value);
-  return encoded;
-};
-
-const numberOf = (numbers: Map<string, number>, text: string): number => {
-  const known = numbers.get(text);
-  if (known !== undefined) return known;
-  numbers.set(text, numbers.size);
-  return numbers.size - 1;
-};
-
-const decodeMetadata = (encoded: Uint8Array): ReadonlyMap<number, readonly string[]> => {
-  const reader = new VarintReader(encoded);
-  const texts: string[] = [];
-  for (let left = reader.uvarint(); left > 0; left -= 1) texts.push(textOfBytes(reader.take(reader.uvarint())));
-  const metadata = new Map<number, readonly string[]>();
-  while (!reader.isAtEnd) {
-    const index = reader.uvarint();
-    const pairs: string[] = [];
-    for (let left = reader.uvarint(); left > 0; left -= 1) pairs.push(texts[reader.uvarint()] ?? '');
-    metadata.set(index, pairs);
-  }
-  return metadata;
 };

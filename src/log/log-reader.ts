@@ -219,8 +219,7 @@ export const missingEntries = (segment: LogSegment): number => {
 
 /** The run without its first entries. */
 export const withoutFirst = ({ first, count, columns, bounds }: AppendRun, skipped: number): AppendRun => {
-  const metadata = new Map<number, readonly string[]>();
-  for (const [index, pairs] of columns.metadata ?? []) if (index >= skipped) metadata.set(index - skipped, pairs);
+  const metadata = columns.metadata?.from(skipped);
   return {
     first: first + skipped,
     count: count - skipped,
@@ -229,7 +228,7 @@ export const withoutFirst = ({ first, count, columns, bounds }: AppendRun, skipp
       bytes: columns.bytes,
       lineOffsets: columns.lineOffsets.subarray(skipped),
       times: columns.times.subarray(skipped),
-      metadata: metadata.size > 0 ? metadata : undefined,
+      metadata: metadata?.isEmpty === false ? metadata : undefined,
     },
   };
 };

@@ -123,12 +123,17 @@ export const printLabelFilter = (filter: LabelFilter): string => {
 const printFilterNumber = (value: number): string =>
   Number.isFinite(value) ? formatPlainFloat(value) : `${value < 0 ? '-' : ''}1e999`;
 
-const printLogRange = ({ log, rangeNs, offsetNs, unwrap }: LogRange): string => {
+const printLogRange = (range: LogRange): string =>
+  printLog(range.log) + (range.unwrap === undefined ? '' : printUnwrap(range.unwrap)) + printRange(range);
+
+/** `[5m] offset 1m` */
+export const printRange = ({ rangeNs, offsetNs }: LogRange): string => {
   const offset = offsetNs === 0n ? '' : ` offset ${formatGoDuration(offsetNs)}`;
-  return `${printLog(log)}${unwrap === undefined ? '' : printUnwrap(unwrap)}[${formatPrometheusDuration(rangeNs)}]${offset}`;
+  return `[${formatPrometheusDuration(rangeNs)}]${offset}`;
 };
 
-const printUnwrap = ({ name, conversion, filters }: Unwrap): string => {
+/** With a blank in front. */
+export const printUnwrap = ({ name, conversion, filters }: Unwrap): string => {
   const value = conversion === 'none' ? name : `${conversion}(${name})`;
   return [` | unwrap ${value}`, ...filters.map(printLabelFilter)].join(' | ');
 };
@@ -143,21 +148,27 @@ const printVectorAggregation = ({ op, parameter, inner, grouping }: VectorAggreg
   return `${op}${grouping === undefined ? '' : printGrouping(grouping)}(${first}${printExpr(inner)})`;
 };
 
-const printGrouping = ({ without, names }: Grouping): string => ` ${without ? 'without' : 'by'} (${names.join(',')})`;
+/** With a blank in front. */
+export const printGrouping = ({ without, names }: Grouping, separator = ','): string =>
+  ` ${without ? 'without' : 'by'} (${names.join(separator)})`;
 
-const printBinary = ({ op, left, right, returnBool, matching }: BinaryExpr): string => {
-  const words = [printExpr(left), op];
+const printBinary = (expr: BinaryExpr): string => {
+  const right = printExpr(expr.right);
+  return `(${printExpr(expr.left)} ${printOperator(expr, right)} ${right})`;
+};
+
+/** `* on (app) group_left (env)`. `right`: the operand as it will stand behind it. */
+export const printOperator = ({ op, returnBool, matching }: BinaryExpr, right: string): string => {
+  const words: string[] = [op];
   if (returnBool) words.push('bool');
   if (matching !== undefined) {
     words.push(`${matching.on ? 'on' : 'ignoring'} (${matching.names.join(',')})`);
     if (matching.group !== 'none') words.push(`group_${matching.group}`);
     // without names the parentheses are needed only where the right operand would be taken for them
-    const rightText = printExpr(right);
-    const needsNames = matching.include.length > 0 || rightText.startsWith('(');
+    const needsNames = matching.include.length > 0 || right.startsWith('(');
     if (matching.group !== 'none' && needsNames) words.push(`(${matching.include.join(',')})`);
-    words.push(rightText);
-  } else words.push(printExpr(right));
-  return `(${words.join(' ')})`;
+  }
+  return words.join(' ');
 };
 
 /** NaN and the infinities have no literal: they are written as what folds to them. */

@@ -7,4 +7,5 @@ export const CallKind = {
   LOAD: 5,
   SCAN: 6,
   STATUS: 7,
+  VOLUMES: 8,
 } as const;

@@ -17,6 +17,7 @@ import type { LabelMatcher } from '../protocol/matcher.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { MemorySource, MemoryStream } from '../query/query-source.ts';
+import type { HeldVolume } from '../query/stream-volume.ts';
 import { CallKind } from './call-kinds.ts';
 import type { RemoteSegment } from './remote-segment.ts';
 import {
@@ -26,6 +27,7 @@ import {
   encodeSelectRequest,
   type SelectedStream,
 } from './selection-message.ts';
+import { decodeVolumes, uniteVolumes } from './volumes-message.ts';
 
 export interface ClusterMemoryDeps {
   readonly clock: Clock;
@@ -85,6 +87,21 @@ export class ClusterMemory implements MemorySource {
           : await this.#labelSetsAt(member, asker, tenant, matchers, range),
       );
       return [...new Map(all.flat().map((labels) => [labels.canonical, labels])).values()];
+    } finally {
+      call.abort();
+    }
+  }
+
+  /** @throws RefusedError as `select` */
+  async volumes(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly HeldVolume[]> {
+    const call = new AbortController();
+    try {
+      const all = await this.#ofAllMembers(call.signal, async (member, asker) =>
+        member.nodeId === this.#deps.nodeId
+          ? await this.#deps.local.volumes(tenant, matchers, range)
+          : await this.#volumesAt(member, asker, tenant, matchers, range),
+      );
+      return uniteVolumes(all.flat());
     } finally {
       call.abort();
     }
@@ -271,6 +288,25 @@ export class ClusterMemory implements MemorySource {
       saw(theirs);
       for (const text of labelTexts) labelSets.push(parseLabelText(text));
       if (isLast) return labelSets;
+    }
+    throw new PeerError('UNKNOWN', `${member.nodeId} ended its answer too soon`);
+  }
+
+  async #volumesAt(
+    member: Member,
+    { changedAt, saw, signal }: Asker,
+    tenant: string,
+    matchers: readonly LabelMatcher[],
+    range: TimeRangeNs,
+  ): Promise<readonly HeldVolume[]> {
+    const request = encodeSelectRequest({ changedAt, tenant, matchers, range, selection: 0 });
+    const options = { deadlineMs: ANSWER_MS, class: 'query' as const, signal };
+    const volumes: HeldVolume[] = [];
+    for await (const message of this.#deps.peers.stream(member, CallKind.VOLUMES, [request], options)) {
+      const { changedAt: theirs, volumes: part, isLast } = decodeVolumes(message);
+      saw(theirs);
+      for (const volume of part) volumes.push(volume);
+      if (isLast) return volumes;
     }
     throw new PeerError('UNKNOWN', `${member.nodeId} ended its answer too soon`);
   }

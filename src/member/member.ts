@@ -127,6 +127,7 @@ export class ClusterMember {
       [CallKind.SELECT, (body, call) => this.#memory().select(body, call)],
       [CallKind.LOAD, (body, call) => this.#memory().load(body, call)],
       [CallKind.LABEL_SETS, (body) => this.#memory().labelSets(body)],
+      [CallKind.VOLUMES, (body) => this.#memory().volumes(body)],
       [CallKind.SCAN, (body, call) => this.#scans().run(body, call)],
       [CallKind.STATUS, async () => [encodeStatus(this.figures)]],
     ]);

@@ -14,6 +14,7 @@ import {
   encodeSelection,
   type SelectedStream,
 } from './selection-message.ts';
+import { encodeVolumes } from './volumes-message.ts';
 
 export interface MemoryServerDeps {
   readonly clock: Clock;
@@ -102,6 +103,18 @@ export class MemoryServer {
       const end = first + MESSAGE_STREAMS_MAX;
       const texts = labelSets.slice(first, end).map(({ canonical }) => canonical);
       yield [encodeLabelSets(changedAt, texts, end >= labelSets.length)];
+    }
+  }
+
+  /** VOLUMES. */
+  async *volumes(body: Uint8Array): AsyncGenerator<readonly Uint8Array[]> {
+    const { memory, viewSince } = this.#deps;
+    const { changedAt: theirs, tenant, matchers, range } = decodeSelectRequest(body);
+    const changedAt = await viewSince(theirs);
+    const volumes = await memory.volumes(tenant, matchers, range);
+    for (let first = 0; first === 0 || first < volumes.length; first += MESSAGE_STREAMS_MAX) {
+      const end = first + MESSAGE_STREAMS_MAX;
+      yield [encodeVolumes({ changedAt, volumes: volumes.slice(first, end), isLast: end >= volumes.length })];
     }
   }
 }

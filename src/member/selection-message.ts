@@ -49,13 +49,13 @@ export interface Selection {
 const OPS: readonly LabelMatcher['op'][] = ['=', '!=', '=~', '!~'];
 const SIZE_BYTES = 4;
 
-const writeTime = (writer: WireWriter, field: number, timeNs: bigint): void => {
+export const writeTime = (writer: WireWriter, field: number, timeNs: bigint): void => {
   const bytes = Buffer.alloc(8);
   bytes.writeBigInt64LE(timeNs);
   writer.bytes(field, bytes);
 };
 
-const readTime = (bytes: Uint8Array): bigint => {
+export const readTime = (bytes: Uint8Array): bigint => {
   if (bytes.length !== 8) throw badRequest('a time has 8 bytes');
   return new DataView(bytes.buffer, bytes.byteOffset, 8).getBigInt64(0, true);
 };

@@ -1,4 +1,5 @@
 import type { EntryColumns } from './entry-columns.ts';
+import { EntryMetadata } from './entry-metadata.ts';
 import { RefusedError } from './refusal.ts';
 
 const WORD = 2 ** 32;
@@ -22,7 +23,7 @@ export class ColumnBuilder {
   #lineOffsets: Uint32Array;
   /** Low and high words of the times. */
   #words: Uint32Array;
-  #metadata: Map<number, readonly string[]> | undefined;
+  #metadata: EntryMetadata | undefined;
   /** Words of the second that came last: entries of a push are close in time. */
   #baseSeconds = 0;
   #baseHigh = 0;
@@ -76,8 +77,8 @@ export class ColumnBuilder {
 
   /** Structured metadata of the entry that will be added next: flat pairs. */
   addMetadata(pairs: readonly string[]): void {
-    this.#metadata ??= new Map();
-    if (this.#metadata.size === ENTRIES_WITH_METADATA_MAX)
+    this.#metadata ??= new EntryMetadata();
+    if (this.#metadata.ownCount === ENTRIES_WITH_METADATA_MAX)
       throw tooMany('entries with structured metadata in one push');
     this.#metadata.set(this.#count, pairs);
   }

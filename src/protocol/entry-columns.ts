@@ -1,3 +1,5 @@
+import type { EntryMetadata } from './entry-metadata.ts';
+
 /**
  * Entries as columns, in the order they were pushed. One push body decodes into one EntryColumns that all of its streams share;
  * each stream is a range of it. No object per entry, no line decoded to text.
@@ -15,8 +17,8 @@ export interface EntryColumns {
   readonly lineOffsets: Uint32Array;
   /** Nanoseconds since the epoch. Hot loops read it through Int32/Uint32 views (low word first). */
   readonly times: BigInt64Array;
-  /** Structured metadata as flat pairs (name1, value1, …), only for the entries that have any. */
-  readonly metadata: ReadonlyMap<number, readonly string[]> | undefined;
+  /** Structured metadata, if an entry may have any. */
+  readonly metadata: EntryMetadata | undefined;
 }
 
 /** Entries [first, end) of `columns`: what one push has for one stream. */

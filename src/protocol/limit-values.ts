@@ -53,6 +53,38 @@ export const checked = <T>(wanted: string, read: (input: unknown) => T | undefin
 /** Taken as it is: an object or a list that only later versions act on. */
 export const anything = (): LimitKind<unknown> => kind('an object or a list', same, same);
 
+/** A query that is refused (`blocked_queries`). */
+export interface BlockedQuery {
+  readonly pattern: string;
+  readonly isRegex: boolean;
+  /** Instead of the pattern; 0 = none. */
+  readonly hash: number;
+  /** `metric`, `filter`, `limited`; none = all. */
+  readonly types: readonly string[];
+}
+
+const QUERY_TYPES: ReadonlySet<string> = new Set(['metric', 'filter', 'limited']);
+
+export const blockedQueryList = (): LimitKind<readonly BlockedQuery[]> =>
+  kind<readonly BlockedQuery[]>(
+    'a list of {pattern, regex, hash, types}',
+    (input) => {
+      if (input === null) return [];
+      const read = Array.isArray(input) ? input.map(blockedQueryOf) : [undefined];
+      return read.every((one) => one !== undefined) ? read : undefined;
+    },
+    (queries) => queries.map(({ pattern, isRegex, hash, types }) => ({ pattern, regex: isRegex, hash, types })),
+  );
+
+const blockedQueryOf = (input: unknown): BlockedQuery | undefined => {
+  if (typeof input !== 'object' || input === null) return undefined;
+  const { pattern = '', regex = false, hash = 0, types = [], ...others } = input as Record<string, unknown>;
+  const names = typeof types === 'string' ? types.split(',').map((name) => name.trim()) : types;
+  const areTypes = Array.isArray(names) && names.every((name) => QUERY_TYPES.has(name));
+  const isRead = typeof pattern === 'string' && typeof regex === 'boolean' && isCount(hash) && areTypes;
+  return isRead && Object.keys(others).length === 0 ? { pattern, isRegex: regex, hash, types: names } : undefined;
+};
+
 /** A number of MiB, maybe with a fraction; kept in bytes. */
 export const megabytes = (): LimitKind<number> =>
   kind(

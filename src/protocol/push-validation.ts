@@ -1,10 +1,14 @@
 /** What a tenant's limits allow of a pushed stream, in Loki's order and with the texts of 3.7 (the API specification, 1.7 and 1.8). */
-import { writeSizeBefore } from './column-builder.ts';
+import { cutLines } from './cut-lines.ts';
 import { type Discard, type DiscardReason, StreamDiscards } from './discards.ts';
+import { incrementDuplicates } from './duplicate-times.ts';
 import type { EntryColumns, EntryRange, PushedStream } from './entry-columns.ts';
+import type { EntryMetadata } from './entry-metadata.ts';
 import type { LabelSet } from './label-set.ts';
 import { labelRefusal } from './label-validation.ts';
+import type { LevelDiscovery } from './level-discovery.ts';
 import type { Limits } from './limits.ts';
+import { lineSizeAt, lineStartAt } from './line-sizes.ts';
 import { metadataBytes, storedMetadata } from './structured-metadata.ts';
 import { rfc3339Text, secondsOf } from './time-text.ts';
 
@@ -44,14 +48,23 @@ export class StreamValidation {
   cutLines = 0;
   cutBytes = 0;
 
-  /** @param labels of `stream.labelText` */
-  constructor(stream: PushedStream, labels: LabelSet, limits: Limits, nowMs: number) {
+  /**
+   * @param labels of the stream, as it will be stored
+   * @param levels what finds the levels of its entries; its columns must have a place for them
+   */
+  constructor(
+    stream: PushedStream,
+    labels: LabelSet,
+    limits: Limits,
+    nowMs: number,
+    levels: LevelDiscovery | undefined = undefined,
+  ) {
     const { columns, first, end } = stream;
     this.#stream = stream;
     this.#limits = limits;
     this.#next = first;
     this.#partFirst = first;
-    this.#entries = new EntryValidation(columns, labels, limits, nowMs, first);
+    this.#entries = new EntryValidation(columns, labels, limits, nowMs, first, levels);
     const refused = first === end ? undefined : labelRefusal(labels, limits);
     if (!refused) return;
     this.#next = end;
@@ -168,21 +181,30 @@ class EntryValidation {
   readonly #limits: Limits;
   readonly #bounds: TimeBounds;
   readonly #words: Int32Array;
-  readonly #metadata: Map<number, readonly string[]> | undefined;
+  readonly #metadata: EntryMetadata | undefined;
+  readonly #levels: LevelDiscovery | undefined;
   #discards: StreamDiscards | undefined;
   /** Accepted entries lie before it. */
   kept: number;
   #lineBytes = 0;
   #metadataBytes = 0;
 
-  constructor(columns: EntryColumns, labels: LabelSet, limits: Limits, nowMs: number, first: number) {
+  constructor(
+    columns: EntryColumns,
+    labels: LabelSet,
+    limits: Limits,
+    nowMs: number,
+    first: number,
+    levels: LevelDiscovery | undefined,
+  ) {
     this.kept = first;
     this.#columns = columns;
     this.#labels = labels;
     this.#limits = limits;
     this.#bounds = timeBounds(limits, nowMs);
     this.#words = wordsOf(columns);
-    this.#metadata = columns.metadata as Map<number, readonly string[]> | undefined;
+    this.#metadata = columns.metadata;
+    this.#levels = levels;
   }
 
   get discards(): readonly Discard[] {
@@ -200,7 +222,8 @@ class EntryValidation {
   run(first: number, end: number): void {
     const { bytes, lineOffsets } = this.#columns;
     const lineBytesMax = this.#limits.maxLineBytes || Number.POSITIVE_INFINITY;
-    const hasMetadata = (this.#metadata?.size ?? 0) > 0;
+    const hasMetadata = (this.#metadata?.ownCount ?? 0) > 0;
+    const levels = this.#levels;
     const words = this.#words;
     const { lowestHigh, lowestLow, highestHigh, highestLow } = this.#bounds;
     let kept = this.kept;
@@ -222,11 +245,12 @@ class EntryValidation {
         this.#refuseLength(index, lineSize);
         continue;
       }
-      if (hasMetadata) {
-        const size = this.#acceptMetadata(index, kept, lineSize);
+      const pairs = hasMetadata ? this.#metadata?.get(index) : undefined;
+      if (pairs !== undefined) {
+        const size = this.#acceptMetadata(pairs, index, kept, lineSize);
         if (size < 0) continue;
         allMetadataBytes += size;
-      }
+      } else if (levels) this.#discoverLevel(levels, index, kept, lineSize);
       if (kept < index) this.#move(index, kept);
       kept += 1;
       lineBytes += lineSize;
@@ -265,15 +289,37 @@ class EntryValidation {
   }
 
   /** @returns the bytes of the entry's metadata, moved to entry `target`; −1 if it refuses the entry */
-  #acceptMetadata(index: number, target: number, lineSize: number): number {
-    const pairs = this.#metadata?.get(index);
-    if (pairs === undefined) return 0;
+  #acceptMetadata(pairs: readonly string[], index: number, target: number, lineSize: number): number {
     this.#metadata?.delete(index);
     const size = metadataBytes(pairs);
     if (this.#isMetadataRefused(pairs.length / 2, size, lineSize)) return -1;
-    const stored = storedMetadata(pairs);
+    const stored = this.#withLevel(pairs, storedMetadata(pairs), index, lineSize);
     if (stored !== undefined) this.#metadata?.set(target, stored);
     return size;
+  }
+
+  #withLevel(
+    sent: readonly string[],
+    stored: readonly string[] | undefined,
+    index: number,
+    lineSize: number,
+  ): readonly string[] | undefined {
+    if (!this.#levels) return stored;
+    const { bytes, lineOffsets } = this.#columns;
+    const start = lineStartAt(bytes, lineOffsets[index]!);
+    return this.#levels.withLevel(sent, stored ?? [], bytes, start, start + lineSize);
+  }
+
+  /** For an entry that was sent without metadata; it will be entry `target`. */
+  #discoverLevel(levels: LevelDiscovery, index: number, target: number, lineSize: number): void {
+    const { bytes, lineOffsets, times } = this.#columns;
+    const { oddPair } = levels;
+    if (oddPair) {
+      this.#metadata?.set(target, oddPair);
+      return;
+    }
+    const start = lineStartAt(bytes, lineOffsets[index]!);
+    this.#metadata?.setLevel(target, levels.levelOf(bytes, start, start + lineSize), times.length);
   }
 
   #isMetadataRefused(count: number, size: number, lineSize: number): boolean {
@@ -321,66 +367,3 @@ class EntryValidation {
 
 const wordsOf = ({ times }: EntryColumns): Int32Array =>
   new Int32Array(times.buffer, times.byteOffset, times.length * 2);
-
-/** The uvarint at `at`: a decoder has checked that it is minimal and in bounds. */
-const lineSizeAt = (bytes: Uint8Array, at: number): number => {
-  let byte = bytes[at]!;
-  if (byte < 0x80) return byte;
-  let size = byte & 0x7f;
-  for (let index = 1, shift = 7; ; index += 1, shift += 7) {
-    byte = bytes[at + index]!;
-    if (shift < 32) size |= (byte & 0x7f) << shift;
-    if (byte < 0x80) return size;
-  }
-};
-
-const lineStartAt = (bytes: Uint8Array, at: number): number => {
-  let start = at;
-  while (bytes[start]! >= 0x80) start += 1;
-  return start + 1;
-};
-
-/** Cuts long lines in place: the shorter length is written so that it ends where the line begins. */
-const cutLines = ({ columns, first, end }: EntryRange, limits: Limits): { cutLines: number; cutBytes: number } => {
-  const { bytes, lineOffsets } = columns;
-  const bytesMax = limits.maxLineBytes;
-  const identifier = Buffer.from(limits.maxLineSizeTruncateIdentifier);
-  let lines = 0;
-  let cutBytes = 0;
-  for (let index = first; index < end && bytesMax > 0; index += 1) {
-    const offset = lineOffsets[index]!;
-    const size = lineSizeAt(bytes, offset);
-    if (size <= bytesMax) continue;
-    const start = lineStartAt(bytes, offset);
-    lineOffsets[index] = writeSizeBefore(bytes, start, bytesMax);
-    if (identifier.length < bytesMax) bytes.set(identifier, start + bytesMax - identifier.length);
-    lines += 1;
-    cutBytes += size - bytesMax;
-  }
-  return { cutLines: lines, cutBytes };
-};
-
-/**
- * Entries of equal time and different lines, one after another, move apart by 1 ns (increment_duplicate_timestamp).
- * @param runTime the time that the run of duplicates before `first` came with
- * @returns that of the run before `end`
- */
-const incrementDuplicates = (
-  { bytes, lineOffsets, times }: EntryColumns,
-  first: number,
-  end: number,
-  runTime: bigint,
-): bigint => {
-  const lineAt = (index: number): Uint8Array => {
-    const start = lineStartAt(bytes, lineOffsets[index]!);
-    return bytes.subarray(start, start + lineSizeAt(bytes, lineOffsets[index]!));
-  };
-  let runTimeNow = runTime;
-  for (let index = first; index < end; index += 1) {
-    const previous = times[index - 1]!;
-    const isDuplicate = times[index] === previous || times[index] === runTimeNow;
-    if (isDuplicate && Buffer.compare(lineAt(index), lineAt(index - 1)) !== 0) times[index] = previous + 1n;
-    else runTimeNow = times[index]!;
-  }
-  return runTimeNow;
-};

@@ -7,19 +7,29 @@ const TENANT_WITHOUT_AUTH = 'fake';
 const TENANT_BYTES_MAX = 150;
 const UNSUPPORTED = /[^a-zA-Z0-9!\-_.*'()]/u;
 
+const SEPARATOR = '|';
+
 /**
  * The tenant of a request, from `X-Scope-OrgID` (HTTP) or `x-scope-orgid` (gRPC). Several tenants (`a|b`) are refused.
  * @throws RefusedError NO_TENANT, BAD_REQUEST with Loki's texts
  */
 export const resolveTenant = (header: string | undefined, authEnabled: boolean): string => {
-  if (!authEnabled) return TENANT_WITHOUT_AUTH;
-  const tenants = new Set((header ?? '').split('|').filter((tenant) => tenant !== ''));
-  for (const tenant of tenants) checkTenant(tenant);
-  const [tenant] = tenants;
-  if (tenant === undefined) throw new RefusedError({ code: 'NO_TENANT', text: 'no org id' });
-  if (tenants.size > 1) throw badRequest('multiple org IDs present');
+  const tenant = resolveTenants(header, authEnabled);
+  if (tenant.includes(SEPARATOR)) throw badRequest('multiple org IDs present');
   return tenant;
 };
+
+/** The same where several are allowed: each once, sorted, joined by `|`. @throws RefusedError NO_TENANT, BAD_REQUEST */
+export const resolveTenants = (header: string | undefined, authEnabled: boolean): string => {
+  if (!authEnabled) return TENANT_WITHOUT_AUTH;
+  const tenants = new Set((header ?? '').split(SEPARATOR).filter((tenant) => tenant !== ''));
+  for (const tenant of tenants) checkTenant(tenant);
+  if (tenants.size === 0) throw new RefusedError({ code: 'NO_TENANT', text: 'no org id' });
+  return [...tenants].sort().join(SEPARATOR);
+};
+
+/** The tenants of a query. */
+export const tenantsOf = (tenant: string): readonly string[] => tenant.split(SEPARATOR);
 
 const checkTenant = (tenant: string): void => {
   const problem = tenantProblem(tenant);

@@ -1,12 +1,15 @@
 import type { LogExpr } from '../logql/ast.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
+import { ChunkCache } from './chunk-cache.ts';
 import { CursorHeap } from './cursor-heap.ts';
+import { fetchChunk } from './fetch-chunk.ts';
 import { gatherStreams } from './gather-streams.ts';
 import { BatchLines, LogAnswer } from './log-answer.ts';
 import { LogReads } from './log-reads.ts';
 import { planSlices } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import type { QueryEvent } from './query-messages.ts';
+import { selectionsOf } from './query-tenants.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { compileScan } from './scan/compiled-scan.ts';
 import type { LogResult, ScanPlan } from './scan/scan-messages.ts';
@@ -14,6 +17,8 @@ import { nextScanId } from './scan-id.ts';
 import { StreamCursor } from './stream-cursor.ts';
 import { SERIES_PER_LOOK, Turns } from './turns.ts';
 
+/** Chunks kept between two reads of them. */
+const CACHE_BYTES_MAX = 256 << 20;
 /** One event holds at most about this much: what a reader that is slow makes us keep. An HTTP answer (5,000 entries) fits into one. */
 const EVENT_ENTRIES_MAX = 10_000;
 const EVENT_BYTES_MAX = 32 << 20;
@@ -25,14 +30,18 @@ const EVENT_BYTES_MAX = 32 << 20;
 export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGenerator<QueryEvent> {
   const { startNs, endNs } = context.request;
   if (startNs >= endNs) return;
-  const plan = planOf(context, expr, { startNs, endNs: endNs - 1n });
-  const { pipeline, mayPass } = compileScan(plan);
+  const plans = plansOf(context, expr, { startNs, endNs: endNs - 1n });
+  const [first] = plans;
+  if (!first) return;
+  // The stages and the range of all tenants are the same.
+  const { pipeline, mayPass } = compileScan(first);
+  const cache = new ChunkCache(CACHE_BYTES_MAX, (ref) => fetchChunk(context, ref, { range: first, mayPass }));
+  const reads = plans.map((plan) => new LogReads(context, plan, cache));
   const turns = new Turns(context.deps.clock);
-  const reads = new LogReads(context, plan, mayPass);
-  const heap = await openCursors(context, plan, reads, turns);
+  const heap = await openCursors(context, reads, turns);
   const answer = new LogAnswer();
   const selection = new Selection(context, pipeline.changesLine);
-  const reading = new ReadAhead(context.request, heap, reads);
+  const reading = new ReadAhead(context.request, heap, reads[0]!.tasksMax);
   for (let looked = 0; heap.top && !selection.isFull; looked += 1) {
     const { top } = heap;
     if (!top.isReady) {
@@ -52,38 +61,40 @@ export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGen
   if (answer.count > 0) yield { type: 'entries', streams: answer.take() };
 }
 
-const planOf = (context: QueryContext, { matchers, stages }: LogExpr, range: TimeRangeNs): ScanPlan => {
-  const { tenant, direction, categorizeLabels } = context.request;
-  return {
+/** One for each tenant. */
+const plansOf = (context: QueryContext, { matchers, stages }: LogExpr, range: TimeRangeNs): readonly ScanPlan[] => {
+  const { direction, categorizeLabels } = context.request;
+  return selectionsOf(context.request.tenant, matchers).map((selection) => ({
     scanId: nextScanId(),
-    tenant,
-    matchers,
+    tenant: selection.tenant,
+    namesTenant: selection.isNamed,
+    matchers: selection.matchers,
     stages,
     hints: { extract: 'all', preserveError: false },
     ...range,
     scan: { kind: 'log', direction, categorizeLabels },
-  };
+  }));
 };
 
-const openCursors = async (
-  context: QueryContext,
-  plan: ScanPlan,
-  reads: LogReads,
-  turns: Turns,
-): Promise<CursorHeap> => {
-  const gathered = await context.orStop(
-    gatherStreams(context.sources, plan.tenant, plan.matchers, plan, context.signal, context.onMissing),
-  );
-  context.chunkRefs += gathered.chunkRefs;
-  context.streamsInMemory += gathered.streamsInMemory;
-  context.chunksInMemory += gathered.chunksInMemory;
+const openCursors = async (context: QueryContext, reads: readonly LogReads[], turns: Turns): Promise<CursorHeap> => {
   const isForward = context.request.direction === 'forward';
   const heap = new CursorHeap(isForward);
-  for (const [index, stream] of gathered.streams.entries()) {
-    const slices = planSlices(stream, plan, 1);
-    if (slices.length === 0) continue;
-    heap.push(new StreamCursor(reads, isForward, isForward ? slices : slices.reverse(), index));
-    if (index % SERIES_PER_LOOK === 0) await turns.breathe();
+  let index = 0;
+  for (const own of reads) {
+    const { plan } = own;
+    const gathered = await context.orStop(
+      gatherStreams(context.sources, plan.tenant, plan.matchers, plan, context.signal, context.onMissing),
+    );
+    context.chunkRefs += gathered.chunkRefs;
+    context.streamsInMemory += gathered.streamsInMemory;
+    context.chunksInMemory += gathered.chunksInMemory;
+    for (const stream of gathered.streams) {
+      const slices = planSlices(stream, plan, 1);
+      index += 1;
+      if (slices.length === 0) continue;
+      heap.push(new StreamCursor(own, isForward, isForward ? slices : slices.reverse(), index));
+      if (index % SERIES_PER_LOOK === 0) await turns.breathe();
+    }
   }
   return heap;
 };

@@ -1,32 +1,28 @@
-import { ChunkCache } from './chunk-cache.ts';
-import { fetchChunk } from './fetch-chunk.ts';
+import type { ChunkCache } from './chunk-cache.ts';
 import { loadMemory } from './load-memory.ts';
 import type { PlannedSlice } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import type { LogRead, LogResult, ReadBounds, ScanPlan } from './scan/scan-messages.ts';
-import type { SkipTest } from './scan/skip-test.ts';
 import { ScanPlaces, type ScanWork } from './scan-places.ts';
 
-/** Chunks kept between two reads of them. */
-const CACHE_BYTES_MAX = 256 << 20;
 /** One running, one ready. */
 const TASKS_PER_WORKER = 2;
 
 /**
- * Runs the reads of one log query: here, where chunks are kept for the next read of them, or at another node of the cluster, which fetches its own
+ * Runs the reads of one log query and tenant: here, where chunks are kept for the next read of them, or at another node of the cluster, which fetches its own
  * and sends what passed.
  */
 export class LogReads {
   readonly #context: QueryContext;
-  readonly #plan: ScanPlan;
+  readonly plan: ScanPlan;
   readonly #places: ScanPlaces<LogResult>;
   readonly #cache: ChunkCache;
 
-  /** @param mayPass rules out blocks by their skip filters */
-  constructor(context: QueryContext, plan: ScanPlan, mayPass: SkipTest | undefined) {
+  /** @param cache of the query */
+  constructor(context: QueryContext, plan: ScanPlan, cache: ChunkCache) {
     this.#context = context;
-    this.#plan = plan;
-    this.#cache = new ChunkCache(CACHE_BYTES_MAX, (ref) => fetchChunk(context, ref, { range: plan, mayPass }));
+    this.plan = plan;
+    this.#cache = cache;
     this.#places = new ScanPlaces(context, TASKS_PER_WORKER, (work) => this.#runHere(work));
   }
 
@@ -41,12 +37,12 @@ export class LogReads {
     if (work.slices.length > 1) return this.#runHere(work);
     // Its memory is not worth sending around, and a chunk that is here is not worth fetching again.
     const isNear = work.slices.every(({ refs }) => refs.length === 0 || refs.some(({ key }) => this.#cache.has(key)));
-    return this.#places.run([this.#plan], work, isNear);
+    return this.#places.run([this.plan], work, isNear);
   }
 
   async #runHere({ slices, bounds = [] }: ScanWork): Promise<LogResult> {
     const reads = await Promise.all(slices.map((slice, index) => this.#fetched(slice, bounds[index] as ReadBounds)));
-    const result = (await this.#context.runTask({ kind: 'log', plan: this.#plan, reads })) as LogResult;
+    const result = (await this.#context.runTask({ kind: 'log', plan: this.plan, reads })) as LogResult;
     for (const { chunks } of result.ends) for (const chunk of chunks) this.#cache.put(chunk);
     return result;
   }

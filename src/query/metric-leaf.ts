@@ -13,6 +13,7 @@ import { chunksPerTask, packTasks } from './pack-tasks.ts';
 import { pipelineErrorText } from './pipeline-error.ts';
 import { type PlannedSlice, planSlices } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
+import { selectionsOf } from './query-tenants.ts';
 import { absenceOf } from './range/absent-over-time.ts';
 import type { CountFunction, ValuesFunction } from './range/range-function.ts';
 import { rangeFunctionOf } from './range/range-functions.ts';
@@ -69,10 +70,13 @@ export const evaluateLeaves = async (
   const { rangeNs } = leaves[0]!.expr.range;
   // A range of 0 holds nothing.
   if (rangeNs > 0n && options.grid.count > 0) {
-    const plans = runs.map(({ plan }) => plan);
-    await scanStreams(context, plans, options.turns, async ({ parts }) => {
+    const take = async ({ parts }: MetricResult): Promise<void> => {
       for (const [index, part] of parts.entries()) await runs[index]?.take(part);
-    });
+    };
+    for (const [tenant] of runs[0]!.plans.entries()) {
+      const plans = runs.map((run) => run.plans[tenant] as ScanPlan);
+      await scanStreams(context, plans, options.turns, take);
+    }
   }
   const evaluated: (readonly StepSeries[])[] = [];
   for (const run of runs) evaluated.push(await run.series());
@@ -87,7 +91,9 @@ export const sharesEntries = ({ expr: { range: one } }: LeafPlan, { expr: { rang
 
 /** A leaf while tasks bring in what they have of it. */
 class LeafRun {
-  readonly plan: ScanPlan;
+  /** One for each tenant: those of leaves that share entries are the same. */
+  readonly plans: readonly ScanPlan[];
+  readonly #range: TimeRangeNs;
   readonly #leaf: LeafPlan;
   readonly #options: LeafOptions;
   readonly #scan: MetricScan;
@@ -103,15 +109,17 @@ class LeafRun {
     this.#leaf = leaf;
     this.#options = options;
     this.#scan = { kind: 'metric', grid, rangeNs, offsetNs, measure, unwrap, group, seriesMax };
-    this.plan = {
+    this.#range = entryRangeOf(grid, rangeNs, offsetNs);
+    this.plans = selectionsOf(context.request.tenant, log.matchers).map(({ tenant, matchers, isNamed }) => ({
       scanId: nextScanId(),
-      tenant: context.request.tenant,
-      matchers: log.matchers,
+      tenant,
+      namesTenant: isNamed,
+      matchers,
       stages: metricStages(expr),
       hints,
-      ...entryRangeOf(grid, rangeNs, offsetNs),
+      ...this.#range,
       scan: this.#scan,
-    };
+    }));
     this.#counts = new CountMerger(grid.count, seriesMax);
     this.#values = new ValueMerger(seriesMax);
   }
@@ -139,7 +147,15 @@ class LeafRun {
   }
 
   #ofValues(apply: ValuesFunction, rangeSeconds: number, parameter: number): Promise<StepSeries[]> {
-    return valueSeries(this.#values, this.plan, this.#scan, apply, rangeSeconds, parameter, this.#options.turns);
+    return valueSeries(
+      this.#values,
+      this.#range.startNs,
+      this.#scan,
+      apply,
+      rangeSeconds,
+      parameter,
+      this.#options.turns,
+    );
   }
 }
 
@@ -222,10 +238,10 @@ const countSeries = async (
   return results;
 };
 
-/** Windows slide over the values of each series: both ends only move forward. */
+/** Windows slide over the values of each series: both ends only move forward. `baseNs`: what their times are relative to. */
 const valueSeries = async (
   merger: ValueMerger,
-  plan: ScanPlan,
+  baseNs: bigint,
   { grid, rangeNs, offsetNs }: MetricScan,
   apply: ValuesFunction,
   rangeSeconds: number,
@@ -234,7 +250,7 @@ const valueSeries = async (
 ): Promise<StepSeries[]> => {
   const results: StepSeries[] = [];
   for (const one of merger.series()) {
-    const bounds = windowBounds(one, new StepWindows(grid, rangeNs, offsetNs, plan.startNs));
+    const bounds = windowBounds(one, new StepWindows(grid, rangeNs, offsetNs, baseNs));
     const window = { values: one.values, times: one.times, first: 0, end: 0, rangeSeconds, parameter };
     const series = newSeries(one.labels, grid.count);
     for (let step = 0; step < grid.count; step += 1) {

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { Clock } from '../protocol/clock.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import type { WorkerPool } from '../workers/worker-pool.ts';
+import { CANCELLED, QUERY_DEADLINE } from './query-end.ts';
 import type { QueryRequest, QueryStatistics } from './query-messages.ts';
 import type { QuerySources } from './query-source.ts';
 import { addCounts, noCounts, type ScanCounts, type ScanResult, type ScanTask } from './scan/scan-messages.ts';
@@ -17,15 +18,6 @@ export interface QueryDeps {
   /** Of a member of a cluster: the others that share scans now. */
   readonly places?: (() => readonly ScanPlace[]) | undefined;
 }
-
-const DEADLINE: Refusal = {
-  code: 'DEADLINE_EXCEEDED',
-  text:
-    'request timed out, decrease the duration of the request or add more label matchers ' +
-    '(prefer exact match over regex match) to reduce the amount of data processed',
-};
-
-const CANCELLED: Refusal = { code: 'CANCELLED', text: 'the request was cancelled by the client' };
 
 /** What the parts of one running query share: where to read, when to stop, what was read so far. */
 export class QueryContext {
@@ -57,7 +49,8 @@ export class QueryContext {
     setMaxListeners(0, this.#stop.signal);
     this.#outer = signal;
     const { timeoutMs } = request.limits;
-    this.#cancelDeadline = timeoutMs > 0 ? deps.clock.after(timeoutMs, () => this.#end(DEADLINE)) : () => undefined;
+    this.#cancelDeadline =
+      timeoutMs > 0 ? deps.clock.after(timeoutMs, () => this.#end(QUERY_DEADLINE)) : () => undefined;
     if (signal.aborted) this.#onAbort();
     signal.addEventListener('abort', this.#onAbort, { once: true });
   }

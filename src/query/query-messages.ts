@@ -2,6 +2,7 @@
 import type { Refusal } from '../protocol/refusal.ts';
 
 export interface QueryRequest {
+  /** One, or several joined by `|`: their streams have the label `__tenant_id__` then. */
   readonly tenant: string;
   /** LogQL text. */
   readonly query: string;
@@ -75,6 +76,26 @@ export interface QueryStatistics {
   /** Why the answer may be short: only where the request allows that. */
   readonly missing?: readonly string[];
 }
+
+/** Of an answer for which nothing was read. */
+export const NO_STATISTICS: QueryStatistics = {
+  bytesProcessed: 0,
+  linesProcessed: 0,
+  entriesReturned: 0,
+  chunkRefs: 0,
+  chunksDownloaded: 0,
+  decompressedBytes: 0,
+  decompressedLines: 0,
+  compressedBytes: 0,
+  headBytes: 0,
+  headLines: 0,
+  duplicates: 0,
+  blocksInflated: 0,
+  blocksSkipped: 0,
+  streamsInMemory: 0,
+  chunksInMemory: 0,
+  executionMs: 0,
+};
 
 export type QueryResult =
   | { readonly type: 'streams'; readonly streams: readonly LogStream[]; readonly statistics: QueryStatistics }

@@ -28,10 +28,11 @@ export class ReadAhead {
   #together = TOGETHER_FIRST;
   #hasLight = false;
 
-  constructor(request: QueryRequest, heap: CursorHeap, reads: LogReads) {
+  /** @param tasksMax reads at a time */
+  constructor(request: QueryRequest, heap: CursorHeap, tasksMax: number) {
     this.#heap = heap;
     this.#quota = quotaOf(request, heap.size);
-    this.#tasksMax = reads.tasksMax;
+    this.#tasksMax = tasksMax;
   }
 
   /** Waits until the first in line is read on. @throws RefusedError */
@@ -43,17 +44,22 @@ export class ReadAhead {
 
   #fill(top: StreamCursor): void {
     const isLight = top.isLight;
-    let light: StreamCursor[] = [];
+    const light = new Map<LogReads, StreamCursor[]>();
     for (const cursor of this.#heap.waiting(isLight ? this.#tasksMax * this.#together : LOOKED_AT_MAX)) {
+      const others = light.get(cursor.reads) ?? [];
       // The first in line is read whatever else runs.
-      if (this.#running >= this.#tasksMax && cursor !== top && !light.includes(top)) break;
-      if (!cursor.isLight) this.#start([cursor]);
-      else light.push(cursor);
-      if (light.length < this.#together) continue;
-      this.#start(light);
-      light = [];
+      if (this.#running >= this.#tasksMax && cursor !== top && !light.get(top.reads)?.includes(top)) break;
+      if (!cursor.isLight) {
+        this.#start([cursor]);
+        continue;
+      }
+      others.push(cursor);
+      light.set(cursor.reads, others);
+      if (others.length < this.#together) continue;
+      this.#start(others);
+      light.delete(cursor.reads);
     }
-    if (light.length > 0) this.#start(light);
+    for (const cursors of light.values()) this.#start(cursors);
     this.#hasLight ||= isLight;
     if (isLight) this.#together = Math.min(TOGETHER_MAX, 2 * this.#together);
   }

@@ -22,7 +22,8 @@ const NO_WORDS = new Int32Array(0);
  * one packed batch.
  */
 export class StreamCursor {
-  readonly #reads: LogReads;
+  /** Of its tenant. */
+  readonly reads: LogReads;
   readonly #isForward: boolean;
   readonly #slices: readonly PlannedSlice[];
   /** Breaks ties between streams. */
@@ -50,7 +51,7 @@ export class StreamCursor {
 
   /** `slices` in the query's direction, at least one. */
   constructor(reads: LogReads, isForward: boolean, slices: readonly PlannedSlice[], index: number) {
-    this.#reads = reads;
+    this.reads = reads;
     this.#isForward = isForward;
     this.#slices = slices;
     this.index = index;
@@ -90,7 +91,7 @@ export class StreamCursor {
     return this.#loading;
   }
 
-  /** Reads on in one task. All of them of one query and waiting. */
+  /** Reads on in one task. All of them of one plan and waiting. */
   static loadTogether(cursors: readonly StreamCursor[], quota: ReadQuota): Promise<void> {
     const work = StreamCursor.#tryRead(cursors, quota);
     for (const cursor of cursors) cursor.#loading = work;
@@ -138,7 +139,7 @@ export class StreamCursor {
 
   static async #read(cursors: readonly StreamCursor[], quota: ReadQuota): Promise<void> {
     const [first] = cursors as readonly [StreamCursor];
-    const result = await first.#reads.run({
+    const result = await first.reads.run({
       slices: cursors.map((cursor) => cursor.#slices[cursor.#slice]!),
       bounds: cursors.map((cursor) => cursor.#bounds(quota)),
     });

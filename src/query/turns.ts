@@ -10,10 +10,10 @@ export const CELLS_PER_LOOK = 1024;
 
 /** Gives everybody else a turn every few milliseconds of a long calculation. */
 export class Turns {
-  readonly #clock: Clock;
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
   #sliceEndMs: number;
 
-  constructor(clock: Clock) {
+  constructor(clock: Pick<Clock, 'monotonicMs'>) {
     this.#clock = clock;
     this.#sliceEndMs = clock.monotonicMs() + SLICE_MS;
   }

@@ -20,6 +20,7 @@ import type { ServedNode } from '../soak/served-node.ts';
 import { SoakEntries, soakStreams } from '../soak/soak-entries.ts';
 import { seededRandom } from '../support/corpus.ts';
 import { buildNodes, SERVE } from '../support/node-process.ts';
+import { PLAIN_LIMITS } from '../support/plain-limits.ts';
 import { ALL_FAULTS, type ChaosFault, ChaosFaults } from './chaos-faults.ts';
 import { ChaosNodes } from './chaos-nodes.ts';
 
@@ -76,6 +77,7 @@ const SETTINGS: ConfigInput = {
   },
   querier: { max_concurrent: 32, scan_workers: 1 },
   limits: {
+    ...PLAIN_LIMITS,
     ingestion_rate_mb: 10_000,
     ingestion_burst_size_mb: 10_000,
     per_stream_rate_limit: '10GB',

@@ -2,8 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stringify } from 'yaml';
+import { PLAIN_LIMITS } from '../support/plain-limits.ts';
 
 const UNLIMITED = {
+  ...PLAIN_LIMITS,
   ingestion_rate_mb: 10_000,
   ingestion_burst_size_mb: 10_000,
   per_stream_rate_limit: '10GB',

@@ -2,6 +2,7 @@ import { type Config, type ConfigInput, loadConfig } from '../../src/config.ts';
 import { type NodeDeps, type NodeWorkers, type RinglogNode, startNode, startWorkers } from '../../src/node.ts';
 import type { LogStream, QueryRequest } from '../../src/query/query-messages.ts';
 import { MS_NS, T0_NS } from './entries.ts';
+import { PLAIN_LIMITS } from './plain-limits.ts';
 import { MemoryChunkStore } from './stores/memory-chunk-store.ts';
 import { MemoryIndexStore } from './stores/memory-index-store.ts';
 
@@ -22,6 +23,7 @@ export const testConfig = (settings: ConfigInput = {}): Config =>
       },
       querier: { scan_workers: 1, ...(settings['querier'] as object) },
       limits: {
+        ...PLAIN_LIMITS,
         reject_old_samples: false,
         ingestion_rate_mb: 1000,
         ingestion_burst_size_mb: 1000,

@@ -1,4 +1,5 @@
 import type { EntryColumns, EntryRange } from '../../src/protocol/entry-columns.ts';
+import { EntryMetadata } from '../../src/protocol/entry-metadata.ts';
 import { parseLabelText } from '../../src/protocol/label-text.ts';
 
 /** One entry as a test writes it. */
@@ -28,7 +29,7 @@ export const columnsOf = (entries: readonly TestEntry[]): EntryColumns => {
     bytes: bytes.subarray(0, at),
     lineOffsets,
     times: BigInt64Array.from(entries, ({ timeNs }) => timeNs),
-    metadata: metadata.size > 0 ? metadata : undefined,
+    metadata: metadata.size > 0 ? new EntryMetadata(metadata) : undefined,
   };
 };
 

@@ -2,6 +2,7 @@ import { type ChunkView, decodeChunk } from '../../chunk/chunk-object.ts';
 import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
 import type { LabelSet } from '../../protocol/label-set.ts';
 import { labelSetOf } from '../../protocol/label-text.ts';
+import { withTenant } from '../query-tenants.ts';
 import { type BlockChoice, chunkBlocks, segmentBlocks, withoutCopies } from './block-sources.ts';
 import type { CompiledScan } from './compiled-scan.ts';
 import { type BlockSource, groupBlocks } from './merge-blocks.ts';
@@ -56,7 +57,10 @@ export const openSlice = (
     }
   }
   const wanted = [...streams.values()].filter(({ labels }) => matches(labels));
-  return wanted.map(({ labels, blocks }) => ({ labels, groups: groupBlocks(withoutCopies(blocks, counts)) }));
+  return wanted.map(({ labels, blocks }) => ({
+    labels: plan.namesTenant ? withTenant(labels, plan.tenant) : labels,
+    groups: groupBlocks(withoutCopies(blocks, counts)),
+  }));
 };
 
 /** A log query may need one block of many: it checks those it reads. What reads everything checks the object as a whole. */

@@ -39,6 +39,8 @@ export interface ScanPlan {
   /** Unique in this process. */
   readonly scanId: string;
   readonly tenant: string;
+  /** Streams get the label `__tenant_id__`: the query is about several. */
+  readonly namesTenant: boolean;
   readonly matchers: readonly LabelMatcher[];
   readonly stages: readonly Stage[];
   readonly hints: LabelHints;

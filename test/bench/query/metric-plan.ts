@@ -23,6 +23,7 @@ export const metricPlanOf = (query: string, hours: number): ScanPlan => {
   return {
     scanId: query,
     tenant: 't',
+    namesTenant: false,
     matchers: log.matchers,
     stages: metricStages(leaf.expr),
     hints: labelHints(leaf.expr, outer),

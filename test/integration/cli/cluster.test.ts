@@ -10,6 +10,7 @@ import { LocalCluster } from '../../../src/cli/local-cluster.ts';
 import type { RingStatus, StreamStatus } from '../../../src/member/cluster-services.ts';
 import { eventually } from '../../support/eventually.ts';
 import { buildNodes } from '../../support/node-process.ts';
+import { PLAIN_LIMITS } from '../../support/plain-limits.ts';
 
 const CLI = path.join(import.meta.dirname, '../../../bin/ringlog.js');
 const LINES = 40;
@@ -31,7 +32,7 @@ describe('a cluster of processes', function () {
       command: [CLI],
       folder,
       basePort: 0,
-      settings: { cluster: { linger: '500ms', unsafe_short_linger: true } },
+      settings: { cluster: { linger: '500ms', unsafe_short_linger: true }, limits: PLAIN_LIMITS },
     });
     for (const nodeId of ['node-1', 'node-2']) await cluster.start(nodeId);
   });

@@ -6,6 +6,7 @@ import type { HttpServerOptions } from '../../../src/http/server.ts';
 import { DEFAULT_LIMITS } from '../../../src/protocol/limits.ts';
 import { type Refusal, RefusedError } from '../../../src/protocol/refusal.ts';
 import type { QueryRequest, QueryResult, QueryStatistics } from '../../../src/query/query-messages.ts';
+import type { StreamVolume } from '../../../src/query/stream-volume.ts';
 
 export const NO_STATISTICS: QueryStatistics = {
   bytesProcessed: 0,
@@ -67,6 +68,10 @@ export class StubServices implements NodeServices {
     };
   }
 
+  async volumes(): Promise<readonly StreamVolume[]> {
+    return [];
+  }
+
   async labelNames(): Promise<readonly string[]> {
     return this.labels;
   }
@@ -101,6 +106,7 @@ export const stubOptions = (overrides: Partial<HttpServerOptions> = {}, logged: 
       if (!header) throw refused({ code: 'NO_TENANT', text: 'no org id' });
       return header;
     },
+    queriedTenantOf: (header) => options.tenantOf(header),
     limitsOf: () => LIMITS,
     decodePush: ({ bytes }) => {
       if (bytes.length === 0) throw refused({ code: 'BAD_REQUEST', text: 'snappy: corrupt input' });

@@ -7,6 +7,7 @@ import { request } from 'undici';
 import { type ConfigInput, loadConfig } from '../../../src/config.ts';
 import { encodePushRequest, type PushedEntry } from '../../../src/protocol/logproto.ts';
 import { type RunningServer, startServer } from '../../../src/serve.ts';
+import { PLAIN_LIMITS } from '../../support/plain-limits.ts';
 
 export interface Answer {
   readonly status: number;
@@ -34,6 +35,7 @@ export class TestServer {
       ingester: { cut_workers: 1 },
       querier: { scan_workers: 1 },
       ...settings,
+      limits: { ...PLAIN_LIMITS, ...(settings['limits'] as object) },
     };
     return new TestServer(dataDir, flags, await TestServer.#run(flags));
   }

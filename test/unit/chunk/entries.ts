@@ -7,6 +7,7 @@ import type { HeadSnapshot } from '../../../src/chunk/memory-format.ts';
 import { Segment } from '../../../src/chunk/segment.ts';
 import { writeUvarint } from '../../../src/chunk/varint.ts';
 import type { EntryColumns, EntryRange } from '../../../src/protocol/entry-columns.ts';
+import { EntryMetadata } from '../../../src/protocol/entry-metadata.ts';
 
 export interface Entry {
   readonly time: bigint;
@@ -34,7 +35,7 @@ export const columnsOf = (entries: readonly Entry[], gap = 17): EntryColumns => 
     bytes: Buffer.concat(parts),
     lineOffsets,
     times: BigInt64Array.from(entries, ({ time }) => time),
-    metadata: metadata.size > 0 ? metadata : undefined,
+    metadata: metadata.size > 0 ? new EntryMetadata(metadata) : undefined,
   };
 };
 

@@ -8,6 +8,7 @@ import { IndexedFile, SegmentTable } from '../../../src/log/segment-table.ts';
 import { splitRange } from '../../../src/log/split-range.ts';
 import { decodeOpen, encodeOpen, readBatch, writeBatch } from '../../../src/log/state-records.ts';
 import type { EntryRange } from '../../../src/protocol/entry-columns.ts';
+import { EntryMetadata } from '../../../src/protocol/entry-metadata.ts';
 import type { TestEntry } from '../../support/entries.ts';
 import { entriesOf, UID } from '../../support/log/test-log.ts';
 import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
@@ -35,7 +36,7 @@ const gappedRange = (entries: readonly GappedEntry[], first: number, end: number
     bytes: Buffer.concat(parts),
     lineOffsets,
     times: BigInt64Array.from(entries, ({ timeNs }) => timeNs),
-    metadata: metadata.size > 0 ? metadata : undefined,
+    metadata: metadata.size > 0 ? new EntryMetadata(metadata) : undefined,
   };
   return { columns, first, end };
 };

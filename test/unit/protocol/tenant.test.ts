@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { resolveTenant } from '../../../src/protocol/tenant.ts';
+import { resolveTenant, resolveTenants } from '../../../src/protocol/tenant.ts';
 import { refusalOf } from './pushes.ts';
 
 describe('resolveTenant', () => {
@@ -11,6 +11,7 @@ describe('resolveTenant', () => {
     for (const tenant of ['a', "A-z_0.9!*'()", 'x'.repeat(150), '...'])
       expect(resolveTenant(tenant, true)).to.equal(tenant);
     expect(resolveTenant('a|a|', true)).to.equal('a');
+    expect(resolveTenants('b|a|b', true)).to.equal('a|b');
   });
 
   const refused: readonly (readonly [string | undefined, string])[] = [

@@ -1,0 +1,47 @@
+import type { PushedStream } from '../protocol/entry-columns.ts';
+import { parseLabelText } from '../protocol/label-text.ts';
+import { withServiceName } from '../protocol/service-name.ts';
+import type { KnownStream } from './appends.ts';
+import type { Slices } from './cooperative.ts';
+import { LabelCache } from './label-cache.ts';
+
+/** Label text as it is pushed → its stream, so that labels are read once. */
+export class KnownStreams {
+  readonly #cache: LabelCache<KnownStream>;
+
+  constructor(bytesMax: number) {
+    this.#cache = new LabelCache(bytesMax);
+  }
+
+  /**
+   * undefined for streams without entries: their labels are not even looked at.
+   * @param serviceLabels `discover_service_name`
+   * @throws RefusedError BAD_REQUEST for the whole push
+   */
+  async ofPush(
+    tenant: string,
+    streams: readonly PushedStream[],
+    serviceLabels: readonly string[],
+    slices: Slices,
+  ): Promise<readonly (KnownStream | undefined)[]> {
+    const resolved: (KnownStream | undefined)[] = [];
+    for (const { labelText, first, end } of streams) {
+      resolved.push(first < end ? this.of(tenant, labelText, serviceLabels) : undefined);
+      if (slices.isOver()) await slices.turn();
+    }
+    return resolved;
+  }
+
+  /** @throws RefusedError BAD_REQUEST */
+  of(tenant: string, labelText: Uint8Array, serviceLabels: readonly string[]): KnownStream {
+    const { buffer, byteOffset, length } = labelText;
+    const key = Buffer.from(buffer, byteOffset, length).toString('latin1');
+    const known = this.#cache.get(tenant, key);
+    // Limits that were read again have another list.
+    if (known?.serviceLabels === serviceLabels) return known;
+    const labels = withServiceName(parseLabelText(labelText), serviceLabels);
+    const fresh = { labels, serviceLabels, cell: undefined, key: undefined };
+    this.#cache.set(tenant, key, fresh);
+    return fresh;
+  }
+}

@@ -1,0 +1,144 @@
+import type { NodeServices, VolumeRequest } from '../actors/node-services.ts';
+import { parseMatchers } from '../logql/parser.ts';
+import type { LabelMatcher } from '../protocol/matcher.ts';
+import type { TimeRangeNs } from '../protocol/time-range.ts';
+import { type MetricSeries, NO_STATISTICS } from '../query/query-messages.ts';
+import { shareIn } from '../query/stream-volume.ts';
+import { type VolumeGroup, VolumeGroups } from '../query/volume-groups.ts';
+import { answerPieces } from './answer-json.ts';
+import { type EdgeLimits, nowNsOf, tenantHeader } from './edge-options.ts';
+import { type EdgeState, readForm } from './form.ts';
+import {
+  badRequest,
+  checkedBounds,
+  checkResolution,
+  EVERY_STREAM,
+  parseStep,
+  parseVolumeLimit,
+  type TimeBounds,
+} from './parameters.ts';
+import { checkQueryLength, withinLookback } from './query-checks.ts';
+import type { Exchange, Handler } from './routes.ts';
+
+const NS_PER_MS = 1_000_000n;
+
+interface Asked {
+  readonly tenant: string;
+  readonly limits: EdgeLimits;
+  readonly form: URLSearchParams;
+  readonly bounds: TimeBounds;
+  /** undefined: all of it is older than max_query_lookback. */
+  readonly range: TimeBounds | undefined;
+}
+
+/** `/loki/api/v1/index/stats`, `index/volume`, `index/volume_range`. */
+export class VolumeHandlers {
+  readonly #services: Pick<NodeServices, 'volumes'>;
+  readonly #state: EdgeState;
+
+  constructor(services: Pick<NodeServices, 'volumes'>, state: EdgeState) {
+    this.#services = services;
+    this.#state = state;
+  }
+
+  readonly stats: Handler = async (exchange) => {
+    const asked = await this.#read(exchange);
+    const matchers = parseMatchers(asked.form.get('query') ?? '');
+    const stats = { streams: 0, chunks: 0, bytes: 0, entries: 0 };
+    for (const { parts } of await this.#volumes(exchange, asked, matchers)) {
+      stats.streams += 1;
+      for (const part of parts) {
+        const share = shareIn(part, asked.bounds);
+        stats.chunks += 1;
+        stats.bytes += part.bytes * share;
+        stats.entries += part.entries * share;
+      }
+    }
+    const { streams, chunks, bytes, entries } = stats;
+    const body = { streams, chunks, bytes: Math.round(bytes), entries: Math.round(entries) };
+    await exchange.reply.json(200, JSON.stringify(body));
+  };
+
+  readonly volume: Handler = async (exchange) => {
+    await this.#answer(exchange, (_form, bounds) => [bounds]);
+  };
+
+  readonly volumeRange: Handler = async (exchange) => {
+    await this.#answer(exchange, bucketsOf);
+  };
+
+  async #answer(
+    exchange: Exchange,
+    rangesOf: (form: URLSearchParams, bounds: TimeBounds) => readonly TimeRangeNs[],
+  ): Promise<void> {
+    const asked = await this.#read(exchange);
+    const { form, bounds, limits } = asked;
+    if (!limits.volumeEnabled) {
+      await exchange.reply.text(404, 'not found');
+      return;
+    }
+    const limit = parseVolumeLimit(form);
+    const ranges = rangesOf(form, bounds);
+    const aggregateBy = aggregationOf(form);
+    const targetLabels = (form.get('targetLabels') ?? '').split(',').filter((name) => name !== '');
+    const query = form.get('query') ?? '';
+    const matchers = EVERY_STREAM.test(query) ? [] : parseMatchers(query);
+    const names = matchers.map(({ name }) => name);
+    const groups = new VolumeGroups({ targetLabels, names, aggregateBy, groupsMax: limits.volumeMaxSeries }, ranges);
+    for (const stream of await this.#volumes(exchange, asked, matchers)) groups.add(stream);
+    const series = groups.largest(limit).map((group) => seriesOf(group, ranges));
+    const type = series.every(({ timesMs }) => timesMs.length < 2) ? 'vector' : 'matrix';
+    await exchange.reply.jsonPieces(answerPieces({ type, series, statistics: NO_STATISTICS }, []));
+  }
+
+  async #volumes(exchange: Exchange, { tenant, limits, range }: Asked, matchers: readonly LabelMatcher[]) {
+    if (!range) return [];
+    const request: VolumeRequest = { tenant, matchers, range, timeoutMs: limits.queryTimeoutMs };
+    return await this.#services.volumes(request, exchange.signal);
+  }
+
+  async #read(exchange: Exchange): Promise<Asked> {
+    const { options, bodies } = this.#state;
+    const tenant = options.queriedTenantOf(tenantHeader(exchange.request.headers));
+    const form = await readForm(exchange, bodies);
+    const nowNs = nowNsOf(options);
+    const bounds = checkedBounds(form, nowNs);
+    const limits = options.limitsOf(tenant);
+    const range = withinLookback(bounds, limits, nowNs);
+    if (range) checkQueryLength(range.endNs - range.startNs, limits);
+    return { tenant, limits, form, bounds, range };
+  }
+}
+
+const aggregationOf = (form: URLSearchParams): 'series' | 'labels' => {
+  const text = form.get('aggregateBy') ?? '';
+  if (text !== '' && text !== 'series' && text !== 'labels') throw badRequest('invalid aggregation option');
+  return text === 'labels' ? 'labels' : 'series';
+};
+
+/** Cut at the multiples of the step. @throws RefusedError BAD_REQUEST for a step that makes too many */
+const bucketsOf = (form: URLSearchParams, bounds: TimeBounds): readonly TimeRangeNs[] => {
+  const stepNs = parseStep(form, bounds);
+  checkResolution(bounds, stepNs);
+  const buckets: TimeRangeNs[] = [];
+  for (let startNs = bounds.startNs; startNs <= bounds.endNs; ) {
+    const nextNs = startNs - (startNs % stepNs) + stepNs;
+    buckets.push({ startNs, endNs: nextNs - 1n < bounds.endNs ? nextNs - 1n : bounds.endNs });
+    startNs = nextNs;
+  }
+  return buckets;
+};
+
+/** A sample for each range in which there is anything, at its end. */
+const seriesOf = ({ labels, bytes }: VolumeGroup, ranges: readonly TimeRangeNs[]): MetricSeries => {
+  const timesMs: number[] = [];
+  const values: number[] = [];
+  for (const [index, { endNs }] of ranges.entries()) {
+    const value = bytes[index] ?? 0;
+    if (value === 0) continue;
+    // One nanosecond before the next bucket is its first millisecond.
+    timesMs.push(Number((endNs + NS_PER_MS - 1n) / NS_PER_MS));
+    values.push(value);
+  }
+  return { labels, timesMs, values };
+};
