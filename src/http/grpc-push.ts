@@ -53,11 +53,17 @@ export const pushHandlers = (
   };
   /** What is stored in part is a success that says so, as OTLP has it: its clients must not send it again. */
   const exportLogs = async (call: UnaryCall): Promise<Buffer> => {
-    const { lines, outcome } = await take(call, options.decodeOtlpMessage, true);
+    const { lines, outcome } = await take(call, options.decodeOtlpMessage, true).catch(triedAgain);
     const { refusal, acceptedLines } = outcome;
     if (!refusal) return EMPTY;
     if (refusal.code !== 'INVALID_ENTRIES' || acceptedLines === 0) throw new RefusedError(refusal);
     return encodeExportResponse(lines - acceptedLines, refusal.text);
+  };
+  /** What breaks here says nothing of the records: as over HTTP their exporter may send them again. */
+  const triedAgain = (error: unknown): never => {
+    if (error instanceof RefusedError) throw error;
+    options.log.error({ err: error, route: OTLP_LOGS_PATH }, 'gRPC call failed');
+    throw new RefusedError({ code: 'INTERNAL', text: (error as Error).message }, { cause: error });
   };
   return {
     push: unaryHandler(options, PUSH_PATH, push, grpcErrorOf),

@@ -30,6 +30,8 @@ export class AnyValueReader {
   readonly #texts: TextCache;
   /** Values and fields read since the caller set it to 0: what they cost, and a bound on what they become. */
   values = 0;
+  /** Bytes of the lists and maps among them: their text costs more than reading them. */
+  listBytes = 0;
 
   constructor(bytes: Buffer, texts: TextCache) {
     this.#bytes = bytes;
@@ -63,6 +65,11 @@ export class AnyValueReader {
       }
     }
     return value;
+  }
+
+  reset(): void {
+    this.values = 0;
+    this.listBytes = 0;
   }
 
   /** One more value or field. @throws RefusedError TOO_LARGE */
@@ -112,6 +119,7 @@ export class AnyValueReader {
     if (tag === 0x3a) return this.#bytes.subarray(start, end);
     if (depth === DEPTH_MAX) throw badRequest(`proto: values are nested deeper than ${DEPTH_MAX}`);
     if (end - start > LIST_BYTES_MAX) throw tooMany('bytes in one list or map');
+    if (depth === 0) this.listBytes += end - start;
     return tag === 0x2a ? this.#list(start, end, depth) : this.#map(start, end, depth);
   }
 

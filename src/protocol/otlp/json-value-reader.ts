@@ -22,6 +22,8 @@ export class JsonValueReader {
   readonly #texts: TextCache;
   /** Members and elements read since the caller set it to 0: what they cost, and a bound on what they become. */
   values = 0;
+  /** Bytes of the lists and maps among them: their text costs more than reading them. */
+  listBytes = 0;
   /** The key of the pair read last. */
   key = '';
 
@@ -77,7 +79,7 @@ export class JsonValueReader {
     let value: AnyValue = null;
     const start = this.#cursor.at;
     for (const member of this.members()) value = this.member(member, depth);
-    if (isComposite(value) && this.#cursor.at - start > LIST_BYTES_MAX) throw tooMany('bytes in one list or map');
+    if (isComposite(value)) this.countList(this.#cursor.at - start, depth);
     return value;
   }
 
@@ -109,6 +111,17 @@ export class JsonValueReader {
     if (this.#takeNull()) return '';
     this.#cursor.string();
     return this.#lastText();
+  }
+
+  reset(): void {
+    this.values = 0;
+    this.listBytes = 0;
+  }
+
+  /** A list or a map of so many bytes has been read. @throws RefusedError TOO_LARGE */
+  countList(bytes: number, depth = 0): void {
+    if (bytes > LIST_BYTES_MAX) throw tooMany('bytes in one list or map');
+    if (depth === 0) this.listBytes += bytes;
   }
 
   #count(): void {

@@ -1,8 +1,8 @@
-import { tooMany, writeSizeBefore } from '../column-builder.ts';
+import { writeSizeBefore } from '../column-builder.ts';
 import type { PushedStream } from '../entry-columns.ts';
 import { JsonCursor } from '../json-cursor.ts';
 import { badRequest } from '../wire.ts';
-import { type AnyValue, isComposite, LIST_BYTES_MAX, textOf } from './any-value.ts';
+import { type AnyValue, isComposite, textOf } from './any-value.ts';
 import { JsonValueReader } from './json-value-reader.ts';
 import { OtlpStreams, type OtlpStreamsOptions } from './otlp-streams.ts';
 
@@ -17,8 +17,12 @@ const RECORD_BYTES_GUESS = 256;
 
 /** Beyond the bytes read, as in otlp-decoder.ts. */
 const RECORD_COST = 1024;
+/** Of a resource or a scope. */
+const GROUP_COST = 256;
 const VALUE_COST = 128;
 const TEXT_COST = 8;
+/** A byte of a list or a map. */
+const LIST_COST = 8;
 
 const SEVERITIES = ['UNSPECIFIED', 'TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 
@@ -86,7 +90,8 @@ export class OtlpJsonDecoder {
 
   *#resourceLogs(): Generator<undefined, void> {
     for (const _ of this.#values.elements()) {
-      this.#values.values = 0;
+      this.#stop -= GROUP_COST;
+      this.#values.reset();
       this.#out.startResource();
       const found = yield* this.#find('resource');
       if (found) this.#resource();
@@ -97,12 +102,14 @@ export class OtlpJsonDecoder {
         else this.#cursor.skipValue();
         if (this.#cursor.at >= this.#stop) yield;
       }
+      if (this.#cursor.at >= this.#stop) yield;
     }
   }
 
   *#scopeLogs(): Generator<undefined, void> {
     for (const _ of this.#values.elements()) {
-      this.#values.values = 0;
+      this.#stop -= GROUP_COST;
+      this.#values.reset();
       this.#out.startScope();
       const found = yield* this.#find('scope');
       if (found) this.#scope();
@@ -114,6 +121,7 @@ export class OtlpJsonDecoder {
         else this.#cursor.skipValue();
         if (this.#cursor.at >= this.#stop) yield;
       }
+      if (this.#cursor.at >= this.#stop) yield;
     }
   }
 
@@ -179,12 +187,12 @@ export class OtlpJsonDecoder {
   }
 
   #resource(): void {
-    this.#values.values = 0;
+    this.#values.reset();
     for (const member of this.#values.members()) {
       if (member === 'attributes') this.#values.pairs((value) => this.#out.resourceAttribute(this.#values.key, value));
       else this.#cursor.skipValue();
     }
-    this.#stop -= this.#values.values * VALUE_COST;
+    this.#stop -= this.#values.values * VALUE_COST + this.#values.listBytes * LIST_COST;
   }
 
   #scope(): void {
@@ -192,7 +200,7 @@ export class OtlpJsonDecoder {
     let name = '';
     let version = '';
     let dropped = 0n;
-    values.values = 0;
+    values.reset();
     for (const member of values.members()) {
       if (member === 'name') name = values.text();
       else if (member === 'version') version = values.text();
@@ -203,7 +211,7 @@ export class OtlpJsonDecoder {
     this.#out.scopeField('scope_name', name);
     this.#out.scopeField('scope_version', version);
     if (dropped > 0n) this.#out.scopeField('scope_dropped_attributes_count', String(dropped));
-    this.#stop -= values.values * VALUE_COST;
+    this.#stop -= values.values * VALUE_COST + values.listBytes * LIST_COST;
   }
 
   *#records(): Generator<undefined, void> {
@@ -216,9 +224,9 @@ export class OtlpJsonDecoder {
   #record(): void {
     const cursor = this.#cursor;
     const record = emptyRecord();
-    this.#values.values = 0;
+    this.#values.reset();
     for (const member of this.#values.members()) this.#recordMember(member, record);
-    this.#stop -= RECORD_COST + this.#values.values * VALUE_COST;
+    this.#stop -= RECORD_COST + this.#values.values * VALUE_COST + this.#values.listBytes * LIST_COST;
     this.#stop -= this.#out.sharedTexts * TEXT_COST;
     this.#add(record, cursor.at);
   }
@@ -277,7 +285,7 @@ export class OtlpJsonDecoder {
         record.body = this.#values.member(member, 0);
       }
     }
-    if (isComposite(record.body) && cursor.at - start > LIST_BYTES_MAX) throw tooMany('bytes in one list or map');
+    if (isComposite(record.body)) this.#values.countList(cursor.at - start);
   }
 
   /** A number, or its name: `SEVERITY_NUMBER_INFO2`. */

@@ -6,6 +6,7 @@ import { compressZstd, prepareZstd } from '../../../src/chunk/zstd-codec.ts';
 import { WireWriter, writeEntry } from '../../../src/protocol/logproto.ts';
 import { encodeExport } from '../../support/otlp.ts';
 import { nowNs, TestServer } from '../http/test-server.ts';
+import { AS_SENT } from './client-rig.ts';
 
 const SECOND = 1_000_000_000n;
 const PROTOBUF = { 'content-type': 'application/x-protobuf' };
@@ -35,7 +36,7 @@ describe('agents', function () {
 
   before(async () => {
     await prepareZstd();
-    server = await TestServer.start();
+    server = await TestServer.start(AS_SENT);
   });
   after(() => server.stop());
 

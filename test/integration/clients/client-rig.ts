@@ -21,6 +21,9 @@ export const ODD_LINES: readonly string[] = [
   'x'.repeat(20_000),
 ];
 
+/** Exactly what was sent is looked for: no label and no metadata is added. */
+export const AS_SENT: ConfigInput = { limits: { discover_service_name: [], discover_log_levels: false } };
+
 export class ClientRig {
   readonly #server: TestServer;
   readonly #proxies: readonly TcpProxy[];
@@ -30,8 +33,8 @@ export class ClientRig {
     this.#proxies = proxies;
   }
 
-  static async start(settings: ConfigInput = {}): Promise<ClientRig> {
-    const server = await TestServer.start(settings);
+  static async start(): Promise<ClientRig> {
+    const server = await TestServer.start(AS_SENT);
     const proxies = [await TcpProxy.start(() => server.http), await TcpProxy.start(() => server.grpc)];
     return new ClientRig(server, proxies);
   }

@@ -177,6 +177,12 @@ describe('the gRPC server', () => {
       }
     });
 
+    it('lets an exporter send again what the node broke at', async () => {
+      sinon.stub(services, 'push').rejects(new Error('broken'));
+      const error = await errorOf(call(OTLP_LOGS_PATH, exportOf(['x'])));
+      expect([error.code, error.details]).to.deep.equal([14, 'broken']);
+    });
+
     it('refuses what it cannot read, and who is nobody', async () => {
       expect((await errorOf(call(OTLP_LOGS_PATH, exportOf(['x']).subarray(0, -1)))).code).to.equal(3);
       const error = await errorOf(call(OTLP_LOGS_PATH, exportOf(['x']), ''));
