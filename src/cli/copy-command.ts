@@ -30,7 +30,7 @@ for embedded stores of the target in a data_dir. What is not flushed yet is not 
 It may be ended at any moment and run again: what is there is left out. A chunk is copied whole if a part of it is in the time range.
 Nothing is deleted on either side. With --verify nothing is copied: every object is read at the target, and every row is looked for.
 
-Exit code 1 if a chunk was left out because it is damaged, if --verify found a difference, or if it was interrupted.
+Exit code 1 if a chunk was left out (damaged, or the target cannot have it), if --verify found a difference, or if it was interrupted.
 
 Examples:
   $ ringlog copy --from-config embedded.yaml --to-config gcp.yaml --dry-run

@@ -90,27 +90,27 @@ const copy = async (job: Job, sharesObjects: boolean): Promise<void> => {
   const progress = new CopyProgress(terminal, () => ({ ...figures, done: figures.done, bytes: figures.copiedBytes }));
   const { concurrency, rateLimit: bytesPerSecond, dryRun: isDryRun = false, all: isAgain = false } = flags;
   const options = { scope, concurrency, bytesPerSecond, isDryRun, isAgain, sharesChunks: sharesObjects };
-  const onDamaged = shownProblems(progress, 'left out');
+  const onLeftOut = shownProblems(progress, 'left out');
   try {
     await counted(job, figures, progress, () =>
-      copyChunks(from, to, options, { clock: systemClock, signal, figures, onDamaged }),
+      copyChunks(from, to, options, { clock: systemClock, signal, figures, onLeftOut }),
     );
   } finally {
-    const { copied, copiedBytes, there, unnamed, gone, damaged, others } = figures;
+    const { copied, copiedBytes, there, unnamed, gone, leftOut, others } = figures;
     const { seconds } = progress;
     if (flags.json) {
-      const totals = { copied, copiedBytes, there, unnamed, gone, damaged, others, isDryRun, seconds };
+      const totals = { copied, copiedBytes, there, unnamed, gone, leftOut, others, isDryRun, seconds };
       await terminal.line(JSON.stringify(totals));
     } else {
       const how = isDryRun ? `would copy ${copied} chunks` : `copied ${copied} chunks (${megabytes(copiedBytes)})`;
-      await terminal.line(`${how} in ${seconds.toFixed(1)} s; ${there} were there, ${damaged} are damaged`);
+      await terminal.line(`${how} in ${seconds.toFixed(1)} s; ${there} were there, ${leftOut} were left out`);
       if (unnamed > 0) await terminal.line(`${unnamed} objects are chunks that no row of the source names: not copied`);
       if (gone > 0) await terminal.line(`${gone} were deleted meanwhile`);
       if (others > 0) await terminal.line(`${others} objects are no chunks: not copied`);
     }
   }
   if (signal.aborted) throw new CommandError(INTERRUPTED);
-  if (figures.damaged > 0) throw new CommandError(`${figures.damaged} chunks are damaged and were left out`);
+  if (figures.leftOut > 0) throw new CommandError(`${figures.leftOut} chunks were left out`);
 };
 
 const verify = async (job: Job): Promise<void> => {

@@ -10,6 +10,7 @@ import type { IndexedChunk } from '../storage/index-row.ts';
 import { WrittenSeries } from '../storage/index-writer.ts';
 import { dayBuckets } from '../storage/schema-config.ts';
 import { ByteRate } from './byte-rate.ts';
+import { chunkFailure } from './chunk-failure.ts';
 import { hasSpan, labelsInChunk } from './chunk-labels.ts';
 import { type ChunkIndex, indexedChunks, writeRows } from './chunk-rows.ts';
 import type { CopyFigures } from './copy-figures.ts';
@@ -40,10 +41,10 @@ export interface CopyDeps {
   readonly signal: AbortSignal;
   readonly figures: CopyFigures;
   /** A chunk that was left out, and why. */
-  readonly onDamaged: (key: string, why: string) => void;
+  readonly onLeftOut: (key: string, why: string) => void;
 }
 
-type Outcome = 'copied' | 'there' | 'unnamed' | 'gone' | 'damaged';
+type Outcome = 'copied' | 'there' | 'unnamed' | 'gone';
 
 /** Chosen: about 50 MB. A stream that is forgotten costs one more object read. */
 const STREAMS_MAX = 50_000;
@@ -98,16 +99,17 @@ class ChunkCopier {
   async copyPage(page: readonly ChunkRef[]): Promise<void> {
     const tables = await this.#source.index.tables?.();
     const known = await this.#known(page);
-    const { signal, figures, onDamaged } = this.#deps;
+    const { signal, figures, onLeftOut } = this.#deps;
     const there = tables && new Set(tables);
     await forEachConcurrent(page, this.#options.concurrency, async (ref) => {
       if (signal.aborted) return;
       try {
         figures[await this.#copy(ref, there, known.get(ref.key))] += 1;
       } catch (error) {
-        if (error instanceof CorruptChunkError) {
-          figures.damaged += 1;
-          onDamaged(ref.key, error.message);
+        const failure = chunkFailure(error);
+        if (failure !== undefined) {
+          figures.leftOut += 1;
+          onLeftOut(ref.key, failure);
         } else if (!signal.aborted || error !== signal.reason) throw error;
       }
     });

@@ -11,12 +11,12 @@ export class CopyFigures {
   unnamed = 0;
   /** Deleted while the source was walked. */
   gone = 0;
-  /** Not copied: their bytes are not those that their keys name. */
-  damaged = 0;
+  /** Not copied: their bytes are not those that their keys name, or the target cannot have them. */
+  leftOut = 0;
   /** Objects whose names are no keys of chunks. */
   others = 0;
 
   get done(): number {
-    return this.copied + this.there + this.unnamed + this.gone + this.damaged;
+    return this.copied + this.there + this.unnamed + this.gone + this.leftOut;
   }
 }

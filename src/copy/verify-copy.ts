@@ -9,6 +9,7 @@ import { scanIndex } from '../storage/index-scan.ts';
 import type { IndexEntry, IndexLookup } from '../storage/index-store.ts';
 import { WrittenSeries } from '../storage/index-writer.ts';
 import { ByteRate } from './byte-rate.ts';
+import { chunkFailure } from './chunk-failure.ts';
 import { hasSpan, labelsInChunk } from './chunk-labels.ts';
 import { entriesOfChunk, indexedChunks, noteSeries } from './chunk-rows.ts';
 import type { CopyOptions, CopySide } from './copy-chunks.ts';
@@ -66,7 +67,7 @@ export const verifyCopy = async (
   options: Pick<CopyOptions, 'scope' | 'concurrency' | 'bytesPerSecond'>,
   deps: VerifyDeps,
 ): Promise<void> => {
-  const { signal } = deps;
+  const { signal, figures, onProblem } = deps;
   const verifier = new Verifier(source, target, options.bytesPerSecond, deps);
   for await (const page of chunkPages(source.chunks, options.scope, () => undefined)) {
     if (signal.aborted) return;
@@ -75,7 +76,11 @@ export const verifyCopy = async (
       try {
         await verifier.verify(ref);
       } catch (error) {
-        if (!signal.aborted || error !== signal.reason) throw error;
+        const failure = chunkFailure(error);
+        if (failure !== undefined) {
+          figures.different += 1;
+          onProblem(ref.key, failure);
+        } else if (!signal.aborted || error !== signal.reason) throw error;
       }
     });
   }

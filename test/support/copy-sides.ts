@@ -82,7 +82,7 @@ export const EVERYTHING = {
 
 export interface CopyOutcome {
   readonly figures: CopyFigures;
-  readonly damaged: ReadonlyMap<string, string>;
+  readonly leftOut: ReadonlyMap<string, string>;
 }
 
 export const copied = async (
@@ -92,10 +92,10 @@ export const copied = async (
   signal = new AbortController().signal,
 ): Promise<CopyOutcome> => {
   const figures = new CopyFigures();
-  const damaged = new Map<string, string>();
-  const onDamaged = (key: string, why: string): void => void damaged.set(key, why);
-  await copyChunks(source, target, { ...EVERYTHING, ...options }, { clock: systemClock, signal, figures, onDamaged });
-  return { figures, damaged };
+  const leftOut = new Map<string, string>();
+  const onLeftOut = (key: string, why: string): void => void leftOut.set(key, why);
+  await copyChunks(source, target, { ...EVERYTHING, ...options }, { clock: systemClock, signal, figures, onLeftOut });
+  return { figures, leftOut };
 };
 
 export interface VerifyOutcome {

@@ -232,12 +232,12 @@ describe('ringlog copy', function () {
     await fill(source());
     const look = await copy(source(), bucket(), '--dry-run');
     expect([look.code, look.stderr]).to.deep.equal([0, '']);
-    const count = /^would copy (\d+) chunks in [\d.]+ s; 0 were there, 0 are damaged\n$/.exec(look.stdout)?.[1];
+    const count = /^would copy (\d+) chunks in [\d.]+ s; 0 were there, 0 were left out\n$/.exec(look.stdout)?.[1];
     expect(count, look.stdout).to.not.equal(undefined);
     expect(server.objects.bucket('chunks').size).to.equal(0);
     const done = await copy(source(), bucket());
     expect(done.stdout).to.match(
-      new RegExp(`^copied ${count} chunks \\(\\d\\.\\d MB\\) in [\\d.]+ s; 0 were there, 0 are damaged\\n$`),
+      new RegExp(`^copied ${count} chunks \\(\\d\\.\\d MB\\) in [\\d.]+ s; 0 were there, 0 were left out\\n$`),
     );
     const [lost = ''] = server.objects.bucket('chunks').keys();
     server.objects.bucket('chunks').delete(lost);

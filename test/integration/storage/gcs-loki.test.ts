@@ -75,7 +75,7 @@ describe('a node over the bucket of a Loki', function () {
         const embedded = testConfig({ data_dir: folder });
         const target = await openCopyTarget(embedded, deps);
         const { figures } = await copied({ chunks: store, index, schema: config.schema }, target);
-        expect(figures).to.include({ copied: chunks.length, unnamed: 0, damaged: 0 });
+        expect(figures).to.include({ copied: chunks.length, unnamed: 0, leftOut: 0 });
         await Promise.all([target.close(), store.close()]);
         node = await startNode(embedded, { workers: sharedWorkers() });
       });

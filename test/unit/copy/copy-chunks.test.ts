@@ -5,6 +5,7 @@ import { encodeChunkMetadata } from '../../../src/chunk/chunk-metadata.ts';
 import { decodeChunk } from '../../../src/chunk/chunk-object.ts';
 import { compressSnappyFrames } from '../../../src/chunk/snappy-framing.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
+import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { chunkKey } from '../../../src/storage/chunk-key.ts';
 import { chunkEntries, type IndexedChunk, RANGE_TYPES } from '../../../src/storage/index-row.ts';
 import type { IndexEntry } from '../../../src/storage/index-store.ts';
@@ -90,7 +91,7 @@ describe('copying chunks between stores', () => {
         const target = memorySide(schema);
         guardOrder(target);
         const { figures } = await copied(source, target);
-        expect(figures).to.include({ copied: chunks.length, there: 0, unnamed: 0, damaged: 0 });
+        expect(figures).to.include({ copied: chunks.length, there: 0, unnamed: 0, leftOut: 0 });
         expectAllAt(target);
       });
     }
@@ -147,7 +148,7 @@ describe('copying chunks between stores', () => {
     for (const { key } of later) source.chunks.objects.set(key, Buffer.of());
     source.chunks.objects.set(own.key, lokiObject(own.key));
     // Only of the first page nothing was known before.
-    expect((await copied(source, target)).figures).to.include({ there: 1 + 1_501, damaged: 999 });
+    expect((await copied(source, target)).figures).to.include({ there: 1 + 1_501, leftOut: 999 });
   });
 
   it('copies the rest after an end at any operation, and never has a row without its object', async () => {
@@ -245,14 +246,32 @@ describe('copying chunks between stores', () => {
     const endless = moved.key.replace(/:[0-9a-f]+:([0-9a-f]+)$/, ':ffffffffffff:$1');
     source.chunks.objects.set(endless, lokiObject(moved.key));
     const target = memorySide(V13);
-    const { figures, damaged } = await copied(source, target);
-    expect(figures).to.include({ copied: chunks.length - 2, damaged: 4 });
-    expect([...damaged]).to.have.deep.members([
+    const { figures, leftOut } = await copied(source, target);
+    expect(figures).to.include({ copied: chunks.length - 2, leftOut: 4 });
+    expect([...leftOut]).to.have.deep.members([
       [flipped.key, 'invalid chunk checksum'],
       [cut.key, 'invalid chunk checksum'],
       [ofOther, `it belongs to the tenant ${moved.tenant}`],
       [endless, 'the times of its key are too far apart, or in no order'],
     ]);
+  });
+
+  it('leaves out what the target cannot have, says so, and copies the others', async () => {
+    const target = memorySide(V13);
+    const [other = '', unfit = ''] = chunks.map((chunk) => targetChunk(V13, chunk).key);
+    const texts = ['there are other bytes', 'no object key'];
+    target.chunks.before = (_, key) => {
+      if (key === other) throw new RefusedError({ code: 'INTERNAL', text: texts[0] ?? '' });
+      if (key === unfit) throw new RefusedError({ code: 'BAD_REQUEST', text: texts[1] ?? '' });
+    };
+    const { figures, leftOut } = await copied(source, target);
+    expect(figures).to.include({ copied: chunks.length - 2, leftOut: 2 });
+    expect([...leftOut.values()].sort()).to.deep.equal(texts.toSorted());
+    target.chunks.before = () => {
+      throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'away' });
+    };
+    const ended = await copied(source, target).catch((error: unknown) => error);
+    expect(ended).to.be.instanceOf(RefusedError).with.property('message', 'away');
   });
 
   it('counts what was deleted while it was walked, and what is no chunk', async () => {
