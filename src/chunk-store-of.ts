@@ -11,21 +11,23 @@ import type { GcsChunkStoreOptions } from './storage/gcs-chunk-store.ts';
 const BYTES_PER_MB = 1 << 20;
 
 /**
- * Opens the chunk store that the configuration names.
+ * Opens the chunk store that the configuration names. `isReadOnly`: it must be there, and nothing of it is touched.
  * @throws RefusedError STORAGE_UNAVAILABLE if it cannot be used; its text says why
  */
 export const chunkStoreOf = async (
   config: Pick<Config, 'schema_config' | 'storage_config' | 'chunk_store_config' | 'data_dir' | 'store_dir'>,
   deps: { readonly clock: Clock; readonly chance: () => number },
+  isReadOnly = false,
 ): Promise<ChunkStore> => {
   if (chunkStoreKind(config) === 'filesystem') {
     const isShared = config.store_dir !== '';
-    return await FileChunkStore.open(path.join(isShared ? config.store_dir : config.data_dir, 'chunks'), { isShared });
+    const folder = path.join(isShared ? config.store_dir : config.data_dir, 'chunks');
+    return await FileChunkStore.open(folder, { isShared, isReadOnly });
   }
   // Loaded only where it is used: the client takes 140 ms.
   const { GcsChunkStore } = await import('./storage/gcs-chunk-store.ts');
   const options = gcsOptionsOf(config, process.env['STORAGE_EMULATOR_HOST']);
-  const store = await GcsChunkStore.open(options, { ...deps, holdProcess });
+  const store = await GcsChunkStore.open({ ...options, isReadOnly }, { ...deps, holdProcess });
   const { enabled, max_size_mb: megabytes } = config.chunk_store_config.chunk_cache_config.embedded_cache;
   return enabled ? new CachedChunkStore(store, megabytes * BYTES_PER_MB) : store;
 };

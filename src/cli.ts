@@ -5,6 +5,7 @@ import { addChunkCommand } from './cli/chunk-command.ts';
 import { CommandError, UsageError } from './cli/cli-error.ts';
 import { addClusterCommand } from './cli/cluster-command.ts';
 import { addConfigCommand } from './cli/config-command.ts';
+import { addCopyCommand } from './cli/copy-command.ts';
 import { addLabelsCommand } from './cli/labels-command.ts';
 import { addPushCommand } from './cli/push-command.ts';
 import { addQueryCommand } from './cli/query-command.ts';
@@ -52,6 +53,7 @@ const buildProgram = (terminal: Terminal): Command => {
   addLabelsCommand(program, terminal);
   addChunkCommand(program, terminal);
   addWalCommand(program, terminal);
+  addCopyCommand(program, terminal);
   addConfigCommand(program, terminal);
   inheritSettings(program);
   return program;

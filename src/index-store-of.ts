@@ -12,6 +12,8 @@ export interface IndexStoreDeps extends Omit<BigtableIndexStoreDeps, 'holdProces
   readonly folder: () => Promise<string>;
   /** Other processes have the embedded index open too. */
   readonly isShared: boolean;
+  /** Nothing is written or made; what is not there is refused. */
+  readonly isReadOnly?: boolean;
 }
 
 /**
@@ -41,13 +43,16 @@ const opened = async (
 ): Promise<IndexStore> => {
   switch (name) {
     case 'lmdb':
-      return await LmdbIndexStore.open({ path: await deps.folder(), clock: deps.clock, isShared: deps.isShared });
+      return await LmdbIndexStore.open({ ...deps, path: await deps.folder() });
     case 'bigtable':
     case 'bigtable-hashed': {
       // Loaded only where it is used: the client takes a second.
       const { BigtableIndexStore } = await import('./storage/bigtable-index-store.ts');
       const options = bigtableOptionsOf(name, config, process.env['BIGTABLE_EMULATOR_HOST']);
-      return await BigtableIndexStore.open(options, { ...deps, holdProcess });
+      return await BigtableIndexStore.open(
+        { ...options, isReadOnly: deps.isReadOnly ?? false },
+        { ...deps, holdProcess },
+      );
     }
   }
 };

@@ -251,7 +251,7 @@ const openStores = async (
   if (deps.chunks && deps.index) {
     return { chunks: deps.chunks, index: deps.index, logDisk, release: async () => undefined };
   }
-  const lock = await lockedFolder(config.data_dir);
+  const lock = await FolderLock.make(config.data_dir);
   let opened: ChunkStore | undefined;
   try {
     const isShared = config.store_dir !== '';
@@ -291,16 +291,6 @@ const toldTo = (log: NodeLog | undefined): Pick<NodeLogDeps, 'info' | 'warn'> =>
   info: (fields, text) => log?.info(fields, text),
   warn: (fields, text) => log?.warn(fields, text),
 });
-
-const lockedFolder = async (folder: string): Promise<FolderLock> => {
-  try {
-    await makeFolder(folder);
-  } catch (error) {
-    const text = `cannot make the data folder ${path.resolve(folder)}: ${(error as Error).message}`;
-    throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text }, { cause: error });
-  }
-  return await FolderLock.take(folder);
-};
 
 const folderIn = async (parent: string, name: string): Promise<string> => {
   const folder = path.join(parent, name);

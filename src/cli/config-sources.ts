@@ -14,11 +14,12 @@ export interface ConfigFlags {
 /** Read by the client commands; everything else that begins with RINGLOG_ must be a setting. */
 const CLIENT_VARIABLES = new Set(['RINGLOG_ADDR', 'RINGLOG_GRPC_ADDR', 'RINGLOG_TENANT']);
 
-const readConfigFile = (name: string): { readonly name: string; readonly text: string } => {
+/** @param option that named it. @throws UsageError */
+export const readConfigFile = (name: string, option = 'config'): { readonly name: string; readonly text: string } => {
   try {
     return { name, text: readFileSync(name, 'utf8') };
   } catch (error) {
-    throw new UsageError(`--config: ${(error as Error).message}`, { cause: error });
+    throw new UsageError(`--${option}: ${(error as Error).message}`, { cause: error });
   }
 };
 

@@ -29,6 +29,8 @@ export interface BigtableIndexStoreOptions extends BigtableTablesOptions {
   readonly layout: BigtableLayout;
   /** `host:port` of an emulator: no TLS, no credentials. */
   readonly emulatorHost: string | undefined;
+  /** Nothing is written, and no table is made or dropped. */
+  readonly isReadOnly?: boolean;
 }
 
 export interface BigtableIndexStoreDeps {
@@ -89,7 +91,7 @@ export class BigtableIndexStore implements IndexStore {
 
   /** @throws RefusedError STORAGE_UNAVAILABLE if the instance is not there or does not answer */
   static async open(options: BigtableIndexStoreOptions, deps: BigtableIndexStoreDeps): Promise<BigtableIndexStore> {
-    const { project, instance, appProfile, layout, emulatorHost } = options;
+    const { project, instance, appProfile, layout, emulatorHost, isReadOnly = false } = options;
     const release = (deps.holdProcess ?? holdNothing)();
     const client = new Bigtable({
       projectId: project,
@@ -99,10 +101,11 @@ export class BigtableIndexStore implements IndexStore {
       ...CHANNEL_OPTIONS,
     });
     const admin = new BigtableAdmin(client, instance, deps);
-    const tables = new BigtableTables(options, { ...deps, admin });
+    const tables = new BigtableTables(isReadOnly ? { ...options, periods: [] } : options, { ...deps, admin });
     try {
       const channel = emulatorHost === undefined ? await googleCredentials(client) : credentials.createInsecure();
-      await tables.open(COMMIT_TABLE, COMMIT_FAMILIES);
+      if (isReadOnly) await tables.names();
+      else await tables.open(COMMIT_TABLE, COMMIT_FAMILIES);
       const instanceName = `projects/${project}/instances/${instance}`;
       const address = { endpoint: emulatorHost ?? ENDPOINT, credentials: channel, instanceName, appProfile };
       const rpc = new BigtableRpc(address, deps.clock);

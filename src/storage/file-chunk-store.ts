@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import type { Dir, Dirent } from 'node:fs';
+import { type FileHandle, mkdir, opendir, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { syncFolder, withFile } from '../protocol/durable-files.ts';
 import { RefusedError } from '../protocol/refusal.ts';
@@ -26,12 +27,17 @@ export class FileChunkStore implements ChunkStore {
   }
 
   /**
-   * Makes the folder if it is not there and drops what an interrupted put left behind. `isShared`: other processes use it too.
+   * Makes the folder if it is not there and drops what an interrupted put left behind. `isShared`: other processes use it too. `isReadOnly`: the folder must be
+   * there, and nothing is touched.
    * @throws RefusedError STORAGE_UNAVAILABLE
    */
-  static async open(folder: string, { isShared = false } = {}): Promise<FileChunkStore> {
+  static async open(folder: string, { isShared = false, isReadOnly = false } = {}): Promise<FileChunkStore> {
     const root = path.resolve(folder);
     return await guarded('open the chunk folder', async () => {
+      if (isReadOnly) {
+        await (await opendir(root)).close();
+        return new FileChunkStore(root);
+      }
       await makeFolder(root);
       await dropUnfinished(path.join(root, TEMPORARY), isShared ? SHARED_AGE_MS : 0);
       await syncFolder(root);
@@ -65,11 +71,11 @@ export class FileChunkStore implements ChunkStore {
     const folders = [tenantEnd < 0 ? '' : folderOfTenant(prefix.slice(0, tenantEnd))];
     for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
       const relative = folder;
-      const entries = await this.#run(
-        'list chunks',
-        async () => await unlessMissing(readdir(path.join(this.#root, relative), { withFileTypes: true })),
+      const opened = await this.#run('list chunks', () =>
+        unlessMissing(opendir(path.join(this.#root, relative), PAGE)),
       );
-      for (const entry of entries ?? []) {
+      if (!opened) continue;
+      for await (const entry of this.#entries(opened)) {
         if (entry.name.startsWith('.')) continue;
         const found = path.posix.join(relative, entry.name);
         if (entry.isDirectory()) {
@@ -79,6 +85,19 @@ export class FileChunkStore implements ChunkStore {
         const key = keyOfPath(found);
         if (key?.startsWith(prefix)) yield key;
       }
+    }
+  }
+
+  /** A page at a time: a folder may have a million files. Closes it, also when nobody wants more. */
+  async *#entries(folder: Dir): AsyncGenerator<Dirent> {
+    try {
+      for (;;) {
+        const entry = await this.#run('list chunks', () => folder.read());
+        if (entry === null) return;
+        yield entry;
+      }
+    } finally {
+      await folder.close();
     }
   }
 
@@ -100,6 +119,9 @@ export class FileChunkStore implements ChunkStore {
     }
   }
 }
+
+/** Names read of a folder at a time. */
+const PAGE = { bufferSize: 1000 };
 
 /** Of an unfinished file of another process: it is not being written any more. */
 const SHARED_AGE_MS = 3_600_000;

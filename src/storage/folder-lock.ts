@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { RefusedError } from '../protocol/refusal.ts';
 import { codeOf } from './file-commit.ts';
+import { makeFolder } from './make-folder.ts';
 
 const NAME = 'lock';
 
@@ -25,6 +26,17 @@ export class FolderLock {
   private constructor(server: net.Server, folder: FileHandle | undefined) {
     this.#server = server;
     this.#folder = folder;
+  }
+
+  /** Makes the folder, if it is not there, and takes it. @throws RefusedError STORAGE_UNAVAILABLE as `take`, or if it cannot be made */
+  static async make(folder: string): Promise<FolderLock> {
+    try {
+      await makeFolder(folder);
+    } catch (error) {
+      const text = `cannot make the data folder ${path.resolve(folder)}: ${(error as Error).message}`;
+      throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text }, { cause: error });
+    }
+    return await FolderLock.take(folder);
   }
 
   /** The folder must be there. @throws RefusedError STORAGE_UNAVAILABLE if somebody has it, or it cannot be written to */

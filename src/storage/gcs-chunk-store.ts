@@ -18,6 +18,8 @@ export interface GcsChunkStoreOptions {
   /** Requests at a time, and calls that may wait, of writing and of reading each: a large query holds up no flush. */
   readonly concurrencyMax?: number;
   readonly waitingMax?: number;
+  /** Nothing is written or deleted: only what reading needs is looked for at the start. */
+  readonly isReadOnly?: boolean | undefined;
 }
 
 /** Chosen: a page costs a request, and the service gives no more. */
@@ -74,7 +76,7 @@ export class GcsChunkStore implements ChunkStore {
   static async open(options: GcsChunkStoreOptions, deps: RetriedCallsDeps): Promise<GcsChunkStore> {
     const store = new GcsChunkStore(options, deps);
     try {
-      await checkAccess(store.#client, store.#reads, options.bucket);
+      await checkAccess(store.#client, store.#reads, options);
       return store;
     } catch (error) {
       await store.close();

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { open } from 'lmdb';
 import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import type { Clock } from '../protocol/clock.ts';
@@ -41,6 +43,9 @@ const WAITING_OPERATIONS_MAX = 100_000;
 /** Chosen: a disk that needs longer for one commit is out of order. */
 const COMMIT_DEADLINE_MS = 30_000;
 
+/** Of a database that is a folder. */
+const DATA_FILE = 'data.mdb';
+
 /** No table's name begins with a zero byte. */
 const FORMAT_KEY = Buffer.from('\0format');
 const FORMAT = '1';
@@ -54,6 +59,8 @@ export interface LmdbIndexStoreOptions {
   readonly clock: Clock;
   /** Other processes have it open too. */
   readonly isShared?: boolean;
+  /** It must be there; nothing is written to it, and others may. */
+  readonly isReadOnly?: boolean;
 }
 
 /** A put, or a removal if there is no value. */
@@ -101,13 +108,16 @@ export class LmdbIndexStore implements IndexStore {
   }
 
   /** @throws RefusedError STORAGE_UNAVAILABLE if the folder cannot be used or holds another format */
-  static async open({ path, clock, isShared = false }: LmdbIndexStoreOptions): Promise<LmdbIndexStore> {
+  static async open(options: LmdbIndexStoreOptions): Promise<LmdbIndexStore> {
+    const { path, clock, isReadOnly = false, isShared = false } = options;
+    if (isReadOnly && !existsSync(join(path, DATA_FILE))) throw unavailable(`there is no index in ${path}`, undefined);
     let database: IndexDatabase;
     try {
       // With overlappingSync or eventTurnBatching a full disk ends in rejections nobody can catch and a close() that never resolves.
       database = open({
         path,
         noSubdir: false,
+        readOnly: isReadOnly,
         keyEncoder: KEY_CODEC,
         encoder: VALUE_CODEC,
         cache: false,
@@ -117,7 +127,7 @@ export class LmdbIndexStore implements IndexStore {
     } catch (error) {
       throw unavailable(`cannot open the index in ${path}`, error);
     }
-    const store = new LmdbIndexStore(database, clock, isShared);
+    const store = new LmdbIndexStore(database, clock, isShared || isReadOnly);
     await store.#checkFormat(path);
     return store;
   }

@@ -397,6 +397,15 @@ describe('the Cloud Storage chunk store', () => {
         );
       });
 
+      it('and needs less where nothing is written', async () => {
+        const reader = await GcsServer.start({ permissions: ['storage.objects.get', 'storage.objects.list'] });
+        await (await opened({ endpoint: reader.url, isReadOnly: true })).close();
+        await reader.close();
+        expect(await refusedToOpen({ isReadOnly: true }, { permissions: ['storage.objects.list'] })).to.match(
+          /no permission storage\.objects\.get \(roles\/storage\.objectViewer has all that is needed\)$/,
+        );
+      });
+
       it('and says that there are no credentials, and where they are looked for', async () => {
         await withEnvironment({ GOOGLE_APPLICATION_CREDENTIALS: '/nowhere/key.json' }, async () => {
           expect(await refusedToOpen({ sendsCredentials: true })).to.match(

@@ -1,8 +1,13 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import { expect } from 'chai';
+import { openCopyTarget } from '../../../src/copy-stores.ts';
 import { type RinglogNode, startNode } from '../../../src/node.ts';
 import { GcsChunkStore } from '../../../src/storage/gcs-chunk-store.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { logRequest, sharedWorkers, testConfig } from '../../support/cluster.ts';
+import { copied } from '../../support/copy-sides.ts';
 import { GcsServer } from '../../support/gcs/gcs-server.ts';
 import { readFixture, recordedRows } from '../../support/stores/loki-fixtures.ts';
 import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
@@ -28,17 +33,23 @@ const recordedEntries = (fixtures: readonly ChunkFixture[]): readonly string[] =
   return [...new Set(texts)].sort();
 };
 
+const DUMPS = ['v11-bigtable.json', 'v12-bigtable.json'].flatMap((dump) => [
+  { dump, isCopied: false },
+  { dump, isCopied: true },
+]);
+
 /** The objects that real Loki 2.8 wrote into its bucket, in ours, below the index that it wrote beside them. */
 describe('a node over the bucket of a Loki', function () {
   this.timeout(60_000);
 
-  for (const dump of ['v11-bigtable.json', 'v12-bigtable.json']) {
-    describe(dump, () => {
+  for (const { dump, isCopied } of DUMPS) {
+    describe(isCopied ? `${dump}, copied into files and LMDB` : dump, () => {
       const { chunks, entries } = recordedRows(dump);
       const keys = new Set(chunks.map(({ key }) => key));
       const inDump = chunkFixtures.filter((fixture) => keys.has(keyOf(fixture)));
       let server: GcsServer;
       let node: RinglogNode;
+      let folder: string | undefined;
 
       /** As Loki named it in this dump. */
       function keyOf({ checksum_hex: checksum, tenant }: ChunkFixture): string {
@@ -54,14 +65,25 @@ describe('a node over the bucket of a Loki', function () {
         const config = testConfig({
           schema_config: { configs: [{ from: '2020-01-01', schema, index: { prefix, period } }] },
         });
-        const deps = { clock: systemClock, chance: Math.random };
-        const store = await GcsChunkStore.open({ bucket: 'chunks', endpoint: server.url }, deps);
-        node = await startNode(config, { chunks: store, index, workers: sharedWorkers() });
+        const deps = { clock: systemClock, chance: Math.random, report: () => undefined };
+        const store = await GcsChunkStore.open({ bucket: 'chunks', endpoint: server.url, isReadOnly: isCopied }, deps);
+        if (!isCopied) {
+          node = await startNode(config, { chunks: store, index, workers: sharedWorkers() });
+          return;
+        }
+        folder = await mkdtemp(path.join(os.tmpdir(), 'ringlog-loki-'));
+        const embedded = testConfig({ data_dir: folder });
+        const target = await openCopyTarget(embedded, deps);
+        const { figures } = await copied({ chunks: store, index, schema: config.schema }, target);
+        expect(figures).to.include({ copied: chunks.length, unnamed: 0, leftOut: 0 });
+        await Promise.all([target.close(), store.close()]);
+        node = await startNode(embedded, { workers: sharedWorkers() });
       });
 
       after(async () => {
         await node.stop({ deadlineMs: 5000 });
         await server.close();
+        if (folder !== undefined) await rm(folder, { recursive: true });
       });
 
       it('has all of its objects', () => {

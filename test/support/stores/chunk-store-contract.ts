@@ -174,6 +174,30 @@ export const chunkStoreContract = (
       }
     });
 
+    it('lists each key once that is there all the while, though others come and go, more than a page of them', async () => {
+      const staying = Array.from({ length: 2_100 }, (_, index) => `t/${index % 3}/1:2:${index.toString(16)}`);
+      const going = Array.from({ length: 20 }, (_, index) => `t/${index % 3}/3:4:${index.toString(16)}`);
+      await Promise.all([...staying, ...going].map((key) => store.put(key, Buffer.from(key))));
+      const found: string[] = [];
+      for await (const key of store.list('t/')) {
+        if (found.push(key) % 100 !== 0) continue;
+        const next = going.pop();
+        if (next !== undefined) await Promise.all([store.delete(next), store.put(`${next}0`, Buffer.of(1))]);
+      }
+      expect(going).to.be.empty;
+      expect(found.filter((key) => /:2:[0-9a-f]+$/.test(key)).sort()).to.deep.equal([...staying].sort());
+    });
+
+    it('lets who lists stop early', async () => {
+      await store.put(V11_KEY, Buffer.from('x'));
+      await store.put(V12_KEY, Buffer.from('x'));
+      for await (const key of store.list('')) {
+        expect([V11_KEY, V12_KEY]).to.include(key);
+        break;
+      }
+      expect(await keys(store, '')).to.have.length(2);
+    });
+
     it('keeps any key apart from any other', async () => {
       for (const key of hardKeys) await store.put(key, Buffer.from(key));
       for (const key of hardKeys) expect(text(await store.get(key)), key).to.equal(key);

@@ -1,0 +1,201 @@
+import { setMaxListeners } from 'node:events';
+import { loadConfig } from '../config.ts';
+import { type CopySide, copyChunks } from '../copy/copy-chunks.ts';
+import { CopyFigures } from '../copy/copy-figures.ts';
+import { type CopyScope, countChunks } from '../copy/copy-scope.ts';
+import { VerifyFigures, verifyCopy } from '../copy/verify-copy.ts';
+import {
+  copyProblem,
+  isThere,
+  type OpenCopySide,
+  openCopySource,
+  openCopyTarget,
+  sharesChunks,
+} from '../copy-stores.ts';
+import { holdProcess } from '../hold-process.ts';
+import { systemClock } from '../system-clock.ts';
+import { CommandError, UsageError } from './cli-error.ts';
+import { readConfigFile } from './config-sources.ts';
+import type { CopyFlags } from './copy-command.ts';
+import { CopyProgress, megabytes } from './copy-progress.ts';
+import type { Terminal } from './terminal.ts';
+import { nowNs, parseDurationOption, parseTimeOption } from './time-options.ts';
+
+/** Chosen: enough to see what is wrong. */
+const PROBLEMS_SHOWN_MAX = 100;
+const NS_PER_MS = 1_000_000n;
+const INTERRUPTED = 'interrupted: what was copied stays, the same command goes on from there';
+
+export const runCopy = async (flags: CopyFlags, terminal: Terminal): Promise<void> => {
+  const scope = scopeOf(flags);
+  if (flags.verify && (flags.dryRun || flags.all))
+    throw new UsageError('--verify copies nothing: leave --dry-run and --all out');
+  const source = loadConfig({ file: readConfigFile(flags.fromConfig, 'from-config') });
+  const target = loadConfig({ file: readConfigFile(flags.toConfig, 'to-config') });
+  const problem = copyProblem(source, target);
+  if (problem !== undefined) throw new UsageError(problem);
+  const report = (text: string, error: unknown): void => terminal.note(`${text}: ${(error as Error).message}`);
+  const deps = { clock: systemClock, chance: Math.random, report };
+  const release = holdProcess();
+  const interruption = interruptible(terminal);
+  const open: OpenCopySide[] = [];
+  try {
+    const from = await openCopySource(source, deps);
+    open.push(from);
+    const job = { flags, terminal, scope, from, signal: interruption.signal };
+    if (flags.dryRun && !isThere(target)) {
+      // Nothing is made for a look: all is to be copied.
+      await copy({ ...job, to: { ...from, schema: target.schema }, flags: { ...flags, all: true } }, true);
+      return;
+    }
+    const isLook = flags.verify || flags.dryRun;
+    const to = isLook ? await openCopySource(target, deps) : await openCopyTarget(target, deps);
+    open.push(to);
+    if (flags.verify) await verify({ ...job, to });
+    else await copy({ ...job, to }, sharesChunks(source, target));
+  } finally {
+    interruption.stop();
+    for (const side of open.toReversed()) await side.close();
+    release();
+  }
+};
+
+const scopeOf = ({ tenant, from, to, since }: CopyFlags): CopyScope => {
+  if (from !== undefined && since !== undefined) throw new UsageError('--from and --since exclude each other');
+  const fromNs = since === undefined ? undefined : nowNs() - parseDurationOption(since, 'since');
+  const startNs = from === undefined ? fromNs : parseTimeOption(from, 'from');
+  const endNs = to === undefined ? undefined : parseTimeOption(to, 'to');
+  if (startNs !== undefined && endNs !== undefined && startNs > endNs)
+    throw new UsageError('--from is later than --to');
+  const fromMs = startNs === undefined ? Number.NEGATIVE_INFINITY : Number(startNs / NS_PER_MS);
+  return {
+    tenants: tenant,
+    fromMs,
+    throughMs: endNs === undefined ? Number.POSITIVE_INFINITY : Number(endNs / NS_PER_MS),
+  };
+};
+
+interface Job {
+  readonly flags: CopyFlags;
+  readonly terminal: Terminal;
+  readonly scope: CopyScope;
+  readonly from: CopySide;
+  readonly to: CopySide;
+  readonly signal: AbortSignal;
+}
+
+const copy = async (job: Job, sharesObjects: boolean): Promise<void> => {
+  const { flags, terminal, scope, from, to, signal } = job;
+  const figures = new CopyFigures();
+  const progress = new CopyProgress(terminal, () => ({ ...figures, done: figures.done, bytes: figures.copiedBytes }));
+  const { concurrency, rateLimit: bytesPerSecond, dryRun: isDryRun = false, all: isAgain = false } = flags;
+  const options = { scope, concurrency, bytesPerSecond, isDryRun, isAgain, sharesChunks: sharesObjects };
+  const onLeftOut = shownProblems(progress, 'left out');
+  try {
+    await counted(job, figures, progress, () =>
+      copyChunks(from, to, options, { clock: systemClock, signal, figures, onLeftOut }),
+    );
+  } finally {
+    const { copied, copiedBytes, there, unnamed, gone, leftOut, others } = figures;
+    const { seconds } = progress;
+    if (flags.json) {
+      const totals = { copied, copiedBytes, there, unnamed, gone, leftOut, others, isDryRun, seconds };
+      await terminal.line(JSON.stringify(totals));
+    } else {
+      const how = isDryRun ? `would copy ${copied} chunks` : `copied ${copied} chunks (${megabytes(copiedBytes)})`;
+      await terminal.line(`${how} in ${seconds.toFixed(1)} s; ${there} were there, ${leftOut} were left out`);
+      if (unnamed > 0) await terminal.line(`${unnamed} objects are chunks that no row of the source names: not copied`);
+      if (gone > 0) await terminal.line(`${gone} were deleted meanwhile`);
+      if (others > 0) await terminal.line(`${others} objects are no chunks: not copied`);
+    }
+  }
+  if (signal.aborted) throw new CommandError(INTERRUPTED);
+  if (figures.leftOut > 0) throw new CommandError(`${figures.leftOut} chunks were left out`);
+};
+
+const verify = async (job: Job): Promise<void> => {
+  const { flags, terminal, scope, from, to, signal } = job;
+  const figures = new VerifyFigures();
+  const progress = new CopyProgress(terminal, () => ({ ...figures, done: figures.done, bytes: figures.comparedBytes }));
+  const options = { scope, concurrency: flags.concurrency, bytesPerSecond: flags.rateLimit };
+  const onProblem = shownProblems(progress, 'different');
+  await counted(job, figures, progress, () =>
+    verifyCopy(from, to, options, { clock: systemClock, signal, figures, onProblem }),
+  );
+  const { equal, comparedBytes, different, unnamed, gone, damaged, tables } = figures;
+  const { seconds } = progress;
+  if (flags.json) {
+    const rows = Object.fromEntries([...tables].sort());
+    await terminal.line(
+      JSON.stringify({ equal, comparedBytes, different, unnamed, gone, damaged, tables: rows, seconds }),
+    );
+  } else {
+    for (const [table, { chunks, labels }] of [...tables].sort()) {
+      const [rows, of] = [
+        `${chunks.found} of ${chunks.expected} rows of chunks`,
+        `${labels.found} of ${labels.expected}`,
+      ];
+      await terminal.line(`${table}: ${rows}, ${of} of series and labels`);
+    }
+    await terminal.line(
+      `${equal} chunks are equal (${megabytes(comparedBytes)}), ${different} differ, ${damaged} are damaged at the source`,
+    );
+  }
+  if (signal.aborted) throw new CommandError('interrupted: not all was compared');
+  if (different + damaged > 0) throw new CommandError(`${different + damaged} chunks are not as at the source`);
+};
+
+/** Runs the work, with its progress shown; how much there is is counted meanwhile. */
+const counted = async (
+  { from, scope, signal }: Job,
+  figures: { chunks: number; isCounted: boolean },
+  progress: CopyProgress,
+  work: () => Promise<void>,
+): Promise<void> => {
+  const done = new AbortController();
+  // If it fails, so does the work, which lists the same.
+  const counting = countChunks(from.chunks, scope, figures, AbortSignal.any([signal, done.signal])).catch(
+    () => undefined,
+  );
+  progress.start();
+  try {
+    await work();
+  } finally {
+    done.abort();
+    await counting;
+    progress.stop();
+  }
+};
+
+const shownProblems = (progress: CopyProgress, what: string): ((key: string, why: string) => void) => {
+  let shown = 0;
+  return (key, why) => {
+    shown += 1;
+    if (shown <= PROBLEMS_SHOWN_MAX) progress.note(`${what}: ${key}: ${why}`);
+    else if (shown === PROBLEMS_SHOWN_MAX + 1) progress.note('more are not shown, only counted');
+  };
+};
+
+interface Interruption {
+  readonly signal: AbortSignal;
+  stop(): void;
+}
+
+/** The first SIGINT or SIGTERM lets what is under way come to its end, a second one ends the process: either is safe. */
+const interruptible = (terminal: Terminal): Interruption => {
+  const aborting = new AbortController();
+  // Every chunk that waits for its turn listens.
+  setMaxListeners(0, aborting.signal);
+  const onSignal = (): void => {
+    if (aborting.signal.aborted) process.exit(1);
+    terminal.note('ending: what is under way is finished first');
+    aborting.abort();
+  };
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, onSignal);
+  return {
+    signal: aborting.signal,
+    stop: () => {
+      for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, onSignal);
+    },
+  };
+};

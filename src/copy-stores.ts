@@ -1,0 +1,110 @@
+/** Opens the stores of two configurations: those to copy from, read only, and those to copy to. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { chunkStoreOf } from './chunk-store-of.ts';
+import type { Config } from './config.ts';
+import { chunkStoreKind } from './config-storage.ts';
+import type { CopySide } from './copy/copy-chunks.ts';
+import { type IndexStoreDeps, indexStoreOf } from './index-store-of.ts';
+import { FolderLock } from './storage/folder-lock.ts';
+import { makeFolder } from './storage/make-folder.ts';
+
+export interface OpenCopySide extends CopySide {
+  close(): Promise<void>;
+}
+
+type Deps = Pick<IndexStoreDeps, 'clock' | 'chance' | 'report'>;
+
+/** The folder of the embedded stores; nodes may run on the source's. */
+const folderOf = ({ store_dir, data_dir }: Config): string => path.resolve(store_dir || data_dir);
+
+/** Where the chunks are: of two configurations that say the same, the same. */
+const chunkPlace = (config: Config): string => {
+  if (chunkStoreKind(config) === 'filesystem') return `file:${folderOf(config)}`;
+  const { bucket_name: bucket, api_endpoint: endpoint } = config.storage_config.gcs;
+  return `gcs:${endpoint}/${bucket}`;
+};
+
+const usesLmdb = ({ schema }: Config): boolean => schema.some(({ store }) => store === 'lmdb');
+
+/** Where the index is, and how its rows look. */
+const indexPlace = (config: Config): string => {
+  const { project, instance } = config.storage_config.bigtable;
+  return JSON.stringify([config.schema, usesLmdb(config) ? folderOf(config) : '', project, instance]);
+};
+
+export const sharesChunks = (source: Config, target: Config): boolean => chunkPlace(source) === chunkPlace(target);
+
+/** Why nothing can be copied between the two; undefined if it can. */
+export const copyProblem = (source: Config, target: Config): string | undefined => {
+  if (sharesChunks(source, target) && indexPlace(source) === indexPlace(target)) {
+    return 'both configurations name the same stores';
+  }
+  if (usesLmdb(source) && usesLmdb(target) && folderOf(source) === folderOf(target)) {
+    return `both configurations have their index in ${folderOf(source)}: it cannot be copied into itself`;
+  }
+  return undefined;
+};
+
+/** Whether there is something in the target's folder that could be looked at; what is in the cloud has to be there. */
+export const isThere = (target: Config): boolean => {
+  const folder = folderOf(target);
+  const hasChunks = chunkStoreKind(target) !== 'filesystem' || existsSync(path.join(folder, 'chunks'));
+  return hasChunks && (!usesLmdb(target) || existsSync(path.join(folder, 'index', 'data.mdb')));
+};
+
+/** Nothing of it is written, made or dropped. @throws RefusedError STORAGE_UNAVAILABLE */
+export const openCopySource = (config: Config, deps: Deps): Promise<OpenCopySide> => openSide(config, deps, true);
+
+/**
+ * Makes what is not there. Embedded stores in a data folder are kept from nodes meanwhile; nothing is dropped, whatever the retention.
+ * @throws RefusedError STORAGE_UNAVAILABLE, also if a node has the data folder
+ */
+export const openCopyTarget = async (config: Config, deps: Deps): Promise<OpenCopySide> => {
+  const isOwn = config.store_dir === '' && (usesLmdb(config) || chunkStoreKind(config) === 'filesystem');
+  const lock = isOwn ? await FolderLock.make(folderOf(config)) : undefined;
+  try {
+    const side = await openSide(config, deps, false);
+    return {
+      ...side,
+      close: async () => {
+        await side.close();
+        await lock?.release();
+      },
+    };
+  } catch (error) {
+    await lock?.release();
+    throw error;
+  }
+};
+
+const openSide = async (config: Config, deps: Deps, isReadOnly: boolean): Promise<OpenCopySide> => {
+  const chunks = await chunkStoreOf(uncached(config), deps, isReadOnly);
+  const folder = async (): Promise<string> => {
+    const name = path.join(folderOf(config), 'index');
+    if (!isReadOnly) await makeFolder(name);
+    return name;
+  };
+  try {
+    const isShared = isReadOnly || config.store_dir !== '';
+    const index = await indexStoreOf(withoutRetention(config), { ...deps, folder, isShared, isReadOnly });
+    const close = async (): Promise<void> => {
+      await Promise.all([chunks.close(), index.close()]);
+    };
+    return { chunks, index, schema: config.schema, close };
+  } catch (error) {
+    await chunks.close().catch(() => undefined);
+    throw error;
+  }
+};
+
+/** Each object is read once. */
+const uncached = (config: Config): Config => ({
+  ...config,
+  chunk_store_config: { chunk_cache_config: { embedded_cache: { enabled: false, max_size_mb: 1 } } },
+});
+
+const withoutRetention = (config: Config): Config => ({
+  ...config,
+  table_manager: { ...config.table_manager, retention_deletes_enabled: false },
+});
