@@ -1,6 +1,7 @@
 import type { Ref } from 'nact';
 import type { QueryCommand, QueryRequest, QueryResult } from '../query/query-messages.ts';
 import type { MemoryStream, QuerySources } from '../query/query-source.ts';
+import { ChunkRefs } from '../storage/chunk-refs.ts';
 import { LabelQueries } from './label-queries.ts';
 import type { ClusterWideMemory, LocalNodeDeps, LocalNodeOptions } from './local-node-options.ts';
 import type { StreamMemory } from './memory-source.ts';
@@ -91,7 +92,7 @@ const sourcesOf = (streams: readonly MemoryStream[]): QuerySources => ({
   memory: { select: async () => streams, subscribe: () => () => undefined },
   stored: {
     index: {
-      chunkRefs: async () => [],
+      chunkRefs: async (tenant) => new ChunkRefs(tenant),
       labelNames: async () => [],
       labelValues: async () => [],
     },

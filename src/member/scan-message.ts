@@ -9,9 +9,9 @@ import { isLogged, type SegmentSnapshot } from '../chunk/memory-format.ts';
 import { decodeSnapshots, encodeSnapshots } from '../chunk/snapshot-codec.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { badRequest } from '../protocol/wire.ts';
-import type { PlannedSlice } from '../query/plan-slices.ts';
 import type { MetricResult, ScanPlan } from '../query/scan/scan-messages.ts';
 import type { PlacedResult } from '../query/scan-places.ts';
+import type { PlannedSlice } from '../query/slice-plan.ts';
 import { isRemote } from './remote-segment.ts';
 
 export interface PlacedTask {

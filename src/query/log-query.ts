@@ -4,13 +4,13 @@ import { ChunkCache } from './chunk-cache.ts';
 import { CursorHeap } from './cursor-heap.ts';
 import { gatherStreams } from './gather-streams.ts';
 import { BatchLines, LogAnswer } from './log-answer.ts';
-import { planSlices } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import type { QueryEvent } from './query-messages.ts';
 import { ReadAhead } from './read-ahead.ts';
 import type { LogResult, ScanPlan } from './scan/scan-messages.ts';
 import { compileScan } from './scan/scan-runner.ts';
 import { nextScanId } from './scan-id.ts';
+import { firstBoundOf } from './slice-plan.ts';
 import { StreamCursor } from './stream-cursor.ts';
 import { SERIES_PER_LOOK, Turns } from './turns.ts';
 
@@ -76,10 +76,12 @@ const openCursors = async (context: QueryContext, plan: ScanPlan, turns: Turns):
   const isForward = context.request.direction === 'forward';
   const heap = new CursorHeap(isForward);
   const cache = new ChunkCache(CACHE_BYTES_MAX);
-  for (const [index, stream] of gathered.streams.entries()) {
-    const slices = planSlices(stream, plan, 1);
-    if (slices.length === 0) continue;
-    heap.push(new StreamCursor(context, plan, isForward ? slices : slices.reverse(), cache, index));
+  const options = { startNs: plan.startNs, endNs: plan.endNs, chunksPerSlice: 1, direction: context.request.direction };
+  let index = 0;
+  for (const stream of gathered.streams()) {
+    const boundNs = firstBoundOf(stream, options);
+    if (boundNs !== undefined) heap.push(new StreamCursor(context, plan, { stream, options, boundNs }, cache, index));
+    index += 1;
     if (index % SERIES_PER_LOOK === 0) await turns.breathe();
   }
   return heap;

@@ -6,12 +6,11 @@ import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
 import { fetchChunk } from './fetch-chunk.ts';
-import { gatherStreams } from './gather-streams.ts';
+import { type GatheredStream, gatherStreams } from './gather-streams.ts';
 import { loadMemory } from './load-memory.ts';
 import { CountMerger, ValueMerger, type ValueSeries } from './merge-partials.ts';
 import { chunksPerTask, packTasks } from './pack-tasks.ts';
 import { pipelineErrorText } from './pipeline-error.ts';
-import { type PlannedSlice, planSlices } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import { absenceOf } from './range/absent-over-time.ts';
 import type { CountFunction, ValuesFunction } from './range/range-function.ts';
@@ -19,6 +18,7 @@ import { rangeFunctionOf } from './range/range-functions.ts';
 import type { ChunkBytes, GroupSpec, MetricResult, MetricScan, ScanPlan, StreamSlice } from './scan/scan-messages.ts';
 import { nextScanId } from './scan-id.ts';
 import { ScanPlaces } from './scan-places.ts';
+import { type PlannedSlice, SlicePlan, type SlicePlanOptions } from './slice-plan.ts';
 import { newSeries, type StepSeries } from './step-series.ts';
 import { type StepGrid, StepWindows } from './step-windows.ts';
 import { SERIES_PER_LOOK, type Turns } from './turns.ts';
@@ -70,7 +70,7 @@ export const evaluateLeaf = async (
   const values = new ValueMerger(seriesMax);
   // A range of 0 holds nothing.
   if (rangeNs > 0n && grid.count > 0) {
-    await scanStreams(context, plan, turns, async (result) => {
+    await scanStreams(context, plan, async (result) => {
       if (result.errorLabels) throw pipelineError(result.errorLabels);
       if (result.series) await counts.add(result.series, turns);
       if (result.values) await values.add(result.values, turns);
@@ -93,7 +93,6 @@ const PRESENCE: ValuesFunction = { kind: 'values', of: () => 1 };
 const scanStreams = async (
   context: QueryContext,
   plan: ScanPlan,
-  turns: Turns,
   take: (result: MetricResult) => Promise<void>,
 ): Promise<void> => {
   const { sources, deps } = context;
@@ -104,19 +103,20 @@ const scanStreams = async (
   context.streamsInMemory += gathered.streamsInMemory;
   context.chunksInMemory += gathered.chunksInMemory;
   const chunksMax = chunksPerTask(gathered.chunkRefs, deps.scanPool.size);
-  const slices: PlannedSlice[] = [];
-  for (const [index, stream] of gathered.streams.entries()) {
-    for (const slice of planSlices(stream, plan, chunksMax)) slices.push(slice);
-    if (index % SERIES_PER_LOOK === 0) await turns.breathe();
-  }
   const places = new ScanPlaces(context, TASKS_PER_WORKER, async (task) => {
     const fetched = await fetchSlices(context, task);
     return (await context.runTask({ kind: 'metric', plan, slices: fetched })) as MetricResult;
   });
+  const slices = slicesOf(gathered.streams(), { ...plan, chunksPerSlice: chunksMax, direction: 'forward' });
   await forEachConcurrent(packTasks(slices, chunksMax), places.tasksMax, async (task) => {
     await take(await places.run(plan, task));
   });
 };
+
+/** Planned as they are scanned: those of a million chunks are never there together. */
+function* slicesOf(streams: Iterable<GatheredStream>, options: SlicePlanOptions): Generator<PlannedSlice> {
+  for (const stream of streams) yield* new SlicePlan(stream, options);
+}
 
 /** The slices of one task with their chunks; a chunk that is in two of them is fetched once. */
 const fetchSlices = (context: QueryContext, slices: readonly PlannedSlice[]): Promise<StreamSlice[]> => {

@@ -1,10 +1,11 @@
 import { highWord, lowWord } from '../chunk/varint.ts';
 import { type ChunkCache, chunkCacheFetch } from './chunk-cache.ts';
+import type { GatheredStream } from './gather-streams.ts';
 import { loadMemory } from './load-memory.ts';
 import { memoryBytes } from './pack-tasks.ts';
-import type { PlannedSlice } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
-import type { LogRead, LogReadEnd, LogResult, LogScan, ScanPlan, ScanPosition } from './scan/scan-messages.ts';
+import type { LogRead, LogReadEnd, LogResult, ScanPlan, ScanPosition } from './scan/scan-messages.ts';
+import { SlicePlan, type SlicePlanOptions, type SliceStep } from './slice-plan.ts';
 
 /** How much one read of a slice may bring. */
 export interface ReadQuota {
@@ -12,6 +13,13 @@ export interface ReadQuota {
   readonly entriesFirst: number;
   readonly entriesMax: number;
   readonly bytesMax: number;
+}
+
+/** What a cursor reads, and where that begins in the query's direction: something does. */
+export interface CursorSource {
+  readonly stream: GatheredStream;
+  readonly options: SlicePlanOptions;
+  readonly boundNs: bigint;
 }
 
 /** A slice with less memory than this and no chunk may share a task: chosen, a fraction of a millisecond to scan. */
@@ -26,12 +34,15 @@ const NO_WORDS = new Int32Array(0);
 export class StreamCursor {
   readonly #context: QueryContext;
   readonly #plan: ScanPlan;
-  readonly #isForward: boolean;
-  readonly #slices: readonly PlannedSlice[];
+  readonly #source: CursorSource;
   readonly #cache: ChunkCache;
   /** Breaks ties between streams. */
   readonly index: number;
-  #slice = 0;
+  /** From the first read on. */
+  #slices: SlicePlan | undefined;
+  /** Read next; made when it is looked at. */
+  #step: SliceStep | undefined;
+  #isDone = false;
   #position: ScanPosition = { group: 0, taken: 0 };
   #loading: Promise<void> | undefined;
   /** What was read and is not looked at yet: a cursor's time changes only when it is first in line. */
@@ -52,21 +63,13 @@ export class StreamCursor {
   #timeWords: Int32Array = NO_WORDS;
   #reads = 0;
 
-  /** `slices` in the query's direction, at least one. */
-  constructor(
-    context: QueryContext,
-    plan: ScanPlan,
-    slices: readonly PlannedSlice[],
-    cache: ChunkCache,
-    index: number,
-  ) {
+  constructor(context: QueryContext, plan: ScanPlan, source: CursorSource, cache: ChunkCache, index: number) {
     this.#context = context;
     this.#plan = plan;
-    this.#isForward = (plan.scan as LogScan).direction === 'forward';
-    this.#slices = slices;
+    this.#source = source;
     this.#cache = cache;
     this.index = index;
-    this.#setTime(this.#boundOf(slices[0]));
+    this.#setTime(source.boundNs);
   }
 
   /** True if the time is that of an entry at hand. */
@@ -85,13 +88,13 @@ export class StreamCursor {
 
   /** Nothing at hand and nothing left to read. */
   get isAtEnd(): boolean {
-    return !this.batch && !this.#arrived && this.#slice >= this.#slices.length;
+    return !this.batch && !this.#arrived && this.#isDone;
   }
 
   /** True if what it reads next is little: it may go with others. */
   get isLight(): boolean {
-    const slice = this.#slices[this.#slice];
-    return !this.#isAlone && slice?.refs.length === 0 && memoryBytes(slice) <= LIGHT_BYTES_MAX;
+    const slice = this.#isAlone ? undefined : this.#nextStep()?.slice;
+    return slice?.refs.length === 0 && memoryBytes(slice) <= LIGHT_BYTES_MAX;
   }
 
   /** Reads on; `adopt` then takes what came. One read at a time. */
@@ -161,7 +164,7 @@ export class StreamCursor {
   }
 
   async #nextRead(quota: ReadQuota): Promise<LogRead> {
-    const slice = this.#slices[this.#slice]!;
+    const { slice, next } = this.#nextStep()!;
     const chunks = await Promise.all(slice.refs.map((ref) => chunkCacheFetch(this.#cache, this.#context, ref)));
     const { startNs, endNs } = slice;
     const memory = await loadMemory(this.#context, slice.memory);
@@ -171,24 +174,32 @@ export class StreamCursor {
       // Who is asked again is asked for more: a block that is begun is inflated anew each time.
       entriesMax: Math.min(quota.entriesMax, quota.entriesFirst * 2 ** this.#reads),
       bytesMax: quota.bytesMax,
-      keepsChunks: this.#sharesChunks(slice, this.#slices[this.#slice + 1]),
+      keepsChunks: next?.sharesChunks ?? false,
     };
   }
 
   #arrive(batch: LogResult, start: number, { end, next, nextBoundNs, chunks }: LogReadEnd): void {
     this.#reads += 1;
     for (const chunk of chunks) this.#cache.put(chunk);
-    if (next) this.#position = next;
-    else {
-      this.#slice += 1;
-      this.#position = { group: 0, taken: 0 };
-    }
-    this.#boundNs = next ? nextBoundNs : this.#boundOf(this.#slices[this.#slice]);
+    if (next) {
+      this.#position = next;
+      this.#boundNs = nextBoundNs;
+    } else this.#endSlice();
     this.#arrived = { batch, start, end };
   }
 
-  #sharesChunks({ refs }: PlannedSlice, next: PlannedSlice | undefined): boolean {
-    return next?.refs.some((ref) => refs.includes(ref)) ?? false;
+  #nextStep(): SliceStep | undefined {
+    this.#slices ??= new SlicePlan(this.#source.stream, this.#source.options);
+    this.#step ??= this.#slices.next();
+    return this.#step;
+  }
+
+  #endSlice(): void {
+    const next = this.#step?.next;
+    this.#step = undefined;
+    this.#isDone = !next;
+    this.#position = { group: 0, taken: 0 };
+    this.#boundNs = next?.boundNs ?? 0n;
   }
 
   #drop(): void {
@@ -204,10 +215,5 @@ export class StreamCursor {
   #setTime(timeNs: bigint): void {
     this.timeLow = lowWord(timeNs) >>> 0;
     this.timeHigh = highWord(timeNs);
-  }
-
-  #boundOf(slice: PlannedSlice | undefined): bigint {
-    if (!slice) return 0n;
-    return this.#isForward ? slice.startNs : slice.endNs;
   }
 }

@@ -11,7 +11,7 @@ import type { google } from '@google-cloud/bigtable/build/protos/protos.js';
 import { bytesOfText } from '../protocol/byte-text.ts';
 import { compareBytes } from '../protocol/label-text.ts';
 import { RetryBudget, type RetryDeps } from './bigtable-retry.ts';
-import { type DecodedRow, RowDecoder } from './bigtable-row-decoder.ts';
+import { RowDecoder } from './bigtable-row-decoder.ts';
 import { BIGTABLE_LAYOUTS, type BigtableLayout, rowKeyOf } from './bigtable-row-key.ts';
 import type { BigtableRpc, ReadRequest } from './bigtable-rpc.ts';
 import { BigtableError, bigtableErrorOf, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
@@ -63,6 +63,12 @@ interface Cell {
   readonly family: string;
   readonly qualifier: string;
   readonly value: string;
+}
+
+interface Row {
+  /** Its bytes as latin1 text. */
+  readonly key: string;
+  readonly cells: readonly Cell[];
 }
 
 /** As the calls of IndexStore that have the same names. */
@@ -150,7 +156,7 @@ export class BigtableCommits {
     const filter = { chain: { filters: [{ familyNameRegexFilter: REDO_FAMILY }, { cellsPerColumnLimitFilter: 1 }] } };
     const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
     const found = await this.#call(budget, async () => {
-      const rows: DecodedRow<Cell>[] = [];
+      const rows: Row[] = [];
       const rowKeys = streams.map(rowKeyOfStream);
       for await (const row of this.#rows({ rows: { rowKeys }, filter })) rows.push(row);
       return rows;
@@ -223,16 +229,14 @@ export class BigtableCommits {
     });
   }
 
-  async *#rows(request: ReadRequest) {
-    const decoder = new RowDecoder<Cell>((family, qualifier, value) => ({ family, qualifier, value }));
+  async *#rows(request: ReadRequest): AsyncIterable<Row> {
+    const decoder = new RowDecoder();
     for await (const messages of this.#deps.rpc.readRows(COMMIT_TABLE, request, CALL_TIMEOUT_MS)) {
       for (const message of messages) {
         decoder.feed(message);
         while (!decoder.isTaken) {
-          const rows: DecodedRow<Cell>[] = [];
-          decoder.take(CHUNKS_A_TURN, rows);
-          yield* rows;
-          if (!decoder.isTaken) await nextTurn();
+          if (decoder.take(CHUNKS_A_TURN)) yield rowOf(decoder);
+          else if (!decoder.isTaken) await nextTurn();
         }
       }
     }
@@ -267,6 +271,14 @@ export class BigtableCommits {
 }
 
 const NONE: ReadonlyMap<SegmentName, string> = new Map();
+
+const rowOf = (decoder: RowDecoder): Row => {
+  const { key, cells } = decoder;
+  const found = Array.from(cells, ({ rangeValue: qualifier, value }, index) => {
+    return { family: decoder.familyOf(index), qualifier, value };
+  });
+  return { key, cells: found };
+};
 
 /** Streams of one tenant spread over the table. */
 const rowKeyOfStream = (stream: StreamName): Buffer => rowKeyOf('bigtable-hashed', stream);

@@ -12,13 +12,13 @@ import { COMMIT_TABLE } from './bigtable-table-plan.ts';
 import { BigtableTables, type BigtableTablesOptions } from './bigtable-tables.ts';
 import { BigtableWriter, type CellMutation } from './bigtable-writer.ts';
 import type {
-  IndexCell,
   IndexEntry,
   IndexLookup,
   IndexStore,
   SegmentCommit,
   SegmentName,
   StreamSegment,
+  VisitCells,
 } from './index-store.ts';
 
 export interface BigtableIndexStoreOptions extends BigtableTablesOptions {
@@ -136,7 +136,14 @@ export class BigtableIndexStore implements IndexStore {
   }
 
   async *commits(): AsyncIterable<SegmentCommit> {
-    yield* this.#reading(() => this.#commits.commits());
+    this.#refuseIfClosed();
+    // Reads are not waited for at the end, but in a pause between two tries nothing else may hold the process.
+    const release = this.#holdProcess();
+    try {
+      yield* this.#commits.commits();
+    } finally {
+      release();
+    }
   }
 
   forget(segments: readonly StreamSegment[]): Promise<void> {
@@ -148,29 +155,11 @@ export class BigtableIndexStore implements IndexStore {
     return this.#run(() => this.#writer.write(mutationsOf(this.#layout, places)));
   }
 
-  async *read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]> {
-    yield* this.#reading(() => this.#reader.read(lookup));
-  }
-
-  async scan<Lookup extends IndexLookup>(
-    lookups: Iterable<Lookup>,
-    visit: (cells: readonly IndexCell[], lookup: Lookup) => boolean,
-  ): Promise<void> {
+  async scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: VisitCells<Lookup>): Promise<void> {
     this.#refuseIfClosed();
     const release = this.#holdProcess();
     try {
       await this.#reader.scan(lookups, visit);
-    } finally {
-      release();
-    }
-  }
-
-  /** Reads are not waited for at the end, but in a pause between two tries nothing else may hold the process. */
-  async *#reading<Item>(read: () => AsyncIterable<Item>): AsyncIterable<Item> {
-    this.#refuseIfClosed();
-    const release = this.#holdProcess();
-    try {
-      yield* read();
     } finally {
       release();
     }

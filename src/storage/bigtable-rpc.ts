@@ -32,8 +32,10 @@ export const CHANNEL_OPTIONS = {
   'grpc.max_reconnect_backoff_ms': 500,
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,
-  // The emulator sends a row as one message, whatever its size. The flow control window stays small: what has come is taken apart in one turn of the event loop.
+  // The emulator sends a row as one message, whatever its size.
   'grpc.max_receive_message_length': 64 << 20,
+  // Measured: with 64 KiB, gRPC's own, reading takes a third more CPU; what has come is taken apart in a few turns of the event loop.
+  'grpc-node.flow_control_window': 256 << 10,
 } as const;
 
 export class BigtableRpc {
