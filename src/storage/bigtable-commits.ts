@@ -9,12 +9,12 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { google } from '@google-cloud/bigtable/build/protos/protos.js';
 import { bytesOfText } from '../protocol/byte-text.ts';
-import { compareBytes } from '../protocol/label-text.ts';
+import { RefusedError } from '../protocol/refusal.ts';
 import { RetryBudget, type RetryDeps } from './bigtable-retry.ts';
 import { RowDecoder } from './bigtable-row-decoder.ts';
 import { BIGTABLE_LAYOUTS, type BigtableLayout, rowKeyOf } from './bigtable-row-key.ts';
 import type { BigtableRpc, ReadRequest } from './bigtable-rpc.ts';
-import { BigtableError, bigtableErrorOf, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
+import { type BigtableError, bigtableErrorOf, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
 import { COMMIT_TABLE } from './bigtable-table-plan.ts';
 import type { CellMutation } from './bigtable-writer.ts';
 import { BoundedMap } from './bounded-map.ts';
@@ -31,8 +31,9 @@ export const COMMIT_FAMILIES: readonly string[] = [COMMIT_FAMILY, REDO_FAMILY];
 /** Measured: a cell takes about 0.7 µs to decode. */
 const CHUNKS_A_TURN = 1_000;
 
-/** Chosen: a filter may have 20 KB, and a name takes 130 bytes of it. More are told by the ranges between the others of the row. */
+/** Chosen: a filter may have 20 KB, and a name takes 130 bytes of it. More are told by a pattern. */
 const NAMED_SEGMENTS_MAX = 50;
+const PATTERN_BYTES_MAX = 18_000;
 
 /** Chosen: a segment is forgotten seconds after its commit; what is pushed out costs a look. */
 const TOLD_MAX = 100_000;
@@ -50,6 +51,7 @@ export interface BigtableCommitsDeps extends RetryDeps {
   readonly writeEntries: (layout: BigtableLayout, entries: readonly IndexEntry[]) => Promise<void>;
   /** @throws RefusedError */
   readonly createTable: () => Promise<void>;
+  readonly report: (problem: string, error: unknown) => void;
 }
 
 interface Commit {
@@ -87,10 +89,9 @@ export class BigtableCommits {
     const stream = streamOfChunkKey(chunkKey);
     const rowKey = rowKeyOfStream(stream);
     const falseMutations = this.#mutationsOf(commit);
+    const request = { rowKey, predicateFilter: commitsOf(segments), falseMutations };
     const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
     for (;;) {
-      const predicateFilter = await this.#anyOf(rowKey, segments);
-      const request = { rowKey, predicateFilter, falseMutations };
       // An attempt whose answer was lost may have come through: then this one finds its own commit.
       const isAnyThere = await this.#call(budget, (rpc, timeoutMs) =>
         rpc.checkAndMutateRow(COMMIT_TABLE, request, timeoutMs),
@@ -105,6 +106,21 @@ export class BigtableCommits {
       // They were forgotten between the two calls.
       if (!(await budget.wait()))
         throw refusalOf('cannot commit', bigtableErrorOf(new Error('others keep committing')));
+    }
+  }
+
+  /** False if Bigtable finds not even the table of commits, which is always there: then what it does not find is the app profile. */
+  async isFound(): Promise<boolean> {
+    const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
+    for (;;) {
+      try {
+        for await (const _ of this.#rows({ rows: { rowKeys: [Buffer.of(0)] } })) return true;
+        return true;
+      } catch (error) {
+        const failure = bigtableErrorOf(error);
+        if (isNoTable(failure)) return false;
+        if (!isTransient(failure) || !(await budget.wait())) throw refusalOf('cannot read the commits', failure);
+      }
     }
   }
 
@@ -140,19 +156,22 @@ export class BigtableCommits {
     // Who forgets by age was told nothing, and the chunk may have segments that are not forgotten yet.
     const untold = segments.filter(({ segment }) => !this.#told.get(segment));
     const streams = [...new Set(untold.map(({ stream }) => stream))];
+    const unfinished = new Set<StreamName>();
     for (let first = 0; first < streams.length; first += ROWS_A_READ) {
-      await this.#finishAll(streams.slice(first, first + ROWS_A_READ));
+      for (const stream of await this.#finishAll(streams.slice(first, first + ROWS_A_READ))) unfinished.add(stream);
     }
+    const isKept = ({ stream, segment }: StreamSegment): boolean => unfinished.has(stream) && !this.#told.get(segment);
+    const forgotten = segments.filter((segment) => !isKept(segment));
     await this.#deps.write(
-      segments.flatMap(({ stream, segment }) => {
+      forgotten.flatMap(({ stream, segment }) => {
         const rowKey = rowKeyOfStream(stream);
         return COMMIT_FAMILIES.map((family) => cell(rowKey, family, segment, undefined));
       }),
     );
   }
 
-  /** All that is left to write of commits of these streams. */
-  async #finishAll(streams: readonly StreamName[]): Promise<void> {
+  /** Writes all that is left of commits of these streams. @returns those where something cannot be read */
+  async #finishAll(streams: readonly StreamName[]): Promise<ReadonlySet<StreamName>> {
     const filter = { chain: { filters: [{ familyNameRegexFilter: REDO_FAMILY }, { cellsPerColumnLimitFilter: 1 }] } };
     const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
     const found = await this.#call(budget, async () => {
@@ -161,29 +180,22 @@ export class BigtableCommits {
       for await (const row of this.#rows({ rows: { rowKeys }, filter })) rows.push(row);
       return rows;
     });
+    const unfinished = new Set<StreamName>();
     for (const { key, cells } of found) {
-      for (const { qualifier, value } of cells)
-        await this.#finish(Buffer.from(key, 'latin1'), qualifier, parseRedo(value));
+      for (const { qualifier, value } of cells) {
+        const redo = readableRedo(value);
+        if (redo instanceof RefusedError) {
+          unfinished.add(streamOfRowKey(key));
+          this.#deps.report('a commit is kept: what is left to write of it cannot be read', redo);
+        } else await this.#finish(Buffer.from(key, 'latin1'), qualifier, redo);
+      }
     }
+    return unfinished;
   }
 
   /** Waits for what nobody else waits for. */
   async close(): Promise<void> {
     await Promise.all(this.#tidying);
-  }
-
-  /** True for a row where any of the segments is committed, now or when the mutation is done. */
-  async #anyOf(rowKey: Buffer, segments: readonly SegmentName[]): Promise<RowFilter> {
-    if (segments.length <= NAMED_SEGMENTS_MAX) return interleave(segments.map(commitColumn));
-    const wanted = new Set(segments);
-    const cells = await this.#cellsOf(rowKey, segments);
-    const others = cells.filter(({ family, qualifier }) => family === COMMIT_FAMILY && !wanted.has(qualifier));
-    return interleave(
-      rangesBetween(
-        segments,
-        others.map(({ qualifier }) => qualifier),
-      ).map(commitRange),
-    );
   }
 
   /** Those of the segments that are committed, once the entries of their chunks are durable. */
@@ -198,8 +210,9 @@ export class BigtableCommits {
     const chunkKeys = new Set(known.values());
     for (const { family, qualifier, value } of cells) {
       if (family !== REDO_FAMILY) continue;
-      const redo = parseRedo(value);
-      if (chunkKeys.has(redo.chunkKey)) await this.#finish(rowKey, qualifier, redo);
+      // One of another chunk is nobody's business here, readable or not.
+      if (!chunkKeys.has(chunkKeyOfRedo(value)) && !known.has(qualifier)) continue;
+      await this.#finish(rowKey, qualifier, parseRedo(value));
     }
     for (const segment of known.keys()) this.#told.set(segment, true);
     return known;
@@ -215,12 +228,10 @@ export class BigtableCommits {
     this.#tidying.add(tidying);
   }
 
-  /** Of some segments, and what is left to write; or of all that the row has. */
+  /** Of these segments, and what is left to write. */
   async #cellsOf(rowKey: Buffer, segments: readonly SegmentName[]): Promise<readonly Cell[]> {
-    const columns = [...segments.map(commitColumn), { familyNameRegexFilter: REDO_FAMILY }];
-    const latest = { cellsPerColumnLimitFilter: 1 };
-    const filter =
-      segments.length <= NAMED_SEGMENTS_MAX ? { chain: { filters: [interleave(columns), latest] } } : latest;
+    const columns = interleave([commitsOf(segments), { familyNameRegexFilter: REDO_FAMILY }]);
+    const filter = { chain: { filters: [columns, { cellsPerColumnLimitFilter: 1 }] } };
     const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
     return await this.#call(budget, async () => {
       const found: Cell[] = [];
@@ -231,7 +242,7 @@ export class BigtableCommits {
 
   async *#rows(request: ReadRequest): AsyncIterable<Row> {
     const decoder = new RowDecoder();
-    for await (const messages of this.#deps.rpc.readRows(COMMIT_TABLE, request, CALL_TIMEOUT_MS)) {
+    for await (const messages of this.#deps.rpc.readRows(COMMIT_TABLE, request, CALL_TIMEOUT_MS, true)) {
       for (const message of messages) {
         decoder.feed(message);
         while (!decoder.isTaken) {
@@ -297,14 +308,27 @@ interface Redo {
 const formatRedo = (chunkKey: string, { layout, entries }: Redo): string =>
   `${chunkKey}\0${layout}\0${JSON.stringify(entries)}`;
 
-const parseRedo = (value: string): Redo & { readonly chunkKey: string } => {
-  const [chunkKey = '', layoutName] = value.split('\0', 2);
-  const layout = BIGTABLE_LAYOUTS.find((known) => known === layoutName);
-  if (!layout) throw new BigtableError(DATA_LOSS, `the commit of ${chunkKey} names no layout`);
-  return { chunkKey, layout, entries: JSON.parse(value.slice(chunkKey.length + layout.length + 2)) };
+const chunkKeyOfRedo = (value: string): string => value.split('\0', 1)[0] ?? '';
+
+/** @throws RefusedError INTERNAL */
+const parseRedo = (value: string): Redo => {
+  const redo = readableRedo(value);
+  if (redo instanceof RefusedError) throw redo;
+  return redo;
 };
 
-const DATA_LOSS = 15;
+/** A later version may have written it. */
+const readableRedo = (value: string): Redo | RefusedError => {
+  const [chunkKey = '', layoutName = ''] = value.split('\0', 2);
+  const text = `what is left to write of the commit of ${chunkKey} cannot be read`;
+  const layout = BIGTABLE_LAYOUTS.find((known) => known === layoutName);
+  if (!layout) return new RefusedError({ code: 'INTERNAL', text });
+  try {
+    return { layout, entries: JSON.parse(value.slice(chunkKey.length + layout.length + 2)) };
+  } catch (cause) {
+    return new RefusedError({ code: 'INTERNAL', text }, { cause });
+  }
+};
 
 const setCell = (familyName: string, qualifier: string, value: string) => ({
   setCell: {
@@ -323,35 +347,46 @@ const cell = (rowKey: Buffer, family: string, qualifier: string, value: Buffer |
   value,
 });
 
-const commitColumn = (segment: SegmentName): RowFilter => commitRange([segment, segment]);
+/** The cells that commit any of the segments. */
+const commitsOf = (segments: readonly SegmentName[]): RowFilter =>
+  segments.length <= NAMED_SEGMENTS_MAX ? interleave(segments.map(commitColumn)) : commitPattern(segments);
 
-const commitRange = ([first, last]: readonly [SegmentName, SegmentName]): RowFilter => ({
-  columnRangeFilter: {
-    familyName: COMMIT_FAMILY,
-    startQualifierClosed: bytesOfText(first),
-    endQualifierClosed: bytesOfText(last),
-  },
-});
-
-/** Ranges that hold all the segments and none of the others. */
-const rangesBetween = (
-  segments: readonly SegmentName[],
-  others: readonly SegmentName[],
-): readonly (readonly [SegmentName, SegmentName])[] => {
-  const excluded = new Set(others);
-  const ranges: [SegmentName, SegmentName][] = [];
-  let isOpen = false;
-  for (const name of [...segments, ...others].sort(compareBytes)) {
-    const current = ranges.at(-1);
-    if (excluded.has(name)) isOpen = false;
-    else if (isOpen && current) current[1] = name;
-    else {
-      ranges.push([name, name]);
-      isOpen = true;
-    }
-  }
-  return ranges;
+const commitColumn = (segment: SegmentName): RowFilter => {
+  const qualifier = bytesOfText(segment);
+  return {
+    columnRangeFilter: {
+      familyName: COMMIT_FAMILY,
+      startQualifierClosed: qualifier,
+      endQualifierClosed: qualifier,
+    },
+  };
 };
+
+/**
+ * One pattern for very many: names of one log differ in their numbers alone, some 6 bytes of a filter each.
+ * @throws RefusedError INTERNAL if no filter can hold it, 2,500 segments or so: the chunk is to be made of fewer
+ */
+const commitPattern = (segments: readonly SegmentName[]): RowFilter => {
+  const endings = new Map<string, string[]>();
+  for (const segment of segments) {
+    const end = segment.lastIndexOf('/') + 1;
+    const prefix = segment.slice(0, end);
+    const known = endings.get(prefix);
+    if (known) known.push(segment.slice(end));
+    else endings.set(prefix, [segment.slice(end)]);
+  }
+  const parts = Array.from(endings, ([prefix, names]) => `${literal(prefix)}(?:${names.map(literal).join('|')})`);
+  const pattern = bytesOfText(`(?:${parts.join('|')})`);
+  if (pattern.length > PATTERN_BYTES_MAX) {
+    const text = `a chunk of ${segments.length} segments, whose names are too long to commit them together`;
+    throw new RefusedError({ code: 'INTERNAL', text });
+  }
+  const filters = [{ familyNameRegexFilter: COMMIT_FAMILY }, { columnQualifierRegexFilter: pattern }];
+  return { chain: { filters } };
+};
+
+/** Of RE2, where every ASCII punctuation may be escaped. */
+const literal = (text: string): string => text.replace(/[!-/:-@[-`{-~]/g, '\\$&');
 
 /** Bigtable takes two or more for that. */
 const interleave = (filters: readonly RowFilter[]): RowFilter => {

@@ -70,7 +70,7 @@ export class BigtableIndexStore implements IndexStore {
     this.#admin = admin;
     this.#rpc = rpc;
     this.#tables = tables;
-    this.#reader = new BigtableReader(rpc, layout, deps);
+    this.#reader = new BigtableReader(layout, { ...deps, rpc, isFound: () => this.#commits.isFound() });
     this.#writer = new BigtableWriter({
       ...deps,
       rpc,
@@ -106,7 +106,11 @@ export class BigtableIndexStore implements IndexStore {
       const instanceName = `projects/${project}/instances/${instance}`;
       const address = { endpoint: emulatorHost ?? ENDPOINT, credentials: channel, instanceName, appProfile };
       const rpc = new BigtableRpc(address, deps.clock);
-      return new BigtableIndexStore(layout, admin, rpc, tables, deps);
+      const store = new BigtableIndexStore(layout, admin, rpc, tables, deps);
+      if (await store.#commits.isFound()) return store;
+      rpc.close();
+      const text = `Bigtable does not find ${appProfile === '' ? 'a default app profile' : `the app profile ${appProfile}`} of the instance ${instance}`;
+      throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text });
     } catch (error) {
       await tables.close();
       await admin.close();

@@ -38,18 +38,22 @@ const MESSAGE_TIMEOUT_MS = 20_000;
 /** Chosen: of one page of rows with all its tries. */
 const READ_TIMEOUT_MS = 40_000;
 
+export interface BigtableReaderDeps extends RetryDeps {
+  readonly rpc: BigtableRpc;
+  /** False if Bigtable finds nothing at all: no table is missing then. */
+  readonly isFound: () => Promise<boolean>;
+}
+
 /** Reads rows of the index: many in one call, long ones in pages. A table that is not there is empty. */
 export class BigtableReader {
-  readonly #rpc: BigtableRpc;
+  readonly #deps: BigtableReaderDeps;
   readonly #layout: BigtableLayout;
-  readonly #retry: RetryDeps;
   readonly #turns: TurnBudget;
 
-  constructor(rpc: BigtableRpc, layout: BigtableLayout, retry: RetryDeps) {
-    this.#rpc = rpc;
+  constructor(layout: BigtableLayout, deps: BigtableReaderDeps) {
+    this.#deps = deps;
     this.#layout = layout;
-    this.#retry = retry;
-    this.#turns = new TurnBudget(retry.clock, READ_SLICE_MS);
+    this.#turns = new TurnBudget(deps.clock, READ_SLICE_MS);
   }
 
   /** As `scan` of an IndexStore. @throws RefusedError STORAGE_UNAVAILABLE */
@@ -80,13 +84,14 @@ export class BigtableReader {
     const filter = filterOf(first, page.after);
     if (!filter) return;
     const { rows } = page;
-    const budget = new RetryBudget(this.#retry, READ_TIMEOUT_MS);
+    const budget = new RetryBudget(this.#deps, READ_TIMEOUT_MS);
     for (;;) {
       const missing = rows.size;
       const rowKeys = Array.from(rows.values(), ({ key }) => key);
       const failure = await this.#tryPage(first.table, { rows: { rowKeys }, filter }, rows, visit, next);
       // If only the end of the answer was lost nothing is left to ask for: Bigtable takes no keys for all keys.
-      if (!failure || isNoTable(failure) || rows.size === 0) return;
+      if (!failure || rows.size === 0) return;
+      if (isNoTable(failure) && (await this.#deps.isFound())) return;
       if (rows.size < missing) budget.progressed();
       if (!isTransient(failure) || !(await budget.wait())) throw refusalOf('cannot read the index', failure);
     }
@@ -102,7 +107,7 @@ export class BigtableReader {
   ): Promise<BigtableError | undefined> {
     const decoder = new RowDecoder();
     try {
-      for await (const messages of this.#rpc.readRows(table, request, MESSAGE_TIMEOUT_MS)) {
+      for await (const messages of this.#deps.rpc.readRows(table, request, MESSAGE_TIMEOUT_MS)) {
         for (const message of messages) {
           decoder.feed(message);
           await this.#showRows(decoder, rows, visit, next);

@@ -76,6 +76,12 @@ export class GcsClient {
     }
   }
 
+  /** The next request asks for a new token: the one that there is was revoked before its time. */
+  async #forgetToken(): Promise<void> {
+    const client = await this.#storage.authClient.getClient();
+    client.setCredentials({ ...client.credentials, expiry_date: 1 });
+  }
+
   /**
    * One request with everything in it (`resumable: false`); the service compares the checksum. The client's own CRC-32C is JavaScript and would cost more than
    * all the rest, so it gets ours.
@@ -108,6 +114,20 @@ export class GcsClient {
    * @param checksum as the caller knows it, where the bucket does not tell (emulators)
    */
   async download(
+    name: string,
+    checksum: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    try {
+      return await this.#download(name, checksum, signal);
+    } catch (error) {
+      if (!this.#sendsCredentials || !(error instanceof CallError) || error.status !== 401) throw error;
+    }
+    await this.#forgetToken();
+    return await this.#download(name, checksum, signal);
+  }
+
+  async #download(
     name: string,
     checksum: string | undefined,
     signal: AbortSignal,

@@ -115,8 +115,8 @@ export const indexStoreContract = (make: () => Promise<StoreHarness<IndexStore>>
 
     it('commits very many segments together, among others that lie between them', async () => {
       const names = Array.from({ length: 400 }, (_, number) => `n/${number % 7}/${number}`);
-      const between = names.filter((_, index) => index % 40 === 0).map((name) => `${name}x`);
-      for (const name of between) await store.commit([name], keyOf('a'), []);
+      const between = names.filter((_, index) => index % 2 === 0).map((name) => `${name}x`);
+      await Promise.all(between.map((name) => store.commit([name], keyOf('a'), [])));
       expect((await store.commit(names, keyOf('b'), [entry('row', 'b')])).size).to.equal(0);
       expect([
         ...(await store.commit(['new', ...names.slice(7)], keyOf('c'), [entry('row', 'c')])).keys(),
