@@ -11,6 +11,7 @@ import { BigtableRpc, CHANNEL_OPTIONS } from './bigtable-rpc.ts';
 import { COMMIT_TABLE } from './bigtable-table-plan.ts';
 import { BigtableTables, type BigtableTablesOptions } from './bigtable-tables.ts';
 import { BigtableWriter, type CellMutation } from './bigtable-writer.ts';
+import { generationsOf } from './index-generation.ts';
 import type {
   IndexEntry,
   IndexLookup,
@@ -56,6 +57,8 @@ export class BigtableIndexStore implements IndexStore {
   readonly #commits: BigtableCommits;
   readonly #underWay = new Set<Promise<unknown>>();
   readonly #holdProcess: () => () => void;
+  readonly #deps: Pick<BigtableIndexStoreDeps, 'clock' | 'chance'>;
+  #changes = 0;
   #isClosed = false;
 
   private constructor(
@@ -66,6 +69,7 @@ export class BigtableIndexStore implements IndexStore {
     deps: BigtableIndexStoreDeps,
   ) {
     this.#layout = layout;
+    this.#deps = deps;
     this.#holdProcess = deps.holdProcess ?? holdNothing;
     this.#admin = admin;
     this.#rpc = rpc;
@@ -82,7 +86,7 @@ export class BigtableIndexStore implements IndexStore {
       rpc,
       write: (mutations) => this.#writer.write(mutations),
       layout,
-      writeEntries: (redone, entries) => this.#writer.write(mutationsOf(redone, entries)),
+      writeEntries: (redone, entries) => this.#change(redone, entries),
       createTable: () => this.#createTable(COMMIT_TABLE),
     });
   }
@@ -123,7 +127,7 @@ export class BigtableIndexStore implements IndexStore {
   }
 
   write(entries: readonly IndexEntry[]): Promise<void> {
-    return this.#run(() => this.#writer.write(mutationsOf(this.#layout, entries)));
+    return this.#run(() => this.#change(this.#layout, entries));
   }
 
   commit(
@@ -156,7 +160,7 @@ export class BigtableIndexStore implements IndexStore {
 
   delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
     const places = entries.map(({ table, hashValue, rangeValue }) => ({ table, hashValue, rangeValue }));
-    return this.#run(() => this.#writer.write(mutationsOf(this.#layout, places)));
+    return this.#run(() => this.#change(this.#layout, places));
   }
 
   async scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: VisitCells<Lookup>): Promise<void> {
@@ -190,6 +194,16 @@ export class BigtableIndexStore implements IndexStore {
     }
   }
 
+  /** Those of a day long past are told of once they are durable, and before anybody relies on them: rows of such days may be cached. */
+  async #change(layout: BigtableLayout, entries: readonly ChangedEntry[]): Promise<void> {
+    await this.#writer.write(mutationsOf(layout, entries));
+    const { clock, chance } = this.#deps;
+    this.#changes += 1;
+    const generation = `${clock.nowMs().toString(36)}.${this.#changes.toString(36)}.${chance().toString(36).slice(2)}`;
+    const told = generationsOf(entries, clock.nowMs(), generation);
+    if (told.length > 0) await this.#writer.write(mutationsOf(layout, told));
+  }
+
   #createTable(table: string): Promise<void> {
     return this.#tables.create(table, table === COMMIT_TABLE ? COMMIT_FAMILIES : [INDEX_FAMILY]);
   }
@@ -214,11 +228,10 @@ export class BigtableIndexStore implements IndexStore {
 
 const holdNothing = (): (() => void) => () => undefined;
 
+type ChangedEntry = Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'> & Partial<IndexEntry>;
+
 /** What has no value is deleted. */
-const mutationsOf = (
-  layout: BigtableLayout,
-  entries: readonly (Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'> & Partial<IndexEntry>)[],
-): readonly CellMutation[] => {
+const mutationsOf = (layout: BigtableLayout, entries: readonly ChangedEntry[]): readonly CellMutation[] => {
   const rows = new Map<string, Buffer>();
   return entries.map(({ table, hashValue, rangeValue, value }) => {
     const rowKey = rows.get(hashValue) ?? rowKeyOf(layout, hashValue);

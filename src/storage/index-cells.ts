@@ -13,8 +13,16 @@ export interface ShownCells extends Iterable<IndexCell> {
   readonly bytes: Buffer;
   rangeStart(index: number): number;
   rangeEnd(index: number): number;
+  valueStart(index: number): number;
+  valueEnd(index: number): number;
   rangeValue(index: number): string;
   value(index: number): string;
+}
+
+/** Cells that are kept: in one piece of memory of just that size. */
+export interface PackedCells {
+  readonly bytes: Buffer;
+  readonly offsets: Uint32Array;
 }
 
 /** Where a cell's range value and value begin and end. */
@@ -29,7 +37,7 @@ const BYTES_FIRST = 4_096;
  */
 export class IndexCells implements ShownCells {
   bytes: Buffer = NOTHING;
-  #offsets = new Uint32Array(OFFSETS * CELLS_FIRST);
+  #offsets: Uint32Array = new Uint32Array(OFFSETS * CELLS_FIRST);
   #count = 0;
   /** What is shown of them. */
   #first = 0;
@@ -37,6 +45,16 @@ export class IndexCells implements ShownCells {
   /** Holds what has to be copied; kept for the next row. */
   #own: Buffer = NOTHING;
   #ownSize = 0;
+
+  /** Nothing may be added to them. */
+  static of({ bytes, offsets }: PackedCells): IndexCells {
+    const cells = new IndexCells();
+    cells.bytes = bytes;
+    cells.#offsets = offsets;
+    cells.#count = offsets.length / OFFSETS;
+    cells.#end = cells.#count;
+    return cells;
+  }
 
   get length(): number {
     return this.#end - this.#first;
@@ -90,6 +108,29 @@ export class IndexCells implements ShownCells {
     this.#point(start, start + rangeSize, start + rangeSize, start + rangeSize + valueSize);
   }
 
+  /** A copy of one of others. */
+  addCopy(cells: ShownCells, index: number): void {
+    const { bytes } = cells;
+    const range = bytes.subarray(cells.rangeStart(index), cells.rangeEnd(index));
+    this.addParts(range, bytes.subarray(cells.valueStart(index), cells.valueEnd(index)));
+  }
+
+  /** Of cells that were copied here. */
+  get copiedBytes(): number {
+    return this.#ownSize;
+  }
+
+  /** Of cells that were all copied here. */
+  packed(): PackedCells {
+    const offsetsSize = this.#count * OFFSETS * Uint32Array.BYTES_PER_ELEMENT;
+    const memory = new ArrayBuffer(offsetsSize + this.#ownSize);
+    const offsets = new Uint32Array(memory, 0, this.#count * OFFSETS);
+    offsets.set(this.#offsets.subarray(0, offsets.length));
+    const bytes = Buffer.from(memory, offsetsSize);
+    bytes.set(this.#own.subarray(0, this.#ownSize));
+    return { bytes, offsets };
+  }
+
   addText({ rangeValue, value }: IndexCell): void {
     this.addParts(bytesOfText(rangeValue), bytesOfText(value));
   }
@@ -107,6 +148,14 @@ export class IndexCells implements ShownCells {
 
   rangeEnd(index: number): number {
     return this.#offset(index, 1);
+  }
+
+  valueStart(index: number): number {
+    return this.#offset(index, 2);
+  }
+
+  valueEnd(index: number): number {
+    return this.#offset(index, 3);
   }
 
   rangeValue(index: number): string {
