@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../protocol/clock.ts';
-import { IndexCells, type PackedCells } from './index-cells.ts';
+import { bytesOfPack, IndexCells, joinPacks, type PackedCells, packCells } from './index-cells.ts';
 import { cachedDayOf, dayOfGeneration, generationsLookup } from './index-generation.ts';
 import type { IndexLookup, IndexStore, VisitCells } from './index-store.ts';
 
@@ -23,8 +23,8 @@ const LOOKUPS_TOGETHER = 256;
 /** Chosen: one large row must not empty the cache. */
 const ROW_SHARE_MAX = 1 / 8;
 
-/** Chosen: what a map and objects take beside the bytes. */
-const ROW_OVERHEAD_BYTES = 500;
+/** Measured: what the map and objects of a row take beside its bytes. */
+const ROW_OVERHEAD_BYTES = 750;
 
 /** What `rangeStart` is of a lookup of chunks of a whole day: nothing is before it. */
 const START_OF_DAY = '00000000\0';
@@ -39,7 +39,7 @@ interface CachedRow {
 interface Missed<Lookup> extends IndexLookup {
   readonly lookup: Lookup;
   /** undefined where it is not to be kept: it is of no past day, became too long, or had enough before its end. */
-  kept: { readonly key: string; readonly generation: string; readonly cells: IndexCells } | undefined;
+  kept: { readonly key: string; readonly generation: string; readonly packs: PackedCells[]; bytes: number } | undefined;
 }
 
 /**
@@ -124,7 +124,7 @@ export class CachedIndexStore implements IndexStore {
       return [];
     }
     this.#forget(key);
-    miss.kept = { key, generation, cells: new IndexCells() };
+    miss.kept = { key, generation, packs: [], bytes: 0 };
     return [miss];
   }
 
@@ -132,23 +132,24 @@ export class CachedIndexStore implements IndexStore {
     const rowBytesMax = this.#bytesMax * ROW_SHARE_MAX;
     let bytes = 0;
     await this.#store.scan(missed, (cells, miss) => {
-      if (miss.kept) {
-        const own = miss.kept.cells;
-        bytes -= own.copiedBytes;
-        for (let index = 0; index < cells.length; index++) own.addCopy(cells, index);
-        bytes += own.copiedBytes;
-        if (own.copiedBytes > rowBytesMax || bytes > this.#bytesMax) miss.kept = undefined;
+      const { kept } = miss;
+      if (kept) {
+        const pack = packCells(cells);
+        kept.packs.push(pack);
+        kept.bytes += bytesOfPack(pack);
+        bytes += bytesOfPack(pack);
+        if (kept.bytes > rowBytesMax || bytes > this.#bytesMax) miss.kept = undefined;
       }
       const isEnough = visit(cells, miss.lookup);
       if (isEnough) miss.kept = undefined;
       return isEnough;
     });
-    for (const { kept } of missed) if (kept) this.#keep(kept.key, kept.generation, kept.cells.packed());
+    for (const { kept } of missed) if (kept) this.#keep(kept.key, kept.generation, joinPacks(kept.packs));
   }
 
   #keep(key: string, generation: string, cells: PackedCells): void {
     this.#forget(key);
-    const bytes = cells.bytes.buffer.byteLength + key.length + ROW_OVERHEAD_BYTES;
+    const bytes = bytesOfPack(cells) + key.length + ROW_OVERHEAD_BYTES;
     this.#rows.set(key, { generation, cells, bytes });
     this.#bytes += bytes;
     for (const oldest of this.#rows.keys()) {

@@ -25,6 +25,54 @@ export interface PackedCells {
   readonly offsets: Uint32Array;
 }
 
+/** A copy of what is shown. */
+export const packCells = (cells: ShownCells): PackedCells => {
+  const { bytes: source, length } = cells;
+  let size = 0;
+  for (let index = 0; index < length; index++) {
+    size += cells.rangeEnd(index) - cells.rangeStart(index) + cells.valueEnd(index) - cells.valueStart(index);
+  }
+  const { bytes, offsets } = newPack(length, size);
+  let at = 0;
+  const copy = (start: number, end: number, offset: number): void => {
+    offsets[offset] = at;
+    at += source.copy(bytes, at, start, end);
+    offsets[offset + 1] = at;
+  };
+  for (let index = 0; index < length; index++) {
+    copy(cells.rangeStart(index), cells.rangeEnd(index), OFFSETS * index);
+    copy(cells.valueStart(index), cells.valueEnd(index), OFFSETS * index + 2);
+  }
+  return { bytes, offsets };
+};
+
+/** One after the other. */
+export const joinPacks = (packs: readonly PackedCells[]): PackedCells => {
+  const [first] = packs;
+  if (first && packs.length === 1) return first;
+  const sum = (sizeOf: (pack: PackedCells) => number): number => packs.reduce((total, pack) => total + sizeOf(pack), 0);
+  const joined = newPack(
+    sum(({ offsets }) => offsets.length) / OFFSETS,
+    sum(({ bytes }) => bytes.length),
+  );
+  let [cell, at] = [0, 0];
+  for (const { bytes, offsets } of packs) {
+    joined.bytes.set(bytes, at);
+    for (let index = 0; index < offsets.length; index++) joined.offsets[cell + index] = at + (offsets[index] ?? 0);
+    cell += offsets.length;
+    at += bytes.length;
+  }
+  return joined;
+};
+
+export const bytesOfPack = ({ bytes }: PackedCells): number => bytes.buffer.byteLength;
+
+const newPack = (count: number, size: number): PackedCells => {
+  const offsetsSize = count * OFFSETS * Uint32Array.BYTES_PER_ELEMENT;
+  const memory = new ArrayBuffer(offsetsSize + size);
+  return { bytes: Buffer.from(memory, offsetsSize), offsets: new Uint32Array(memory, 0, count * OFFSETS) };
+};
+
 /** Where a cell's range value and value begin and end. */
 const OFFSETS = 4;
 
@@ -106,29 +154,6 @@ export class IndexCells implements ShownCells {
     this.#own.write(valueFrom === 0 ? valueText : valueText.slice(valueFrom), start + rangeSize, 'latin1');
     this.bytes = this.#own;
     this.#point(start, start + rangeSize, start + rangeSize, start + rangeSize + valueSize);
-  }
-
-  /** A copy of one of others. */
-  addCopy(cells: ShownCells, index: number): void {
-    const { bytes } = cells;
-    const range = bytes.subarray(cells.rangeStart(index), cells.rangeEnd(index));
-    this.addParts(range, bytes.subarray(cells.valueStart(index), cells.valueEnd(index)));
-  }
-
-  /** Of cells that were copied here. */
-  get copiedBytes(): number {
-    return this.#ownSize;
-  }
-
-  /** Of cells that were all copied here. */
-  packed(): PackedCells {
-    const offsetsSize = this.#count * OFFSETS * Uint32Array.BYTES_PER_ELEMENT;
-    const memory = new ArrayBuffer(offsetsSize + this.#ownSize);
-    const offsets = new Uint32Array(memory, 0, this.#count * OFFSETS);
-    offsets.set(this.#offsets.subarray(0, offsets.length));
-    const bytes = Buffer.from(memory, offsetsSize);
-    bytes.set(this.#own.subarray(0, this.#ownSize));
-    return { bytes, offsets };
   }
 
   addText({ rangeValue, value }: IndexCell): void {

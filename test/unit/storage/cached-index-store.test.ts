@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { CachedIndexStore } from '../../../src/storage/cached-index-store.ts';
+import type { IndexCell } from '../../../src/storage/index-cells.ts';
 import { generationsOf } from '../../../src/storage/index-generation.ts';
 import type { IndexEntry } from '../../../src/storage/index-store.ts';
 import { DAY_MS } from '../../../src/storage/schema-config.ts';
@@ -104,6 +105,24 @@ describe('the cached index store', () => {
       expect(await readRow(store, { table: TABLE, hashValue: ROW })).to.deep.equal(first);
       expect(rowsRead()).to.deep.equal([]);
       expect(store.figures).to.deep.include({ requests: 2, hits: 1 });
+    });
+
+    it('keeps a row that came in several batches, and shows it so', async () => {
+      store = new CachedIndexStore(inner, clock, 10 << 20);
+      const row = `t:d${DAY}:long`;
+      await inner.write(Array.from({ length: 5_000 }, (_, place) => entry(`${10_000 + place}`, `v${place}`, row)));
+      const first = await readRow(store, { table: TABLE, hashValue: row });
+      expect(first).to.have.length(5_000);
+      let batches = 0;
+      const found: IndexCell[] = [];
+      await store.scan([{ table: TABLE, hashValue: row }], (cells) => {
+        batches += 1;
+        found.push(...cells);
+        return false;
+      });
+      expect(found).to.deep.equal(first);
+      expect(batches).to.be.above(1);
+      expect(store.figures.hits).to.equal(1);
     });
 
     it('remembers that there is nothing', async () => {
