@@ -10,17 +10,24 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { google } from '@google-cloud/bigtable/build/protos/protos.js';
 import { bytesOfText } from '../protocol/byte-text.ts';
 import { RefusedError } from '../protocol/refusal.ts';
-import { RetryBudget, type RetryDeps } from './bigtable-retry.ts';
 import { RowDecoder } from './bigtable-row-decoder.ts';
 import { BIGTABLE_LAYOUTS, type BigtableLayout, rowKeyOf } from './bigtable-row-key.ts';
 import type { BigtableRpc, ReadRequest } from './bigtable-rpc.ts';
-import { type BigtableError, bigtableErrorOf, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
+import {
+  type BigtableError,
+  bigtableErrorOf,
+  bigtableRetries,
+  isNoTable,
+  isTransient,
+  refusalOf,
+} from './bigtable-status.ts';
 import { COMMIT_TABLE } from './bigtable-table-plan.ts';
 import type { CellMutation } from './bigtable-writer.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { streamOfChunkKey } from './chunk-key.ts';
 import { chunkKeyOfCommit, formatCommit, parseCommit } from './commit-value.ts';
 import type { IndexEntry, SegmentCommit, SegmentName, StreamName, StreamSegment } from './index-store.ts';
+import type { RetryBudget, RetryDeps } from './retry-budget.ts';
 
 type RowFilter = google.bigtable.v2.IRowFilter;
 
@@ -90,7 +97,7 @@ export class BigtableCommits {
     const rowKey = rowKeyOfStream(stream);
     const falseMutations = this.#mutationsOf(commit);
     const request = { rowKey, predicateFilter: commitsOf(segments), falseMutations };
-    const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
+    const budget = bigtableRetries(this.#deps, STEP_TIMEOUT_MS);
     for (;;) {
       // An attempt whose answer was lost may have come through: then this one finds its own commit.
       const isAnyThere = await this.#call(budget, (rpc, timeoutMs) =>
@@ -111,7 +118,7 @@ export class BigtableCommits {
 
   /** False if Bigtable finds not even the table of commits, which is always there: then what it does not find is the app profile. */
   async isFound(): Promise<boolean> {
-    const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
+    const budget = bigtableRetries(this.#deps, STEP_TIMEOUT_MS);
     for (;;) {
       try {
         for await (const _ of this.#rows({ rows: { rowKeys: [Buffer.of(0)] } })) return true;
@@ -130,7 +137,7 @@ export class BigtableCommits {
 
   async *commits(): AsyncIterable<SegmentCommit> {
     const filter = { chain: { filters: [{ familyNameRegexFilter: COMMIT_FAMILY }, { cellsPerColumnLimitFilter: 1 }] } };
-    const budget = new RetryBudget(this.#deps, Number.POSITIVE_INFINITY);
+    const budget = bigtableRetries(this.#deps, Number.POSITIVE_INFINITY);
     let last: Buffer | undefined;
     for (;;) {
       const rows = last ? { rows: { rowRanges: [{ startKeyOpen: last }] } } : {};
@@ -173,7 +180,7 @@ export class BigtableCommits {
   /** Writes all that is left of commits of these streams. @returns those where something cannot be read */
   async #finishAll(streams: readonly StreamName[]): Promise<ReadonlySet<StreamName>> {
     const filter = { chain: { filters: [{ familyNameRegexFilter: REDO_FAMILY }, { cellsPerColumnLimitFilter: 1 }] } };
-    const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
+    const budget = bigtableRetries(this.#deps, STEP_TIMEOUT_MS);
     const found = await this.#call(budget, async () => {
       const rows: Row[] = [];
       const rowKeys = streams.map(rowKeyOfStream);
@@ -232,7 +239,7 @@ export class BigtableCommits {
   async #cellsOf(rowKey: Buffer, segments: readonly SegmentName[]): Promise<readonly Cell[]> {
     const columns = interleave([commitsOf(segments), { familyNameRegexFilter: REDO_FAMILY }]);
     const filter = { chain: { filters: [columns, { cellsPerColumnLimitFilter: 1 }] } };
-    const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
+    const budget = bigtableRetries(this.#deps, STEP_TIMEOUT_MS);
     return await this.#call(budget, async () => {
       const found: Cell[] = [];
       for await (const { cells } of this.#rows({ rows: { rowKeys: [rowKey] }, filter })) found.push(...cells);

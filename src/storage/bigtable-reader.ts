@@ -2,14 +2,14 @@ import type { google } from '@google-cloud/bigtable/build/protos/protos.js';
 import { bytesOfText } from '../protocol/byte-text.ts';
 import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
-import { RetryBudget, type RetryDeps } from './bigtable-retry.ts';
 import { RowDecoder } from './bigtable-row-decoder.ts';
 import { type BigtableLayout, INDEX_FAMILY, rowKeyOf } from './bigtable-row-key.ts';
 import type { BigtableRpc, ReadRequest } from './bigtable-rpc.ts';
-import { BigtableError, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
+import { BigtableError, bigtableRetries, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
 import { bytesAfterPrefix } from './bytes-after-prefix.ts';
 import type { IndexCells } from './index-cells.ts';
 import type { IndexLookup, VisitCells } from './index-store.ts';
+import type { RetryDeps } from './retry-budget.ts';
 
 type RowFilter = google.bigtable.v2.IRowFilter;
 
@@ -84,7 +84,7 @@ export class BigtableReader {
     const filter = filterOf(first, page.after);
     if (!filter) return;
     const { rows } = page;
-    const budget = new RetryBudget(this.#deps, READ_TIMEOUT_MS);
+    const budget = bigtableRetries(this.#deps, READ_TIMEOUT_MS);
     for (;;) {
       const missing = rows.size;
       const rowKeys = Array.from(rows.values(), ({ key }) => key);

@@ -7,8 +7,7 @@ import protos, { type google } from '@google-cloud/bigtable/build/protos/protos.
 import { type CallOptions, type ChannelCredentials, Client, Metadata, type ServiceError } from '@grpc/grpc-js';
 import type { Clock } from '../protocol/clock.ts';
 import { decodeOutcomes, encodeMutateRows, type RowMutations } from './bigtable-mutate-message.ts';
-import { withinMs } from './bigtable-retry.ts';
-import { BigtableError, bigtableErrorOf } from './bigtable-status.ts';
+import { BigtableError, bigtableErrorOf, withinMs } from './bigtable-status.ts';
 import { MessageQueue } from './message-queue.ts';
 
 const { v2 } = protos.google.bigtable;
