@@ -4,6 +4,7 @@ import type { LabelHints } from '../logql/pipeline.ts';
 import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
+import { TurnBudget } from '../protocol/turn-budget.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
 import { fetchChunk } from './fetch-chunk.ts';
 import { type GatheredStream, gatherStreams } from './gather-streams.ts';
@@ -40,6 +41,9 @@ export interface LeafOptions {
 
 /** Tasks of one query in flight for each worker: one running, one ready. */
 const TASKS_PER_WORKER = 2;
+
+/** Chosen: a task of 256 streams takes 1 ms to plan. */
+const PLAN_SLICE_MS = 4;
 
 /** Entries that any window of the grid can hold, both ends included. */
 export const entryRangeOf = (grid: StepGrid, rangeNs: bigint, offsetNs: bigint): TimeRangeNs => ({
@@ -108,8 +112,17 @@ const scanStreams = async (
     return (await context.runTask({ kind: 'metric', plan, slices: fetched })) as MetricResult;
   });
   const slices = slicesOf(gathered.streams(), { ...plan, chunksPerSlice: chunksMax, direction: 'forward' });
-  await forEachConcurrent(packTasks(slices, chunksMax), places.tasksMax, async (task) => {
-    await take(await places.run(plan, task));
+  const tasks = packTasks(slices, chunksMax);
+  const planning = new TurnBudget(deps.clock, PLAN_SLICE_MS);
+  // Each lane draws its own tasks: what they take to plan adds up where there are many lanes.
+  const lanes = Array.from({ length: places.tasksMax }, (_, lane) => lane);
+  await forEachConcurrent(lanes, places.tasksMax, async () => {
+    for (;;) {
+      while (!planning.hasTime()) await planning.nextTurn();
+      const task = tasks.next();
+      if (task.done) return;
+      await take(await places.run(plan, task.value));
+    }
   });
 };
 

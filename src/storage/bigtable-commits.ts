@@ -392,8 +392,8 @@ const commitPattern = (segments: readonly SegmentName[]): RowFilter => {
   return { chain: { filters } };
 };
 
-/** Of RE2, where every ASCII punctuation may be escaped. */
-const literal = (text: string): string => text.replace(/[!-/:-@[-`{-~]/g, '\\$&');
+/** Of RE2, which takes no escaped letter, digit or `_` for itself. */
+const literal = (text: string): string => text.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&');
 
 /** Bigtable takes two or more for that. */
 const interleave = (filters: readonly RowFilter[]): RowFilter => {

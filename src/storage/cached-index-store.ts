@@ -29,6 +29,9 @@ const ROW_OVERHEAD_BYTES = 750;
 /** What `rangeStart` is of a lookup of chunks of a whole day: nothing is before it. */
 const START_OF_DAY = '00000000\0';
 
+/** That can say which tables there are. */
+type ListedIndexStore = IndexStore & Required<Pick<IndexStore, 'tables'>>;
+
 interface CachedRow {
   readonly generation: string;
   readonly cells: PackedCells;
@@ -48,7 +51,7 @@ interface Missed<Lookup> extends IndexLookup {
  * (index-generation.ts). Everything else goes through.
  */
 export class CachedIndexStore implements IndexStore {
-  readonly #store: IndexStore;
+  readonly #store: ListedIndexStore;
   readonly #clock: Pick<Clock, 'nowMs'>;
   readonly #bytesMax: number;
   /** Those used least lately first. */
@@ -58,7 +61,7 @@ export class CachedIndexStore implements IndexStore {
   #hits = 0;
 
   /** @param store one that writes generations; closed with this one */
-  constructor(store: IndexStore, clock: Pick<Clock, 'nowMs'>, bytesMax: number) {
+  constructor(store: ListedIndexStore, clock: Pick<Clock, 'nowMs'>, bytesMax: number) {
     this.#store = store;
     this.#clock = clock;
     this.#bytesMax = bytesMax;
@@ -75,8 +78,8 @@ export class CachedIndexStore implements IndexStore {
   forget: IndexStore['forget'] = (segments) => this.#store.forget(segments);
   delete: IndexStore['delete'] = (entries) => this.#store.delete(entries);
 
-  async tables(): Promise<readonly string[]> {
-    return (await this.#store.tables?.()) ?? [];
+  tables(): Promise<readonly string[]> {
+    return this.#store.tables();
   }
 
   async scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: VisitCells<Lookup>): Promise<void> {

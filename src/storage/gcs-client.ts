@@ -78,8 +78,12 @@ export class GcsClient {
 
   /** The next request asks for a new token: the one that there is was revoked before its time. */
   async #forgetToken(): Promise<void> {
-    const client = await this.#storage.authClient.getClient();
-    client.setCredentials({ ...client.credentials, expiry_date: 1 });
+    try {
+      const client = await this.#storage.authClient.getClient();
+      client.setCredentials({ ...client.credentials, expiry_date: 1 });
+    } catch (error) {
+      throw callErrorOf(error);
+    }
   }
 
   /**
