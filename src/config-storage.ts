@@ -23,17 +23,29 @@ const gcs = z.strictObject({
   max_waiting_requests: wholeNumber(0, 1_000_000).prefault(10_000),
 });
 
-export const storageConfig = z.strictObject({ gcs: gcs.prefault({}), bigtable: bigtable.prefault({}) });
+/** Loki's, in memory. */
+const cacheConfig = (isEnabled: boolean, megabytes: number) =>
+  z
+    .strictObject({
+      embedded_cache: z
+        .strictObject({
+          enabled: flag().prefault(isEnabled),
+          max_size_mb: wholeNumber(1, 1_000_000).prefault(megabytes),
+        })
+        .prefault({}),
+    })
+    .prefault({});
+
+export const storageConfig = z.strictObject({
+  gcs: gcs.prefault({}),
+  bigtable: bigtable.prefault({}),
+  /** Of index rows of past days in Bigtable. Only where nobody but ringlog of this version on writes to the tables: others do not tell of late rows. */
+  index_queries_cache_config: cacheConfig(false, 100),
+});
 
 /** Of chunks that come over the network; files are in the system's own cache. */
 export const chunkStoreConfig = z.strictObject({
-  chunk_cache_config: z
-    .strictObject({
-      embedded_cache: z
-        .strictObject({ enabled: flag().prefault(true), max_size_mb: wholeNumber(1, 1_000_000).prefault(100) })
-        .prefault({}),
-    })
-    .prefault({}),
+  chunk_cache_config: cacheConfig(true, 100),
 });
 
 interface StorageSettings {

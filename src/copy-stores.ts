@@ -87,7 +87,7 @@ const openSide = async (config: Config, deps: Deps, isReadOnly: boolean): Promis
   };
   try {
     const isShared = isReadOnly || config.store_dir !== '';
-    const index = await indexStoreOf(withoutRetention(config), { ...deps, folder, isShared, isReadOnly });
+    const { index } = await indexStoreOf(withoutRetention(config), { ...deps, folder, isShared, isReadOnly });
     const close = async (): Promise<void> => {
       await Promise.all([chunks.close(), index.close()]);
     };

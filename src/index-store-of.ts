@@ -2,6 +2,7 @@ import type { Config } from './config.ts';
 import { holdProcess } from './hold-process.ts';
 import type { BigtableIndexStoreDeps, BigtableIndexStoreOptions } from './storage/bigtable-index-store.ts';
 import { tablePeriods } from './storage/bigtable-table-plan.ts';
+import { CachedIndexStore, type IndexCacheFigures } from './storage/cached-index-store.ts';
 import type { IndexStore } from './storage/index-store.ts';
 import { LmdbIndexStore } from './storage/lmdb-index-store.ts';
 import { PeriodIndexStore } from './storage/period-index-store.ts';
@@ -16,6 +17,14 @@ export interface IndexStoreDeps extends Omit<BigtableIndexStoreDeps, 'holdProces
   readonly isReadOnly?: boolean;
 }
 
+export interface OpenIndex {
+  readonly index: IndexStore;
+  /** undefined where nothing is cached. */
+  readonly cacheFigures: () => IndexCacheFigures | undefined;
+}
+
+const BYTES_PER_MB = 1 << 20;
+
 /**
  * Opens the index stores that the schema periods name; if there are several, as one.
  * @throws RefusedError STORAGE_UNAVAILABLE if one cannot be used; its text says why
@@ -23,23 +32,38 @@ export interface IndexStoreDeps extends Omit<BigtableIndexStoreDeps, 'holdProces
 export const indexStoreOf = async (
   config: Pick<Config, 'schema' | 'storage_config' | 'table_manager'>,
   deps: IndexStoreDeps,
-): Promise<IndexStore> => {
+): Promise<OpenIndex> => {
   const stores = new Map<IndexStoreName, IndexStore>();
+  const caches: CachedIndexStore[] = [];
   try {
-    for (const { store } of config.schema) if (!stores.has(store)) stores.set(store, await opened(store, config, deps));
+    for (const { store } of config.schema)
+      if (!stores.has(store)) stores.set(store, await opened(store, config, deps, caches));
   } catch (error) {
     await Promise.allSettled(Array.from(stores.values(), (store) => store.close()));
     throw error;
   }
   const newest = (config.schema.at(-1) ?? config.schema[0]).store;
   const [only] = stores.values();
-  return stores.size === 1 && only ? only : new PeriodIndexStore(stores, newest);
+  const index = stores.size === 1 && only ? only : new PeriodIndexStore(stores, newest);
+  return { index, cacheFigures: () => sumOf(caches) };
+};
+
+const sumOf = (caches: readonly CachedIndexStore[]): IndexCacheFigures | undefined => {
+  if (caches.length === 0) return undefined;
+  const sum = { requests: 0, hits: 0, bytes: 0 };
+  for (const { figures } of caches) {
+    sum.requests += figures.requests;
+    sum.hits += figures.hits;
+    sum.bytes += figures.bytes;
+  }
+  return sum;
 };
 
 const opened = async (
   name: IndexStoreName,
   config: Pick<Config, 'schema' | 'storage_config' | 'table_manager'>,
   deps: IndexStoreDeps,
+  caches: CachedIndexStore[],
 ): Promise<IndexStore> => {
   switch (name) {
     case 'lmdb':
@@ -49,10 +73,15 @@ const opened = async (
       // Loaded only where it is used: the client takes a second.
       const { BigtableIndexStore } = await import('./storage/bigtable-index-store.ts');
       const options = bigtableOptionsOf(name, config, process.env['BIGTABLE_EMULATOR_HOST']);
-      return await BigtableIndexStore.open(
+      const store = await BigtableIndexStore.open(
         { ...options, isReadOnly: deps.isReadOnly ?? false },
         { ...deps, holdProcess },
       );
+      const { enabled, max_size_mb: megabytes } = config.storage_config.index_queries_cache_config.embedded_cache;
+      if (!enabled) return store;
+      const cached = new CachedIndexStore(store, deps.clock, megabytes * BYTES_PER_MB);
+      caches.push(cached);
+      return cached;
     }
   }
 };

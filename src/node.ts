@@ -13,7 +13,7 @@ import type { BlockData } from './chunk/memory-format.ts';
 import { chunkStoreOf } from './chunk-store-of.ts';
 import type { MembershipStore } from './cluster/membership/membership-store.ts';
 import type { Config } from './config.ts';
-import { type IndexStoreDeps, indexStoreOf } from './index-store-of.ts';
+import { type IndexStoreDeps, indexStoreOf, type OpenIndex } from './index-store-of.ts';
 import type { Log } from './log/log.ts';
 import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
@@ -219,7 +219,11 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
     services: node.services,
     spawnQuery: (request, reader) => node.spawnQuery(request, reader),
     handOver: wal && node.moves && { moves: node.moves, ...wal },
-    figures: () => ({ ...node.figures, chunkCache: chunks instanceof CachedChunkStore ? chunks.figures : undefined }),
+    figures: () => ({
+      ...node.figures,
+      chunkCache: chunks instanceof CachedChunkStore ? chunks.figures : undefined,
+      indexCache: stores.indexCache?.(),
+    }),
     sweep: () => node.sweep(),
     stop: async ({ deadlineMs = config.server.graceful_shutdown_timeout } = {}) => {
       try {
@@ -237,6 +241,7 @@ const needsLog = (): RefusedError =>
 interface OpenStores {
   readonly chunks: ChunkStore;
   readonly index: IndexStore;
+  readonly indexCache?: OpenIndex['cacheFigures'] | undefined;
   readonly logDisk: LogDisk | undefined;
   /** Lets another process have the data folder; call it when they are closed. */
   release(): Promise<void>;
@@ -258,10 +263,16 @@ const openStores = async (
     const folder = isShared ? config.store_dir : config.data_dir;
     const chunks = deps.chunks ?? (await chunkStoreOf(config, { clock, chance }));
     if (!deps.chunks) opened = chunks;
-    const index =
-      deps.index ??
-      (await indexStoreOf(config, { folder: () => folderIn(folder, 'index'), isShared, clock, chance, report }));
-    return { chunks, index, logDisk: logDisk ?? (await logDiskOf(config, clock)), release: () => lock.release() };
+    const { index, cacheFigures } = deps.index
+      ? { index: deps.index, cacheFigures: undefined }
+      : await indexStoreOf(config, { folder: () => folderIn(folder, 'index'), isShared, clock, chance, report });
+    return {
+      chunks,
+      index,
+      indexCache: cacheFigures,
+      logDisk: logDisk ?? (await logDiskOf(config, clock)),
+      release: () => lock.release(),
+    };
   } catch (error) {
     await opened?.close().catch(() => undefined);
     await lock.release();

@@ -80,12 +80,15 @@ export class LabelQueries {
     range: TimeRangeNs,
   ): Promise<readonly LabelSet[]> {
     const { stored } = this.#deps;
-    const labelSets = new Map<bigint, LabelSet>();
-    for (const { key, fingerprint } of await stored.index.chunkRefs(tenant, matchers, range)) {
-      if (labelSets.has(fingerprint)) continue;
-      const bytes = await stored.chunks.get(key);
-      if (bytes) labelSets.set(fingerprint, labelSetOf(decodeChunk(bytes).labels));
+    const labelSets: LabelSet[] = [];
+    for (const chunks of (await stored.index.chunkRefs(tenant, matchers, range)).streams()) {
+      for (const { key } of chunks) {
+        const bytes = await stored.chunks.get(key);
+        if (!bytes) continue;
+        labelSets.push(labelSetOf(decodeChunk(bytes).labels));
+        break;
+      }
     }
-    return [...labelSets.values()];
+    return labelSets;
   }
 }

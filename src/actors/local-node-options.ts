@@ -9,6 +9,7 @@ import type { TenantLimits } from '../protocol/limits.ts';
 import type { QueryRequest } from '../query/query-messages.ts';
 import type { MemorySource, QuerySources } from '../query/query-source.ts';
 import type { ChunkCacheFigures } from '../storage/cached-chunk-store.ts';
+import type { IndexCacheFigures } from '../storage/cached-index-store.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
 import type { IndexReader, SeriesReader } from '../storage/index-reader.ts';
 import type { IndexStore } from '../storage/index-store.ts';
@@ -97,4 +98,6 @@ export interface NodeFigures {
   readonly log: LogFigures | undefined;
   /** Where chunks come over the network and are kept for a while. */
   readonly chunkCache?: ChunkCacheFigures | undefined;
+  /** Where index rows of past days are. */
+  readonly indexCache?: IndexCacheFigures | undefined;
 }

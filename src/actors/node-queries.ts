@@ -3,6 +3,7 @@ import type { QueryCommand, QueryRequest, QueryResult } from '../query/query-mes
 import type { MemoryStream, QuerySources } from '../query/query-source.ts';
 import { selectionsOf } from '../query/query-tenants.ts';
 import type { StreamVolume } from '../query/stream-volume.ts';
+import { ChunkRefs } from '../storage/chunk-refs.ts';
 import { inTurn } from './in-turn.ts';
 import { LabelQueries } from './label-queries.ts';
 import type { ClusterWideMemory, LocalNodeDeps, LocalNodeOptions } from './local-node-options.ts';
@@ -113,7 +114,7 @@ const sourcesOf = (streams: readonly MemoryStream[]): QuerySources => ({
   memory: { select: async () => streams, subscribe: () => () => undefined },
   stored: {
     index: {
-      chunkRefs: async () => [],
+      chunkRefs: async (tenant) => new ChunkRefs(tenant),
       labelNames: async () => [],
       labelValues: async () => [],
     },

@@ -7,9 +7,9 @@ import type { LabelSet } from '../protocol/label-set.ts';
 import { canonicalText, labelSetOf } from '../protocol/label-text.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
-import { boundsOfRef } from '../query/gather-streams.ts';
 import type { StoredSource } from '../query/query-source.ts';
 import { unreadableChunk } from '../query/scan/unreadable-chunk.ts';
+import { boundsOfRef } from '../query/slice-plan.ts';
 import type { HeldSegmentVolume, HeldVolume, StreamVolume, VolumePart } from '../query/stream-volume.ts';
 import { BoundedMap } from '../storage/bounded-map.ts';
 import { streamName } from '../storage/chunk-key.ts';
@@ -80,10 +80,9 @@ export class VolumeQueries {
       if (passesAll(labels, tests)) add(labels, { ...boundsOfRef(ref), entries, bytes });
       if (slices.isOver()) await slices.turn();
     });
-    const refsOf = refsByStream(refs);
     for (const { labels, segments } of held) {
       check();
-      const own = refsOf.get(labels.fingerprint) ?? [];
+      const own = [...(refs.ofStream(labels.fingerprint) ?? [])];
       for (const segment of segments) {
         if (!(await this.#isStored(tenant, labels, segment, own))) add(labels, segment);
       }
@@ -143,13 +142,3 @@ export class VolumeQueries {
     return labels;
   }
 }
-
-const refsByStream = (refs: readonly ChunkRef[]): ReadonlyMap<bigint, readonly ChunkRef[]> => {
-  const streams = new Map<bigint, ChunkRef[]>();
-  for (const ref of refs) {
-    const known = streams.get(ref.fingerprint);
-    if (known) known.push(ref);
-    else streams.set(ref.fingerprint, [ref]);
-  }
-  return streams;
-};

@@ -3,6 +3,7 @@
  *
  *   u32 M | metadata JSON, snappy framed (M - 4 bytes) | u32 D | MemChunk (D bytes)        big-endian
  */
+import { floorMs } from '../protocol/whole-ms.ts';
 import { decompressBlock } from './block-codec.ts';
 import type { BlockEncoding } from './block-encoding.ts';
 import { BlockCursor } from './block-reader.ts';
@@ -23,7 +24,6 @@ import { compressSnappyFrames, decompressSnappyFrames } from './snappy-framing.t
 
 const LENGTH_SIZE = 4;
 const METADATA_SIZE_MAX = 16 << 20;
-const NS_PER_MS = 1_000_000n;
 const NAME_LABEL = '__name__';
 /** The metric name of every log stream. */
 const METRIC_NAME = 'logs';
@@ -64,7 +64,6 @@ export const encodeChunk = (input: ChunkInput): EncodedChunk => {
   return { bytes, fromMs, throughMs, checksum: crc32c(bytes) };
 };
 
-const floorMs = (ns: bigint): number => Number(ns / NS_PER_MS) - (ns % NS_PER_MS < 0n ? 1 : 0);
 const minOf = (values: readonly bigint[]): bigint => values.reduce((a, b) => (b < a ? b : a));
 const maxOf = (values: readonly bigint[]): bigint => values.reduce((a, b) => (b > a ? b : a));
 

@@ -1,7 +1,6 @@
 /** Rows of single chunks in an index: whether they are there, and how they get there. */
 
 import { chunkEntry, type IndexedChunk, labelEntries, seriesIdOf } from '../storage/index-row.ts';
-import { scanIndex } from '../storage/index-scan.ts';
 import type { IndexEntry, IndexLookup, IndexStore } from '../storage/index-store.ts';
 import type { WrittenSeries } from '../storage/index-writer.ts';
 import { type DayBucket, dayBuckets, type SchemaConfig } from '../storage/schema-config.ts';
@@ -42,7 +41,7 @@ export const indexedChunks = async (
   }
   // Stores read rows of one table together.
   const inOrder = [...lookups.values()].sort((a, b) => (a.table < b.table ? -1 : Number(a.table > b.table)));
-  await scanIndex(index, inOrder, (cells, { wanted }) => {
+  await index.scan(inOrder, (cells, { wanted }) => {
     for (const { rangeValue } of cells) {
       const key = wanted.get(rangeValue);
       if (key !== undefined) missing.set(key, (missing.get(key) ?? 0) - 1);

@@ -5,7 +5,6 @@ import type { LabelSet } from '../protocol/label-set.ts';
 import { chunkKey } from '../storage/chunk-key.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
-import { scanIndex } from '../storage/index-scan.ts';
 import type { IndexEntry, IndexLookup } from '../storage/index-store.ts';
 import { WrittenSeries } from '../storage/index-writer.ts';
 import { ByteRate } from './byte-rate.ts';
@@ -172,8 +171,10 @@ class Verifier {
       const { table, hashValue, rangeValue } = entry;
       return { table, hashValue, rangePrefix: rangeValue, entry };
     });
-    await scanIndex(this.#target.index, lookups, (cells, { entry }) => {
-      const isThere = cells.some(({ rangeValue, value }) => rangeValue === entry.rangeValue && value === entry.value);
+    await this.#target.index.scan(lookups, (cells, { entry }) => {
+      const isThere = [...cells].some(
+        ({ rangeValue, value }) => rangeValue === entry.rangeValue && value === entry.value,
+      );
       if (isThere) found.add(entry);
       return isThere;
     });

@@ -126,15 +126,47 @@ export const addNodeMetrics = (registry: Registry, figures: FiguresOf): void => 
   ];
   for (const [name, help, read] of counters) addCounter(registry, name, help, read);
   addFlushed(registry, figures);
-  if (figures().chunkCache) addChunkCache(registry, () => figures().chunkCache);
+  const caches: readonly Cache[] = [
+    { name: 'store.chunks-cache.embedded-cache', figures: () => figures().chunkCache },
+    { name: 'store.index-cache-read.embedded-cache', figures: () => figures().indexCache },
+  ];
+  addCaches(
+    registry,
+    caches.filter((cache) => cache.figures()),
+  );
 };
 
-/** As Loki calls its cache in memory, in the labels too. */
-const addChunkCache = (registry: Registry, figures: () => NodeFigures['chunkCache']): void => {
-  const name = 'store.chunks-cache.embedded-cache';
-  const fetched = ['loki_cache_fetched_keys', 'Chunks asked of the cache.', () => figures()?.requests ?? 0] as const;
-  const hits = ['loki_cache_hits', 'Chunks found in the cache.', () => figures()?.hits ?? 0] as const;
-  for (const [metric, help, read] of [fetched, hits]) addCounter(registry, metric, help, read, { name });
-  const read = (): number => figures()?.bytes ?? 0;
-  addGauge(registry, 'loki_embeddedcache_memory_bytes', 'Bytes of chunks in the cache.', read, { cache: name });
+interface Cache {
+  readonly name: string;
+  readonly figures: () => NodeFigures['chunkCache' | 'indexCache'];
+}
+
+/** As Loki calls its caches in memory, in the labels too. */
+const addCaches = (registry: Registry, caches: readonly Cache[]): void => {
+  if (caches.length === 0) return;
+  const counters = [
+    ['loki_cache_fetched_keys', 'Chunks, or lookups in the index, asked of the cache.', 'requests'],
+    ['loki_cache_hits', 'Of those, found in the cache.', 'hits'],
+  ] as const;
+  for (const [name, help, field] of counters) {
+    new Counter({
+      name,
+      help,
+      labelNames: ['name'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const cache of caches) this.inc({ name: cache.name }, cache.figures()?.[field] ?? 0);
+      },
+    });
+  }
+  new Gauge({
+    name: 'loki_embeddedcache_memory_bytes',
+    help: 'Bytes in the cache.',
+    labelNames: ['cache'],
+    registers: [registry],
+    collect() {
+      for (const cache of caches) this.set({ cache: cache.name }, cache.figures()?.bytes ?? 0);
+    },
+  });
 };

@@ -5,12 +5,12 @@ import { CorruptChunkError } from '../chunk/corrupt-chunk-error.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { ChunkReader } from '../storage/chunk-store.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
-import { boundsOfRef } from './gather-streams.ts';
 import type { QueryContext } from './query-context.ts';
 import { isWanted } from './scan/block-sources.ts';
 import type { ChunkBytes } from './scan/scan-messages.ts';
 import type { SkipTest } from './scan/skip-test.ts';
 import { unreadableChunk } from './scan/unreadable-chunk.ts';
+import { boundsOfRef } from './slice-plan.ts';
 import { SparseObject } from './sparse-object.ts';
 
 /** What a scan needs of chunks. */

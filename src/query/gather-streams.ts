@@ -1,24 +1,23 @@
 import { isLogged, type UnflushedSegment } from '../chunk/memory-format.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
-import type { ChunkRef } from '../storage/index-reader.ts';
+import type { ChunkRefs, StreamRefs } from '../storage/chunk-refs.ts';
 import type { MemoryStream, QuerySources } from './query-source.ts';
 
 /** Everything that may hold entries of the streams with one fingerprint: as a rule one stream. */
 export interface GatheredStream {
-  readonly fingerprint: bigint;
-  readonly memory: MemoryStream[];
-  readonly refs: ChunkRef[];
+  readonly memory: readonly MemoryStream[];
+  /** undefined: nothing of it is stored. */
+  readonly refs: StreamRefs | undefined;
 }
 
 export interface Gathered {
-  readonly streams: readonly GatheredStream[];
+  /** Made as they are asked for: there may be 100,000. */
+  streams(): Iterable<GatheredStream>;
   readonly chunkRefs: number;
   readonly streamsInMemory: number;
   readonly chunksInMemory: number;
 }
-
-const NS_PER_MS = 1_000_000n;
 
 /**
  * Asks memory, then the store. Never the other way: what is flushed in between then shows in both, and the merge drops the second; asked
@@ -34,33 +33,32 @@ export const gatherStreams = async (
 ): Promise<Gathered> => {
   const memory = await sources.memory.select(tenant, matchers, range, signal, onMissing);
   const refs = await sources.stored.index.chunkRefs(tenant, matchers, range);
-  const streams = new Map<bigint, GatheredStream>();
-  const of = (fingerprint: bigint): GatheredStream => {
-    const known = streams.get(fingerprint);
-    if (known) return known;
-    const made = { fingerprint, memory: [], refs: [] };
-    streams.set(fingerprint, made);
-    return made;
-  };
+  const inMemory = new Map<bigint, MemoryStream[]>();
   let chunksInMemory = 0;
   for (const stream of memory) {
-    of(stream.labels.fingerprint).memory.push(stream);
+    const { fingerprint } = stream.labels;
+    const known = inMemory.get(fingerprint);
+    if (known) known.push(stream);
+    else inMemory.set(fingerprint, [stream]);
     chunksInMemory += stream.segments.length;
   }
-  for (const ref of refs) of(ref.fingerprint).refs.push(ref);
   return {
-    streams: [...streams.values()],
-    chunkRefs: refs.length,
+    streams: () => unitedStreams(inMemory, refs),
+    chunkRefs: refs.count,
     streamsInMemory: memory.length,
     chunksInMemory,
   };
 };
 
-/** Bounds of a stored chunk: its key has whole milliseconds, rounded outwards. */
-export const boundsOfRef = ({ fromMs, throughMs }: Pick<ChunkRef, 'fromMs' | 'throughMs'>): TimeRangeNs => ({
-  startNs: BigInt(fromMs) * NS_PER_MS,
-  endNs: BigInt(throughMs) * NS_PER_MS,
-});
+function* unitedStreams(
+  inMemory: ReadonlyMap<bigint, readonly MemoryStream[]>,
+  refs: ChunkRefs,
+): Generator<GatheredStream> {
+  for (const [fingerprint, memory] of inMemory) yield { memory, refs: refs.ofStream(fingerprint) };
+  for (const stored of refs.streams()) {
+    if (!inMemory.has(stored.fingerprint)) yield { memory: [], refs: stored };
+  }
+}
 
 /** Bounds of a segment; undefined if it holds nothing. */
 export const boundsOfSegment = (segment: UnflushedSegment): TimeRangeNs | undefined => {

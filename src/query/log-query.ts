@@ -6,7 +6,6 @@ import { fetchChunk } from './fetch-chunk.ts';
 import { gatherStreams } from './gather-streams.ts';
 import { BatchLines, LogAnswer } from './log-answer.ts';
 import { LogReads } from './log-reads.ts';
-import { planSlices } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import type { QueryEvent } from './query-messages.ts';
 import { selectionsOf } from './query-tenants.ts';
@@ -14,6 +13,7 @@ import { ReadAhead } from './read-ahead.ts';
 import { compileScan } from './scan/compiled-scan.ts';
 import type { LogResult, ScanPlan } from './scan/scan-messages.ts';
 import { nextScanId } from './scan-id.ts';
+import { firstBoundOf } from './slice-plan.ts';
 import { StreamCursor } from './stream-cursor.ts';
 import { SERIES_PER_LOOK, Turns } from './turns.ts';
 
@@ -81,18 +81,18 @@ const openCursors = async (context: QueryContext, reads: readonly LogReads[], tu
   const heap = new CursorHeap(isForward);
   let index = 0;
   for (const own of reads) {
-    const { plan } = own;
+    const { tenant, matchers, startNs, endNs } = own.plan;
+    const options = { startNs, endNs, chunksPerSlice: 1, direction: context.request.direction };
     const gathered = await context.orStop(
-      gatherStreams(context.sources, plan.tenant, plan.matchers, plan, context.signal, context.onMissing),
+      gatherStreams(context.sources, tenant, matchers, own.plan, context.signal, context.onMissing),
     );
     context.chunkRefs += gathered.chunkRefs;
     context.streamsInMemory += gathered.streamsInMemory;
     context.chunksInMemory += gathered.chunksInMemory;
-    for (const stream of gathered.streams) {
-      const slices = planSlices(stream, plan, 1);
+    for (const stream of gathered.streams()) {
+      const boundNs = firstBoundOf(stream, options);
+      if (boundNs !== undefined) heap.push(new StreamCursor(own, { stream, options, boundNs }, index));
       index += 1;
-      if (slices.length === 0) continue;
-      heap.push(new StreamCursor(own, isForward, isForward ? slices : slices.reverse(), index));
       if (index % SERIES_PER_LOOK === 0) await turns.breathe();
     }
   }

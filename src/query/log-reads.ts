@@ -1,9 +1,9 @@
 import type { ChunkCache } from './chunk-cache.ts';
 import { loadMemory } from './load-memory.ts';
-import type { PlannedSlice } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import type { LogRead, LogResult, ReadBounds, ScanPlan } from './scan/scan-messages.ts';
 import { ScanPlaces, type ScanWork } from './scan-places.ts';
+import type { PlannedSlice } from './slice-plan.ts';
 
 /** One running, one ready. */
 const TASKS_PER_WORKER = 2;

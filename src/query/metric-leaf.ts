@@ -4,14 +4,14 @@ import type { LabelHints } from '../logql/pipeline.ts';
 import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
+import { TurnBudget } from '../protocol/turn-budget.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
 import { type ChunkWant, fetchChunk } from './fetch-chunk.ts';
-import { gatherStreams } from './gather-streams.ts';
+import { type GatheredStream, gatherStreams } from './gather-streams.ts';
 import { loadMemory } from './load-memory.ts';
 import { CountMerger, ValueMerger, type ValueSeries } from './merge-partials.ts';
 import { chunksPerTask, packTasks } from './pack-tasks.ts';
 import { pipelineErrorText } from './pipeline-error.ts';
-import { type PlannedSlice, planSlices } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import { selectionsOf } from './query-tenants.ts';
 import { absenceOf } from './range/absent-over-time.ts';
@@ -29,6 +29,7 @@ import type {
 } from './scan/scan-messages.ts';
 import { nextScanId } from './scan-id.ts';
 import { ScanPlaces } from './scan-places.ts';
+import { type PlannedSlice, SlicePlan, type SlicePlanOptions } from './slice-plan.ts';
 import { newSeries, type StepSeries } from './step-series.ts';
 import { type StepGrid, StepWindows } from './step-windows.ts';
 import { SERIES_PER_LOOK, type Turns } from './turns.ts';
@@ -50,6 +51,9 @@ export interface LeafOptions {
 
 /** Tasks of one query in flight for each worker: one running, one ready. */
 const TASKS_PER_WORKER = 2;
+
+/** Chosen: a task of 256 streams takes 1 ms to plan. */
+const PLAN_SLICE_MS = 4;
 
 /** Entries that any window of the grid can hold, both ends included. */
 export const entryRangeOf = (grid: StepGrid, rangeNs: bigint, offsetNs: bigint): TimeRangeNs => ({
@@ -75,7 +79,7 @@ export const evaluateLeaves = async (
     };
     for (const [tenant] of runs[0]!.plans.entries()) {
       const plans = runs.map((run) => run.plans[tenant] as ScanPlan);
-      await scanStreams(context, plans, options.turns, take);
+      await scanStreams(context, plans, take);
     }
   }
   const evaluated: (readonly StepSeries[])[] = [];
@@ -165,7 +169,6 @@ const PRESENCE: ValuesFunction = { kind: 'values', of: () => 1 };
 const scanStreams = async (
   context: QueryContext,
   plans: readonly ScanPlan[],
-  turns: Turns,
   take: (result: MetricResult) => Promise<void>,
 ): Promise<void> => {
   const { sources, deps } = context;
@@ -177,20 +180,30 @@ const scanStreams = async (
   context.streamsInMemory += gathered.streamsInMemory;
   context.chunksInMemory += gathered.chunksInMemory;
   const chunksMax = chunksPerTask(gathered.chunkRefs, deps.scanPool.size);
-  const slices: PlannedSlice[] = [];
-  for (const [index, stream] of gathered.streams.entries()) {
-    for (const slice of planSlices(stream, plan, chunksMax)) slices.push(slice);
-    if (index % SERIES_PER_LOOK === 0) await turns.breathe();
-  }
   const want: ChunkWant = { range: plan, mayPass: wantedByAny(plans.map(compileScan)).mayPass };
   const places = new ScanPlaces<MetricResult>(context, TASKS_PER_WORKER, async ({ slices: task }) => {
     const fetched = await fetchSlices(context, task, want);
     return (await context.runTask({ kind: 'metric', plans, slices: fetched })) as MetricResult;
   });
-  await forEachConcurrent(packTasks(slices, chunksMax), places.tasksMax, async (task) => {
-    await take(await places.run(plans, { slices: task }));
+  const slices = slicesOf(gathered.streams(), { ...plan, chunksPerSlice: chunksMax, direction: 'forward' });
+  const tasks = packTasks(slices, chunksMax);
+  const planning = new TurnBudget(deps.clock, PLAN_SLICE_MS);
+  // Each lane draws its own tasks: what they take to plan adds up where there are many lanes.
+  const lanes = Array.from({ length: places.tasksMax }, (_, lane) => lane);
+  await forEachConcurrent(lanes, places.tasksMax, async () => {
+    for (;;) {
+      while (!planning.hasTime()) await planning.nextTurn();
+      const task = tasks.next();
+      if (task.done) return;
+      await take(await places.run(plans, { slices: task.value }));
+    }
   });
 };
+
+/** Planned as they are scanned: those of a million chunks are never there together. */
+function* slicesOf(streams: Iterable<GatheredStream>, options: SlicePlanOptions): Generator<PlannedSlice> {
+  for (const stream of streams) yield* new SlicePlan(stream, options);
+}
 
 /** The slices of one task with their chunks; a chunk that is in two of them is fetched once. */
 const fetchSlices = (

@@ -1,5 +1,5 @@
 import { isLogged, type UnflushedSegment } from '../chunk/memory-format.ts';
-import type { PlannedSlice } from './plan-slices.ts';
+import type { PlannedSlice } from './slice-plan.ts';
 
 /** Memory scanned by one task: about 10 ms of inflating. */
 const MEMORY_BYTES_MAX = 4 << 20;
@@ -12,9 +12,8 @@ const CHUNKS_MAX = 4;
 export const chunksPerTask = (chunkCount: number, workers: number): number =>
   Math.max(1, Math.min(CHUNKS_MAX, Math.floor(chunkCount / (8 * workers))));
 
-/** Slices put together into tasks of a few chunks or a few MB of memory. */
-export const packTasks = (slices: readonly PlannedSlice[], chunksMax: number): PlannedSlice[][] => {
-  const tasks: PlannedSlice[][] = [];
+/** Slices put together into tasks of a few chunks or a few MB of memory, each when it is asked for. */
+export function* packTasks(slices: Iterable<PlannedSlice>, chunksMax: number): Generator<PlannedSlice[], void> {
   let task: PlannedSlice[] = [];
   let chunks = 0;
   let bytes = 0;
@@ -23,7 +22,7 @@ export const packTasks = (slices: readonly PlannedSlice[], chunksMax: number): P
     const isFull =
       chunks + slice.refs.length > chunksMax || bytes + ownBytes > MEMORY_BYTES_MAX || task.length >= SLICES_MAX;
     if (task.length > 0 && isFull) {
-      tasks.push(task);
+      yield task;
       task = [];
       chunks = 0;
       bytes = 0;
@@ -32,9 +31,8 @@ export const packTasks = (slices: readonly PlannedSlice[], chunksMax: number): P
     chunks += slice.refs.length;
     bytes += ownBytes;
   }
-  if (task.length > 0) tasks.push(task);
-  return tasks;
-};
+  if (task.length > 0) yield task;
+}
 
 const segmentBytes = (segment: UnflushedSegment): number => {
   if (isLogged(segment)) return segment.bytes / OPEN_BYTES_SHARE;

@@ -1,7 +1,7 @@
 import { Permits } from '../protocol/permits.ts';
-import type { PlannedSlice } from './plan-slices.ts';
 import type { QueryContext } from './query-context.ts';
 import type { ReadBounds, ScanPlan, ScanResult } from './scan/scan-messages.ts';
+import type { PlannedSlice } from './slice-plan.ts';
 
 /** What one task reads. */
 export interface ScanWork {

@@ -1,8 +1,9 @@
 import { highWord, lowWord } from '../chunk/varint.ts';
+import type { GatheredStream } from './gather-streams.ts';
 import type { LogReads } from './log-reads.ts';
 import { memoryBytes } from './pack-tasks.ts';
-import type { PlannedSlice } from './plan-slices.ts';
 import type { LogReadEnd, LogResult, ReadBounds, ScanPosition } from './scan/scan-messages.ts';
+import { SlicePlan, type SlicePlanOptions, type SliceStep } from './slice-plan.ts';
 
 /** How much one read of a slice may bring. */
 export interface ReadQuota {
@@ -10,6 +11,13 @@ export interface ReadQuota {
   readonly entriesFirst: number;
   readonly entriesMax: number;
   readonly bytesMax: number;
+}
+
+/** What a cursor reads, and where that begins in the query's direction: something does. */
+export interface CursorSource {
+  readonly stream: GatheredStream;
+  readonly options: SlicePlanOptions;
+  readonly boundNs: bigint;
 }
 
 /** A slice with less memory than this and no chunk may share a task: chosen, a fraction of a millisecond to scan. */
@@ -24,11 +32,14 @@ const NO_WORDS = new Int32Array(0);
 export class StreamCursor {
   /** Of its tenant. */
   readonly reads: LogReads;
-  readonly #isForward: boolean;
-  readonly #slices: readonly PlannedSlice[];
+  readonly #source: CursorSource;
   /** Breaks ties between streams. */
   readonly index: number;
-  #slice = 0;
+  /** From the first read on. */
+  #slices: SlicePlan | undefined;
+  /** Read next; made when it is looked at. */
+  #step: SliceStep | undefined;
+  #isDone = false;
   #position: ScanPosition = { group: 0, taken: 0 };
   #loading: Promise<void> | undefined;
   /** What was read and is not looked at yet: a cursor's time changes only when it is first in line. */
@@ -49,13 +60,11 @@ export class StreamCursor {
   #timeWords: Int32Array = NO_WORDS;
   #readCount = 0;
 
-  /** `slices` in the query's direction, at least one. */
-  constructor(reads: LogReads, isForward: boolean, slices: readonly PlannedSlice[], index: number) {
+  constructor(reads: LogReads, source: CursorSource, index: number) {
     this.reads = reads;
-    this.#isForward = isForward;
-    this.#slices = slices;
+    this.#source = source;
     this.index = index;
-    this.#setTime(this.#boundOf(slices[0]));
+    this.#setTime(source.boundNs);
   }
 
   /** True if the time is that of an entry at hand. */
@@ -74,13 +83,13 @@ export class StreamCursor {
 
   /** Nothing at hand and nothing left to read. */
   get isAtEnd(): boolean {
-    return !this.batch && !this.#arrived && this.#slice >= this.#slices.length;
+    return !this.batch && !this.#arrived && this.#isDone;
   }
 
   /** True if what it reads next is little: it may go with others. */
   get isLight(): boolean {
-    const slice = this.#slices[this.#slice];
-    return !this.#isAlone && slice?.refs.length === 0 && memoryBytes(slice) <= LIGHT_BYTES_MAX;
+    const slice = this.#isAlone ? undefined : this.#nextStep()?.slice;
+    return slice?.refs.length === 0 && memoryBytes(slice) <= LIGHT_BYTES_MAX;
   }
 
   /** Reads on; `adopt` then takes what came. One read at a time. */
@@ -140,7 +149,7 @@ export class StreamCursor {
   static async #read(cursors: readonly StreamCursor[], quota: ReadQuota): Promise<void> {
     const [first] = cursors as readonly [StreamCursor];
     const result = await first.reads.run({
-      slices: cursors.map((cursor) => cursor.#slices[cursor.#slice]!),
+      slices: cursors.map((cursor) => cursor.#nextStep()!.slice),
       bounds: cursors.map((cursor) => cursor.#bounds(quota)),
     });
     let start = 0;
@@ -157,23 +166,31 @@ export class StreamCursor {
       // Who is asked again is asked for more: a block that is begun is inflated anew each time.
       entriesMax: Math.min(quota.entriesMax, quota.entriesFirst * 2 ** this.#readCount),
       bytesMax: quota.bytesMax,
-      keepsChunks: this.#sharesChunks(this.#slices[this.#slice]!, this.#slices[this.#slice + 1]),
+      keepsChunks: this.#nextStep()?.next?.sharesChunks ?? false,
     };
   }
 
   #arrive(batch: LogResult, start: number, { end, next, nextBoundNs }: LogReadEnd): void {
     this.#readCount += 1;
-    if (next) this.#position = next;
-    else {
-      this.#slice += 1;
-      this.#position = { group: 0, taken: 0 };
-    }
-    this.#boundNs = next ? nextBoundNs : this.#boundOf(this.#slices[this.#slice]);
+    if (next) {
+      this.#position = next;
+      this.#boundNs = nextBoundNs;
+    } else this.#endSlice();
     this.#arrived = { batch, start, end };
   }
 
-  #sharesChunks({ refs }: PlannedSlice, next: PlannedSlice | undefined): boolean {
-    return next?.refs.some((ref) => refs.includes(ref)) ?? false;
+  #nextStep(): SliceStep | undefined {
+    this.#slices ??= new SlicePlan(this.#source.stream, this.#source.options);
+    this.#step ??= this.#slices.next();
+    return this.#step;
+  }
+
+  #endSlice(): void {
+    const next = this.#step?.next;
+    this.#step = undefined;
+    this.#isDone = !next;
+    this.#position = { group: 0, taken: 0 };
+    this.#boundNs = next?.boundNs ?? 0n;
   }
 
   #drop(): void {
@@ -189,10 +206,5 @@ export class StreamCursor {
   #setTime(timeNs: bigint): void {
     this.timeLow = lowWord(timeNs) >>> 0;
     this.timeHigh = highWord(timeNs);
-  }
-
-  #boundOf(slice: PlannedSlice | undefined): bigint {
-    if (!slice) return 0n;
-    return this.#isForward ? slice.startNs : slice.endNs;
   }
 }

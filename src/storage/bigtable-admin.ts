@@ -1,8 +1,8 @@
 /** Tables of a Bigtable instance, over the official client. */
 import type { Bigtable } from '@google-cloud/bigtable';
 import { status } from '@grpc/grpc-js';
-import { RetryBudget, type RetryDeps, withinMs } from './bigtable-retry.ts';
-import { bigtableErrorOf, isTransient, refusalOf } from './bigtable-status.ts';
+import { bigtableErrorOf, bigtableRetries, isTransient, refusalOf, withinMs } from './bigtable-status.ts';
+import type { RetryDeps } from './retry-budget.ts';
 
 /** Chosen: a table takes a second or so to make. */
 const CALL_TIMEOUT_MS = 15_000;
@@ -62,7 +62,7 @@ export class BigtableAdmin {
   async #call<T>(what: string, call: () => Promise<T>): Promise<T>;
   async #call<T>(what: string, call: () => Promise<T>, fine: number): Promise<T | undefined>;
   async #call<T>(what: string, call: () => Promise<T>, fine?: number): Promise<T | undefined> {
-    const budget = new RetryBudget(this.#retry, TIMEOUT_MS);
+    const budget = bigtableRetries(this.#retry, TIMEOUT_MS);
     for (;;) {
       try {
         return await withinMs(this.#retry.clock, Math.min(CALL_TIMEOUT_MS, budget.leftMs), call());

@@ -9,18 +9,25 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { google } from '@google-cloud/bigtable/build/protos/protos.js';
 import { bytesOfText } from '../protocol/byte-text.ts';
-import { compareBytes } from '../protocol/label-text.ts';
-import { RetryBudget, type RetryDeps } from './bigtable-retry.ts';
-import { type DecodedRow, RowDecoder } from './bigtable-row-decoder.ts';
+import { RefusedError } from '../protocol/refusal.ts';
+import { RowDecoder } from './bigtable-row-decoder.ts';
 import { BIGTABLE_LAYOUTS, type BigtableLayout, rowKeyOf } from './bigtable-row-key.ts';
 import type { BigtableRpc, ReadRequest } from './bigtable-rpc.ts';
-import { BigtableError, bigtableErrorOf, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
+import {
+  type BigtableError,
+  bigtableErrorOf,
+  bigtableRetries,
+  isNoTable,
+  isTransient,
+  refusalOf,
+} from './bigtable-status.ts';
 import { COMMIT_TABLE } from './bigtable-table-plan.ts';
 import type { CellMutation } from './bigtable-writer.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { streamOfChunkKey } from './chunk-key.ts';
 import { chunkKeyOfCommit, formatCommit, parseCommit } from './commit-value.ts';
 import type { IndexEntry, SegmentCommit, SegmentName, StreamName, StreamSegment } from './index-store.ts';
+import type { RetryBudget, RetryDeps } from './retry-budget.ts';
 
 type RowFilter = google.bigtable.v2.IRowFilter;
 
@@ -31,8 +38,9 @@ export const COMMIT_FAMILIES: readonly string[] = [COMMIT_FAMILY, REDO_FAMILY];
 /** Measured: a cell takes about 0.7 µs to decode. */
 const CHUNKS_A_TURN = 1_000;
 
-/** Chosen: a filter may have 20 KB, and a name takes 130 bytes of it. More are told by the ranges between the others of the row. */
+/** Chosen: a filter may have 20 KB, and a name takes 130 bytes of it. More are told by a pattern. */
 const NAMED_SEGMENTS_MAX = 50;
+const PATTERN_BYTES_MAX = 18_000;
 
 /** Chosen: a segment is forgotten seconds after its commit; what is pushed out costs a look. */
 const TOLD_MAX = 100_000;
@@ -50,6 +58,7 @@ export interface BigtableCommitsDeps extends RetryDeps {
   readonly writeEntries: (layout: BigtableLayout, entries: readonly IndexEntry[]) => Promise<void>;
   /** @throws RefusedError */
   readonly createTable: () => Promise<void>;
+  readonly report: (problem: string, error: unknown) => void;
 }
 
 interface Commit {
@@ -63,6 +72,12 @@ interface Cell {
   readonly family: string;
   readonly qualifier: string;
   readonly value: string;
+}
+
+interface Row {
+  /** Its bytes as latin1 text. */
+  readonly key: string;
+  readonly cells: readonly Cell[];
 }
 
 /** As the calls of IndexStore that have the same names. */
@@ -81,10 +96,9 @@ export class BigtableCommits {
     const stream = streamOfChunkKey(chunkKey);
     const rowKey = rowKeyOfStream(stream);
     const falseMutations = this.#mutationsOf(commit);
-    const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
+    const request = { rowKey, predicateFilter: commitsOf(segments), falseMutations };
+    const budget = bigtableRetries(this.#deps, STEP_TIMEOUT_MS);
     for (;;) {
-      const predicateFilter = await this.#anyOf(rowKey, segments);
-      const request = { rowKey, predicateFilter, falseMutations };
       // An attempt whose answer was lost may have come through: then this one finds its own commit.
       const isAnyThere = await this.#call(budget, (rpc, timeoutMs) =>
         rpc.checkAndMutateRow(COMMIT_TABLE, request, timeoutMs),
@@ -102,13 +116,28 @@ export class BigtableCommits {
     }
   }
 
+  /** False if Bigtable does not find a table that is there: then what it does not find is the app profile. */
+  async isFound(table: string): Promise<boolean> {
+    const budget = bigtableRetries(this.#deps, STEP_TIMEOUT_MS);
+    for (;;) {
+      try {
+        for await (const _ of this.#rows({ rows: { rowKeys: [Buffer.of(0)] } }, table)) return true;
+        return true;
+      } catch (error) {
+        const failure = bigtableErrorOf(error);
+        if (isNoTable(failure)) return false;
+        if (!isTransient(failure) || !(await budget.wait())) throw refusalOf('cannot read the commits', failure);
+      }
+    }
+  }
+
   async committed({ stream, segment }: StreamSegment): Promise<string | undefined> {
     return (await this.#find(stream, [segment])).get(segment);
   }
 
   async *commits(): AsyncIterable<SegmentCommit> {
     const filter = { chain: { filters: [{ familyNameRegexFilter: COMMIT_FAMILY }, { cellsPerColumnLimitFilter: 1 }] } };
-    const budget = new RetryBudget(this.#deps, Number.POSITIVE_INFINITY);
+    const budget = bigtableRetries(this.#deps, Number.POSITIVE_INFINITY);
     let last: Buffer | undefined;
     for (;;) {
       const rows = last ? { rows: { rowRanges: [{ startKeyOpen: last }] } } : {};
@@ -134,50 +163,46 @@ export class BigtableCommits {
     // Who forgets by age was told nothing, and the chunk may have segments that are not forgotten yet.
     const untold = segments.filter(({ segment }) => !this.#told.get(segment));
     const streams = [...new Set(untold.map(({ stream }) => stream))];
+    const unfinished = new Set<StreamName>();
     for (let first = 0; first < streams.length; first += ROWS_A_READ) {
-      await this.#finishAll(streams.slice(first, first + ROWS_A_READ));
+      for (const stream of await this.#finishAll(streams.slice(first, first + ROWS_A_READ))) unfinished.add(stream);
     }
+    const isKept = ({ stream, segment }: StreamSegment): boolean => unfinished.has(stream) && !this.#told.get(segment);
+    const forgotten = segments.filter((segment) => !isKept(segment));
     await this.#deps.write(
-      segments.flatMap(({ stream, segment }) => {
+      forgotten.flatMap(({ stream, segment }) => {
         const rowKey = rowKeyOfStream(stream);
         return COMMIT_FAMILIES.map((family) => cell(rowKey, family, segment, undefined));
       }),
     );
   }
 
-  /** All that is left to write of commits of these streams. */
-  async #finishAll(streams: readonly StreamName[]): Promise<void> {
+  /** Writes all that is left of commits of these streams. @returns those where something cannot be read */
+  async #finishAll(streams: readonly StreamName[]): Promise<ReadonlySet<StreamName>> {
     const filter = { chain: { filters: [{ familyNameRegexFilter: REDO_FAMILY }, { cellsPerColumnLimitFilter: 1 }] } };
-    const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
+    const budget = bigtableRetries(this.#deps, STEP_TIMEOUT_MS);
     const found = await this.#call(budget, async () => {
-      const rows: DecodedRow<Cell>[] = [];
+      const rows: Row[] = [];
       const rowKeys = streams.map(rowKeyOfStream);
       for await (const row of this.#rows({ rows: { rowKeys }, filter })) rows.push(row);
       return rows;
     });
+    const unfinished = new Set<StreamName>();
     for (const { key, cells } of found) {
-      for (const { qualifier, value } of cells)
-        await this.#finish(Buffer.from(key, 'latin1'), qualifier, parseRedo(value));
+      for (const { qualifier, value } of cells) {
+        const redo = readableRedo(value);
+        if (redo instanceof RefusedError) {
+          unfinished.add(streamOfRowKey(key));
+          this.#deps.report('a commit is kept: what is left to write of it cannot be read', redo);
+        } else await this.#finish(Buffer.from(key, 'latin1'), qualifier, redo);
+      }
     }
+    return unfinished;
   }
 
   /** Waits for what nobody else waits for. */
   async close(): Promise<void> {
     await Promise.all(this.#tidying);
-  }
-
-  /** True for a row where any of the segments is committed, now or when the mutation is done. */
-  async #anyOf(rowKey: Buffer, segments: readonly SegmentName[]): Promise<RowFilter> {
-    if (segments.length <= NAMED_SEGMENTS_MAX) return interleave(segments.map(commitColumn));
-    const wanted = new Set(segments);
-    const cells = await this.#cellsOf(rowKey, segments);
-    const others = cells.filter(({ family, qualifier }) => family === COMMIT_FAMILY && !wanted.has(qualifier));
-    return interleave(
-      rangesBetween(
-        segments,
-        others.map(({ qualifier }) => qualifier),
-      ).map(commitRange),
-    );
   }
 
   /** Those of the segments that are committed, once the entries of their chunks are durable. */
@@ -192,8 +217,9 @@ export class BigtableCommits {
     const chunkKeys = new Set(known.values());
     for (const { family, qualifier, value } of cells) {
       if (family !== REDO_FAMILY) continue;
-      const redo = parseRedo(value);
-      if (chunkKeys.has(redo.chunkKey)) await this.#finish(rowKey, qualifier, redo);
+      // One of another chunk is nobody's business here, readable or not.
+      if (!chunkKeys.has(chunkKeyOfRedo(value)) && !known.has(qualifier)) continue;
+      await this.#finish(rowKey, qualifier, parseRedo(value));
     }
     for (const segment of known.keys()) this.#told.set(segment, true);
     return known;
@@ -209,13 +235,11 @@ export class BigtableCommits {
     this.#tidying.add(tidying);
   }
 
-  /** Of some segments, and what is left to write; or of all that the row has. */
+  /** Of these segments, and what is left to write. */
   async #cellsOf(rowKey: Buffer, segments: readonly SegmentName[]): Promise<readonly Cell[]> {
-    const columns = [...segments.map(commitColumn), { familyNameRegexFilter: REDO_FAMILY }];
-    const latest = { cellsPerColumnLimitFilter: 1 };
-    const filter =
-      segments.length <= NAMED_SEGMENTS_MAX ? { chain: { filters: [interleave(columns), latest] } } : latest;
-    const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
+    const columns = interleave([commitsOf(segments), { familyNameRegexFilter: REDO_FAMILY }]);
+    const filter = { chain: { filters: [columns, { cellsPerColumnLimitFilter: 1 }] } };
+    const budget = bigtableRetries(this.#deps, STEP_TIMEOUT_MS);
     return await this.#call(budget, async () => {
       const found: Cell[] = [];
       for await (const { cells } of this.#rows({ rows: { rowKeys: [rowKey] }, filter })) found.push(...cells);
@@ -223,16 +247,14 @@ export class BigtableCommits {
     });
   }
 
-  async *#rows(request: ReadRequest) {
-    const decoder = new RowDecoder<Cell>((family, qualifier, value) => ({ family, qualifier, value }));
-    for await (const messages of this.#deps.rpc.readRows(COMMIT_TABLE, request, CALL_TIMEOUT_MS)) {
+  async *#rows(request: ReadRequest, table: string = COMMIT_TABLE): AsyncIterable<Row> {
+    const decoder = new RowDecoder();
+    for await (const messages of this.#deps.rpc.readRows(table, request, CALL_TIMEOUT_MS, true)) {
       for (const message of messages) {
         decoder.feed(message);
         while (!decoder.isTaken) {
-          const rows: DecodedRow<Cell>[] = [];
-          decoder.take(CHUNKS_A_TURN, rows);
-          yield* rows;
-          if (!decoder.isTaken) await nextTurn();
+          if (decoder.take(CHUNKS_A_TURN)) yield rowOf(decoder);
+          else if (!decoder.isTaken) await nextTurn();
         }
       }
     }
@@ -268,6 +290,14 @@ export class BigtableCommits {
 
 const NONE: ReadonlyMap<SegmentName, string> = new Map();
 
+const rowOf = (decoder: RowDecoder): Row => {
+  const { key, cells } = decoder;
+  const found = Array.from(cells, ({ rangeValue: qualifier, value }, index) => {
+    return { family: decoder.familyOf(index), qualifier, value };
+  });
+  return { key, cells: found };
+};
+
 /** Streams of one tenant spread over the table. */
 const rowKeyOfStream = (stream: StreamName): Buffer => rowKeyOf('bigtable-hashed', stream);
 
@@ -285,14 +315,27 @@ interface Redo {
 const formatRedo = (chunkKey: string, { layout, entries }: Redo): string =>
   `${chunkKey}\0${layout}\0${JSON.stringify(entries)}`;
 
-const parseRedo = (value: string): Redo & { readonly chunkKey: string } => {
-  const [chunkKey = '', layoutName] = value.split('\0', 2);
-  const layout = BIGTABLE_LAYOUTS.find((known) => known === layoutName);
-  if (!layout) throw new BigtableError(DATA_LOSS, `the commit of ${chunkKey} names no layout`);
-  return { chunkKey, layout, entries: JSON.parse(value.slice(chunkKey.length + layout.length + 2)) };
+const chunkKeyOfRedo = (value: string): string => value.split('\0', 1)[0] ?? '';
+
+/** @throws RefusedError INTERNAL */
+const parseRedo = (value: string): Redo => {
+  const redo = readableRedo(value);
+  if (redo instanceof RefusedError) throw redo;
+  return redo;
 };
 
-const DATA_LOSS = 15;
+/** A later version may have written it. */
+const readableRedo = (value: string): Redo | RefusedError => {
+  const [chunkKey = '', layoutName = ''] = value.split('\0', 2);
+  const text = `what is left to write of the commit of ${chunkKey} cannot be read`;
+  const layout = BIGTABLE_LAYOUTS.find((known) => known === layoutName);
+  if (!layout) return new RefusedError({ code: 'INTERNAL', text });
+  try {
+    return { layout, entries: JSON.parse(value.slice(chunkKey.length + layout.length + 2)) };
+  } catch (cause) {
+    return new RefusedError({ code: 'INTERNAL', text }, { cause });
+  }
+};
 
 const setCell = (familyName: string, qualifier: string, value: string) => ({
   setCell: {
@@ -311,35 +354,46 @@ const cell = (rowKey: Buffer, family: string, qualifier: string, value: Buffer |
   value,
 });
 
-const commitColumn = (segment: SegmentName): RowFilter => commitRange([segment, segment]);
+/** The cells that commit any of the segments. */
+const commitsOf = (segments: readonly SegmentName[]): RowFilter =>
+  segments.length <= NAMED_SEGMENTS_MAX ? interleave(segments.map(commitColumn)) : commitPattern(segments);
 
-const commitRange = ([first, last]: readonly [SegmentName, SegmentName]): RowFilter => ({
-  columnRangeFilter: {
-    familyName: COMMIT_FAMILY,
-    startQualifierClosed: bytesOfText(first),
-    endQualifierClosed: bytesOfText(last),
-  },
-});
-
-/** Ranges that hold all the segments and none of the others. */
-const rangesBetween = (
-  segments: readonly SegmentName[],
-  others: readonly SegmentName[],
-): readonly (readonly [SegmentName, SegmentName])[] => {
-  const excluded = new Set(others);
-  const ranges: [SegmentName, SegmentName][] = [];
-  let isOpen = false;
-  for (const name of [...segments, ...others].sort(compareBytes)) {
-    const current = ranges.at(-1);
-    if (excluded.has(name)) isOpen = false;
-    else if (isOpen && current) current[1] = name;
-    else {
-      ranges.push([name, name]);
-      isOpen = true;
-    }
-  }
-  return ranges;
+const commitColumn = (segment: SegmentName): RowFilter => {
+  const qualifier = bytesOfText(segment);
+  return {
+    columnRangeFilter: {
+      familyName: COMMIT_FAMILY,
+      startQualifierClosed: qualifier,
+      endQualifierClosed: qualifier,
+    },
+  };
 };
+
+/**
+ * One pattern for very many: names of one log differ in their numbers alone, some 6 bytes of a filter each.
+ * @throws RefusedError INTERNAL if no filter can hold it, 2,500 segments or so: the chunk is to be made of fewer
+ */
+const commitPattern = (segments: readonly SegmentName[]): RowFilter => {
+  const endings = new Map<string, string[]>();
+  for (const segment of segments) {
+    const end = segment.lastIndexOf('/') + 1;
+    const prefix = segment.slice(0, end);
+    const known = endings.get(prefix);
+    if (known) known.push(segment.slice(end));
+    else endings.set(prefix, [segment.slice(end)]);
+  }
+  const parts = Array.from(endings, ([prefix, names]) => `${literal(prefix)}(?:${names.map(literal).join('|')})`);
+  const pattern = bytesOfText(`(?:${parts.join('|')})`);
+  if (pattern.length > PATTERN_BYTES_MAX) {
+    const text = `a chunk of ${segments.length} segments, whose names are too long to commit them together`;
+    throw new RefusedError({ code: 'INTERNAL', text });
+  }
+  const filters = [{ familyNameRegexFilter: COMMIT_FAMILY }, { columnQualifierRegexFilter: pattern }];
+  return { chain: { filters } };
+};
+
+/** Of RE2, which takes no escaped letter, digit or `_` for itself. */
+const literal = (text: string): string => text.replace(/[\\^$.|?*+()[\]{}]/g, '\\$&');
 
 /** Bigtable takes two or more for that. */
 const interleave = (filters: readonly RowFilter[]): RowFilter => {

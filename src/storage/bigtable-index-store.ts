@@ -11,14 +11,15 @@ import { BigtableRpc, CHANNEL_OPTIONS } from './bigtable-rpc.ts';
 import { COMMIT_TABLE } from './bigtable-table-plan.ts';
 import { BigtableTables, type BigtableTablesOptions } from './bigtable-tables.ts';
 import { BigtableWriter, type CellMutation } from './bigtable-writer.ts';
+import { generationsOf } from './index-generation.ts';
 import type {
-  IndexCell,
   IndexEntry,
   IndexLookup,
   IndexStore,
   SegmentCommit,
   SegmentName,
   StreamSegment,
+  VisitCells,
 } from './index-store.ts';
 
 export interface BigtableIndexStoreOptions extends BigtableTablesOptions {
@@ -58,6 +59,9 @@ export class BigtableIndexStore implements IndexStore {
   readonly #commits: BigtableCommits;
   readonly #underWay = new Set<Promise<unknown>>();
   readonly #holdProcess: () => () => void;
+  readonly #deps: Pick<BigtableIndexStoreDeps, 'clock' | 'chance'>;
+  readonly #isReadOnly: boolean;
+  #changes = 0;
   #isClosed = false;
 
   private constructor(
@@ -66,13 +70,16 @@ export class BigtableIndexStore implements IndexStore {
     rpc: BigtableRpc,
     tables: BigtableTables,
     deps: BigtableIndexStoreDeps,
+    isReadOnly: boolean,
   ) {
     this.#layout = layout;
+    this.#isReadOnly = isReadOnly;
+    this.#deps = deps;
     this.#holdProcess = deps.holdProcess ?? holdNothing;
     this.#admin = admin;
     this.#rpc = rpc;
     this.#tables = tables;
-    this.#reader = new BigtableReader(rpc, layout, deps);
+    this.#reader = new BigtableReader(layout, { ...deps, rpc, isFound: () => this.#isProfileFound() });
     this.#writer = new BigtableWriter({
       ...deps,
       rpc,
@@ -84,7 +91,7 @@ export class BigtableIndexStore implements IndexStore {
       rpc,
       write: (mutations) => this.#writer.write(mutations),
       layout,
-      writeEntries: (redone, entries) => this.#writer.write(mutationsOf(redone, entries)),
+      writeEntries: (redone, entries) => this.#change(redone, entries),
       createTable: () => this.#createTable(COMMIT_TABLE),
     });
   }
@@ -109,7 +116,11 @@ export class BigtableIndexStore implements IndexStore {
       const instanceName = `projects/${project}/instances/${instance}`;
       const address = { endpoint: emulatorHost ?? ENDPOINT, credentials: channel, instanceName, appProfile };
       const rpc = new BigtableRpc(address, deps.clock);
-      return new BigtableIndexStore(layout, admin, rpc, tables, deps);
+      const store = new BigtableIndexStore(layout, admin, rpc, tables, deps, isReadOnly);
+      if (await store.#isProfileFound()) return store;
+      rpc.close();
+      const text = `Bigtable does not find ${appProfile === '' ? 'a default app profile' : `the app profile ${appProfile}`} of the instance ${instance}`;
+      throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text });
     } catch (error) {
       await tables.close();
       await admin.close();
@@ -121,8 +132,14 @@ export class BigtableIndexStore implements IndexStore {
     }
   }
 
+  /** Asked by a table that is there: the one of commits; of a store that is only read, whose writer may be Loki, any. */
+  async #isProfileFound(): Promise<boolean> {
+    const table = this.#isReadOnly ? (await this.#tables.names())[0] : COMMIT_TABLE;
+    return table === undefined || (await this.#commits.isFound(table));
+  }
+
   write(entries: readonly IndexEntry[]): Promise<void> {
-    return this.#run(() => this.#writer.write(mutationsOf(this.#layout, entries)));
+    return this.#run(() => this.#change(this.#layout, entries));
   }
 
   commit(
@@ -139,7 +156,14 @@ export class BigtableIndexStore implements IndexStore {
   }
 
   async *commits(): AsyncIterable<SegmentCommit> {
-    yield* this.#reading(() => this.#commits.commits());
+    this.#refuseIfClosed();
+    // Reads are not waited for at the end, but in a pause between two tries nothing else may hold the process.
+    const release = this.#holdProcess();
+    try {
+      yield* this.#commits.commits();
+    } finally {
+      release();
+    }
   }
 
   forget(segments: readonly StreamSegment[]): Promise<void> {
@@ -148,32 +172,14 @@ export class BigtableIndexStore implements IndexStore {
 
   delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
     const places = entries.map(({ table, hashValue, rangeValue }) => ({ table, hashValue, rangeValue }));
-    return this.#run(() => this.#writer.write(mutationsOf(this.#layout, places)));
+    return this.#run(() => this.#change(this.#layout, places));
   }
 
-  async *read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]> {
-    yield* this.#reading(() => this.#reader.read(lookup));
-  }
-
-  async scan<Lookup extends IndexLookup>(
-    lookups: Iterable<Lookup>,
-    visit: (cells: readonly IndexCell[], lookup: Lookup) => boolean,
-  ): Promise<void> {
+  async scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: VisitCells<Lookup>): Promise<void> {
     this.#refuseIfClosed();
     const release = this.#holdProcess();
     try {
       await this.#reader.scan(lookups, visit);
-    } finally {
-      release();
-    }
-  }
-
-  /** Reads are not waited for at the end, but in a pause between two tries nothing else may hold the process. */
-  async *#reading<Item>(read: () => AsyncIterable<Item>): AsyncIterable<Item> {
-    this.#refuseIfClosed();
-    const release = this.#holdProcess();
-    try {
-      yield* read();
     } finally {
       release();
     }
@@ -200,6 +206,16 @@ export class BigtableIndexStore implements IndexStore {
     }
   }
 
+  /** Those of a day long past are told of once they are durable, and before anybody relies on them: rows of such days may be cached. */
+  async #change(layout: BigtableLayout, entries: readonly ChangedEntry[]): Promise<void> {
+    await this.#writer.write(mutationsOf(layout, entries));
+    const { clock, chance } = this.#deps;
+    this.#changes += 1;
+    const generation = `${clock.nowMs().toString(36)}.${this.#changes.toString(36)}.${chance().toString(36).slice(2)}`;
+    const told = generationsOf(entries, clock.nowMs(), generation);
+    if (told.length > 0) await this.#writer.write(mutationsOf(layout, told));
+  }
+
   #createTable(table: string): Promise<void> {
     return this.#tables.create(table, table === COMMIT_TABLE ? COMMIT_FAMILIES : [INDEX_FAMILY]);
   }
@@ -224,11 +240,10 @@ export class BigtableIndexStore implements IndexStore {
 
 const holdNothing = (): (() => void) => () => undefined;
 
+type ChangedEntry = Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'> & Partial<IndexEntry>;
+
 /** What has no value is deleted. */
-const mutationsOf = (
-  layout: BigtableLayout,
-  entries: readonly (Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'> & Partial<IndexEntry>)[],
-): readonly CellMutation[] => {
+const mutationsOf = (layout: BigtableLayout, entries: readonly ChangedEntry[]): readonly CellMutation[] => {
   const rows = new Map<string, Buffer>();
   return entries.map(({ table, hashValue, rangeValue, value }) => {
     const rowKey = rows.get(hashValue) ?? rowKeyOf(layout, hashValue);

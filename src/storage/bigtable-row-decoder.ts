@@ -6,32 +6,30 @@
  *
  * What a chunk leaves out is as in the chunk before. A row is one once it is committed; a reset takes back what came of it.
  */
-import { isAscii } from 'node:buffer';
-import { textOfBytes } from '../protocol/byte-text.ts';
 import { BigtableError } from './bigtable-status.ts';
+import { IndexCells } from './index-cells.ts';
 
-export interface DecodedRow<Cell> {
-  /** Its bytes as latin1 text. */
-  readonly key: string;
-  readonly cells: readonly Cell[];
-}
-
-export class RowDecoder<Cell> {
-  readonly #cellOf: (family: string, qualifier: string, value: string) => Cell;
+/** Gives one row after the other, in the same place: what is wanted of one is taken before the next. */
+export class RowDecoder {
+  readonly #cells = new IndexCells();
+  /** Of each cell. */
+  readonly #families: string[] = [];
   #bytes: Buffer = NOTHING;
   #at = 0;
   #key: string | undefined;
   #family = '';
-  #qualifier = '';
+  /** The qualifier of the chunk before, and where it lies. */
+  #qualifierBytes: Buffer = NOTHING;
+  #qualifierStart = 0;
+  #qualifierEnd = 0;
   /** Of a value in several chunks. */
   #valueParts: Buffer[] = [];
-  #cells: Cell[] = [];
+  #isWhole = false;
+  /** Of the last wrapped field. */
+  #wrappedStart = 0;
+  #wrappedEnd = 0;
 
-  constructor(cellOf: (family: string, qualifier: string, value: string) => Cell) {
-    this.#cellOf = cellOf;
-  }
-
-  /** A whole message; the one before must be taken. */
+  /** A whole message that nobody writes to; the one before must be taken. */
   feed(message: Buffer): void {
     this.#bytes = message;
     this.#at = 0;
@@ -41,20 +39,41 @@ export class RowDecoder<Cell> {
     return this.#at >= this.#bytes.length;
   }
 
-  /** Adds the rows that the next chunks of the message complete. @returns how many chunks those were, at most so many */
-  take(chunksMax: number, rows: DecodedRow<Cell>[]): number {
-    let count = 0;
-    for (; count < chunksMax && !this.isTaken; count++) {
-      const tag = this.#varint();
-      if (tag === TAG_CHUNK) this.#chunk(this.#varint(), rows);
-      else this.#skip(tag);
-    }
-    return count;
+  /** Its bytes as latin1 text. */
+  get key(): string {
+    return this.#key ?? '';
   }
 
-  #chunk(size: number, rows: DecodedRow<Cell>[]): void {
+  /** Of the row, all shown. */
+  get cells(): IndexCells {
+    return this.#cells;
+  }
+
+  familyOf(index: number): string {
+    return this.#families[index] ?? '';
+  }
+
+  /** Decodes on to the end of a row, of the message or of so many chunks. @returns true if `key` and `cells` are a row, until the next call */
+  take(chunksMax: number): boolean {
+    if (this.#isWhole) this.#forgetRow();
+    for (let count = 0; count < chunksMax && !this.isTaken && !this.#isWhole; ) {
+      const tag = this.#varint();
+      if (tag === TAG_CHUNK) {
+        this.#chunk(this.#varint());
+        count += 1;
+      } else this.#skip(tag);
+    }
+    return this.#isWhole;
+  }
+
+  #chunk(size: number): void {
     const end = this.#at + size;
-    let [valueStart, valueEnd, valueSize, isReset, isCommit, hasQualifier] = [0, 0, 0, false, false, false];
+    let valueStart = 0;
+    let valueEnd = 0;
+    let valueSize = 0;
+    let isReset = false;
+    let isCommit = false;
+    let hasQualifier = false;
     while (this.#at < end) {
       const tag = this.#varint();
       switch (tag) {
@@ -64,10 +83,14 @@ export class RowDecoder<Cell> {
           break;
         }
         case TAG_FAMILY:
-          this.#family = this.#wrapped();
+          this.#wrapped();
+          this.#family = latin1Slice.call(this.#bytes, this.#wrappedStart, this.#wrappedEnd);
           break;
         case TAG_QUALIFIER:
-          this.#qualifier = this.#wrapped();
+          this.#wrapped();
+          this.#qualifierBytes = this.#bytes;
+          this.#qualifierStart = this.#wrappedStart;
+          this.#qualifierEnd = this.#wrappedEnd;
           hasQualifier = true;
           break;
         case TAG_VALUE:
@@ -96,46 +119,48 @@ export class RowDecoder<Cell> {
     if (hasQualifier || valueEnd > valueStart || this.#valueParts.length > 0) {
       this.#cell(valueStart, valueEnd, valueSize > 0);
     }
-    if (!isCommit) return;
-    rows.push({ key: this.#key ?? '', cells: this.#cells });
-    this.#forgetRow();
+    this.#isWhole = isCommit;
   }
 
   #cell(start: number, end: number, goesOn: boolean): void {
+    const parts = this.#valueParts;
     if (goesOn) {
-      this.#valueParts.push(this.#bytes.subarray(start, end));
+      parts.push(this.#bytes.subarray(start, end));
       return;
     }
-    let value: string;
-    if (this.#valueParts.length === 0) value = textOf(this.#bytes, start, end);
-    else {
-      value = textOfBytes(Buffer.concat([...this.#valueParts, this.#bytes.subarray(start, end)]));
-      this.#valueParts = [];
+    this.#families.push(this.#family);
+    if (parts.length === 0 && this.#qualifierBytes === this.#bytes) {
+      this.#cells.add(this.#bytes, this.#qualifierStart, this.#qualifierEnd, start, end);
+      return;
     }
-    this.#cells.push(this.#cellOf(this.#family, this.#qualifier, value));
+    const qualifier = this.#qualifierBytes.subarray(this.#qualifierStart, this.#qualifierEnd);
+    this.#cells.addParts(qualifier, Buffer.concat([...parts, this.#bytes.subarray(start, end)]));
+    this.#valueParts = [];
   }
 
   #forgetRow(): void {
+    this.#isWhole = false;
     this.#key = undefined;
     this.#valueParts = [];
-    this.#cells = [];
+    this.#families.length = 0;
+    this.#cells.clear();
   }
 
-  /** Text in a message of its own: StringValue, BytesValue. */
-  #wrapped(): string {
+  /** Bytes in a message of their own: StringValue, BytesValue. */
+  #wrapped(): void {
+    this.#wrappedStart = 0;
+    this.#wrappedEnd = 0;
     const size = this.#varint();
     const end = this.#at + size;
-    let text = '';
     while (this.#at < end) {
       const tag = this.#varint();
       if (tag !== TAG_WRAPPED) {
         this.#skip(tag);
         continue;
       }
-      const start = this.#length();
-      text = textOf(this.#bytes, start, this.#at);
+      this.#wrappedStart = this.#length();
+      this.#wrappedEnd = this.#at;
     }
-    return text;
   }
 
   /** Passes over a field with a length. @returns where it begins */
@@ -186,20 +211,6 @@ const TAG_WRAPPED = 0x0a;
 const { latin1Slice } = Buffer.prototype as unknown as {
   latin1Slice(this: Uint8Array, start: number, end: number): string;
 };
-
-/** Most values are one character and most texts short: one call each, without a view of the bytes. */
-const textOf = (bytes: Buffer, start: number, end: number): string => {
-  if (end - start > SHORT_TEXT) {
-    const part = bytes.subarray(start, end);
-    return isAscii(part) ? latin1Slice.call(part, 0, part.length) : textOfBytes(part);
-  }
-  const text = latin1Slice.call(bytes, start, end);
-  return ASCII.test(text) ? text : textOfBytes(bytes, start, end);
-};
-
-const SHORT_TEXT = 256;
-
-const ASCII = /^[\0-\x7f]*$/;
 
 const INTERNAL = 13;
 

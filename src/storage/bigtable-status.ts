@@ -1,6 +1,9 @@
 /** Answers of Bigtable that are none: what they mean for the caller. */
 import { status } from '@grpc/grpc-js';
+import type { Clock } from '../protocol/clock.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import { within } from '../protocol/within.ts';
+import { RetryBudget, type RetryDeps } from './retry-budget.ts';
 
 /** A call or a row that failed, by its gRPC status. */
 export class BigtableError extends Error {
@@ -48,3 +51,18 @@ export const refusalOf = (what: string, error: BigtableError): RefusedError => {
   }
   return new RefusedError({ code: 'STORAGE_UNAVAILABLE', text }, { cause: error });
 };
+
+/** Chosen: eight tries pass over 5 s or so, longer than a tablet takes to move. */
+const RETRY_RULE = { triesMax: 8, firstMs: 50, lastMs: 2_000, shareMin: 0.5 };
+
+export const bigtableRetries = (deps: RetryDeps, timeoutMs: number): RetryBudget =>
+  new RetryBudget(deps, timeoutMs, RETRY_RULE);
+
+/** @throws BigtableError DEADLINE_EXCEEDED if `work` takes longer; it is not ended */
+export const withinMs = <T>(clock: Clock, timeoutMs: number, work: Promise<T>): Promise<T> =>
+  within(
+    clock,
+    timeoutMs,
+    work,
+    () => new BigtableError(status.DEADLINE_EXCEEDED, `no answer within ${Math.round(timeoutMs)} ms`),
+  );

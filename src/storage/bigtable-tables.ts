@@ -98,30 +98,41 @@ export class BigtableTables {
     return this.#waitUntilSeen(table);
   }
 
-  /** Makes and drops what is due. @throws RefusedError STORAGE_UNAVAILABLE */
+  /** Makes and drops what is due; what fails holds up nothing else. @throws RefusedError STORAGE_UNAVAILABLE, the first, once all was tried */
   async tidy(): Promise<void> {
     const { admin, clock } = this.#deps;
     const { periods } = this.#options;
     const listed = await admin.tables();
     const there = new Set(listed);
+    const failures: unknown[] = [];
+    const tried = (work: (table: string) => Promise<void>) => async (table: string) => {
+      if (!this.#isClosed) await work(table).catch((error: unknown) => failures.push(error));
+    };
     const missing = expectedTables(periods, clock.nowMs(), this.#options).filter((table) => !there.has(table));
-    await forEachConcurrent(missing, CREATED_TOGETHER, async (table) => {
-      if (!this.#isClosed) await this.create(table);
-    });
-    for (const table of expiredTables(periods, listed, clock.nowMs(), this.#options)) {
-      // Whatever has other families was made by somebody else for something else.
-      const families = await admin.families(table);
-      if (families.length !== 1 || families[0] !== INDEX_FAMILY || this.#isClosed) continue;
-      await admin.drop(table);
-      this.#knownSince.delete(table);
-      this.#list = undefined;
-    }
+    await forEachConcurrent(
+      missing,
+      CREATED_TOGETHER,
+      tried((table) => this.create(table)),
+    );
+    const drop = tried((table) => this.#drop(table));
+    for (const table of expiredTables(periods, listed, clock.nowMs(), this.#options)) await drop(table);
+    if (failures.length > 0) throw failures[0];
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel();
     await this.#maintaining;
+  }
+
+  async #drop(table: string): Promise<void> {
+    const { admin } = this.#deps;
+    // Whatever has other families was made by somebody else for something else.
+    const families = await admin.families(table);
+    if (families.length !== 1 || families[0] !== INDEX_FAMILY || this.#isClosed) return;
+    await admin.drop(table);
+    this.#knownSince.delete(table);
+    this.#list = undefined;
   }
 
   #maintain(): void {

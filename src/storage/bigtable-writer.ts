@@ -1,8 +1,15 @@
 import { RefusedError } from '../protocol/refusal.ts';
 import type { Mutation, RowMutations } from './bigtable-mutate-message.ts';
-import { RetryBudget, type RetryDeps } from './bigtable-retry.ts';
 import type { BigtableRpc } from './bigtable-rpc.ts';
-import { type BigtableError, bigtableErrorOf, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
+import {
+  type BigtableError,
+  bigtableErrorOf,
+  bigtableRetries,
+  isNoTable,
+  isTransient,
+  refusalOf,
+} from './bigtable-status.ts';
+import type { RetryBudget, RetryDeps } from './retry-budget.ts';
 import { inSlices } from './slices.ts';
 
 export interface CellMutation extends Mutation {
@@ -145,7 +152,7 @@ export class BigtableWriter {
       try {
         // First: that may take as long as a list of tables is kept.
         await this.#deps.whenSeen(table);
-        budget ??= new RetryBudget(this.#deps, WRITE_TIMEOUT_MS);
+        budget ??= bigtableRetries(this.#deps, WRITE_TIMEOUT_MS);
         entries = await this.#attempt(table, entries, budget);
       } catch (error) {
         const refused = refusedOf(error);

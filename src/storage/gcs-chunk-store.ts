@@ -32,8 +32,7 @@ const CONCURRENCY_MAX = 64;
 /** Chosen, as in the file store. */
 const WAITING_MAX = 10_000;
 /** Chosen: with these pauses 3 s of trouble on average; the flusher tries for ever, a query ends. */
-const ATTEMPTS_MAX = 6;
-const BACK_OFF = { firstMs: 200, lastMs: 5000 };
+const RETRIES = { triesMax: 6, firstMs: 200, lastMs: 5000, shareMin: 0 };
 
 /**
  * Objects in a bucket, under the keys themselves as Loki has them. Objects never change: a key is written on the condition that it is not there, and if it
@@ -54,8 +53,7 @@ export class GcsChunkStore implements ChunkStore {
       waitingMax,
       attemptMs: requestTimeoutMs,
       totalMs: callTimeoutMs,
-      attemptsMax: ATTEMPTS_MAX,
-      backOff: BACK_OFF,
+      retries: RETRIES,
     };
     this.#bucket = bucket;
     this.#client = new GcsClient({

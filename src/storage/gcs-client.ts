@@ -83,6 +83,16 @@ export class GcsClient {
     }
   }
 
+  /** The next request asks for a new token: the one that there is was revoked before its time. */
+  async #forgetToken(): Promise<void> {
+    try {
+      const client = await this.#storage.authClient.getClient();
+      client.setCredentials({ ...client.credentials, expiry_date: 1 });
+    } catch (error) {
+      throw callErrorOf(error);
+    }
+  }
+
   /**
    * One request with everything in it (`resumable: false`); the service compares the checksum. The client's own CRC-32C is JavaScript and would cost more than
    * all the rest, so it gets ours.
@@ -158,6 +168,13 @@ export class GcsClient {
   ): Promise<MediaAnswer> {
     const object = `${this.#bucket.name}/o/${encodeURIComponent(name)}`;
     const url = `${this.endpoint}/storage/v1/b/${object}?alt=media${condition}`;
+    const answer = await this.#get(url, more, signal);
+    if (answer.status !== 401 || !this.#sendsCredentials) return answer;
+    await this.#forgetToken();
+    return await this.#get(url, more, signal);
+  }
+
+  async #get(url: string, more: Readonly<Record<string, string>>, signal: AbortSignal): Promise<MediaAnswer> {
     // gzip: an object stored as such comes as it is stored, and so fits its checksum.
     const asked = { ...(await this.credentials()), 'accept-encoding': 'gzip', 'cache-control': 'no-store', ...more };
     let status = 0;

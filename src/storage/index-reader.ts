@@ -1,5 +1,6 @@
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
+import type { ChunkRefs } from './chunk-refs.ts';
 
 /** A stored chunk that may hold wanted entries: parsed from its key. */
 export interface ChunkRef {
@@ -16,9 +17,9 @@ export interface ChunkRef {
 export interface IndexReader {
   /**
    * Chunks that overlap the range and whose series pass the matchers that the index can decide. Matchers that match the empty string are
-   * NOT applied: the caller checks them against the labels inside the chunk. Distinct keys, any order.
+   * NOT applied: the caller checks them against the labels inside the chunk.
    */
-  chunkRefs(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly ChunkRef[]>;
+  chunkRefs(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<ChunkRefs>;
   labelNames(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly string[]>;
   labelValues(
     tenant: string,

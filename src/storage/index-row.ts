@@ -8,10 +8,11 @@
  *   4     tenant:dD:series          rel 00 00 chunk key 00 '3' 00    -
  */
 import { hash } from 'node:crypto';
-import { bytesOfText } from '../protocol/byte-text.ts';
+import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { canonicalText } from '../protocol/label-text.ts';
 import { BoundedMap } from './bounded-map.ts';
+import type { ChunkKeyReader } from './chunk-key.ts';
 import type { IndexEntry } from './index-store.ts';
 import { DAY_MS, type DayBucket, dayBuckets, type SchemaConfig, type SchemaPeriod } from './schema-config.ts';
 
@@ -155,11 +156,26 @@ export const seriesOfLabelCell = (text: string): string | undefined =>
     ? text.slice(HASH_LENGTH + 1, 2 * HASH_LENGTH + 1)
     : partOf(text, RANGE_TYPES.labelValue, 1);
 
-/** The object key of a cell of kind 4. */
-export const chunkKeyOfCell = (text: string): string | undefined =>
-  text.startsWith(CHUNK_KEY_BEGIN, RELATIVE_TIME_LENGTH) && text.endsWith(CHUNK_RANGE_END)
-    ? text.slice(RELATIVE_TIME_LENGTH + CHUNK_KEY_BEGIN.length, -CHUNK_RANGE_END.length)
-    : partOf(text, RANGE_TYPES.chunk, 2);
+/** Reads the object key of a cell of kind 4, which it says may be none; false for another kind. */
+export const readChunkCell = (reader: ChunkKeyReader, bytes: Buffer, start: number, end: number): boolean => {
+  // The usual shape, told without a text.
+  const keyStart = start + RELATIVE_TIME_LENGTH + CHUNK_KEY_BEGIN.length;
+  const keyEnd = end - CHUNK_RANGE_END.length;
+  if (keyStart < keyEnd && hasText(bytes, keyStart - 2, CHUNK_KEY_BEGIN) && hasText(bytes, keyEnd, CHUNK_RANGE_END)) {
+    reader.read(bytes, keyStart, keyEnd);
+    return true;
+  }
+  const key = partOf(textOfBytes(bytes, start, end), RANGE_TYPES.chunk, 2);
+  if (key === undefined) return false;
+  const keyBytes = bytesOfText(key);
+  reader.read(keyBytes, 0, keyBytes.length);
+  return true;
+};
+
+const hasText = (bytes: Buffer, at: number, text: string): boolean => {
+  for (let index = 0; index < text.length; index++) if (bytes[at + index] !== text.charCodeAt(index)) return false;
+  return true;
+};
 
 export const isLabelNamesCell = (text: string): boolean => partOf(text, RANGE_TYPES.labelNames, 0) !== undefined;
 

@@ -1,3 +1,5 @@
+import type { ShownCells } from './index-cells.ts';
+
 /** One index entry as Loki lays it out (storage format, section 4): a row, a place in it, a value. */
 export interface IndexEntry {
   readonly table: string;
@@ -16,10 +18,8 @@ export interface IndexLookup {
   readonly rangeStart?: string;
 }
 
-export interface IndexCell {
-  readonly rangeValue: string;
-  readonly value: string;
-}
+/** Looks at cells of a lookup's row, which are gone once it answers; true ends that lookup. */
+export type VisitCells<Lookup> = (cells: ShownCells, lookup: Lookup) => boolean;
 
 /** Name of a segment among all there ever were: of `SegmentId`. No zero byte. */
 export type SegmentName = string;
@@ -67,16 +67,11 @@ export interface IndexStore {
   /** Nobody will ask for them again: no log has any of them. */
   forget(segments: readonly StreamSegment[]): Promise<void>;
   delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void>;
-  /** Cells in order of range value, in batches; never blocks the event loop over 5 ms a batch. */
-  read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]>;
   /**
-   * As `read`, for many lookups at a time, drawn as they are needed: shows every batch of cells to `visit`, and true ends that lookup. Rejects with the first
-   * error. Without it they are read one by one.
+   * Reads many rows, drawn as they are needed, and shows what they hold: of each the cells in order of range value, batch by batch, never so many that the
+   * event loop is held for more than a few ms. Rejects with the first error, after which nothing more is read.
    */
-  scan?<Lookup extends IndexLookup>(
-    lookups: Iterable<Lookup>,
-    visit: (cells: readonly IndexCell[], lookup: Lookup) => boolean,
-  ): Promise<void>;
+  scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: VisitCells<Lookup>): Promise<void>;
   /** Names of all tables that hold anything, if the store can tell cheaply: readers then skip days without a table. */
   tables?(): Promise<readonly string[]>;
   close(): Promise<void>;

@@ -8,7 +8,7 @@
  * the key for the range value is replaced by its SHA-256 and kept in the value, so that the row can still be told.
  */
 import { createHash } from 'node:crypto';
-import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
+import { bytesOfText } from '../protocol/byte-text.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { bytesAfterPrefix } from './bytes-after-prefix.ts';
 
@@ -60,17 +60,6 @@ export const cellValue = (row: RowKey, value: string): Buffer => {
   const bytes = bytesOfText(value);
   return row.valuePrefix.length === 0 ? bytes : Buffer.concat([row.valuePrefix, bytes]);
 };
-
-/** @param key its bytes as latin1 text */
-export const rangeValueOf = (row: RowKey, key: string): string => textOfLatin1(key.slice(row.prefix.length));
-
-/** @param bytes as latin1 text */
-export const cellTextOf = (row: RowKey, bytes: string): string =>
-  textOfLatin1(row.valuePrefix.length === 0 ? bytes : bytes.slice(row.valuePrefix.length));
-
-const ASCII = /^[\0-\x7f]*$/;
-
-const textOfLatin1 = (bytes: string): string => (ASCII.test(bytes) ? bytes : textOfBytes(Buffer.from(bytes, 'latin1')));
 
 /** Keys [start, end) hold the row's range values with `rangePrefix`, from `rangeStart` on. */
 export const keyRange = (row: RowKey, rangePrefix: string, rangeStart: string): { start: Buffer; end: Buffer } => {

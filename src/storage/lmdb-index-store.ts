@@ -7,26 +7,18 @@ import { RefusedError } from '../protocol/refusal.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
 import { within } from '../protocol/within.ts';
 import { chunkKeyOfCommit, formatCommit, parseCommit } from './commit-value.ts';
+import { IndexCells } from './index-cells.ts';
 import type {
-  IndexCell,
   IndexEntry,
   IndexLookup,
   IndexStore,
   SegmentCommit,
   SegmentName,
   StreamSegment,
+  VisitCells,
 } from './index-store.ts';
 import { type IndexDatabase, KEY_CODEC, VALUE_CODEC } from './lmdb-codec.ts';
-import {
-  cellKey,
-  cellTextOf,
-  cellValue,
-  keyAfter,
-  keyRange,
-  type RowKey,
-  rangeValueOf,
-  rowKey,
-} from './lmdb-index-key.ts';
+import { cellKey, cellValue, keyAfter, keyRange, type RowKey, rowKey } from './lmdb-index-key.ts';
 
 /** Measured: 256 cells take about 0.3 ms to read and decode. */
 const BATCH_CELLS = 256;
@@ -182,24 +174,29 @@ export class LmdbIndexStore implements IndexStore {
     );
   }
 
-  async *read({
-    table,
-    hashValue,
-    rangePrefix = '',
-    rangeStart = '',
-  }: IndexLookup): AsyncIterable<readonly IndexCell[]> {
+  /** One lookup after the other: there is no round trip to hide. */
+  async scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: VisitCells<Lookup>): Promise<void> {
+    this.#seeOthers();
+    const cells = new IndexCells();
+    for (const lookup of lookups) await this.#scanRow(lookup, visit, cells);
+  }
+
+  async #scanRow<Lookup extends IndexLookup>(
+    lookup: Lookup,
+    visit: VisitCells<Lookup>,
+    cells: IndexCells,
+  ): Promise<void> {
+    const { table, hashValue, rangePrefix = '', rangeStart = '' } = lookup;
     const row = rowKey(table, hashValue);
     let { start, end } = keyRange(row, rangePrefix, rangeStart);
-    this.#seeOthers();
     while (Buffer.compare(start, end) < 0) {
       while (!this.#reads.hasTime()) await this.#reads.nextTurn();
-      const cells: IndexCell[] = [];
-      for (const { key, value } of this.#scan(start, end)) {
-        cells.push({ rangeValue: rangeValueOf(row, key), value: cellTextOf(row, value) });
-        if (cells.length === BATCH_CELLS) start = keyAfter(Buffer.from(key, 'latin1'));
-      }
-      if (cells.length > 0) yield cells;
-      if (cells.length < BATCH_CELLS) return;
+      const found = this.#scan(start, end);
+      if (found.length === 0) return;
+      cells.clear();
+      for (const { key, value } of found) cells.addLatin1(key, row.prefix.length, value, row.valuePrefix.length);
+      if (visit(cells, lookup) || found.length < BATCH_CELLS) return;
+      start = keyAfter(Buffer.from(found.at(-1)?.key ?? '', 'latin1'));
     }
   }
 

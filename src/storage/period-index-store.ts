@@ -1,13 +1,12 @@
 import { streamOfChunkKey } from './chunk-key.ts';
-import { scanIndex } from './index-scan.ts';
 import type {
-  IndexCell,
   IndexEntry,
   IndexLookup,
   IndexStore,
   SegmentCommit,
   SegmentName,
   StreamSegment,
+  VisitCells,
 } from './index-store.ts';
 import { type IndexStoreName, splitTable, tableIn } from './schema-config.ts';
 
@@ -76,17 +75,9 @@ export class PeriodIndexStore implements IndexStore {
     await Promise.all(Array.from(byStore(entries), ([name, part]) => this.#storeOf(name).delete(part)));
   }
 
-  read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]> {
-    const { store, table } = splitTable(lookup.table);
-    return this.#storeOf(store).read({ ...lookup, table });
-  }
-
-  async scan<Lookup extends IndexLookup>(
-    lookups: Iterable<Lookup>,
-    visit: (cells: readonly IndexCell[], lookup: Lookup) => boolean,
-  ): Promise<void> {
+  async scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: VisitCells<Lookup>): Promise<void> {
     for (const { store, run } of runsByStore(lookups)) {
-      await scanIndex(this.#storeOf(store), run, (cells, { lookup }) => visit(cells, lookup));
+      await this.#storeOf(store).scan(run, (cells, { lookup }) => visit(cells, lookup));
     }
   }
 

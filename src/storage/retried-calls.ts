@@ -1,6 +1,6 @@
-import type { Clock } from '../protocol/clock.ts';
 import { Permits } from '../protocol/permits.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import { RetryBudget, type RetryDeps, type RetryRule } from './retry-budget.ts';
 
 /** How many, how long, how often. Times in ms. */
 export interface CallLimits {
@@ -10,15 +10,10 @@ export interface CallLimits {
   readonly attemptMs: number;
   /** Of a call: the wait for its turn, its requests and the pauses between them. */
   readonly totalMs: number;
-  readonly attemptsMax: number;
-  /** The pause is drawn between 0 and a bound that doubles from the first to the last. */
-  readonly backOff: { readonly firstMs: number; readonly lastMs: number };
+  readonly retries: RetryRule;
 }
 
-export interface RetriedCallsDeps {
-  readonly clock: Clock;
-  /** In [0, 1). */
-  readonly chance: () => number;
+export interface RetriedCallsDeps extends RetryDeps {
   /** Keeps the process alive until the answer is called: the clock's timers do not, and in a pause there may be no connection. */
   readonly holdProcess?: () => () => void;
 }
@@ -44,8 +39,7 @@ export class CallError extends Error {
 }
 
 /**
- * Runs calls to a store over the network: bounded in number, each with a deadline, its requests repeated within a budget. The one layer that retries
- * below the flusher. A call keeps its place during the pauses, so that a store in trouble gets no more requests than one that is well.
+ * Runs calls to a store over the network: bounded in number, each with a deadline, its requests repeated within a budget. A call keeps its place during the pauses, so that a store in trouble gets no more requests than one that is well.
  */
 export class RetriedCalls {
   readonly #deps: RetriedCallsDeps;
@@ -93,6 +87,7 @@ export class RetriedCalls {
     const ending = new AbortController();
     const cancelDeadline = clock.after(totalMs, () => ending.abort(noAnswer(totalMs)));
     this.#endings.add(ending);
+    const budget = new RetryBudget(this.#deps, totalMs, this.#limits.retries);
     let attempts = 0;
     const inTurn = async (): Promise<Answer> => {
       for (;;) {
@@ -101,8 +96,8 @@ export class RetriedCalls {
         try {
           return await this.#once(attempt, attempts > 1, ending.signal);
         } catch (error) {
-          if (!(error instanceof CallError) || !error.isRetryable || attempts >= this.#limits.attemptsMax) throw error;
-          await this.#pause(attempts, ending.signal, error);
+          const isRetryable = error instanceof CallError && error.isRetryable;
+          if (!isRetryable || !(await budget.wait(ending.signal))) throw error;
         }
       }
     };
@@ -141,24 +136,6 @@ export class RetriedCalls {
       const cancel = this.#deps.clock.after(attemptMs, () => stop(noAnswer(attemptMs)));
       ending.addEventListener('abort', end);
       attempt({ signal: stopping.signal, isRepeated }).then(resolve, reject).finally(forget);
-    });
-  }
-
-  /** @throws the cause of the failure if the call ends in the pause */
-  #pause(attempts: number, ending: AbortSignal, cause: CallError): Promise<void> {
-    const { firstMs, lastMs } = this.#limits.backOff;
-    const boundMs = Math.min(lastMs, firstMs * 2 ** (attempts - 1));
-    return new Promise((resolve, reject) => {
-      const end = (): void => {
-        cancel();
-        reject(cause);
-      };
-      const cancel = this.#deps.clock.after(boundMs * this.#deps.chance(), () => {
-        ending.removeEventListener('abort', end);
-        resolve();
-      });
-      if (ending.aborted) end();
-      else ending.addEventListener('abort', end, { once: true });
     });
   }
 }

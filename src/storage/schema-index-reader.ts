@@ -1,12 +1,15 @@
+import { bytesOfText } from '../protocol/byte-text.ts';
 import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
-import { parseChunkKey } from './chunk-key.ts';
-import type { ChunkRef, IndexReader, SeriesReader, StoredSeries } from './index-reader.ts';
-import { chunkKeyOfCell, chunkRow, relativeTime } from './index-row.ts';
-import { scanIndex } from './index-scan.ts';
-import type { IndexCell, IndexStore } from './index-store.ts';
+import { floorMs } from '../protocol/whole-ms.ts';
+import { ChunkKeyReader } from './chunk-key.ts';
+import { ChunkRefs } from './chunk-refs.ts';
+import type { ShownCells } from './index-cells.ts';
+import type { IndexReader, SeriesReader, StoredSeries } from './index-reader.ts';
+import { chunkRow, readChunkCell, relativeTime } from './index-row.ts';
+import type { IndexStore } from './index-store.ts';
 import { plansOf } from './matcher-plan.ts';
 import { DAY_MS, type DayBucket, dayBuckets, type SchemaConfig } from './schema-config.ts';
 import { SeriesLabels } from './series-labels.ts';
@@ -36,16 +39,17 @@ export class SchemaIndexReader implements IndexReader, SeriesReader {
     this.#labels = new SeriesLabels(store);
   }
 
-  async chunkRefs(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly ChunkRef[]> {
+  async chunkRefs(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<ChunkRefs> {
     const rangeMs = toMs(range);
-    const found = new Map<string, ChunkRef>();
+    const refs = new ChunkRefs(tenant);
     await this.#eachDay(tenant, matchers, rangeMs, async (bucket, series) => {
-      await this.#scanChunks(bucket, tenant, series, rangeMs, (refs) => {
-        for (const ref of refs) found.set(ref.key, ref);
+      await this.#scanChunks(bucket, tenant, series, rangeMs, (chunk, row) => {
+        refs.add(chunk, row);
         return false;
       });
     });
-    return [...found.values()];
+    await refs.settle();
+    return refs;
   }
 
   /** In any order. Precise to the day, like Loki. Schemas v9 and v10 have no rows for this: their series add no names. */
@@ -129,31 +133,31 @@ export class SchemaIndexReader implements IndexReader, SeriesReader {
   ): Promise<ReadonlySet<string>> {
     const present = new Set<string>();
     for await (const slice of inSlices(series)) {
-      await this.#scanChunks(bucket, tenant, slice.filter(isAsked), rangeMs, (refs, id) => {
-        if (refs.length > 0) present.add(id);
-        return refs.length > 0;
+      await this.#scanChunks(bucket, tenant, slice.filter(isAsked), rangeMs, (_, row) => {
+        present.add(row.series);
+        return true;
       });
     }
     return present;
   }
 
-  /** Shows the chunks of each series that overlap the range; true ends that series. */
+  /** Shows the chunks of each series that overlap the range, one after the other in the same place; true ends that series. */
   async #scanChunks(
     bucket: DayBucket,
     tenant: string,
     series: Iterable<string>,
     { startMs, endMs }: RangeMs,
-    visit: (refs: readonly ChunkRef[], series: string) => boolean,
+    visit: (chunk: ChunkKeyReader, row: { readonly series: string }) => boolean,
   ): Promise<void> {
     const rangeStart = `${relativeTime(startMs - bucket.day * DAY_MS)}\0`;
-    const { table } = bucket;
-    await scanIndex(this.#store, chunkLookups(bucket, tenant, series, rangeStart), (cells, lookup) => {
-      const refs: ChunkRef[] = [];
-      for (const cell of cells) {
-        const ref = chunkRefOf(cell, tenant, table);
-        if (ref && ref.throughMs >= startMs && ref.fromMs <= endMs) refs.push(ref);
+    const chunk = new ChunkKeyReader();
+    const readChunk = chunkOfTenant(chunk, tenant, bucket.table);
+    await this.#store.scan(chunkLookups(bucket, tenant, series, rangeStart), (cells, lookup) => {
+      for (let index = 0; index < cells.length; index++) {
+        if (!readChunk(cells, index) || chunk.throughMs < startMs || chunk.fromMs > endMs) continue;
+        if (visit(chunk, lookup)) return true;
       }
-      return visit(refs, lookup.series);
+      return false;
     });
   }
 }
@@ -168,13 +172,15 @@ function* chunkLookups(bucket: DayBucket, tenant: string, series: Iterable<strin
   }
 }
 
-/** @throws RefusedError INTERNAL for a cell of kind 4 that names no chunk: leaving it out would hide lines */
-const chunkRefOf = ({ rangeValue }: IndexCell, tenant: string, table: string): ChunkRef | undefined => {
-  const key = chunkKeyOfCell(rangeValue);
-  if (key === undefined) return undefined;
-  const ref = parseChunkKey(key);
-  if (ref?.tenant === tenant) return ref;
-  throw new RefusedError({ code: 'INTERNAL', text: `${table} names a chunk that cannot be: ${JSON.stringify(key)}` });
+/** Reads a cell into `chunk`; false if it is not of kind 4. @throws RefusedError INTERNAL for one that names no chunk: leaving it out would hide lines */
+const chunkOfTenant = (chunk: ChunkKeyReader, tenant: string, table: string) => {
+  const tenantBytes = bytesOfText(tenant);
+  return (cells: ShownCells, index: number): boolean => {
+    if (!readChunkCell(chunk, cells.bytes, cells.rangeStart(index), cells.rangeEnd(index))) return false;
+    if (chunk.isKey && chunk.isOfTenant(tenantBytes)) return true;
+    const text = `${table} names a chunk that cannot be: ${JSON.stringify(chunk.key)}`;
+    throw new RefusedError({ code: 'INTERNAL', text });
+  };
 };
 
 /** Loki's rounding: start down, end up. */
@@ -182,8 +188,3 @@ const toMs = ({ startNs, endNs }: TimeRangeNs): RangeMs => ({
   startMs: floorMs(startNs),
   endMs: -floorMs(-endNs),
 });
-
-const floorMs = (timeNs: bigint): number => {
-  const remainder = ((timeNs % 1_000_000n) + 1_000_000n) % 1_000_000n;
-  return Number((timeNs - remainder) / 1_000_000n);
-};

@@ -4,7 +4,6 @@
  */
 import { BoundedMap } from './bounded-map.ts';
 import { hasLabelNames, isLabelNamesCell } from './index-row.ts';
-import { scanIndex } from './index-scan.ts';
 import type { IndexStore } from './index-store.ts';
 import type { DayBucket } from './schema-config.ts';
 import { scanLabel } from './series-selection.ts';
@@ -40,7 +39,7 @@ export class SeriesLabels {
         else unknown.push({ table: bucket.table, hashValue: id });
       }
     }
-    await scanIndex(this.#store, unknown, (cells, { hashValue }) => {
+    await this.#store.scan(unknown, (cells, { hashValue }) => {
       for (const { rangeValue, value } of cells) {
         if (!isLabelNamesCell(rangeValue)) continue;
         const names = this.#parsedNames(value);

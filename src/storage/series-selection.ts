@@ -8,7 +8,6 @@ import {
   shardPrefixOf,
   valueHashOf,
 } from './index-row.ts';
-import { scanIndex } from './index-scan.ts';
 import type { IndexLookup, IndexStore } from './index-store.ts';
 import type { MatcherPlan } from './matcher-plan.ts';
 import type { DayBucket } from './schema-config.ts';
@@ -42,10 +41,10 @@ export const scanLabel = async (
     const row = { table: bucket.table, hashValue };
     return values ? values.map((value) => ({ ...row, rangePrefix: `${valueHashOf(value)}\0` })) : [row];
   });
-  await scanIndex(store, lookups, (cells) => {
-    for (const cell of cells) {
-      const found = seriesOfLabelCell(cell.rangeValue);
-      if (found !== undefined) visit(cell.value, found);
+  await store.scan(lookups, (cells) => {
+    for (let index = 0; index < cells.length; index++) {
+      const found = seriesOfLabelCell(cells.rangeValue(index));
+      if (found !== undefined) visit(cells.value(index), found);
     }
     return false;
   });
@@ -95,9 +94,9 @@ const allSeries = async (store: IndexStore, bucket: DayBucket, tenant: string): 
     table: bucket.table,
     hashValue: seriesRow(bucket, tenant, shard),
   }));
-  await scanIndex(store, lookups, (cells) => {
-    for (const { rangeValue } of cells) {
-      const series = seriesOfCell(rangeValue);
+  await store.scan(lookups, (cells) => {
+    for (let index = 0; index < cells.length; index++) {
+      const series = seriesOfCell(cells.rangeValue(index));
       if (series !== undefined) all.add(series);
     }
     return false;

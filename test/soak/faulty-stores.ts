@@ -2,13 +2,13 @@
 import { RefusedError } from '../../src/protocol/refusal.ts';
 import type { ChunkStore } from '../../src/storage/chunk-store.ts';
 import type {
-  IndexCell,
   IndexEntry,
   IndexLookup,
   IndexStore,
   SegmentCommit,
   SegmentName,
   StreamSegment,
+  VisitCells,
 } from '../../src/storage/index-store.ts';
 
 export type StoreName = 'chunks' | 'index';
@@ -137,9 +137,8 @@ export class FaultyIndexStore implements IndexStore {
     return this.#outage.write(() => this.#inner.delete(entries));
   }
 
-  async *read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]> {
-    await this.#outage.read(async () => undefined);
-    yield* this.#inner.read(lookup);
+  scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: VisitCells<Lookup>): Promise<void> {
+    return this.#outage.read(() => this.#inner.scan(lookups, visit));
   }
 
   async tables(): Promise<readonly string[]> {

@@ -115,7 +115,7 @@ class Pair {
     const reader = new SchemaIndexReader(this.index, defaultSchemaConfig());
     const everything = { startNs: 0n, endNs: 2_000_000_000_000_000_000n };
     const refs = await reader.chunkRefs('tenant', [{ name: 'app', op: '=', value: 'web' }], everything);
-    return refs.map(({ key }) => countOf(this.chunks.objects.get(key) as Uint8Array));
+    return Array.from(refs, ({ key }) => countOf(this.chunks.objects.get(key) as Uint8Array));
   }
 }
 

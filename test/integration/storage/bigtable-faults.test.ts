@@ -2,11 +2,14 @@ import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import type { BigtableIndexStore } from '../../../src/storage/bigtable-index-store.ts';
+import { rowKeyOf } from '../../../src/storage/bigtable-row-key.ts';
 import type { IndexEntry, IndexStore } from '../../../src/storage/index-store.ts';
 import { BigtableProcess, suiteBigtable } from '../../support/bigtable-process.ts';
 import { BigtableProxy, type DataMethod, type Fault, type ProxiedCall } from '../../support/bigtable-proxy.ts';
 import { eventually } from '../../support/eventually.ts';
 import { bigtableOptions, openBigtable } from '../../support/stores/bigtable-stores.ts';
+import { RawBigtable } from '../../support/stores/raw-bigtable.ts';
+import { readRow } from '../../support/stores/read-row.ts';
 
 const TABLE = 'index_2779';
 const STREAM = 't/7';
@@ -17,10 +20,7 @@ const entry = (hashValue: string, rangeValue = 'a', value = '-'): IndexEntry => 
 const keyOf = (name: string): string => `${STREAM}/1:2:${name}`;
 
 const placesOf = async (store: IndexStore, hashValue: string): Promise<string[]> => {
-  const found: string[] = [];
-  for await (const cells of store.read({ table: TABLE, hashValue }))
-    found.push(...cells.map((cell) => cell.rangeValue));
-  return found;
+  return (await readRow(store, { table: TABLE, hashValue })).map((cell) => cell.rangeValue);
 };
 
 const refusalCode = async (work: Promise<unknown>): Promise<string> => {
@@ -38,10 +38,12 @@ describe('the Bigtable index store under faults', function () {
   let proxy: BigtableProxy;
   let store: BigtableIndexStore;
   let other: BigtableIndexStore;
+  let instance: string;
 
   beforeEach(async () => {
     proxy = await BigtableProxy.start(emulator().host);
     const options = bigtableOptions(proxy.host);
+    ({ instance } = options);
     store = await openBigtable(options);
     other = await openBigtable({ ...options, emulatorHost: emulator().host });
     // The table is there: what follows counts calls.
@@ -176,7 +178,7 @@ describe('the Bigtable index store under faults', function () {
     });
 
     it('reads many rows in few calls, and each of them once when some fail', async () => {
-      const rows = Array.from({ length: 450 }, (_, row) => `row${row}`);
+      const rows = Array.from({ length: 1_450 }, (_, row) => `row${row}`);
       await store.write(rows.flatMap((row) => [entry(row, 'a'), entry(row, 'b')]));
       faultyCalls('ReadRows', TABLE, [{ kind: 'refuse', code: status.UNAVAILABLE }]);
       const found: string[] = [];
@@ -188,7 +190,7 @@ describe('the Bigtable index store under faults', function () {
         },
       );
       expect(found.sort()).to.deep.equal(rows.flatMap((row) => [`${row}:a`, `${row}:b`]).sort());
-      expect(callsOf('ReadRows').length).to.equal(4);
+      expect(callsOf('ReadRows').length).to.equal(3);
     });
 
     it('reads rows longer than a page to their end, and stops a lookup that has enough', async () => {
@@ -220,9 +222,15 @@ describe('the Bigtable index store under faults', function () {
     });
 
     it('takes a table that is not there for empty', async () => {
-      const found: unknown[] = [];
-      for await (const cells of store.read({ table: 'index_1', hashValue: 'row' })) found.push(...cells);
-      expect(found).to.deep.equal([]);
+      expect(await readRow(store, { table: 'index_1', hashValue: 'row' })).to.deep.equal([]);
+    });
+
+    it('takes nothing for empty when not even its own table is found: then it is the app profile', async () => {
+      await store.write([entry('row')]);
+      proxy.fault = ({ method }) => (method === 'ReadRows' ? { kind: 'refuse', code: status.NOT_FOUND } : undefined);
+      expect(await refusalCode(placesOf(store, 'row'))).to.equal('STORAGE_UNAVAILABLE');
+      const opening = openBigtable(bigtableOptions(proxy.host, { appProfile: 'gone' })).catch(String);
+      expect(await opening).to.contain('does not find the app profile gone');
     });
   });
 
@@ -257,6 +265,21 @@ describe('the Bigtable index store under faults', function () {
       await endAfterFirstStep(['n/1/1', 'n/1/2'], 'a');
       expect(await committed(other, 'n/1/2')).to.equal(keyOf('a'));
       expect(await placesOf(other, 'row a')).to.deep.equal(['a', 'b']);
+    });
+
+    it('commits and forgets beside a commit whose rows nobody can read', async () => {
+      await endAfterFirstStep(['n/1/1', 'n/1/2'], 'a');
+      const raw = new RawBigtable(emulator().host, instance);
+      const rowKey = rowKeyOf('bigtable-hashed', STREAM).toString('latin1');
+      await raw.put({ table: COMMITS, rowKey, family: 'r', qualifier: 'n/1/1', value: `${keyOf('a')}\0later\0[]` });
+      await raw.close();
+      expect((await commit(other, ['n/1/3'], 'b')).size).to.equal(0);
+      expect(await placesOf(other, 'row b')).to.deep.equal(['a', 'b']);
+      expect(await refusalCode(committed(other, 'n/1/2')), 'whose rows are not there').to.equal('INTERNAL');
+      expect(await refusalCode(commit(other, ['n/1/2'], 'c'))).to.equal('INTERNAL');
+      await other.forget(['n/1/1', 'n/1/2', 'n/1/3'].map((segment) => ({ stream: STREAM, segment })));
+      expect(await committed(other, 'n/1/3')).to.equal(undefined);
+      expect(await refusalCode(committed(other, 'n/1/1'))).to.equal('INTERNAL');
     });
 
     it('writes them for whoever commits some of the segments to another chunk, which stays without rows', async () => {

@@ -38,7 +38,7 @@ describe('rows of Loki in Bigtable', function () {
         schema_config: { configs: [{ from: '2020-01-01', schema: 'v13' }] },
       },
     });
-    return await indexStoreOf(
+    const { index } = await indexStoreOf(
       { schema, storage_config, table_manager },
       {
         folder: () => Promise.reject(new Error('nothing of this is embedded')),
@@ -50,6 +50,7 @@ describe('rows of Loki in Bigtable', function () {
         },
       },
     );
+    return index;
   };
 
   for (const dump of DUMPS) {
@@ -81,7 +82,10 @@ describe('rows of Loki in Bigtable', function () {
         const found: RawCell[] = [];
         for (const table of new Set(cells.map((cell) => cell.table))) found.push(...(await ownRaw.cells(table)));
         await ownRaw.close();
-        expect(inOrder(found)).to.deep.equal(inOrder(cells.map(rawOf)));
+        // The days are long past: that their rows changed is told besides, under a name of ringlog's own.
+        const isTold = ({ rowKey }: RawCell): boolean => rowKey.endsWith('ringlog:generations');
+        expect(found.some(isTold)).to.equal(true);
+        expect(inOrder(found.filter((cell) => !isTold(cell)))).to.deep.equal(inOrder(cells.map(rawOf)));
       });
     });
   }

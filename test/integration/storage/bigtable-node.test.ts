@@ -3,6 +3,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
+import { Registry } from 'prom-client';
+import { addNodeMetrics } from '../../../src/http/node-metrics.ts';
 import { type RinglogNode, startNode } from '../../../src/node.ts';
 import { DAY_MS } from '../../../src/storage/schema-config.ts';
 import { BigtableProcess, suiteBigtable } from '../../support/bigtable-process.ts';
@@ -11,6 +13,7 @@ import { linesOf, sharedWorkers, testConfig } from '../../support/cluster.ts';
 import { entryAt, pushOf, T0_MS } from '../../support/entries.ts';
 import { eventually } from '../../support/eventually.ts';
 import { newInstance } from '../../support/stores/bigtable-stores.ts';
+import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
 import { RawBigtable, type RawCell } from '../../support/stores/raw-bigtable.ts';
 import { CliProcess } from '../cli/cli-process.ts';
 
@@ -24,11 +27,13 @@ describe('a node with its index in Bigtable', function () {
   const emulator = suiteBigtable({ isNamed: true });
   let folder: string;
   let instance: string;
+  let chunks: MemoryChunkStore;
   let node: RinglogNode | undefined;
 
   beforeEach(async () => {
     folder = await mkdtemp(path.join(os.tmpdir(), 'ringlog-bigtable-'));
     instance = newInstance();
+    chunks = new MemoryChunkStore();
   });
 
   afterEach(async () => {
@@ -81,6 +86,43 @@ describe('a node with its index in Bigtable', function () {
     const day = BigInt(DAY_MS) * 1_000_000n;
     const request = { endNs: BigInt(T0_MS) * 1_000_000n + 2n * day };
     expect(await linesOf(both, '{app="web"}', request)).to.deep.equal([...linesFrom('a'), ...linesFrom('b')]);
+  });
+
+  it('answers from rows of past days it keeps in memory, and sees at once what another node flushes into them', async () => {
+    const period = { from: dayOfT0(-3), schema: 'v13', store: 'bigtable-hashed' };
+    const cache = { index_queries_cache_config: { embedded_cache: { enabled: true } } };
+    const config = settings([period]) as { storage_config: object };
+    const reader = await startNode(testConfig({ ...config, storage_config: { ...config.storage_config, ...cache } }), {
+      workers: sharedWorkers(),
+      chunks,
+    });
+    node = reader;
+    const writer = await startNode(testConfig({ ...config, data_dir: path.join(folder, 'writer') }), {
+      workers: sharedWorkers(),
+      chunks,
+    });
+    for (const [round, name] of ['a', 'b', 'c'].entries()) {
+      await push(writer, linesFrom(name), 0);
+      await writer.services.flush();
+      const lines = ['a', 'b', 'c']
+        .slice(0, round + 1)
+        .flatMap(linesFrom)
+        .sort();
+      expect([...(await linesOf(reader, '{app="web"}'))].sort(), 'read anew').to.deep.equal(lines);
+      const hits = reader.figures().indexCache?.hits ?? 0;
+      expect([...(await linesOf(reader, '{app="web"}'))].sort(), 'kept').to.deep.equal(lines);
+      expect(reader.figures().indexCache?.hits).to.be.above(hits);
+    }
+    const registry = new Registry();
+    addNodeMetrics(registry, () => reader.figures());
+    const { requests, hits, bytes } = reader.figures().indexCache ?? { requests: 0, hits: 0, bytes: 0 };
+    const name = 'store.index-cache-read.embedded-cache';
+    const metrics = await registry.metrics();
+    expect(bytes).to.be.above(0);
+    expect(metrics).to.include(`loki_cache_fetched_keys{name="${name}"} ${requests}\n`);
+    expect(metrics).to.include(`loki_cache_hits{name="${name}"} ${hits}\n`);
+    expect(metrics).to.include(`loki_embeddedcache_memory_bytes{cache="${name}"} ${bytes}\n`);
+    await writer.stop({ deadlineMs: 5_000 });
   });
 
   it('finishes at its start what it had committed without rows, and shows it once', async () => {

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { GcsChunkStore, type GcsChunkStoreOptions } from '../../../src/storage/gcs-chunk-store.ts';
@@ -363,6 +366,30 @@ describe('the Cloud Storage chunk store', () => {
       server = await GcsServer.start();
     });
 
+    it('reads on with a new token when the one it has is revoked before its time', async () => {
+      const tokens = await TokenServer.start();
+      const options = { token: tokens.token };
+      const other = await GcsServer.start(options);
+      const environment = {
+        GCE_METADATA_HOST: tokens.host,
+        METADATA_SERVER_DETECTION: 'assume-present',
+        HOME: '/nowhere',
+      };
+      await withEnvironment(environment, async () => {
+        const reader = await opened({ endpoint: other.url, sendsCredentials: true });
+        await reader.put(KEY, Buffer.from('bytes'));
+        options.token = tokens.renew();
+        expect(Buffer.from((await reader.get(KEY)) ?? []).toString()).to.equal('bytes');
+        const asked = tokens.asked;
+        options.token = 'of somebody else';
+        expect((await refusal(reader.get(KEY))).message).to.contain('401');
+        expect(tokens.asked, 'one new token').to.equal(asked + 1);
+        await reader.close();
+      });
+      await other.close();
+      await tokens.close();
+    });
+
     describe('opens only what can be used', () => {
       const refusedToOpen = async (
         options: Partial<GcsChunkStoreOptions>,
@@ -465,6 +492,40 @@ const refusal = async (work: Promise<unknown>): Promise<RefusedError> => {
   expect(error).to.be.instanceOf(RefusedError);
   return error as RefusedError;
 };
+
+/** Where Google's library gets tokens on a machine in their cloud. */
+class TokenServer {
+  readonly #server = http.createServer((_, response) => {
+    this.asked += 1;
+    response.setHeader('metadata-flavor', 'Google');
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ access_token: this.token, expires_in: 3_600, token_type: 'Bearer' }));
+  });
+  token = 'token 1';
+  asked = 0;
+
+  static async start(): Promise<TokenServer> {
+    const tokens = new TokenServer();
+    tokens.#server.listen(0, '127.0.0.1');
+    await once(tokens.#server, 'listening');
+    return tokens;
+  }
+
+  get host(): string {
+    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  renew(): string {
+    this.token = 'token 2';
+    return this.token;
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+}
 
 const withEnvironment = async (values: Record<string, string>, work: () => Promise<void>): Promise<void> => {
   const before = Object.keys(values).map((name) => [name, process.env[name]] as const);

@@ -11,6 +11,7 @@ import type { IndexStore } from '../../../src/storage/index-store.ts';
 import { LmdbIndexStore } from '../../../src/storage/lmdb-index-store.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { indexStoreContract } from '../../support/stores/index-store-contract.ts';
+import { readRow } from '../../support/stores/read-row.ts';
 
 const newFolder = (): Promise<string> => mkdtemp(path.join(os.tmpdir(), 'ringlog-index-'));
 const openStore = (folder: string, isShared = false): Promise<LmdbIndexStore> =>
@@ -221,10 +222,7 @@ describe('the LMDB index store', () => {
 });
 
 const placesOf = async (store: IndexStore, hashValue: string): Promise<string[]> => {
-  const found: string[] = [];
-  for await (const cells of store.read({ table: 'index_1', hashValue }))
-    found.push(...cells.map((cell) => cell.rangeValue));
-  return found;
+  return (await readRow(store, { table: 'index_1', hashValue })).map((cell) => cell.rangeValue);
 };
 
 const transactionId = (statistics: object): number => (statistics as { lastTxnId: number }).lastTxnId;

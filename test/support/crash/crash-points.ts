@@ -103,7 +103,7 @@ export const watchedIndex = (index: IndexStore, onStep: OnStep): IndexStore => (
     await onStep('forget: done');
   },
   delete: (entries) => index.delete(entries),
-  read: (lookup) => index.read(lookup),
+  scan: (lookups, visit) => index.scan(lookups, visit),
   tables: () => index.tables?.() ?? Promise.resolve([]),
   close: () => index.close(),
 });

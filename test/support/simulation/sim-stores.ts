@@ -84,7 +84,10 @@ export class SharedStores {
       commits: () => index.commits(),
       forget: (segments) => store.call(clock, true, () => index.forget(segments)),
       delete: (entries) => store.call(clock, true, () => index.delete(entries)),
-      read: (lookup) => readThrough(clock, store, index, lookup),
+      scan: async (lookups, visit) => {
+        await store.call(clock, false, async () => undefined);
+        await index.scan(lookups, visit);
+      },
       tables: () => store.call(clock, false, () => index.tables()),
       close: async () => undefined,
     };
@@ -101,16 +104,6 @@ export class SharedStores {
     if (known !== undefined) this.broken.push(`I4: segment ${segment} is in ${known} and in ${key}`);
     this.chunkOfSegment.set(segment, key);
   }
-}
-
-async function* readThrough(
-  clock: ProcessClock,
-  store: SimStore,
-  index: MemoryIndexStore,
-  lookup: Parameters<IndexStore['read']>[0],
-): ReturnType<IndexStore['read']> & AsyncGenerator {
-  await store.call(clock, false, async () => undefined);
-  yield* index.read(lookup);
 }
 
 /** A process's way to the membership store. */

@@ -30,7 +30,7 @@ export const keysOf = async (
   matchers: LabelMatcher[],
   range: TimeRangeNs,
   tenant = 'tenant-a',
-) => (await reader.chunkRefs(tenant, matchers, range)).map(({ key }) => key).sort();
+) => Array.from(await reader.chunkRefs(tenant, matchers, range), ({ key }) => key).sort();
 
 /** @param open called in the tests */
 export const lokiReaderContract = (

@@ -1,16 +1,20 @@
+import { forEachConcurrent } from '../../../src/protocol/for-each-concurrent.ts';
 import { compareBytes } from '../../../src/protocol/label-text.ts';
 import { streamOfChunkKey } from '../../../src/storage/chunk-key.ts';
+import { IndexCells } from '../../../src/storage/index-cells.ts';
 import type {
-  IndexCell,
   IndexEntry,
   IndexLookup,
   IndexStore,
   SegmentCommit,
   SegmentName,
   StreamSegment,
+  VisitCells,
 } from '../../../src/storage/index-store.ts';
 
 const BATCH_CELLS = 256;
+
+const LOOKUPS_IN_FLIGHT = 16;
 
 interface Row {
   readonly cells: Map<string, string>;
@@ -88,12 +92,12 @@ export class MemoryIndexStore implements IndexStore {
     }
   }
 
-  async *read({
-    table,
-    hashValue,
-    rangePrefix = '',
-    rangeStart = '',
-  }: IndexLookup): AsyncIterable<readonly IndexCell[]> {
+  async scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: VisitCells<Lookup>): Promise<void> {
+    await forEachConcurrent(lookups, LOOKUPS_IN_FLIGHT, (lookup) => this.#scanRow(lookup, visit));
+  }
+
+  async #scanRow<Lookup extends IndexLookup>(lookup: Lookup, visit: VisitCells<Lookup>): Promise<void> {
+    const { table, hashValue, rangePrefix = '', rangeStart = '' } = lookup;
     this.lookups.push({ table, hashValue, rangePrefix, rangeStart });
     await this.before?.('read');
     const row = this.#rows.get(table)?.get(hashValue);
@@ -102,9 +106,14 @@ export class MemoryIndexStore implements IndexStore {
     const wanted = row.order.filter(
       (rangeValue) => rangeValue.startsWith(rangePrefix) && compareBytes(rangeValue, rangeStart) >= 0,
     );
+    const cells = new IndexCells();
     for (let first = 0; first < wanted.length; first += BATCH_CELLS) {
-      const batch = wanted.slice(first, first + BATCH_CELLS);
-      yield batch.map((rangeValue) => ({ rangeValue, value: row.cells.get(rangeValue) ?? '' }));
+      cells.clear();
+      for (const rangeValue of wanted.slice(first, first + BATCH_CELLS)) {
+        cells.addText({ rangeValue, value: row.cells.get(rangeValue) ?? '' });
+      }
+      if (visit(cells, lookup)) return;
+      await Promise.resolve();
     }
   }
 

@@ -59,6 +59,14 @@ export class RawBigtable {
     }
   }
 
+  async put({ table, rowKey, family, qualifier, value }: Omit<RawCell, 'timestampMicros'>): Promise<void> {
+    const data = { [family]: { [qualifier]: { value: Buffer.from(value, 'latin1'), timestamp: new Date(0) } } };
+    await this.#client
+      .instance(this.#instance)
+      .table(table)
+      .insert([{ key: rowKey, data }] as never);
+  }
+
   async cells(table: string): Promise<readonly RawCell[]> {
     const [rows] = await this.#client.instance(this.#instance).table(table).getRows({ decode: false });
     const found: RawCell[] = [];

@@ -7,6 +7,7 @@ import { formatChunkKey } from '../../../src/storage/chunk-key.ts';
 import type { ChunkRef } from '../../../src/storage/index-reader.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { labelsOf, MS_NS, T0_MS, T0_NS } from '../../support/entries.ts';
+import { chunkRefsOf } from '../../support/stores/chunk-refs-of.ts';
 
 const LABELS = labelsOf('{app="web"}');
 const RANGE = { startNs: T0_NS - 1000n * MS_NS, endNs: T0_NS + 1000n * MS_NS };
@@ -66,7 +67,11 @@ describe('the volumes of streams', () => {
       clock: new ManualClock(),
       memory: { volumes: async () => [held] },
       stored: {
-        index: { chunkRefs: async () => [ref], labelNames: async () => [], labelValues: async () => [] },
+        index: {
+          chunkRefs: () => chunkRefsOf('tenant', [ref.key]),
+          labelNames: async () => [],
+          labelValues: async () => [],
+        },
         chunks: {
           get: async () => {
             fetches += 1;

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
-import type { PlannedSlice } from '../../../src/query/plan-slices.ts';
 import { QueryContext } from '../../../src/query/query-context.ts';
 import type { QueryRequest } from '../../../src/query/query-messages.ts';
 import type { QuerySources } from '../../../src/query/query-source.ts';
 import { type MetricResult, noCounts, type ScanPlan } from '../../../src/query/scan/scan-messages.ts';
 import { type ScanPlace, ScanPlaceError, ScanPlaces } from '../../../src/query/scan-places.ts';
+import type { PlannedSlice } from '../../../src/query/slice-plan.ts';
 import { ManualClock } from '../../support/clock.ts';
 
 const PLAN = {} as ScanPlan;

@@ -5,7 +5,8 @@ import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import type { QueryRequest } from '../../../src/query/query-messages.ts';
 import type { QuerySources } from '../../../src/query/query-source.ts';
 import { compileMatchers } from '../../../src/query/scan/compiled-scan.ts';
-import type { ChunkRef } from '../../../src/storage/index-reader.ts';
+import { formatChunkKey } from '../../../src/storage/chunk-key.ts';
+import { chunkRefsOf } from '../../support/stores/chunk-refs-of.ts';
 import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
 import { BASE_NS } from './test-blocks.ts';
 
@@ -25,7 +26,7 @@ export interface TestSources extends QuerySources {
 export const sourcesOf = (streams: readonly TestStream[]): TestSources => {
   const asked: string[] = [];
   const objects = new Map<string, Uint8Array>();
-  const refs: ChunkRef[] = [];
+  const keys: string[] = [];
   for (const { labels, stored = [] } of streams) {
     const { pairs, fingerprint } = labelSetOf(Object.entries(labels).flat());
     for (const { blocks, symbols } of stored) {
@@ -36,9 +37,9 @@ export const sourcesOf = (streams: readonly TestStream[]): TestSources => {
         labels: pairs,
         ...form,
       });
-      const key = `test/${fingerprint.toString(16)}/${objects.size}`;
+      const key = formatChunkKey('v13', { tenant: 'test', fingerprint, fromMs, throughMs, checksum });
       objects.set(key, bytes);
-      refs.push({ key, tenant: 'test', fingerprint, fromMs, throughMs, checksum });
+      keys.push(key);
     }
   }
   const memory: QuerySources['memory'] = {
@@ -55,7 +56,7 @@ export const sourcesOf = (streams: readonly TestStream[]): TestSources => {
   const index: QuerySources['stored']['index'] = {
     chunkRefs: () => {
       asked.push('index');
-      return Promise.resolve(refs);
+      return chunkRefsOf('test', keys);
     },
     labelNames: () => Promise.resolve([]),
     labelValues: () => Promise.resolve([]),

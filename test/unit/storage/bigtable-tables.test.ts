@@ -160,6 +160,28 @@ describe('the tables of an index in Bigtable', () => {
     expect(one.whenSeen('index_5')).to.equal(undefined);
   });
 
+  it('are made and dropped though one of them can be neither', async () => {
+    const tables = await open({ retentionMs: 2 * DAY_MS });
+    await settled();
+    admin.there.delete(`index_${day}`);
+    admin.there.delete(`index_${day - 1}`);
+    for (const old of [5, 4, 3]) admin.there.set(`index_${day - old}`, ['f']);
+    const { create, drop } = admin;
+    const failure = new Error('not this one');
+    admin.create = async (table, families) => {
+      if (table === `index_${day}`) throw failure;
+      await create.call(admin, table, families);
+    };
+    admin.drop = async (table) => {
+      if (table === `index_${day - 4}`) throw failure;
+      await drop.call(admin, table);
+    };
+    expect(await tables.tidy().catch((error: unknown) => error)).to.equal(failure);
+    expect(admin.there.has(`index_${day - 1}`)).to.equal(true);
+    const left = [5, 4, 3].filter((old) => admin.there.has(`index_${day - old}`));
+    expect(left).to.deep.equal([4]);
+  });
+
   it('are tried again later when they cannot be made', async () => {
     await open();
     await settled();

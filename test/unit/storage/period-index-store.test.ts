@@ -58,7 +58,7 @@ describe('index stores of several periods', () => {
       [{ name: 'app', op: '=', value: 'web' }],
       range,
     );
-    return refs.map(({ key }) => key).sort();
+    return Array.from(refs, ({ key }) => key).sort();
   };
 
   it('have the rows of their own days, under the plain names of tables', async () => {

@@ -8,8 +8,7 @@ const LIMITS: CallLimits = {
   waitingMax: 3,
   attemptMs: 1000,
   totalMs: 10_000,
-  attemptsMax: 5,
-  backOff: { firstMs: 200, lastMs: 1000 },
+  retries: { triesMax: 5, firstMs: 200, lastMs: 1000, shareMin: 0 },
 };
 
 /** Lets promises that are settled go on. */
@@ -77,7 +76,10 @@ describe('retried calls', () => {
     const never = (): Promise<never> => new Promise(() => undefined);
     const inAttempt = textOf(calls.run('ask', never));
     const inPause = textOf(
-      callsWith({ totalMs: 500, backOff: { firstMs: 10_000, lastMs: 10_000 } }).run('ask', async () => busy()),
+      callsWith({ totalMs: 500, retries: { triesMax: 5, firstMs: 400, lastMs: 400, shareMin: 1 } }).run(
+        'ask',
+        async () => busy(),
+      ),
     );
     void textOf(calls.run('ask', never));
     const inQueue = textOf(calls.run('ask', never));

@@ -114,8 +114,7 @@ describe('the index reader', () => {
     const chunk = chunkOf(['app', 'a'], day(5) + 10, day(5) + 20);
     const { reader } = await readerOn([chunk]);
     const [fromNs, throughNs] = [BigInt(chunk.fromMs) * 1_000_000n, BigInt(chunk.throughMs) * 1_000_000n];
-    const found = async (startNs: bigint, endNs: bigint) =>
-      (await reader.chunkRefs('t', [], { startNs, endNs })).length;
+    const found = async (startNs: bigint, endNs: bigint) => (await reader.chunkRefs('t', [], { startNs, endNs })).count;
     expect(await found(throughNs + 999_999n, throughNs + 2_000_000n)).to.equal(1);
     expect(await found(throughNs + 1_000_000n, throughNs + 2_000_000n)).to.equal(0);
     expect(await found(fromNs - 2_000_000n, fromNs - 999_999n)).to.equal(1);
@@ -149,7 +148,7 @@ describe('the index reader', () => {
     const { reader, store } = await readerOn([chunkOf(['app', 'a'], day(12), day(12) + 1)]);
     store.lookups.length = 0;
     const range = { startNs: -(2n ** 63n), endNs: 2n ** 63n - 1n };
-    expect(await reader.chunkRefs('t', [matcher('app', '=', 'a')], range)).to.have.length(1);
+    expect((await reader.chunkRefs('t', [matcher('app', '=', 'a')], range)).count).to.equal(1);
     expect(store.lookups).to.have.length(16 + 1);
   });
 
@@ -160,7 +159,7 @@ describe('the index reader', () => {
     const { reader, store } = await readerOn(chunks);
     store.lookups.length = 0;
     const matchers = [matcher('env', '=~', 'x.*'), matcher('app', '=', 'a7')];
-    expect(await reader.chunkRefs('t', matchers, rangeMs(day(12), day(13)))).to.have.length(1);
+    expect((await reader.chunkRefs('t', matchers, rangeMs(day(12), day(13)))).count).to.equal(1);
     const prefixes = store.lookups.filter(({ rangePrefix }) => rangePrefix !== '');
     const wholeRows = store.lookups.filter(
       ({ hashValue, rangePrefix }) => hashValue.endsWith(':env') && rangePrefix === '',
