@@ -10,7 +10,7 @@ import { at, BASE_NS, segmentOf } from './test-blocks.ts';
 import { requestOf, sourcesOf } from './test-sources.ts';
 
 const RUNS = { numRuns: propertyRuns(10) };
-const APP = { app: 'web' };
+const APP = { app: 'web', team: 'payments' };
 
 /** Lines that make every block large enough for a filter, and set few of its bits: noise of eight letters that occur in no text looked for. */
 const random = seededRandom(1);
@@ -113,6 +113,7 @@ const stage = fc.oneof(
       '| level="timeout" or level="x"',
       '| level=~"error|KILLED"',
       '| app_extracted="error" | level!=""',
+      '| team="payments"',
       '| json l="level" | l="disk full"',
       '| pattern "<level> <_>"',
       '| regexp "(?P<level>[a-z]+)"',
@@ -238,7 +239,7 @@ describe('blocks with skip filters', () => {
     const metadata = blocksOf([[['a line', ['level', 'error']]], [['nothing here']]]);
     const tagged = await ask('{app="web"} | json | level="error"', metadata, 'stored');
     expect([linesOf(tagged).length, tagged.statistics.blocksInflated]).to.deep.equal([1, 2]);
-    const ofStream = await ask('{app="web"} | logfmt | app="web" | drop __error__', escaped, 'stored', { limit: 1000 });
+    const ofStream = await ask('{app="web"} | logfmt | team="payments" | drop __error__', escaped, 'stored', { limit: 1000 });
     expect(ofStream.statistics.blocksInflated).to.equal(2);
   });
 
