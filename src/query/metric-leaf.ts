@@ -110,7 +110,8 @@ const scanStreams = async (
     for (const slice of planSlices(stream, plan, chunksMax)) slices.push(slice);
     if (index % SERIES_PER_LOOK === 0) await turns.breathe();
   }
-  const want: ChunkWant = { range: plan, mayPass: compileScan(plan).mayPass };
+  // What is wrong with a stage is for those to say who run it: nobody does if there is nothing to read.
+  const want: ChunkWant = { range: plan, mayPass: gathered.chunkRefs > 0 ? compileScan(plan).mayPass : undefined };
   const places = new ScanPlaces(context, TASKS_PER_WORKER, async (task) => {
     const fetched = await fetchSlices(context, task, want);
     return (await context.runTask({ kind: 'metric', plan, slices: fetched })) as MetricResult;
