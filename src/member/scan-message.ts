@@ -10,9 +10,8 @@ import { decodeSnapshots, encodeSnapshots } from '../chunk/snapshot-codec.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { badRequest } from '../protocol/wire.ts';
 import type { PlannedSlice } from '../query/plan-slices.ts';
-import type { MetricResult, ScanPlan } from '../query/scan/scan-messages.ts';
+import { type MetricResult, noCounts, type ScanPlan } from '../query/scan/scan-messages.ts';
 import type { PlacedResult } from '../query/scan-places.ts';
-import type { ChunkRef } from '../storage/index-reader.ts';
 import { isRemote } from './remote-segment.ts';
 
 export interface PlacedTask {
@@ -23,7 +22,7 @@ export interface PlacedTask {
 export interface PlacedSlice {
   readonly startNs: bigint;
   readonly endNs: bigint;
-  readonly chunks: readonly Pick<ChunkRef, 'key' | 'checksum' | 'fromMs' | 'throughMs'>[];
+  readonly chunks: readonly { readonly key: string; readonly checksum: number }[];
   readonly memory: readonly PlacedMemory[];
 }
 
@@ -43,7 +42,7 @@ export const encodeTask = (plan: ScanPlan, slices: readonly PlannedSlice[]): rea
   const placed = slices.map(({ startNs, endNs, refs, memory }) => ({
     startNs,
     endNs,
-    chunks: refs.map(({ key, checksum, fromMs, throughMs }) => ({ key, checksum, fromMs, throughMs })),
+    chunks: refs.map(({ key, checksum }) => ({ key, checksum })),
     memory: memory.map(({ labels, segments }) => ({
       labels,
       segments: segments.map((segment): PlacedSegment => {
@@ -76,4 +75,8 @@ export const decodeTask = (
 export const encodePlacedResult = (result: MetricResult, chunksDownloaded: number): Uint8Array =>
   serialize({ result, chunksDownloaded } satisfies PlacedResult);
 
-export const decodePlacedResult = (message: Uint8Array): PlacedResult => deserialize(message) as PlacedResult;
+/** Nodes of before count less. */
+export const decodePlacedResult = (message: Uint8Array): PlacedResult => {
+  const { result, chunksDownloaded } = deserialize(message) as PlacedResult;
+  return { result: { ...result, counts: { ...noCounts(), ...result.counts } }, chunksDownloaded };
+};
