@@ -239,7 +239,9 @@ describe('blocks with skip filters', () => {
     const metadata = blocksOf([[['a line', ['level', 'error']]], [['nothing here']]]);
     const tagged = await ask('{app="web"} | json | level="error"', metadata, 'stored');
     expect([linesOf(tagged).length, tagged.statistics.blocksInflated]).to.deep.equal([1, 2]);
-    const ofStream = await ask('{app="web"} | logfmt | team="payments" | drop __error__', escaped, 'stored', { limit: 1000 });
+    const ofStream = await ask('{app="web"} | logfmt | team="payments" | drop __error__', escaped, 'stored', {
+      limit: 1000,
+    });
     expect(ofStream.statistics.blocksInflated).to.equal(2);
   });
 
