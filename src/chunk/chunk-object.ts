@@ -170,6 +170,11 @@ export class ChunkView {
     return this.version === 4;
   }
 
+  /** An entry may have structured metadata. */
+  get hasMetadata(): boolean {
+    return this.#symbolsSection !== undefined && this.#symbolsSection[0] !== 0;
+  }
+
   /** Texts of structured metadata by number; empty before v4. @throws CorruptChunkError */
   symbols(): readonly string[] {
     this.#symbols ??= this.#symbolsSection ? readSymbols(this.#symbolsSection, this.encoding) : [];

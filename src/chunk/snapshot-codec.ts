@@ -3,7 +3,7 @@
  *
  *   header size u32 │ Snapshots (src/protocol/ringlog.proto) │ zeros to a multiple of 8 │ parts, each padded to a multiple of 8
  *
- *   part of a block:  minTime i64 │ maxTime i64 │ compressed bytes │ skip filter
+ *   part of a block:  minTime i64 │ maxTime i64 │ compressed bytes
  *   part of a head:   minTime i64 │ maxTime i64 │ times i64[count] │ offsets u32[count] │ bytes │ metadata refs u32[] │ ends u32[]
  */
 import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
@@ -25,8 +25,7 @@ const padded = (size: number): number => (size + 7) & ~7;
 export const snapshotSize = ({ blocks, heads }: SegmentSnapshot): number =>
   blocks.reduce((sum, block) => sum + blockSize(block), 0) + heads.reduce((sum, head) => sum + headSize(head), 0);
 
-const blockSize = ({ bytes, skipFilter }: BlockData): number =>
-  padded(BOUNDS_BYTES + bytes.length + (skipFilter?.length ?? 0));
+const blockSize = ({ bytes }: BlockData): number => padded(BOUNDS_BYTES + bytes.length);
 
 const headSize = ({ count, byteCount, metadataRefs, metadataEnds }: HeadSnapshot): number =>
   padded(
@@ -55,7 +54,6 @@ export const encodeSnapshots = (snapshots: readonly SegmentSnapshot[]): Uint8Arr
     for (const block of blocks) {
       writeBounds(bytes, at, block);
       bytes.set(block.bytes, at + BOUNDS_BYTES);
-      if (block.skipFilter) bytes.set(block.skipFilter, at + BOUNDS_BYTES + block.bytes.length);
       at += blockSize(block);
     }
     for (const head of heads) {
@@ -79,7 +77,7 @@ const writeSegment = (writer: WireWriter, { id, symbols, blocks, heads }: Segmen
       writer.integer(4, BigInt(block.count));
       writer.integer(5, BigInt(block.uncompressedSize));
       writer.integer(6, block.hasMetadataSections ? 1n : 0n);
-      writer.integer(7, BigInt(block.skipFilter?.length ?? 0));
+      if (block.skipFilter) writer.bytes(7, block.skipFilter);
     });
   }
   for (const head of heads) {
@@ -184,8 +182,7 @@ const numbersOf = (bytes: Uint8Array, message: string): ((field: number) => numb
 const readBlock = (bytes: Uint8Array, parts: Parts): BlockData => {
   const of = numbersOf(bytes, 'Block');
   const size = of(1);
-  const filterSize = of(7);
-  const at = parts.take(BOUNDS_BYTES + size + filterSize);
+  const at = parts.take(BOUNDS_BYTES + size);
   const encoding: BlockEncoding | undefined = BLOCK_ENCODINGS[of(2)];
   if (!encoding) throw badRequest(`Block: unknown encoding ${of(2)}`);
   return {
@@ -195,9 +192,15 @@ const readBlock = (bytes: Uint8Array, parts: Parts): BlockData => {
     count: of(4),
     uncompressedSize: of(5),
     hasMetadataSections: of(6) === 1,
-    skipFilter: filterSize > 0 ? new Uint8Array(parts.buffer, at + BOUNDS_BYTES + size, filterSize) : undefined,
+    skipFilter: skipFilterIn(bytes),
     ...parts.bounds(at),
   };
+};
+
+/** A copy: nodes of before have none, and skip the field. */
+const skipFilterIn = (block: Uint8Array): Uint8Array | undefined => {
+  for (const { number, bytes } of protoFields(block, 'Block')) if (number === 7) return bytes.slice();
+  return undefined;
 };
 
 const readHead = (bytes: Uint8Array, parts: Parts): HeadSnapshot => {

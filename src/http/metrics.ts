@@ -30,6 +30,7 @@ export class EdgeMetrics {
   readonly #responseBytes: Histogram<'method' | 'route'>;
   readonly #queryLatency: Histogram<'status_code' | 'type' | 'range'>;
   readonly #queryDuplicates: Counter;
+  readonly #queryBlocks: Counter<'outcome'>;
 
   constructor(version: string) {
     const registers = [this.registry];
@@ -81,6 +82,12 @@ export class EdgeMetrics {
       help: 'Duplicate entries found while executing LogQL queries.',
       registers,
     });
+    this.#queryBlocks = new Counter({
+      name: 'ringlog_query_blocks_total',
+      help: 'Blocks in the time range of queries: inflated, or skipped because no line of theirs could pass.',
+      labelNames: ['outcome'],
+      registers,
+    });
     new Gauge({
       name: 'loki_build_info',
       help: 'Always 1; the labels say what was built.',
@@ -103,5 +110,7 @@ export class EdgeMetrics {
     const range = isInstant ? 'instant' : 'range';
     this.#queryLatency.observe({ status_code: '200', type, range }, statistics.executionMs / 1000);
     this.#queryDuplicates.inc(statistics.duplicates);
+    this.#queryBlocks.inc({ outcome: 'inflated' }, statistics.blocksInflated);
+    this.#queryBlocks.inc({ outcome: 'skipped' }, statistics.blocksSkipped);
   }
 }

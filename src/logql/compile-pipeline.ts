@@ -2,6 +2,7 @@
 import type { LabelSet } from '../protocol/label-set.ts';
 import type { LabelFilter, Stage } from './ast.ts';
 import { compileStage, refusingStage } from './compile-stage.ts';
+import { needsOfLabelFilters } from './label-needs.ts';
 import type { LabelHints, Pipeline, PipelineRun, RequiredLiteral } from './pipeline.ts';
 import { Entry, ERROR_DETAILS_LABEL, ERROR_LABEL, ORIGIN } from './stages/entry.ts';
 import { categorizedLabels, finalLabels, LabelsKeys } from './stages/entry-labels.ts';
@@ -85,7 +86,10 @@ class CompiledPipeline implements Pipeline {
     this.#hints = hints;
     this.#stages = parts.flatMap(inRunningOrder);
     this.requiredLiterals = literalsOf(filters);
-    this.needs = needAll(filters.map(({ needs }) => needs));
+    this.needs = needAll([
+      ...filters.map(({ needs }) => needs),
+      needsOfLabelFilters(parts[0]!.map(({ stage }) => stage)),
+    ]);
     this.isDecidedByLiterals =
       this.#stages.length === filters.length &&
       filters.every(({ isExact, required }) => isExact && required?.length === 1);

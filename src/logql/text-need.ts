@@ -8,7 +8,9 @@ import type { RegexNode } from './regex-syntax.ts';
 export type TextNeed =
   | { readonly kind: 'text'; readonly bytes: Uint8Array }
   /** At least one. */
-  | { readonly kind: 'all' | 'any'; readonly needs: readonly TextNeed[] };
+  | { readonly kind: 'all' | 'any'; readonly needs: readonly TextNeed[] }
+  /** Where the label comes from the line: it is no label of the stream, and the entry has no structured metadata. */
+  | { readonly kind: 'label'; readonly name: string; readonly need: TextNeed };
 
 /** Chosen: dashboards send lists of some hundred values. */
 const TEXTS_MAX = 1000;

@@ -11,7 +11,6 @@ import type { LabelSet } from '../protocol/label-set.ts';
 import { badRequest } from '../protocol/wire.ts';
 import type { ReadBounds, ScanPlan, ScanResult } from '../query/scan/scan-messages.ts';
 import type { PlacedResult, ScanWork } from '../query/scan-places.ts';
-import type { ChunkRef } from '../storage/index-reader.ts';
 import { isRemote } from './remote-segment.ts';
 
 export interface PlacedTask {
@@ -25,7 +24,7 @@ export interface PlacedTask {
 export interface PlacedSlice {
   readonly startNs: bigint;
   readonly endNs: bigint;
-  readonly chunks: readonly Pick<ChunkRef, 'key' | 'checksum' | 'fromMs' | 'throughMs'>[];
+  readonly chunks: readonly { readonly key: string; readonly checksum: number }[];
   readonly memory: readonly PlacedMemory[];
 }
 
@@ -45,7 +44,7 @@ export const encodeTask = (plans: readonly ScanPlan[], { slices, bounds }: ScanW
   const placed = slices.map(({ startNs, endNs, refs, memory }) => ({
     startNs,
     endNs,
-    chunks: refs.map(({ key, checksum, fromMs, throughMs }) => ({ key, checksum, fromMs, throughMs })),
+    chunks: refs.map(({ key, checksum }) => ({ key, checksum })),
     memory: memory.map(({ labels, segments }) => ({
       labels,
       segments: segments.map((segment): PlacedSegment => {

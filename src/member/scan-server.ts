@@ -13,6 +13,7 @@ import type {
   ScanTask,
   StreamSlice,
 } from '../query/scan/scan-messages.ts';
+import { parseChunkKey } from '../storage/chunk-key.ts';
 import type { ChunkReader } from '../storage/chunk-store.ts';
 import { decodeTask, encodePlacedResult, type PlacedMemory, type PlacedSlice } from './scan-message.ts';
 
@@ -27,6 +28,9 @@ export interface ScanServerDeps {
 const TASKS_PER_WORKER = 2;
 /** Tasks that wait for their turn, for each worker; past that the asker does it itself. */
 const WAITING_PER_WORKER = 8;
+
+/** Of a key that is none of ours. */
+const NO_BOUNDS = { fromMs: 0, throughMs: 0 };
 
 /** Runs tasks of other members' queries in this node's workers, over chunks that it reads itself. */
 export class ScanServer {
@@ -59,7 +63,8 @@ export class ScanServer {
     const want = { range: { startNs, endNs }, mayPass };
     const chunks = new Map<string, Promise<ChunkBytes>>();
     const fetchOnce = (ref: PlacedSlice['chunks'][number]): Promise<ChunkBytes> => {
-      const known = chunks.get(ref.key) ?? readChunk(this.#deps.chunks, ref, want);
+      const known =
+        chunks.get(ref.key) ?? readChunk(this.#deps.chunks, { ...NO_BOUNDS, ...parseChunkKey(ref.key), ...ref }, want);
       chunks.set(ref.key, known);
       return known;
     };

@@ -94,7 +94,7 @@ const readBlocks = async (object: SparseObject, { range, mayPass }: ChunkWant): 
   const view = decodeChunk(bytes);
   const wanted = [...view.blocks.keys()].filter((index) => {
     const filter = view.skipFilter(index);
-    return isWanted(view.blocks[index]!, range) && (!mayPass || !filter || mayPass(filter));
+    return isWanted(view.blocks[index]!, range) && (!mayPass || !filter || mayPass(filter, view));
   });
   if (!(await object.read(wanted.map((index) => view.blockSpan(index))))) return false;
   for (const index of wanted) view.blockBytes(index);

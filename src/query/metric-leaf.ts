@@ -180,7 +180,9 @@ const scanStreams = async (
   context.streamsInMemory += gathered.streamsInMemory;
   context.chunksInMemory += gathered.chunksInMemory;
   const chunksMax = chunksPerTask(gathered.chunkRefs, deps.scanPool.size);
-  const want: ChunkWant = { range: plan, mayPass: wantedByAny(plans.map(compileScan)).mayPass };
+  // What is wrong with a stage is for those to say who run it: nobody does if there is nothing to read.
+  const mayPass = gathered.chunkRefs > 0 ? wantedByAny(plans.map(compileScan)).mayPass : undefined;
+  const want: ChunkWant = { range: plan, mayPass };
   const places = new ScanPlaces<MetricResult>(context, TASKS_PER_WORKER, async ({ slices: task }) => {
     const fetched = await fetchSlices(context, task, want);
     return (await context.runTask({ kind: 'metric', plans, slices: fetched })) as MetricResult;

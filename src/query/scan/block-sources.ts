@@ -5,6 +5,7 @@ import type { ChunkView } from '../../chunk/chunk-object.ts';
 import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
 import { headBytes } from '../../chunk/head-views.ts';
 import type { BlockData, HeadSnapshot, SegmentSnapshot } from '../../chunk/memory-format.ts';
+import type { LabelSet } from '../../protocol/label-set.ts';
 import type { TimeRangeNs } from '../../protocol/time-range.ts';
 import type { BlockColumns } from './block-columns.ts';
 import type { BlockSource } from './merge-blocks.ts';
@@ -164,14 +165,19 @@ export interface BlockChoice {
   readonly range: TimeRangeNs;
   /** undefined: whatever they hold. */
   readonly mayPass: SkipTest | undefined;
+  readonly labels: LabelSet;
   /** What times are relative to. */
   readonly baseNs: bigint;
   /** Gets those that `mayPass` rules out. */
   readonly counts: ScanCounts;
 }
 
-const mayHave = ({ skipFilter }: Pick<StoredBlock, 'skipFilter'>, { mayPass, counts }: BlockChoice): boolean => {
-  if (!mayPass || !skipFilter || mayPass(skipFilter)) return true;
+const mayHave = (
+  { skipFilter }: StoredBlock,
+  { mayPass, counts, labels }: BlockChoice,
+  hasMetadata: boolean,
+): boolean => {
+  if (!mayPass || !skipFilter || mayPass(skipFilter, { labels: labels.pairs, hasMetadata })) return true;
   counts.blocksSkipped += 1;
   return false;
 };
@@ -189,7 +195,8 @@ export const segmentBlocks = (
     const isLate = order.isLate(block);
     if (!isWanted(block, range)) continue;
     const stored = memoryBlock(block, symbols);
-    if (mayHave(stored, choice)) wanted.push(new CompressedBlock(stored, isLate, source, baseNs));
+    if (!mayHave(stored, choice, symbols.length > 0)) continue;
+    wanted.push(new CompressedBlock(stored, isLate, source, baseNs));
   }
   for (const head of heads) {
     const isLate = order.isLate(head);
@@ -207,7 +214,8 @@ export const chunkBlocks = (chunk: OpenChunk, source: number, choice: BlockChoic
     const isLate = order.isLate(block);
     if (!isWanted(block, range)) continue;
     const stored = chunkBlock(chunk, index);
-    if (mayHave(stored, choice)) wanted.push(new CompressedBlock(stored, isLate, source, baseNs));
+    if (!mayHave(stored, choice, chunk.view.hasMetadata)) continue;
+    wanted.push(new CompressedBlock(stored, isLate, source, baseNs));
   }
   return wanted;
 };

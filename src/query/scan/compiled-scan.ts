@@ -51,7 +51,7 @@ export const compileScan = ({ matchers, stages, hints, scan }: ScanPlan): Compil
 export const wantedByAny = (compiled: readonly CompiledScan[]): Pick<CompiledScan, 'matches' | 'mayPass'> => {
   const [{ matches }] = compiled as readonly [CompiledScan];
   const tests = compiled.flatMap(({ mayPass }) => mayPass ?? []);
-  const mayPass = (filter: Uint8Array): boolean => tests.some((test) => test(filter));
+  const mayPass: SkipTest = (filter, stream) => tests.some((test) => test(filter, stream));
   return { matches, mayPass: tests.length < compiled.length ? undefined : mayPass };
 };
 

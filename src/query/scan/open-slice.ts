@@ -41,18 +41,18 @@ export const openSlice = (
     streams.set(labels.canonical, made);
     return made.blocks;
   };
-  const choice: BlockChoice = { range: slice, mayPass, baseNs, counts };
+  const choiceOf = (labels: LabelSet): BlockChoice => ({ range: slice, mayPass, baseNs, counts, labels });
   // Chunks were flushed before what is still in memory was written: they are the older sources.
   let source = 0;
   for (const chunk of slice.chunks) {
     const { labels, view } = opened.get(chunk.key) ?? openChunk(chunk, plan);
     opened.set(chunk.key, { labels, view });
-    blocksOf(labels).push(...chunkBlocks({ key: chunk.key, view }, source, choice));
+    blocksOf(labels).push(...chunkBlocks({ key: chunk.key, view }, source, choiceOf(labels)));
     source += 1;
   }
   for (const { labels, segments } of slice.memory) {
     for (const segment of segments) {
-      blocksOf(labels).push(...segmentBlocks(segment, source, choice));
+      blocksOf(labels).push(...segmentBlocks(segment, source, choiceOf(labels)));
       source += 1;
     }
   }

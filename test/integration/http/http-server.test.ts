@@ -452,6 +452,15 @@ describe('the HTTP server', () => {
       ]);
     });
 
+    it('counts the blocks that queries inflated, and those they skipped', async () => {
+      const statistics = { ...NO_STATISTICS, blocksInflated: 2, blocksSkipped: 7 };
+      services.answer = async () => ({ type: 'vector', series: [], statistics });
+      await ask('/loki/api/v1/query?query=count_over_time({a="b"}[1m])');
+      const { text } = await ask('/metrics');
+      expect(text).to.include('ringlog_query_blocks_total{outcome="inflated"} 2\n');
+      expect(text).to.include('ringlog_query_blocks_total{outcome="skipped"} 7\n');
+    });
+
     it('counts requests by route and status in its metrics', async () => {
       await ask('/loki/api/v1/labels');
       await ask('/loki/api/v1/label/app/values', { headers: {} });

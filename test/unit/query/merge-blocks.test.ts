@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { SegmentSnapshot } from '../../../src/chunk/memory-format.ts';
+import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { segmentBlocks, withoutCopies } from '../../../src/query/scan/block-sources.ts';
 import { BlockMerge, type EntryVisitor, groupBlocks } from '../../../src/query/scan/merge-blocks.ts';
 import { noCounts } from '../../../src/query/scan/scan-messages.ts';
@@ -16,7 +17,7 @@ const read = (segments: readonly SegmentSnapshot[], needle?: string, range = EVE
   const literals = needle === undefined ? [] : [{ anyOf: [Buffer.from(needle)] }];
   const merge = new BlockMerge([literals], BASE_NS, counts);
   merge.setRange(Number(range.startNs - BASE_NS), Number(range.endNs - BASE_NS));
-  const choice = { range, mayPass: undefined, baseNs: BASE_NS, counts };
+  const choice = { range, mayPass: undefined, baseNs: BASE_NS, counts, labels: labelSetOf([]) };
   const blocks = segments.flatMap((segment, source) => segmentBlocks(segment, source, choice));
   const groups = groupBlocks(withoutCopies(blocks, counts));
   const recorder = new Recorder();
@@ -107,7 +108,7 @@ describe('a merge of blocks', () => {
     const merge = new BlockMerge([[]], BASE_NS, counts);
     merge.setRange(0, 1000);
     const blocks = lists.flatMap((list, source) => {
-      const choice = { range: EVERYTHING, mayPass: undefined, baseNs: BASE_NS, counts };
+      const choice = { range: EVERYTHING, mayPass: undefined, baseNs: BASE_NS, counts, labels: labelSetOf([]) };
       return segmentBlocks(segmentOf([list], { encoding: 'gzip' }), source, choice);
     });
     const recorder = new Recorder();

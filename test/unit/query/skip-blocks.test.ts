@@ -10,7 +10,7 @@ import { at, BASE_NS, segmentOf } from './test-blocks.ts';
 import { requestOf, sourcesOf } from './test-sources.ts';
 
 const RUNS = { numRuns: propertyRuns(10) };
-const APP = { app: 'web' };
+const APP = { app: 'web', team: 'payments' };
 
 /** Lines that make every block large enough for a filter, and set few of its bits: noise of eight letters that occur in no text looked for. */
 const random = seededRandom(1);
@@ -63,7 +63,12 @@ const word = fc.constantFrom(...WORDS);
 const line = fc.oneof(
   { weight: 4, arbitrary: fc.array(word, { maxLength: 4 }).map((words) => words.join(' ')) },
   { weight: 1, arbitrary: fc.string({ unit: 'grapheme', maxLength: 12 }) },
-  { weight: 1, arbitrary: word.map((value) => JSON.stringify({ level: value, status: 500 })) },
+  { weight: 2, arbitrary: word.map((value) => JSON.stringify({ level: value, app: value, status: 500 })) },
+  {
+    weight: 1,
+    arbitrary: word.map((value) => `{"level": "\\u00${value.charCodeAt(0).toString(16).slice(-2)}${value.slice(1)}"}`),
+  },
+  { weight: 1, arbitrary: word.map((value) => `level="${value}" app=x`) },
 );
 const metadata = fc.option(
   word.map((value) => ['level', value]),
@@ -105,6 +110,14 @@ const stage = fc.oneof(
       '| line_format "{{.level}} timeout"',
       '| decolorize',
       '| level="error"',
+      '| level="timeout" or level="x"',
+      '| level=~"error|KILLED"',
+      '| app_extracted="error" | level!=""',
+      '| team="payments"',
+      '| json l="level" | l="disk full"',
+      '| pattern "<level> <_>"',
+      '| regexp "(?P<level>[a-z]+)"',
+      '| unpack',
       '| level=~"(?i)kill.*"',
       '| label_format level="disk full"',
       '| drop level',
@@ -189,6 +202,47 @@ describe('blocks with skip filters', () => {
     });
     expect(counted.statistics).to.include({ blocksInflated: 1, blocksSkipped: 11 });
     expect(counted.share).to.be.within(0.1, 0.5);
+  });
+
+  it('are looked up by the values that labels of the line must have', async () => {
+    const segment = blocksOf([
+      [['level=error user=ab']],
+      [['level=warning user=ab']],
+      [['{"level":"error","user":"ab"}']],
+    ]);
+    for (const [query, inflated] of [
+      ['| logfmt | level="error"', 2],
+      ['| json | level="error" and user="ab"', 2],
+      ['| logfmt | level=~"warning|fatal"', 1],
+      ['| logfmt | level="warning" or level="fatal"', 1],
+      ['| pattern "level=<level> <_>" | level="warning"', 1],
+      ['| logfmt | level!="error"', 3],
+      ['| logfmt | level="error" or user!=""', 3],
+      ['| logfmt | user="ab"', 3],
+      ['| label_format level="fatal" | logfmt | level="fatal"', 3],
+      ['| line_format "level=fatal" | logfmt | level="fatal"', 3],
+      ['| level="fatal"', 3],
+      ['| logfmt | __error__="fatal"', 3],
+    ] as const) {
+      const found = await ask(`{app="web"} ${query}`, segment, 'stored', { limit: 1000 });
+      expect(found.statistics.blocksInflated, query).to.equal(inflated);
+      expect(saidBy(found), query).to.deep.equal(
+        saidBy(await ask(`{app="web"} ${query}`, withoutFilters(segment), 'stored', { limit: 1000 })),
+      );
+    }
+  });
+
+  it('are inflated for a label that the stream has, that may be metadata, or whose value may be escaped', async () => {
+    const escaped = blocksOf([[['{"level":"\\u0065rror"}']], [['nothing here']]]);
+    const found = await ask('{app="web"} | json | level="error"', escaped, 'stored');
+    expect([linesOf(found).length, found.statistics.blocksInflated]).to.deep.equal([1, 1]);
+    const metadata = blocksOf([[['a line', ['level', 'error']]], [['nothing here']]]);
+    const tagged = await ask('{app="web"} | json | level="error"', metadata, 'stored');
+    expect([linesOf(tagged).length, tagged.statistics.blocksInflated]).to.deep.equal([1, 2]);
+    const ofStream = await ask('{app="web"} | logfmt | team="payments" | drop __error__', escaped, 'stored', {
+      limit: 1000,
+    });
+    expect(ofStream.statistics.blocksInflated).to.equal(2);
   });
 
   it('are counted once, however often a log query reads on', async () => {
