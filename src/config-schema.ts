@@ -160,6 +160,13 @@ export const configSchema = z.strictObject({
   schema_config: z.strictObject({ configs: z.array(period).min(1, 'want at least one period') }).prefault({
     configs: [{ from: '2020-01-01', schema: 'v13' }],
   }),
+  /** Overrides in a file that is read again while the node runs. */
+  runtime_config: z
+    .strictObject({
+      file: text('the name of a file, or nothing', /^.*$/).prefault(''),
+      period: duration({ min: '1s', max: '1h' }).prefault('10s'),
+    })
+    .prefault({}),
   /** Checked by their own reader, protocol/limits.ts; `overrides` holds what differs, by tenant. */
   limits: z.unknown().optional(),
   overrides: z.unknown().optional(),

@@ -17,6 +17,7 @@ import { DECODE_SLICE_MS, decodePushBody, decodePushMessage } from './protocol/p
 import { strictest } from './protocol/strictest-limits.ts';
 import { resolveTenant, resolveTenants, tenantsOf } from './protocol/tenant.ts';
 import { TurnBudget } from './protocol/turn-budget.ts';
+import { RuntimeLimits } from './runtime-limits.ts';
 import { systemClock } from './system-clock.ts';
 
 const CONNECTIONS_MAX = 10_000;
@@ -62,7 +63,6 @@ const edgeOptionsOf = (
     compressedBytesMax: config.server.max_push_size,
     decompressedBytesMax: config.server.max_push_size,
   };
-  const yaml = configYaml(config);
   const resolveQueried = config.querier.multi_tenant_queries_enabled ? resolveTenants : resolveTenant;
   const turns = new TurnBudget(systemClock, DECODE_SLICE_MS);
   const large = new LargeBodies(systemClock, LARGE_BODIES);
@@ -88,7 +88,7 @@ const edgeOptionsOf = (
         log.level = level;
       },
     },
-    configText: () => yaml,
+    configText: () => configYaml(config),
     ...state,
     nowMs: () => Date.now(),
     bodyBytesMax: config.server.max_push_size,
@@ -96,6 +96,13 @@ const edgeOptionsOf = (
     tailMaxDurationMs: config.querier.tail_max_duration,
     cluster,
   };
+};
+
+/** @throws ConfigError */
+const startRuntimeLimits = async ({ runtime_config, limits }: Config, log: Logger) => {
+  const { file, period } = runtime_config;
+  if (file === '') return undefined;
+  return await RuntimeLimits.start({ file, periodMs: period, limits, clock: systemClock, log });
 };
 
 /**
@@ -117,7 +124,11 @@ export const startServer = async (
     log.error({ reason }, 'no member of the cluster any more');
     end('lost');
   };
-  const node = await openNode(config, { onLost, ...deps, log });
+  const runtimeLimits = await startRuntimeLimits(config, log);
+  const node = await openNode(config, { onLost, ...deps, log }).catch((error: unknown) => {
+    runtimeLimits?.stop();
+    throw error;
+  });
   const member = node.cluster;
   const notReady = (): string | undefined => {
     if (state !== 'serving') return state === 'starting' ? STARTING : STOPPING;
@@ -140,6 +151,7 @@ export const startServer = async (
   let grpc: RunningGrpcServer | undefined;
   const close = async (deadlineMs = drainMs): Promise<void> => {
     state = 'stopping';
+    runtimeLimits?.stop();
     const endMs = systemClock.monotonicMs() + deadlineMs;
     await Promise.all([http?.close(deadlineMs), grpc?.close(deadlineMs)]);
     stopEventLoopMetrics();

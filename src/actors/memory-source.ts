@@ -9,6 +9,7 @@ import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { MemorySource, MemoryStream } from '../query/query-source.ts';
 import type { HeldSegmentVolume, HeldVolume } from '../query/stream-volume.ts';
+import type { TailListener } from '../query/tail-listener.ts';
 import { forEachInSlices } from './cooperative.ts';
 import { type CompiledMatcher, passesAll } from './label-index.ts';
 import type { LoggedSegments, LoggedStream } from './logged-segments.ts';
@@ -97,8 +98,8 @@ export class StreamMemory implements MemorySource {
   }
 
   /** @throws RefusedError INVALID_QUERY for a regex that does not parse */
-  subscribe(tenant: string, matchers: readonly LabelMatcher[], onAppend: (stream: MemoryStream) => void): () => void {
-    const subscription: TailSubscription = { matchers: compileMatchers(matchers), onAppend };
+  subscribe(tenant: string, matchers: readonly LabelMatcher[], listener: TailListener): () => void {
+    const subscription: TailSubscription = { matchers: compileMatchers(matchers), listener };
     const streams = this.#directory.tenant(tenant);
     streams.subscriptions.add(subscription);
     for (const cell of streams.index.candidates(subscription.matchers) ?? streams.cells.values()) {
@@ -172,5 +173,5 @@ export const showToTails = (cell: StreamCell, ranges: readonly EntryRange[]): vo
   const segment = new Segment(TAIL_SEGMENT, TAIL_LIMITS);
   for (const range of ranges) segment.append(range);
   const stream = { labels: cell.labels, segments: [segment.snapshot()] };
-  for (const { onAppend } of cell.tails ?? []) onAppend(stream);
+  for (const { listener } of cell.tails ?? []) listener.appended(stream);
 };

@@ -20,7 +20,7 @@ import { VolumeQueries } from './volume-queries.ts';
 export class NodeQueries {
   readonly #deps: LocalNodeDeps;
   readonly #options: LocalNodeOptions;
-  readonly #memory: StreamMemory;
+  readonly #memory: ClusterWideMemory;
   readonly #querier: QuerierDeps;
   readonly #labels: TenantLabels;
   readonly #volumes: VolumeQueries;
@@ -28,8 +28,8 @@ export class NodeQueries {
   constructor(system: Ref<never>, options: LocalNodeOptions, deps: LocalNodeDeps, local: StreamMemory) {
     this.#deps = deps;
     this.#options = options;
-    this.#memory = local;
     const memory: ClusterWideMemory = deps.clusterMemory?.(local) ?? local;
+    this.#memory = memory;
     const stored = { index: deps.reader, chunks: deps.chunks };
     this.#labels = new TenantLabels(new LabelQueries({ memory, stored, series: deps.reader }));
     this.#volumes = new VolumeQueries({ clock: deps.clock, memory, stored, index: deps.index });

@@ -44,7 +44,8 @@ export const checkPush = async (
     }
     if (validation.partCount > 0) addPart(checked, known, validation.takePart());
     for (const discard of validation.discards) checked.discards.push(discard);
-    if (slices.isOver()) await slices.turn();
+    // A look at the clock each time: a stream may be a MiB of lines whose levels were looked for.
+    if (slices.isOverNow()) await slices.turn();
   }
   return checked;
 };

@@ -39,12 +39,26 @@ export class TailBuffer {
     this.#arrived.push({ stream, arrivedMs, bytes });
   }
 
-  /** Takes out what arrived until then. */
-  take(arrivedUntilMs: number): readonly MemoryStream[] {
-    const ripe = this.#arrived.findIndex(({ arrivedMs }) => arrivedMs > arrivedUntilMs);
-    const taken = this.#arrived.splice(0, ripe < 0 ? this.#arrived.length : ripe);
-    for (const { bytes } of taken) this.#bytes -= bytes;
-    return taken.map(({ stream }) => stream);
+  get isEmpty(): boolean {
+    return this.#arrived.length === 0;
+  }
+
+  /** Takes out what arrived until then; no more than `bytesMax`, but for the first. */
+  take(arrivedUntilMs: number, bytesMax = Number.POSITIVE_INFINITY): readonly MemoryStream[] {
+    let count = 0;
+    let taken = 0;
+    for (const { arrivedMs, bytes } of this.#arrived) {
+      if (arrivedMs > arrivedUntilMs || (count > 0 && taken + bytes > bytesMax)) break;
+      count += 1;
+      taken += bytes;
+    }
+    this.#bytes -= taken;
+    return this.#arrived.splice(0, count).map(({ stream }) => stream);
+  }
+
+  /** Dropped elsewhere. */
+  addDropped(entries: TailFrame['dropped']): void {
+    for (const entry of entries.slice(0, DROPPED_MAX - this.#dropped.length)) this.#dropped.push(entry);
   }
 
   takeDropped(): TailFrame['dropped'] {

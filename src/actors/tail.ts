@@ -1,8 +1,11 @@
 import { parseLogExpr } from '../logql/parser.ts';
 import type { Clock } from '../protocol/clock.ts';
+import { paused } from '../protocol/paused.ts';
+import { RefusedError } from '../protocol/refusal.ts';
 import type { LogStream, QueryRequest, QueryResult } from '../query/query-messages.ts';
 import type { MemorySource, MemoryStream } from '../query/query-source.ts';
 import type { RunningTail, TailFrame, TailRequest } from './node-services.ts';
+import { ShownEntries } from './shown-entries.ts';
 import { TailBuffer } from './tail-buffer.ts';
 
 export interface TailDeps {
@@ -25,6 +28,9 @@ const INTERVAL_MS = 250;
 /** What a slow reader may be behind: a second or two of one busy stream. */
 const BUFFER_BYTES_MAX = 8 << 20;
 
+/** Entries looked up after a gap: the newest. */
+const MISSED_MAX = 1000;
+
 const NS_PER_MS = 1_000_000n;
 const TIME_MIN = -(2n ** 63n);
 const TIME_MAX = 2n ** 63n - 1n;
@@ -38,37 +44,43 @@ export const startTail = (deps: TailDeps, request: TailRequest): RunningTail => 
   const { matchers } = parseLogExpr(request.query);
   const buffer = new TailBuffer(BUFFER_BYTES_MAX);
   const abort = new AbortController();
-  const unsubscribe = deps.memory.subscribe(request.tenant, matchers, (stream) =>
-    buffer.add(stream, deps.clock.monotonicMs()),
-  );
+  const gaps = new Gaps();
+  const unsubscribe = deps.memory.subscribe(request.tenant, matchers, {
+    appended: (stream) => buffer.add(stream, deps.clock.monotonicMs()),
+    dropped: (entries) => buffer.addDropped(entries),
+    missed: (sinceMs) => gaps.add(sinceMs),
+  });
   const cancel = () => {
     unsubscribe();
     abort.abort();
   };
-  return { frames: framesOf(deps, request, buffer, abort.signal, cancel), cancel };
+  return { frames: framesOf(deps, request, { buffer, gaps }, abort.signal, cancel), cancel };
 };
 
 async function* framesOf(
   deps: TailDeps,
   request: TailRequest,
-  buffer: TailBuffer,
+  { buffer, gaps }: { readonly buffer: TailBuffer; readonly gaps: Gaps },
   signal: AbortSignal,
   cancel: () => void,
 ): AsyncGenerator<TailFrame> {
   try {
-    const shown = await newestEntries(deps, request, signal);
-    if (shown.length > 0) yield { streams: shown, dropped: [] };
-    // What arrived while these were looked up may be among them.
-    let known: ReadonlySet<string> | undefined = new Set(shown.map(entryKey));
+    // What arrives while others are looked up may be among them.
+    const shown = new ShownEntries();
+    const newest = shown.fresh(await entriesSince(deps, request, request, signal));
+    const missing = new MissingEntries(deps, request, newest);
+    if (newest.length > 0) yield { streams: newest, dropped: [] };
     while (!signal.aborted) {
-      await elapsed(deps.clock, INTERVAL_MS, signal);
+      await paused(deps.clock, INTERVAL_MS, signal);
+      const sinceMs = gaps.take();
       const arrived = buffer.take(deps.clock.monotonicMs() - request.delayMs);
       const dropped = buffer.takeDropped();
-      if (arrived.length === 0 && dropped.length === 0) continue;
-      const streams = await liveEntries(deps, request, arrived, signal);
-      const fresh: readonly LogStream[] = known ? streams.filter((stream) => !known?.has(entryKey(stream))) : streams;
-      if (request.delayMs === 0) known = undefined;
-      if (fresh.length > 0 || dropped.length > 0) yield { streams: fresh, dropped };
+      const missed = sinceMs === undefined ? [] : await missing.since(sinceMs, signal);
+      // Looked for again: what is missed now is not for ever.
+      if (sinceMs !== undefined && !missed) gaps.add(sinceMs);
+      const live = await liveEntries(deps, request, arrived, signal);
+      const streams = shown.fresh(missed?.length ? [...missed, ...live].sort(byTime) : live);
+      if (streams.length > 0 || dropped.length > 0) yield { streams, dropped };
     }
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -77,14 +89,61 @@ async function* framesOf(
   }
 }
 
-const newestEntries = async (
+/** The earliest time from which on something may have been missed. */
+class Gaps {
+  #sinceMs: number | undefined;
+
+  add(sinceMs: number): void {
+    this.#sinceMs = Math.min(this.#sinceMs ?? sinceMs, sinceMs);
+  }
+
+  take(): number | undefined {
+    const sinceMs = this.#sinceMs;
+    this.#sinceMs = undefined;
+    return sinceMs;
+  }
+}
+
+/** Entries that nobody told of are looked up. */
+class MissingEntries {
+  readonly #deps: TailDeps;
+  readonly #request: TailRequest;
+  /** What is older was left out at the start, or was never asked for. */
+  readonly #oldestNs: bigint;
+
+  /** @param newest what was shown at the start */
+  constructor(deps: TailDeps, request: TailRequest, newest: readonly LogStream[]) {
+    this.#deps = deps;
+    this.#request = request;
+    const [oldest] = newest;
+    const isCut = newest.length >= request.limit;
+    this.#oldestNs = isCut ? (oldest?.entries[0]?.timeNs ?? request.startNs) + 1n : request.startNs;
+  }
+
+  /** By their times; undefined if that cannot be found out now. */
+  async since(sinceMs: number, signal: AbortSignal): Promise<readonly LogStream[] | undefined> {
+    const sinceNs = BigInt(Math.floor(sinceMs)) * NS_PER_MS;
+    const startNs = sinceNs > this.#oldestNs ? sinceNs : this.#oldestNs;
+    const limit = Math.max(this.#request.limit, MISSED_MAX);
+    try {
+      return await entriesSince(this.#deps, this.#request, { startNs, limit, allowsPartial: true }, signal);
+    } catch (error) {
+      if (error instanceof RefusedError && !signal.aborted) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** The newest of memory and store since then. */
+const entriesSince = async (
   { clock, queryAll, queryTimeoutMs }: TailDeps,
   request: TailRequest,
+  { startNs, limit, allowsPartial = false }: Pick<QueryRequest, 'startNs' | 'limit' | 'allowsPartial'>,
   signal: AbortSignal,
 ): Promise<readonly LogStream[]> => {
   const endNs = BigInt(Math.ceil(clock.nowMs())) * NS_PER_MS + 1n;
-  if (request.limit <= 0 || request.startNs >= endNs) return [];
-  const query = { ...queryOf(request, queryTimeoutMs), startNs: request.startNs, endNs, limit: request.limit };
+  if (limit <= 0 || startNs >= endNs) return [];
+  const query = { ...queryOf(request, queryTimeoutMs), startNs, endNs, limit, allowsPartial };
   return inTimeOrder(await queryAll({ ...query, direction: 'backward' }, signal));
 };
 
@@ -118,21 +177,10 @@ const inTimeOrder = (result: QueryResult): readonly LogStream[] => {
   const single = result.streams.flatMap(({ labels, entries }) =>
     entries.map((entry) => ({ labels, entries: [entry] })),
   );
-  return single.sort((left, right) => compareTimes(left.entries[0]?.timeNs ?? 0n, right.entries[0]?.timeNs ?? 0n));
+  return single.sort(byTime);
 };
 
+const byTime = (left: LogStream, right: LogStream): number =>
+  compareTimes(left.entries[0]?.timeNs ?? 0n, right.entries[0]?.timeNs ?? 0n);
+
 const compareTimes = (left: bigint, right: bigint): number => (left < right ? -1 : left > right ? 1 : 0);
-
-const entryKey = ({ labels, entries: [entry] }: LogStream): string =>
-  JSON.stringify([labels, entry?.timeNs.toString(), entry?.line]);
-
-const elapsed = (clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const done = () => {
-      cancelTimer();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancelTimer = clock.after(delayMs, done);
-    signal.addEventListener('abort', done, { once: true });
-  });

@@ -1,11 +1,11 @@
-import type { MemoryStream } from '../query/query-source.ts';
+import type { TailListener } from '../query/tail-listener.ts';
 import { type CompiledMatcher, LabelIndex } from './label-index.ts';
 import type { StreamCell } from './stream-cell.ts';
 
 /** A live reader: gets what is appended to the streams that pass its matchers, from now on. */
 export interface TailSubscription {
   readonly matchers: readonly CompiledMatcher[];
-  readonly onAppend: (stream: MemoryStream) => void;
+  readonly listener: Pick<TailListener, 'appended'>;
 }
 
 /** The streams of one tenant on this node. */

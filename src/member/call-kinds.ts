@@ -8,4 +8,5 @@ export const CallKind = {
   SCAN: 6,
   STATUS: 7,
   VOLUMES: 8,
+  TAIL: 9,
 } as const;

@@ -18,7 +18,9 @@ import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { MemorySource, MemoryStream } from '../query/query-source.ts';
 import type { HeldVolume } from '../query/stream-volume.ts';
+import type { TailListener } from '../query/tail-listener.ts';
 import { CallKind } from './call-kinds.ts';
+import type { ClusterTails } from './cluster-tails.ts';
 import type { RemoteSegment } from './remote-segment.ts';
 import {
   decodeLabelSets,
@@ -34,6 +36,7 @@ export interface ClusterMemoryDeps {
   readonly peers: Peers;
   readonly nodeId: string;
   readonly local: StreamMemory;
+  readonly tails: Pick<ClusterTails, 'subscribe'>;
   /** Read from the membership store after it was asked for. @throws when the store does not answer in time */
   readonly freshView: (deadlineMs: number) => Promise<View>;
 }
@@ -126,9 +129,9 @@ export class ClusterMemory implements MemorySource {
     }
   }
 
-  /** Of this node's streams only. */
-  subscribe(tenant: string, matchers: readonly LabelMatcher[], onAppend: (stream: MemoryStream) => void): () => void {
-    return this.#deps.local.subscribe(tenant, matchers, onAppend);
+  /** What is appended at any member. */
+  subscribe(tenant: string, matchers: readonly LabelMatcher[], listener: TailListener): () => void {
+    return this.#deps.tails.subscribe(tenant, matchers, listener);
   }
 
   /**

@@ -26,12 +26,14 @@ import { CallKind } from './call-kinds.ts';
 import { ClusterMemory } from './cluster-memory.ts';
 import type { ClusterServices, MemberFigures } from './cluster-services.ts';
 import { ClusterStatus } from './cluster-status.ts';
+import { ClusterTails } from './cluster-tails.ts';
 import { Handover } from './handover.ts';
 import { MemoryServer } from './memory-server.ts';
 import { NodeHoldings } from './node-holdings.ts';
 import { RemoteScans } from './remote-scans.ts';
 import { ScanServer } from './scan-server.ts';
 import { encodeStatus } from './status-message.ts';
+import { TailServer } from './tail-server.ts';
 
 export interface MemberDeps {
   readonly clock: Clock;
@@ -100,12 +102,22 @@ export class ClusterMember {
 
   /** For the node's queries. */
   readonly clusterMemory = (local: StreamMemory): ClusterMemory => {
-    const { clock, peers, nodeId, membership } = this.#deps;
+    const { clock, peers, nodeId, membership, report } = this.#deps;
+    const tails = new ClusterTails({
+      clock,
+      peers,
+      nodeId,
+      local,
+      view: () => membership.view,
+      onView: (listener) => membership.onChange(listener),
+      report,
+    });
     this.#clusterMemory = new ClusterMemory({
       clock,
       peers,
       nodeId,
       local,
+      tails,
       freshView: (deadlineMs) => membership.freshView(deadlineMs),
     });
     return this.#clusterMemory;
@@ -129,6 +141,7 @@ export class ClusterMember {
       [CallKind.LABEL_SETS, (body) => this.#memory().labelSets(body)],
       [CallKind.VOLUMES, (body) => this.#memory().volumes(body)],
       [CallKind.SCAN, (body, call) => this.#scans().run(body, call)],
+      [CallKind.TAIL, (body, call) => new TailServer(this.#deps.clock, this.#running().memory).tail(body, call)],
       [CallKind.STATUS, async () => [encodeStatus(this.figures)]],
     ]);
   }

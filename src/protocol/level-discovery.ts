@@ -4,6 +4,9 @@ import { DETECTED_LEVEL, LEVEL_PAIRS, levelNamed, levelOfSeverity, NO_LEVEL, sto
 import type { Limits } from './limits.ts';
 import { levelOfLine } from './line-level.ts';
 
+/** Of a longer line only so much is looked at: nothing holds up the others. Chosen: four times what a line may be by default. */
+const LINE_BYTES_MAX = 1 << 20;
+
 const knownFields = new WeakMap<readonly string[], LevelFields>();
 
 const fieldsOf = (names: readonly string[]): LevelFields => {
@@ -39,7 +42,7 @@ export class LevelDiscovery {
   /** Of an entry without metadata whose line is bytes [start, end). */
   levelOf(bytes: Uint8Array, start: number, end: number): number {
     if (this.#streamLevel !== NO_LEVEL) return this.#streamLevel;
-    return levelOfLine(bytes, start, end, this.#fields, this.#depthMax);
+    return levelOfLine(bytes, start, Math.min(end, start + LINE_BYTES_MAX), this.#fields, this.#depthMax);
   }
 
   /**

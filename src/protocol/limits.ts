@@ -151,15 +151,29 @@ export class LimitsError extends Error {
 
 export class TenantLimits {
   readonly #defaults: Limits;
-  readonly #byTenant: ReadonlyMap<string, Limits>;
+  readonly #configured: ReadonlyMap<string, Limits>;
+  #byTenant: ReadonlyMap<string, Limits>;
 
   constructor(defaults: Limits, byTenant: ReadonlyMap<string, Limits>) {
     this.#defaults = defaults;
+    this.#configured = byTenant;
     this.#byTenant = byTenant;
   }
 
   limitsFor(tenant: string): Limits {
     return this.#byTenant.get(tenant) ?? this.#defaults;
+  }
+
+  /**
+   * Changes tenants' limits while the node runs: over what was configured, in place of what was given here before.
+   * @param overrides tenant → limits that differ
+   * @throws LimitsError, and nothing has changed
+   */
+  override(overrides: unknown): void {
+    const problems: string[] = [];
+    const byTenant = readOverrides(overrides, (tenant) => this.#configured.get(tenant) ?? this.#defaults, problems);
+    if (problems.length > 0) throw new LimitsError(problems);
+    this.#byTenant = new Map([...this.#configured, ...byTenant]);
   }
 
   /** The effective values under Loki's names: for all tenants, and in full for each that has overrides. */
@@ -184,18 +198,27 @@ export const printLimits = (limits: Limits): Record<string, unknown> => {
 export const readLimits = (config: unknown, overrides: unknown = undefined): TenantLimits => {
   const problems: string[] = [];
   const defaults = readOver(DEFAULT_LIMITS, config ?? {}, 'limits', problems);
+  const byTenant = readOverrides(overrides, () => defaults, problems);
+  if (problems.length > 0) throw new LimitsError(problems);
+  return new TenantLimits(defaults, byTenant);
+};
+
+const readOverrides = (
+  overrides: unknown,
+  baseOf: (tenant: string) => Limits,
+  problems: string[],
+): ReadonlyMap<string, Limits> => {
   const byTenant = new Map<string, Limits>();
   if (typeof (overrides ?? {}) !== 'object' || Array.isArray(overrides)) {
     problems.push(`overrides: got ${JSON.stringify(overrides)}, want tenants with their limits`);
-  } else {
-    for (const [tenant, own] of Object.entries(overrides ?? {})) {
-      const problem = tenantProblem(tenant);
-      if (problem !== undefined) problems.push(`overrides: ${problem}`);
-      byTenant.set(tenant, readOver(defaults, own ?? {}, `overrides.${tenant}`, problems));
-    }
+    return byTenant;
   }
-  if (problems.length > 0) throw new LimitsError(problems);
-  return new TenantLimits(defaults, byTenant);
+  for (const [tenant, own] of Object.entries(overrides ?? {})) {
+    const problem = tenantProblem(tenant);
+    if (problem !== undefined) problems.push(`overrides: ${problem}`);
+    byTenant.set(tenant, readOver(baseOf(tenant), own ?? {}, `overrides.${tenant}`, problems));
+  }
+  return byTenant;
 };
 
 const readOver = (base: Limits, config: unknown, path: string, problems: string[]): Limits => {

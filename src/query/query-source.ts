@@ -5,6 +5,7 @@ import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { ChunkReader } from '../storage/chunk-store.ts';
 import type { IndexReader } from '../storage/index-reader.ts';
+import type { TailListener } from './tail-listener.ts';
 
 export interface MemoryStream {
   readonly labels: LabelSet;
@@ -25,8 +26,8 @@ export interface MemorySource {
     signal: AbortSignal,
     onMissing?: (reason: string) => void,
   ): Promise<readonly MemoryStream[]>;
-  /** Live entries for tail: called after each append of a matching stream until the returned cancel. */
-  subscribe(tenant: string, matchers: readonly LabelMatcher[], onAppend: (stream: MemoryStream) => void): () => void;
+  /** Live entries for tail: told after each append to a matching stream until the returned cancel. */
+  subscribe(tenant: string, matchers: readonly LabelMatcher[], listener: TailListener): () => void;
 }
 
 export interface StoredSource {

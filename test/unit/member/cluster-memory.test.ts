@@ -70,7 +70,7 @@ class OtherMembers {
 }
 
 const memoryOf = ({ peers }: OtherMembers, freshView: () => Promise<View>): ClusterMemory =>
-  new ClusterMemory({ clock: systemClock, peers, nodeId: 'a', local: NOTHING, freshView });
+  new ClusterMemory({ clock: systemClock, peers, nodeId: 'a', local: NOTHING, tails: NOTHING, freshView });
 
 const codeOf = async (work: Promise<unknown>): Promise<string> =>
   await work.then(

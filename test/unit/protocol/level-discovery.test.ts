@@ -1,8 +1,11 @@
 import { expect } from 'chai';
+import { EntryMetadata } from '../../../src/protocol/entry-metadata.ts';
 import { LevelDiscovery } from '../../../src/protocol/level-discovery.ts';
 import { LEVEL_PAIRS } from '../../../src/protocol/levels.ts';
 import { DEFAULT_LIMITS } from '../../../src/protocol/limits.ts';
+import { StreamValidation } from '../../../src/protocol/push-validation.ts';
 import { storedMetadata } from '../../../src/protocol/structured-metadata.ts';
+import { columnsOf, entryAt, labelsOf, T0_MS } from '../../support/entries.ts';
 
 const LINE = Buffer.from('level=error');
 
@@ -66,5 +69,29 @@ describe('the level of an entry without metadata', () => {
   it('is a pair of its own where a label says something else', () => {
     expect(new LevelDiscovery(['level', 'audit'], DEFAULT_LIMITS).oddPair).to.deep.equal(['detected_level', 'audit']);
     expect(new LevelDiscovery(['level', 'info'], DEFAULT_LIMITS).oddPair).to.equal(undefined);
+  });
+});
+
+describe('the search for levels in a push', () => {
+  it('takes few long lines at a time, so that nobody is held up', () => {
+    const lines = Array.from({ length: 64 }, () => entryAt(0, 'x'.repeat(200_000)));
+    const columns = { ...columnsOf(lines), metadata: new EntryMetadata() };
+    const stream = { columns, first: 0, end: lines.length, labelText: Buffer.from('{app="web"}') };
+    const labels = labelsOf('{app="web"}');
+    const levels = new LevelDiscovery(labels.pairs, DEFAULT_LIMITS);
+    const validation = new StreamValidation(stream, labels, DEFAULT_LIMITS, T0_MS, levels);
+    expect(validation.step(512)).to.equal(false);
+    expect(validation.partCount).to.be.within(1, 6);
+    while (!validation.step(512));
+    expect(validation.partCount).to.equal(lines.length);
+    expect(columns.metadata.get(63)).to.deep.equal(['detected_level', 'unknown']);
+  });
+
+  it('looks at the first MiB of a line', () => {
+    const levelAt = (offset: number) => {
+      const line = Buffer.from(`${' '.repeat(offset)}error`);
+      return LEVEL_PAIRS[new LevelDiscovery([], DEFAULT_LIMITS).levelOf(line, 0, line.length)]?.[1];
+    };
+    expect([levelAt(1_000_000), levelAt(1 << 20)]).to.deep.equal(['error', 'unknown']);
   });
 });
