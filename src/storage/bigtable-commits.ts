@@ -15,12 +15,12 @@ import { type DecodedRow, RowDecoder } from './bigtable-row-decoder.ts';
 import { BIGTABLE_LAYOUTS, type BigtableLayout, rowKeyOf } from './bigtable-row-key.ts';
 import type { BigtableRpc, ReadRequest } from './bigtable-rpc.ts';
 import { BigtableError, bigtableErrorOf, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
-import { COMMIT_TABLE } from './bigtable-table-plan.ts';
 import type { CellMutation } from './bigtable-writer.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { streamOfChunkKey } from './chunk-key.ts';
 import { chunkKeyOfCommit, formatCommit, parseCommit } from './commit-value.ts';
 import type { IndexEntry, SegmentCommit, SegmentName, StreamName, StreamSegment } from './index-store.ts';
+import { COMMIT_TABLE } from './own-tables.ts';
 
 type RowFilter = google.bigtable.v2.IRowFilter;
 
@@ -38,6 +38,11 @@ const NAMED_SEGMENTS_MAX = 50;
 const TOLD_MAX = 100_000;
 /** Chosen: of a kilobyte at most each. */
 const ROWS_A_READ = 200;
+
+/** Chosen: ten times what a step of a commit may take. */
+const SETTLED_MS = 600_000;
+
+const LATEST: RowFilter = { cellsPerColumnLimitFilter: 1 };
 
 const CALL_TIMEOUT_MS = 10_000;
 /** Chosen: of one step with all its tries. */
@@ -130,6 +135,29 @@ export class BigtableCommits {
     }
   }
 
+  /**
+   * What is left of a commit is written here. Somebody else may be writing the same in this moment, so a chunk of a commit that had something left, or was made
+   * lately, stays unsettled for now.
+   */
+  async unsettled(chunkKeys: readonly string[]): Promise<ReadonlySet<string>> {
+    const asked = new Set(chunkKeys);
+    const streams = [...new Set(chunkKeys.map(streamOfChunkKey))].filter((stream) => stream !== '');
+    const settledMs = this.#deps.clock.nowMs() - SETTLED_MS;
+    const unsettled = new Set<string>();
+    for (let first = 0; first < streams.length; first += ROWS_A_READ) {
+      const rows = await this.#rowsOf(streams.slice(first, first + ROWS_A_READ), LATEST);
+      for (const { key, cells } of rows) {
+        for (const { family, qualifier, value } of cells) {
+          const chunkKey = chunkKeyOfCommit(value);
+          if (!asked.has(chunkKey)) continue;
+          if (family === REDO_FAMILY) await this.#finish(Buffer.from(key, 'latin1'), qualifier, parseRedo(value));
+          if (family === REDO_FAMILY || parseCommit(value).committedMs > settledMs) unsettled.add(chunkKey);
+        }
+      }
+    }
+    return unsettled;
+  }
+
   async forget(segments: readonly StreamSegment[]): Promise<void> {
     // Who forgets by age was told nothing, and the chunk may have segments that are not forgotten yet.
     const untold = segments.filter(({ segment }) => !this.#told.get(segment));
@@ -147,18 +175,20 @@ export class BigtableCommits {
 
   /** All that is left to write of commits of these streams. */
   async #finishAll(streams: readonly StreamName[]): Promise<void> {
-    const filter = { chain: { filters: [{ familyNameRegexFilter: REDO_FAMILY }, { cellsPerColumnLimitFilter: 1 }] } };
-    const budget = new RetryBudget(this.#deps, STEP_TIMEOUT_MS);
-    const found = await this.#call(budget, async () => {
-      const rows: DecodedRow<Cell>[] = [];
-      const rowKeys = streams.map(rowKeyOfStream);
-      for await (const row of this.#rows({ rows: { rowKeys }, filter })) rows.push(row);
-      return rows;
-    });
+    const found = await this.#rowsOf(streams, { chain: { filters: [{ familyNameRegexFilter: REDO_FAMILY }, LATEST] } });
     for (const { key, cells } of found) {
       for (const { qualifier, value } of cells)
         await this.#finish(Buffer.from(key, 'latin1'), qualifier, parseRedo(value));
     }
+  }
+
+  async #rowsOf(streams: readonly StreamName[], filter: RowFilter): Promise<readonly DecodedRow<Cell>[]> {
+    const rowKeys = streams.map(rowKeyOfStream);
+    return await this.#call(new RetryBudget(this.#deps, STEP_TIMEOUT_MS), async () => {
+      const rows: DecodedRow<Cell>[] = [];
+      for await (const row of this.#rows({ rows: { rowKeys }, filter })) rows.push(row);
+      return rows;
+    });
   }
 
   /** Waits for what nobody else waits for. */

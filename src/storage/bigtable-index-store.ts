@@ -8,18 +8,20 @@ import { BigtableCommits, COMMIT_FAMILIES } from './bigtable-commits.ts';
 import { BigtableReader } from './bigtable-reader.ts';
 import { type BigtableLayout, INDEX_FAMILY, rowKeyOf } from './bigtable-row-key.ts';
 import { BigtableRpc, CHANNEL_OPTIONS } from './bigtable-rpc.ts';
-import { COMMIT_TABLE } from './bigtable-table-plan.ts';
 import { BigtableTables, type BigtableTablesOptions } from './bigtable-tables.ts';
 import { BigtableWriter, type CellMutation } from './bigtable-writer.ts';
 import type {
   IndexCell,
   IndexEntry,
   IndexLookup,
+  IndexPlace,
+  IndexRow,
   IndexStore,
   SegmentCommit,
   SegmentName,
   StreamSegment,
 } from './index-store.ts';
+import { COMMIT_TABLE, OWN_TABLES } from './own-tables.ts';
 
 export interface BigtableIndexStoreOptions extends BigtableTablesOptions {
   readonly project: string;
@@ -75,7 +77,7 @@ export class BigtableIndexStore implements IndexStore {
       ...deps,
       rpc,
       createTable: (table) => this.#createTable(table),
-      whenSeen: (table) => (table === COMMIT_TABLE ? undefined : tables.whenSeen(table)),
+      whenSeen: (table) => (OWN_TABLES.includes(table) ? undefined : tables.whenSeen(table)),
     });
     this.#commits = new BigtableCommits({
       ...deps,
@@ -143,13 +145,21 @@ export class BigtableIndexStore implements IndexStore {
     return this.#run(() => this.#commits.forget(segments));
   }
 
-  delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
+  unsettled(chunkKeys: readonly string[]): Promise<ReadonlySet<string>> {
+    return this.#run(() => this.#commits.unsettled(chunkKeys));
+  }
+
+  delete(entries: readonly IndexPlace[]): Promise<void> {
     const places = entries.map(({ table, hashValue, rangeValue }) => ({ table, hashValue, rangeValue }));
     return this.#run(() => this.#writer.write(mutationsOf(this.#layout, places)));
   }
 
   async *read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]> {
     yield* this.#reading(() => this.#reader.read(lookup));
+  }
+
+  async *rows(table: string, rangeEnd: string): AsyncIterable<readonly IndexRow[]> {
+    yield* this.#reading(() => this.#reader.rows(table, rangeEnd));
   }
 
   async scan<Lookup extends IndexLookup>(
@@ -177,7 +187,7 @@ export class BigtableIndexStore implements IndexStore {
   }
 
   async tables(): Promise<readonly string[]> {
-    return (await this.#tables.names()).filter((table) => table !== COMMIT_TABLE);
+    return (await this.#tables.names()).filter((table) => !OWN_TABLES.includes(table));
   }
 
   /** Waits for the writes that were accepted. */
@@ -224,7 +234,7 @@ const holdNothing = (): (() => void) => () => undefined;
 /** What has no value is deleted. */
 const mutationsOf = (
   layout: BigtableLayout,
-  entries: readonly (Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'> & Partial<IndexEntry>)[],
+  entries: readonly (IndexPlace & Partial<IndexEntry>)[],
 ): readonly CellMutation[] => {
   const rows = new Map<string, Buffer>();
   return entries.map(({ table, hashValue, rangeValue, value }) => {

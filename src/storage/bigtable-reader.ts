@@ -4,11 +4,11 @@ import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
 import { RetryBudget, type RetryDeps } from './bigtable-retry.ts';
 import { type DecodedRow, RowDecoder } from './bigtable-row-decoder.ts';
-import { type BigtableLayout, INDEX_FAMILY, rowKeyOf } from './bigtable-row-key.ts';
-import type { BigtableRpc } from './bigtable-rpc.ts';
+import { type BigtableLayout, hashValueOf, INDEX_FAMILY, rowKeyOf } from './bigtable-row-key.ts';
+import type { BigtableRpc, ReadRequest } from './bigtable-rpc.ts';
 import { type BigtableError, bigtableErrorOf, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
 import { bytesAfterPrefix } from './bytes-after-prefix.ts';
-import type { IndexCell, IndexLookup } from './index-store.ts';
+import type { IndexCell, IndexLookup, IndexRow } from './index-store.ts';
 
 type RowFilter = google.bigtable.v2.IRowFilter;
 type Visit<Lookup> = (cells: readonly IndexCell[], lookup: Lookup) => boolean;
@@ -21,6 +21,9 @@ const READS_IN_FLIGHT = 4;
 
 /** Cells of one row that are asked for at a time, so that a row of any size takes about 2 MiB: one shard of 100,000 series is one page. */
 const PAGE_CELLS = 8_192;
+
+/** Cells of each row of a page of a walk: with 200 rows about 10 MiB at the most. */
+const WALKED_CELLS = 256;
 
 /** Measured: a cell takes about 0.7 µs to decode. */
 const DECODED_TOGETHER = 256;
@@ -61,6 +64,47 @@ export class BigtableReader {
   async scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: Visit<Lookup>): Promise<void> {
     const groups = groupsOf(this.#layout, lookups);
     await forEachConcurrent(groups, READS_IN_FLIGHT, (group) => this.#scanGroup(group, visit));
+  }
+
+  /** A call a page: nobody knows how long who takes the rows needs for them. @throws RefusedError STORAGE_UNAVAILABLE */
+  async *rows(table: string, rangeEnd: string): AsyncIterable<readonly IndexRow[]> {
+    for (let last: Buffer | undefined, isLast = false; !isLast; ) {
+      const page = await this.#rowPage(table, rangeEnd, last);
+      isLast = page.length < ROWS_PER_READ;
+      last = Buffer.from(page.at(-1)?.key ?? '', 'latin1');
+      const long: IndexRow[] = [];
+      const rows = page.flatMap(({ key, cells }): readonly IndexRow[] => {
+        const hashValue = hashValueOf(this.#layout, key);
+        if (hashValue === undefined) return [];
+        const row = { hashValue, cells };
+        if (cells.length >= WALKED_CELLS) long.push(row);
+        return [row];
+      });
+      if (rows.length > 0) yield rows;
+      for (const { hashValue, cells: first } of long) {
+        for await (const cells of this.#pages({ table, hashValue }, first.at(-1)?.rangeValue)) {
+          const wanted = cells.filter(({ rangeValue }) => rangeValue.endsWith(rangeEnd));
+          if (wanted.length > 0) yield [{ hashValue, cells: wanted }];
+        }
+      }
+    }
+  }
+
+  async #rowPage(table: string, rangeEnd: string, last: Buffer | undefined): Promise<readonly DecodedRow<IndexCell>[]> {
+    const range = last ? { rows: { rowRanges: [{ startKeyOpen: last }] } } : {};
+    const request = { ...range, rowsLimit: ROWS_PER_READ, filter: endFilterOf(rangeEnd) };
+    const budget = new RetryBudget(this.#retry, READ_TIMEOUT_MS);
+    for (;;) {
+      const page: DecodedRow<IndexCell>[] = [];
+      try {
+        for await (const rows of this.#decoded(table, request)) page.push(...rows);
+        return page;
+      } catch (error) {
+        const failure = bigtableErrorOf(error);
+        if (isNoTable(failure)) return [];
+        await this.#again(budget, failure);
+      }
+    }
   }
 
   async #scanGroup<Lookup extends IndexLookup>({ first, rows }: LookupGroup<Lookup>, visit: Visit<Lookup>) {
@@ -119,7 +163,8 @@ export class BigtableReader {
     for (;;) {
       const came = new Set<string>();
       try {
-        for await (const rows of this.#decoded(lookup.table, missing, filter)) {
+        const request = { rows: { rowKeys: missing as Buffer[] }, filter };
+        for await (const rows of this.#decoded(lookup.table, request)) {
           for (const { key } of rows) came.add(key);
           yield rows;
         }
@@ -138,13 +183,8 @@ export class BigtableReader {
     }
   }
 
-  async *#decoded(
-    table: string,
-    rowKeys: readonly Buffer[],
-    filter: RowFilter,
-  ): AsyncIterable<readonly DecodedRow<IndexCell>[]> {
+  async *#decoded(table: string, request: ReadRequest): AsyncIterable<readonly DecodedRow<IndexCell>[]> {
     const decoder = new RowDecoder<IndexCell>(cellOf);
-    const request = { rows: { rowKeys: rowKeys as Buffer[] }, filter };
     for await (const messages of this.#rpc.readRows(table, request, MESSAGE_TIMEOUT_MS)) {
       for (let next = 0; next < messages.length || !decoder.isTaken; ) {
         if (!this.#turns.hasTime()) await this.#time();
@@ -204,6 +244,18 @@ function* groupsOf<Lookup extends IndexLookup>(
 
 const isAlike = (a: IndexLookup, b: IndexLookup): boolean =>
   a.table === b.table && a.rangePrefix === b.rangePrefix && a.rangeStart === b.rangeStart;
+
+/** Cells whose qualifier ends so, the first ones of a row. */
+const endFilterOf = (rangeEnd: string): RowFilter => {
+  const end = Array.from(rangeEnd, (letter) => `\\x${letter.charCodeAt(0).toString(16).padStart(2, '0')}`).join('');
+  const filters = [
+    { familyNameRegexFilter: INDEX_FAMILY },
+    { columnQualifierRegexFilter: Buffer.from(`(?s:.*)${end}`) },
+    { cellsPerColumnLimitFilter: 1 },
+    { cellsPerRowLimitFilter: WALKED_CELLS },
+  ];
+  return { chain: { filters } };
+};
 
 /** undefined: nothing can be in that range. */
 const filterOf = (

@@ -169,7 +169,8 @@ const RELATIVE_TIME_LENGTH = 8;
 const LABEL_RANGE_END = `\0\0${RANGE_TYPES.labelValue}\0`;
 const LABEL_RANGE_LENGTH = HASH_LENGTH + 1 + HASH_LENGTH + LABEL_RANGE_END.length;
 const CHUNK_KEY_BEGIN = '\0\0';
-const CHUNK_RANGE_END = `\0${RANGE_TYPES.chunk}\0`;
+/** What the range values of kind 4 end with. */
+export const CHUNK_RANGE_END = `\0${RANGE_TYPES.chunk}\0`;
 
 const partOf = (text: string, type: string, index: number): string | undefined => {
   const parts = text.split('\0');

@@ -7,6 +7,9 @@ export interface IndexEntry {
   readonly value: string;
 }
 
+/** Where an entry is. */
+export type IndexPlace = Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>;
+
 /** One row's part to read: all places whose range value starts with `rangePrefix`, from `rangeStart` on. */
 export interface IndexLookup {
   readonly table: string;
@@ -19,6 +22,12 @@ export interface IndexLookup {
 export interface IndexCell {
   readonly rangeValue: string;
   readonly value: string;
+}
+
+/** A row's cells, or some of them. */
+export interface IndexRow {
+  readonly hashValue: string;
+  readonly cells: readonly IndexCell[];
 }
 
 /** Name of a segment among all there ever were: of `SegmentId`. No zero byte. */
@@ -64,11 +73,22 @@ export interface IndexStore {
   committed(segment: StreamSegment): Promise<string | undefined>;
   /** All segments whose commit is not forgotten. Rows of one may be missing still: who relies on it asks `committed`. */
   commits(): AsyncIterable<SegmentCommit>;
+  /**
+   * Those of the chunks that some commit may still write rows of: whoever removes a chunk's rows leaves these alone for now, or rows without an object would be
+   * left. Of commits that ended before their rows were written, those are written first.
+   */
+  unsettled(chunkKeys: readonly string[]): Promise<ReadonlySet<string>>;
   /** Nobody will ask for them again: no log has any of them. */
   forget(segments: readonly StreamSegment[]): Promise<void>;
-  delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void>;
+  delete(entries: readonly IndexPlace[]): Promise<void>;
   /** Cells in order of range value, in batches; never blocks the event loop over 5 ms a batch. */
   read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]>;
+  /**
+   * All rows of a table in the store's own order, some at a time in bounded memory, each with those of its cells whose range value ends with `rangeEnd` (ASCII);
+   * a long row comes in several parts, one without such cells not at all. What is written or deleted meanwhile may be seen or not. Rows that the store keeps under a
+   * hash of their hash value are left out: none of a chunk or of a day's series is so long.
+   */
+  rows(table: string, rangeEnd: string): AsyncIterable<readonly IndexRow[]>;
   /**
    * As `read`, for many lookups at a time, drawn as they are needed: shows every batch of cells to `visit`, and true ends that lookup. Rejects with the first
    * error. Without it they are read one by one.

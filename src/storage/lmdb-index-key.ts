@@ -11,6 +11,7 @@ import { createHash } from 'node:crypto';
 import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { bytesAfterPrefix } from './bytes-after-prefix.ts';
+import type { IndexCell, IndexRow } from './index-store.ts';
 
 /** What LMDB takes with 4 KiB pages. */
 const KEY_SIZE_MAX = 1_978;
@@ -67,6 +68,30 @@ export const rangeValueOf = (row: RowKey, key: string): string => textOfLatin1(k
 /** @param bytes as latin1 text */
 export const cellTextOf = (row: RowKey, bytes: string): string =>
   textOfLatin1(row.valuePrefix.length === 0 ? bytes : bytes.slice(row.valuePrefix.length));
+
+/** The rows of short keys of a table (bytes as latin1 text) that end so; keys come in order. */
+export const rowsOfKeys = (
+  table: string,
+  found: readonly { readonly key: string; readonly value: string }[],
+  rangeEnd: string,
+): readonly IndexRow[] => {
+  const rows: { readonly start: string; readonly hashValue: string; readonly cells: IndexCell[] }[] = [];
+  const sizeAt = table.length + 1;
+  for (const { key, value } of found) {
+    if (!key.endsWith(rangeEnd)) continue;
+    const size = key.charCodeAt(sizeAt) * 256 + key.charCodeAt(sizeAt + 1);
+    const rowEnd = sizeAt + 2 + size;
+    if (size > HASH_VALUE_SIZE_MAX || key.length < rowEnd + rangeEnd.length) continue;
+    const start = key.slice(0, rowEnd);
+    let row = rows.at(-1);
+    if (row?.start !== start) {
+      row = { start, hashValue: textOfLatin1(key.slice(sizeAt + 2, rowEnd)), cells: [] };
+      rows.push(row);
+    }
+    row.cells.push({ rangeValue: textOfLatin1(key.slice(rowEnd)), value: textOfLatin1(value) });
+  }
+  return rows;
+};
 
 const ASCII = /^[\0-\x7f]*$/;
 

@@ -4,6 +4,8 @@ import type {
   IndexCell,
   IndexEntry,
   IndexLookup,
+  IndexPlace,
+  IndexRow,
   IndexStore,
   SegmentCommit,
   SegmentName,
@@ -72,13 +74,26 @@ export class PeriodIndexStore implements IndexStore {
     await Promise.all([this.#newest, ...this.#older].map((store) => store.forget(segments)));
   }
 
-  async delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
+  async unsettled(chunkKeys: readonly string[]): Promise<ReadonlySet<string>> {
+    const unsettled = new Set<string>();
+    for (const store of [this.#newest, ...this.#older]) {
+      for (const key of await store.unsettled(chunkKeys)) unsettled.add(key);
+    }
+    return unsettled;
+  }
+
+  async delete(entries: readonly IndexPlace[]): Promise<void> {
     await Promise.all(Array.from(byStore(entries), ([name, part]) => this.#storeOf(name).delete(part)));
   }
 
   read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]> {
     const { store, table } = splitTable(lookup.table);
     return this.#storeOf(store).read({ ...lookup, table });
+  }
+
+  rows(table: string, rangeEnd: string): AsyncIterable<readonly IndexRow[]> {
+    const split = splitTable(table);
+    return this.#storeOf(split.store).rows(split.table, rangeEnd);
   }
 
   async scan<Lookup extends IndexLookup>(

@@ -5,6 +5,8 @@ import type {
   IndexCell,
   IndexEntry,
   IndexLookup,
+  IndexPlace,
+  IndexRow,
   IndexStore,
   SegmentCommit,
   SegmentName,
@@ -129,8 +131,17 @@ export class FaultyIndexStore implements IndexStore {
     return this.#outage.write(() => this.#inner.forget(segments));
   }
 
-  delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
+  unsettled(chunkKeys: readonly string[]): Promise<ReadonlySet<string>> {
+    return this.#outage.read(() => this.#inner.unsettled(chunkKeys));
+  }
+
+  delete(entries: readonly IndexPlace[]): Promise<void> {
     return this.#outage.write(() => this.#inner.delete(entries));
+  }
+
+  async *rows(table: string, rangeEnd: string): AsyncIterable<readonly IndexRow[]> {
+    await this.#outage.read(async () => undefined);
+    yield* this.#inner.rows(table, rangeEnd);
   }
 
   async *read(lookup: IndexLookup): AsyncIterable<readonly IndexCell[]> {
