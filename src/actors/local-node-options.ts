@@ -16,6 +16,7 @@ import type { SchemaConfig } from '../storage/schema-config.ts';
 import type { ChunkTask, CutTask } from '../workers/cut-worker.ts';
 import type { AppendBudgetOptions } from './append-budget.ts';
 import type { AppendRouter } from './append-router.ts';
+import type { CompactorFigures } from './compactor.ts';
 import type { FlusherFigures } from './flusher.ts';
 import type { LoggedSegments } from './logged-segments.ts';
 import type { StreamMemory } from './memory-source.ts';
@@ -97,4 +98,6 @@ export interface NodeFigures {
   readonly log: LogFigures | undefined;
   /** Where chunks come over the network and are kept for a while. */
   readonly chunkCache?: ChunkCacheFigures | undefined;
+  /** Where there is retention. */
+  readonly compaction?: CompactorFigures | undefined;
 }

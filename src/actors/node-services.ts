@@ -1,4 +1,5 @@
 /** What the edges (HTTP, gRPC, CLI, embedding programs) may ask of a node. Composition: src/node.ts. */
+import type { DeleteService } from '../compaction/delete-service.ts';
 import type { DiscardReason } from '../protocol/discards.ts';
 import type { PushedStream } from '../protocol/entry-columns.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
@@ -87,6 +88,8 @@ export interface NodeServices {
     selectors: readonly (readonly LabelMatcher[])[],
     range: TimeRangeNs,
   ): Promise<readonly LabelSet[]>;
+  /** undefined: there are no deletes. */
+  readonly deletes?: DeleteService | undefined;
   /** Flushes every stream's memory; resolves when it is stored. */
   flush(): Promise<void>;
   /** undefined when ready, else the reason. */

@@ -22,6 +22,7 @@ export type EdgeLimits = Pick<
   | 'maxQueryBytesRead'
   | 'maxQuerierBytesRead'
   | 'maxQuerySeries'
+  | 'deletionMode'
 >;
 
 /** A push body with what decides how it is read. */

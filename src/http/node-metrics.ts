@@ -4,6 +4,7 @@ import type { NodeFigures } from '../actors/local-node-options.ts';
 import type { RoutingFigures } from '../member/append-routing.ts';
 import type { MemberFigures } from '../member/cluster-services.ts';
 import type { HandoverFigures } from '../member/handover.ts';
+import { addCompactionMetrics } from './compaction-metrics.ts';
 
 type FiguresOf = () => NodeFigures;
 
@@ -127,6 +128,8 @@ export const addNodeMetrics = (registry: Registry, figures: FiguresOf): void => 
   for (const [name, help, read] of counters) addCounter(registry, name, help, read);
   addFlushed(registry, figures);
   if (figures().chunkCache) addChunkCache(registry, () => figures().chunkCache);
+  const { compaction } = figures();
+  if (compaction) addCompactionMetrics(registry, () => figures().compaction ?? compaction);
 };
 
 /** As Loki calls its cache in memory, in the labels too. */

@@ -9,6 +9,7 @@ import {
   megabytes,
   oneOf,
   size,
+  streamRetentions,
   text,
   texts,
 } from './limit-values.ts';
@@ -78,6 +79,13 @@ const QUERY_FIELDS = {
   minimumLabelsNumber: field('minimum_labels_number', count(), 0),
 };
 
+/** They have an effect with compactor.retention_enabled alone. */
+const RETENTION_FIELDS = {
+  retentionPeriodMs: field('retention_period', duration(), 0),
+  retentionStream: field('retention_stream', streamRetentions(), []),
+  deletionMode: field('deletion_mode', oneOf(['disabled', 'filter-only', 'filter-and-delete']), 'filter-and-delete'),
+};
+
 /** Known, so that a configuration of Loki can be used, but without an effect yet. */
 const UNUSED_FIELDS = {
   ingestionRateStrategy: field('ingestion_rate_strategy', oneOf(['global', 'local']), 'global'),
@@ -101,9 +109,6 @@ const UNUSED_FIELDS = {
   queryReadyIndexNumDays: field('query_ready_index_num_days', count(), 0),
   volumeEnabled: field('volume_enabled', flag(), true),
   volumeMaxSeries: field('volume_max_series', count(), 1000),
-  retentionPeriodMs: field('retention_period', duration(), 0),
-  retentionStream: field('retention_stream', anything(), []),
-  deletionMode: field('deletion_mode', oneOf(['disabled', 'filter-only', 'filter-and-delete']), 'filter-and-delete'),
   metricAggregationEnabled: field('metric_aggregation_enabled', flag(), false),
   patternPersistenceEnabled: field('pattern_persistence_enabled', flag(), false),
   enableMultiVariantQueries: field('enable_multi_variant_queries', flag(), false),
@@ -112,7 +117,7 @@ const UNUSED_FIELDS = {
   rulerMaxRuleGroupsPerTenant: field('ruler_max_rule_groups_per_tenant', count(), 0),
 };
 
-const FIELDS = { ...PUSH_FIELDS, ...QUERY_FIELDS, ...UNUSED_FIELDS };
+const FIELDS = { ...PUSH_FIELDS, ...QUERY_FIELDS, ...RETENTION_FIELDS, ...UNUSED_FIELDS };
 
 type Fields = typeof FIELDS;
 
@@ -153,6 +158,11 @@ export class TenantLimits {
 
   limitsFor(tenant: string): Limits {
     return this.#byTenant.get(tenant) ?? this.#defaults;
+  }
+
+  /** Of all tenants that have some of their own, and of the others. */
+  all(): readonly Limits[] {
+    return [this.#defaults, ...this.#byTenant.values()];
   }
 
   /** The effective values under Loki's names: for all tenants, and in full for each that has overrides. */

@@ -27,7 +27,7 @@ const CACHE_BYTES_MAX = 256 << 20;
 export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGenerator<QueryEvent> {
   const { startNs, endNs } = context.request;
   if (startNs >= endNs) return;
-  const plan = planOf(context, expr, { startNs, endNs: endNs - 1n });
+  const plan = await planOf(context, expr, { startNs, endNs: endNs - 1n });
   const { changesLine } = compileScan(plan).pipeline;
   const turns = new Turns(context.deps.clock);
   const heap = await openCursors(context, plan, turns);
@@ -53,7 +53,7 @@ export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGen
   if (answer.count > 0) yield { type: 'entries', streams: answer.take() };
 }
 
-const planOf = (context: QueryContext, { matchers, stages }: LogExpr, range: TimeRangeNs): ScanPlan => {
+const planOf = async (context: QueryContext, { matchers, stages }: LogExpr, range: TimeRangeNs): Promise<ScanPlan> => {
   const { tenant, direction, categorizeLabels } = context.request;
   return {
     scanId: nextScanId(),
@@ -63,6 +63,7 @@ const planOf = (context: QueryContext, { matchers, stages }: LogExpr, range: Tim
     hints: { extract: 'all', preserveError: false },
     ...range,
     scan: { kind: 'log', direction, categorizeLabels },
+    hidden: await context.hiddenIn(range),
   };
 };
 

@@ -57,14 +57,16 @@ export const evaluateLeaf = async (
   const apply = rangeFunctionOf(expr);
   const measure = apply.kind === 'absent' ? (unwrap ? 'values' : 'count') : apply.kind;
   const scan: MetricScan = { kind: 'metric', grid, rangeNs, offsetNs, measure, unwrap, group, seriesMax };
+  const range = entryRangeOf(grid, rangeNs, offsetNs);
   const plan: ScanPlan = {
     scanId: nextScanId(),
     tenant: context.request.tenant,
     matchers: log.matchers,
     stages: metricStages(expr),
     hints,
-    ...entryRangeOf(grid, rangeNs, offsetNs),
+    ...range,
     scan,
+    hidden: await context.hiddenIn(range),
   };
   const counts = new CountMerger(grid.count, seriesMax);
   const values = new ValueMerger(seriesMax);

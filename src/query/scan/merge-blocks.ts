@@ -1,8 +1,10 @@
 import type { RequiredLiteral } from '../../logql/pipeline.ts';
 import { BlockColumns } from './block-columns.ts';
 import { DistinctEntries } from './distinct-entries.ts';
-import { type LiteralHits, LiteralSearch } from './literal-hits.ts';
+import type { HiddenOfStream } from './hidden-entries.ts';
+import { type LineHits, LiteralSearch } from './literal-hits.ts';
 import type { ScanCounts } from './scan-messages.ts';
+import { ShownHits } from './shown-hits.ts';
 
 /** A block or head of one stream that a scan may have to read. Times are relative to the merge's base. */
 export interface BlockSource {
@@ -22,14 +24,14 @@ export interface BlockSource {
 
 export interface EntryVisitor {
   /** Entries [first, end) of a block: wanted ones, in time order after those visited before, no duplicates. Borrowed until it returns. */
-  visit(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void;
+  visit(entries: BlockColumns, hits: LineHits, first: number, end: number): void;
 }
 
 interface OpenBlock {
   readonly source: BlockSource;
   readonly bytes: Buffer;
   readonly entries: BlockColumns;
-  readonly hits: LiteralHits;
+  readonly hits: LineHits;
   /** Next entry, and the end of those wanted. */
   position: number;
   end: number;
@@ -76,6 +78,7 @@ export class BlockMerge {
   #baseNs: bigint;
   readonly #free: BlockColumns[] = [];
   readonly #seen = new DistinctEntries();
+  #hidden: HiddenOfStream | undefined;
   #startTime = 0;
   #endTime = 0;
 
@@ -94,6 +97,11 @@ export class BlockMerge {
   setRange(startTime: number, endTime: number): void {
     this.#startTime = startTime;
     this.#endTime = endTime;
+  }
+
+  /** What is not to be shown of the blocks visited from here on. */
+  setHidden(hidden: HiddenOfStream | undefined): void {
+    this.#hidden = hidden;
   }
 
   visitGroup(group: readonly BlockSource[], visitor: EntryVisitor): void {
@@ -122,10 +130,17 @@ export class BlockMerge {
       source,
       bytes,
       entries,
-      hits: this.#literals.hitsIn(entries, entries.bytes.buffer === bytes.buffer),
+      hits: this.#shown(entries, this.#literals.hitsIn(entries, entries.bytes.buffer === bytes.buffer)),
       position,
       end,
     };
+  }
+
+  #shown(entries: BlockColumns, hits: LineHits): LineHits {
+    const hidden = this.#hidden;
+    if (!hidden || entries.count === 0) return hits;
+    const isTouched = hidden.mayHide(entries.timesNs[0]!, entries.timesNs[entries.count - 1]!);
+    return isTouched ? new ShownHits(hits, entries, hidden) : hits;
   }
 
   /** A block is opened when the merge reaches it and let go when it is used up: few are open at a time. */

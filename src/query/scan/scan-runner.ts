@@ -1,12 +1,9 @@
 import { prepareCodec } from '../../chunk/block-codec.ts';
 import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
 import { compilePipeline } from '../../logql/compile-pipeline.ts';
-import { compileLabelMatcher } from '../../logql/matcher.ts';
-import type { LabelSet } from '../../protocol/label-set.ts';
-import type { LabelMatcher } from '../../protocol/matcher.ts';
 import { RefusedError } from '../../protocol/refusal.ts';
 import type { Handled } from '../../workers/worker-main.ts';
-import { valueOfLabel } from '../step-series.ts';
+import { CompiledHidden, compileMatchers } from './hidden-entries.ts';
 import type { LogResult, MetricResult, ScanPlan, ScanTask } from './scan-messages.ts';
 import { type CompiledScan, runLogTask, runMetricTask } from './scan-tasks.ts';
 import { UnwrappedValue } from './unwrapped-value.ts';
@@ -45,17 +42,12 @@ export class ScanRunner {
 }
 
 /** @throws RefusedError INVALID_QUERY with Loki's text for a stage that cannot be built */
-export const compileScan = ({ matchers, stages, hints, scan }: ScanPlan): CompiledScan => ({
+export const compileScan = ({ matchers, stages, hints, scan, hidden }: ScanPlan): CompiledScan => ({
   pipeline: compilePipeline(stages, { hints }),
   unwrap: scan.kind === 'metric' && scan.unwrap ? new UnwrappedValue(scan.unwrap) : undefined,
   matches: compileMatchers(matchers),
+  hidden: hidden && new CompiledHidden(hidden),
 });
-
-/** All matchers on a label set; a missing label is "". */
-export const compileMatchers = (matchers: readonly LabelMatcher[]): ((labels: LabelSet) => boolean) => {
-  const tests = matchers.map((matcher) => ({ name: matcher.name, matches: compileLabelMatcher(matcher) }));
-  return ({ pairs }) => tests.every(({ name, matches }) => matches(valueOfLabel(pairs, name)));
-};
 
 const countBuffersOf = ({ series }: MetricResult): ArrayBuffer[] =>
   series ? [series.counts, ...(series.sums ? [series.sums] : [])].map(({ buffer }) => buffer as ArrayBuffer) : [];

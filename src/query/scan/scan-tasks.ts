@@ -1,5 +1,6 @@
 import type { Pipeline } from '../../logql/pipeline.ts';
 import type { LabelSet } from '../../protocol/label-set.ts';
+import type { CompiledHidden } from './hidden-entries.ts';
 import { LogScanner } from './log-scan.ts';
 import { BlockMerge, type BlockSource } from './merge-blocks.ts';
 import { MetricScanner } from './metric-scan.ts';
@@ -25,6 +26,8 @@ export interface CompiledScan {
   readonly pipeline: Pipeline;
   readonly unwrap: UnwrappedValue | undefined;
   readonly matches: (labels: LabelSet) => boolean;
+  /** undefined: nothing is. */
+  readonly hidden: CompiledHidden | undefined;
 }
 
 /** @throws RefusedError for what cannot be read, or is too much */
@@ -37,6 +40,7 @@ export const runMetricTask = ({ plan, slices }: MetricTask, compiled: CompiledSc
     setRange(merge, slice, plan.startNs);
     for (const { labels, groups } of openSlice(slice, plan, plan.startNs, compiled.matches, counts, opened)) {
       scanner.startStream(labels);
+      merge.setHidden(compiled.hidden?.ofStream(labels));
       for (const group of groups) {
         if (scanner.isFailed) return scanner.result(counts);
         merge.visitGroup(group, scanner);
@@ -61,7 +65,7 @@ export const runLogTask = ({ plan, reads }: LogTask, compiled: CompiledScan): Lo
     merge.setBase(baseNs);
     setRange(merge, slice, baseNs);
     const groups = logGroups(openSlice(slice, plan, baseNs, compiled.matches, counts, new Map()), scan.direction);
-    const reading = new LogReading(read, scan, scanner, order);
+    const reading = new LogReading(read, scan, scanner, order, compiled.hidden);
     for (let index = position.group; index < groups.length && !reading.next; index += 1) {
       reading.read(groups[index]!, index, merge);
       if (reading.isFull && !reading.next && index + 1 < groups.length) {
@@ -84,14 +88,22 @@ class LogReading {
   readonly #scanner: LogScanner;
   /** What is taken goes to its end. */
   readonly #order: number[];
+  readonly #hidden: CompiledHidden | undefined;
   readonly #first: number;
   readonly #isForward: boolean;
   #bytes = 0;
 
-  constructor(bounds: LogRead, { direction }: LogScan, scanner: LogScanner, order: number[]) {
+  constructor(
+    bounds: LogRead,
+    { direction }: LogScan,
+    scanner: LogScanner,
+    order: number[],
+    hidden: CompiledHidden | undefined,
+  ) {
     this.#bounds = bounds;
     this.#scanner = scanner;
     this.#order = order;
+    this.#hidden = hidden;
     this.#first = order.length;
     this.#isForward = direction === 'forward';
   }
@@ -120,6 +132,7 @@ class LogReading {
     this.#scanner.startGroup(isOne && !this.#isForward, isOne ? countMax : Number.POSITIVE_INFINITY);
     for (const { labels, blocks } of group) {
       this.#scanner.startStream(labels);
+      merge.setHidden(this.#hidden?.ofStream(labels));
       merge.visitGroup(blocks, this.#scanner);
     }
     const found = Array.from({ length: this.#scanner.count - mark }, (_, place) => mark + place);

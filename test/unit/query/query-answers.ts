@@ -1,5 +1,5 @@
 import { executeQuery } from '../../../src/query/execute-query.ts';
-import type { ScanPool } from '../../../src/query/query-context.ts';
+import type { QueryDeps, ScanPool } from '../../../src/query/query-context.ts';
 import type { LogEntry, QueryEvent, QueryRequest, QueryResult } from '../../../src/query/query-messages.ts';
 import type { QuerySources } from '../../../src/query/query-source.ts';
 import { systemClock } from '../../../src/system-clock.ts';
@@ -11,9 +11,10 @@ export const eventsOf = async (
   request: QueryRequest,
   sources: QuerySources,
   scanPool: ScanPool = pool,
+  hidden?: QueryDeps['hidden'],
 ): Promise<QueryEvent[]> => {
   const events: QueryEvent[] = [];
-  const deps = { scanPool, clock: systemClock };
+  const deps = { scanPool, clock: systemClock, hidden };
   await executeQuery(request, sources, deps, new AbortController().signal, (event) => {
     events.push(event);
     return Promise.resolve();
@@ -26,10 +27,11 @@ export const answerOf = async (
   request: QueryRequest,
   sources: QuerySources,
   scanPool: ScanPool = pool,
+  hidden?: QueryDeps['hidden'],
 ): Promise<QueryResult> => {
   const streams = new Map<string, { labels: readonly string[]; entries: LogEntry[] }>();
   let result: QueryResult | undefined;
-  for (const event of await eventsOf(request, sources, scanPool)) {
+  for (const event of await eventsOf(request, sources, scanPool, hidden)) {
     switch (event.type) {
       case 'entries':
         for (const { labels, entries } of event.streams) {

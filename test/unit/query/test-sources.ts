@@ -4,7 +4,7 @@ import type { SegmentSnapshot } from '../../../src/chunk/memory-format.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import type { QueryRequest } from '../../../src/query/query-messages.ts';
 import type { QuerySources } from '../../../src/query/query-source.ts';
-import { compileMatchers } from '../../../src/query/scan/scan-runner.ts';
+import { compileMatchers } from '../../../src/query/scan/hidden-entries.ts';
 import type { ChunkRef } from '../../../src/storage/index-reader.ts';
 import { BASE_NS } from './test-blocks.ts';
 
