@@ -29,6 +29,9 @@ export interface NodeCompactionDeps extends Pick<TableCompactionDeps, 'index' | 
   readonly router: Pick<AppendRouter, 'keyOf' | 'isHere'> | undefined;
 }
 
+/** Chosen: a thousand times what a query takes between two parts of a row. */
+const OVERLAP_MS = 1000;
+
 /** undefined: nothing is ever removed. */
 export const compactionOf = (config: Config, deps: NodeCompactionDeps): NodeCompaction | undefined => {
   const { compactor: settings, limits, schema, ingester } = config;
@@ -55,6 +58,7 @@ export const compactionOf = (config: Config, deps: NodeCompactionDeps): NodeComp
       labels,
       limits,
       schema,
+      overlapMs: OVERLAP_MS,
       isDryRun: settings.dry_run,
       isHere: (name) => !router || router.isHere(router.keyOf('', labelSetOf(['compaction', name]))),
     },

@@ -18,14 +18,16 @@ export class ChunkRate {
   /** Waits for the turn of one chunk. @throws what the signal was aborted with */
   async take(): Promise<void> {
     while (!this.#bucket.take(1, this.#perSecond, this.#perSecond, this.#clock.monotonicMs())) {
-      await this.#pause(this.#bucket.waitMs(1, this.#perSecond, this.#perSecond));
+      await this.pause(this.#bucket.waitMs(1, this.#perSecond, this.#perSecond));
     }
     this.#signal.throwIfAborted();
   }
 
-  #pause(delayMs: number): Promise<void> {
+  /** @throws what the signal was aborted with */
+  async pause(delayMs: number): Promise<void> {
     this.#signal.throwIfAborted();
-    return new Promise((resolve, reject) => {
+    if (delayMs <= 0) return;
+    await new Promise<void>((resolve, reject) => {
       const stopped = (): void => {
         cancel();
         reject(this.#signal.reason);

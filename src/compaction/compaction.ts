@@ -39,7 +39,7 @@ export interface PassOutcome extends CompactionFigures {
   readonly oldestPendingMs: number | undefined;
 }
 
-/** Chunks remembered as looked at, so that one of several days is read once a pass: about 20 MiB. */
+/** Chunks remembered as looked at, so that one of several days is read once a table: about 20 MiB. */
 const SETTLED_MAX = 100_000;
 
 /** Who has this deletes the objects of chunks that were removed, of all tables. */
@@ -72,17 +72,16 @@ export class Compaction {
     const due = requests.filter((request) => this.#isDue(request, nowMs));
     const figures = newFigures();
     const all = ((await this.#deps.index.tables?.()) ?? []).filter((table) => !isOwn(table));
-    const pass = {
-      workOf: this.#workOf(due, nowMs),
-      settled: new BoundedMap<string, true>(SETTLED_MAX),
-      figures,
-      rate: new ChunkRate(clock, this.#options.chunksPerSecond, signal),
-    };
+    const rate = new ChunkRate(clock, this.#options.chunksPerSecond, signal);
     let tables = 0;
     for (const table of this.#tablesToWalk(all, due, nowMs)) {
       if (!isHere(table)) continue;
       tables += 1;
-      await this.#compactTable(table, due, all, pass, signal);
+      const undone = due.filter(({ doneTables }) => !doneTables.has(table));
+      // What stays by these requests may have to go by others in the next table.
+      const settled = new BoundedMap<string, true>(SETTLED_MAX);
+      const pass = { workOf: this.#workOf(undone, nowMs), settled, figures, rate };
+      await this.#compactTable(table, undone, all, pass, signal);
     }
     const processed = isDryRun ? [] : await this.#ended(due, all);
     if (!isDryRun && isHere(OBJECTS)) figures.objects += await removal.sweep(signal);
@@ -95,7 +94,7 @@ export class Compaction {
 
   async #compactTable(
     table: string,
-    due: readonly TrackedRequest[],
+    undone: readonly TrackedRequest[],
     all: readonly string[],
     pass: Omit<CompactionPass, 'check'>,
     signal: AbortSignal,
@@ -110,9 +109,8 @@ export class Compaction {
     try {
       const isComplete = await new TableCompaction(this.#deps, { ...pass, check }).run(table);
       if (!isComplete || isDryRun) return;
-      for (const request of due) {
-        if (!request.doneTables.has(table) && tablesOf(schema, request, all).has(table))
-          await requests.markDone(request, table);
+      for (const request of undone) {
+        if (tablesOf(schema, request, all).has(table)) await requests.markDone(request, table);
       }
     } catch (error) {
       if (!(error instanceof TableTaken)) throw error;
@@ -147,7 +145,9 @@ export class Compaction {
   /** Those in which something can have to go. */
   #tablesToWalk(all: readonly string[], due: readonly TrackedRequest[], nowMs: number): readonly string[] {
     const { schema, limits } = this.#deps;
-    const wanted = new Set(due.flatMap((request) => [...tablesOf(schema, request, all)]));
+    const wanted = new Set(
+      due.flatMap((request) => [...tablesOf(schema, request, all)].filter((table) => !request.doneTables.has(table))),
+    );
     const periods = limits
       .all()
       .flatMap((one) => retentionRulesOf(one).map(({ periodMs }) => periodMs ?? Number.POSITIVE_INFINITY));

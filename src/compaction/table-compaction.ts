@@ -38,11 +38,16 @@ export interface TableCompactionDeps {
   /** In a worker thread. */
   readonly rewrite: (task: RewriteTask) => Promise<RewrittenChunk>;
   readonly report: (problem: string, error: unknown, about?: object) => void;
+  /**
+   * Of a chunk written anew and the old one in the index: a query that reads a row in parts may be past the place of the new one, and must still find the old
+   * one.
+   */
+  readonly overlapMs: number;
   /** Only counts what it would do. */
   readonly isDryRun: boolean;
 }
 
-/** What one pass over all tables shares. */
+/** What a pass has for a table. */
 export interface CompactionPass {
   /** undefined: nothing of the tenant is to go. */
   readonly workOf: (tenant: string) => TenantWork | undefined;
@@ -106,13 +111,15 @@ export class TableCompaction {
     // Before anything else: what is settled now stays so.
     const unsettled = await this.#deps.index.unsettled(keys);
     const gone: StoredChunk[] = [];
+    const { rewritten } = this.#pass.figures;
     for (const [row, labels] of await this.#labelled(rows)) {
       for (const ref of row.chunks) {
         if (unsettled.has(ref.key)) this.#leave();
         else if (await this.#isGone(ref, row.tenant, labels)) gone.push({ ref, series: row.series });
       }
     }
-    if (this.#deps.isDryRun) return;
+    if (this.#deps.isDryRun || gone.length === 0) return;
+    if (this.#pass.figures.rewritten > rewritten) await this.#pass.rate.pause(this.#deps.overlapMs);
     await this.#deps.removal.remove(gone);
   }
 
@@ -143,8 +150,11 @@ export class TableCompaction {
       if (verdict.kind !== 'keep') await this.#pass.rate.take();
       return await this.#done(ref, verdict);
     } catch (error) {
-      if (!(error instanceof UnreadableChunk)) throw error;
+      const isBusy = error instanceof RefusedError && error.refusal.code === 'OVERLOADED';
+      if (!isBusy && !(error instanceof UnreadableChunk)) throw error;
       this.#leave();
+      // Pushes go first.
+      if (isBusy) return false;
       this.#deps.report('a chunk could not be compacted', error, { chunk: ref.key });
       return false;
     }

@@ -9,7 +9,7 @@ import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { readLimits } from '../../../src/protocol/limits.ts';
 import { rewriteChunk } from '../../../src/query/scan/rewrite-chunk.ts';
 import { chunkKey } from '../../../src/storage/chunk-key.ts';
-import { chunkEntries, chunkKeyOfCell } from '../../../src/storage/index-row.ts';
+import { chunkEntries, chunkKeyOfCell, seriesIdOf } from '../../../src/storage/index-row.ts';
 import { createSchemaConfig, DAY_MS } from '../../../src/storage/schema-config.ts';
 import { SeriesLabels } from '../../../src/storage/series-labels.ts';
 import { ManualClock } from '../../support/clock.ts';
@@ -82,10 +82,10 @@ class World {
     await this.index.write(chunkEntries(schema, { tenant: 't', labels, fromMs, throughMs, key }));
   }
 
-  compaction(isHere: (name: string) => boolean = () => true, limits: object = {}): Compaction {
-    const { index, chunks, clock, requests } = this;
+  removal(): ChunkRemoval {
+    const { index, chunks, clock } = this;
     const series = new SeriesLabels(index);
-    const removal = new ChunkRemoval({
+    return new ChunkRemoval({
       index,
       chunks,
       schema,
@@ -94,6 +94,11 @@ class World {
       clock,
       delayMs: 1000,
     });
+  }
+
+  compaction(isHere: (name: string) => boolean = () => true, limits: object = {}): Compaction {
+    const { index, chunks, clock, requests } = this;
+    const series = new SeriesLabels(index);
     return new Compaction(
       { cancelPeriodMs: 1000, chunksPerSecond: 1e6 },
       {
@@ -101,7 +106,7 @@ class World {
         chunks,
         schema,
         labels: series,
-        removal,
+        removal: this.removal(),
         requests,
         clock,
         limits: readLimits(limits),
@@ -109,6 +114,7 @@ class World {
         report: (_problem, error) => {
           throw error;
         },
+        overlapMs: 0,
         isDryRun: false,
         isHere,
       },
@@ -222,6 +228,18 @@ describe('a compaction that is cut', function () {
     expect(indexed(world)).to.deep.equal(LEFT);
   });
 
+  it('applies a request to a chunk of two tables though one of them was done before', async () => {
+    const world = await newWorld();
+    const [first = '', second = ''] = (await world.index.tables()).filter((table) => table.startsWith('index_')).sort();
+    const [request] = await world.requests.ofTenant('t');
+    await world.requests.markDone(request!, first);
+    await world.requests.add({ ...request!, requestId: '00000002', query: '{app="other"}' });
+    expect(await world.compaction().run(SIGNAL)).to.include({ rewritten: 2, pending: 0 });
+    expect(second).to.not.equal('');
+    expect(indexed(world)).to.not.include('a secret');
+    expect(indexed(world), 'what lies in the table that was done').to.include('b secret');
+  });
+
   it('keeps an object for as long as queries may read it after its rows are gone', async () => {
     const world = await newWorld();
     const before = [...world.chunks.objects.keys()];
@@ -233,6 +251,20 @@ describe('a compaction that is cut', function () {
     world.clock.advance(1);
     await world.compaction().run(SIGNAL);
     expect(before.filter((key) => world.chunks.objects.has(key)).length).to.equal(1);
+  });
+
+  it('removes the rows first of a chunk that was only marked, and lets its object wait again', async () => {
+    const world = await newWorld();
+    const [key = ''] = world.keys();
+    await new ChunkMarks(world.index, schema).add([{ key, series: seriesIdOf(labels), markedMs: world.clock.nowMs() }]);
+    world.clock.advance(1000);
+    expect(await world.removal().sweep(SIGNAL)).to.equal(0);
+    expect([world.keys().includes(key), world.chunks.objects.has(key)]).to.deep.equal([false, true]);
+    world.clock.advance(999);
+    expect(await world.removal().sweep(SIGNAL)).to.equal(0);
+    world.clock.advance(1);
+    expect(await world.removal().sweep(SIGNAL)).to.equal(1);
+    expect(world.chunks.objects.has(key)).to.equal(false);
   });
 
   it('leaves a request alone that may still be cancelled, and one of a tenant whose deletes only filter', async () => {
