@@ -1,8 +1,7 @@
 import type { Clock } from '../protocol/clock.ts';
 import type { TenantLimits } from '../protocol/limits.ts';
 import { BoundedMap } from '../storage/bounded-map.ts';
-import { OWN_TABLES } from '../storage/own-tables.ts';
-import { DAY_MS, dayBuckets, dayOf } from '../storage/schema-config.ts';
+import { DAY_MS, dayBuckets, dayOf, type SchemaConfig } from '../storage/schema-config.ts';
 import { ChunkRate } from './chunk-rate.ts';
 import type { TrackedRequest } from './delete-request.ts';
 import type { DeleteRequests } from './delete-requests.ts';
@@ -66,12 +65,12 @@ export class Compaction {
 
   /** Safe to be cut at any step, to be done again, and to be done by two nodes at a time. @throws RefusedError STORAGE_UNAVAILABLE; what the signal was aborted with */
   async run(signal: AbortSignal): Promise<PassOutcome> {
-    const { clock, isDryRun, removal, isHere } = this.#deps;
+    const { clock, isDryRun, removal, isHere, schema } = this.#deps;
     const nowMs = clock.nowMs();
     const requests = await this.#requests();
     const due = requests.filter((request) => this.#isDue(request, nowMs));
     const figures = newFigures();
-    const all = ((await this.#deps.index.tables?.()) ?? []).filter((table) => !isOwn(table));
+    const all = ((await this.#deps.index.tables?.()) ?? []).filter((table) => isIndexTable(schema, table));
     const rate = new ChunkRate(clock, this.#options.chunksPerSecond, signal);
     let tables = 0;
     for (const table of this.#tablesToWalk(all, due, nowMs)) {
@@ -183,4 +182,9 @@ class TableTaken extends Error {
   override readonly name = 'TableTaken';
 }
 
-const isOwn = (table: string): boolean => OWN_TABLES.some((own) => table === own || table.endsWith(`:${own}`));
+/** Others may be there, of other programs too: they are not looked into. */
+const isIndexTable = (schema: SchemaConfig, table: string): boolean =>
+  schema.some(({ tablePrefix, periodHours }) => {
+    if (periodHours === 0) return table === tablePrefix;
+    return table.startsWith(tablePrefix) && /^\d+$/.test(table.slice(tablePrefix.length));
+  });

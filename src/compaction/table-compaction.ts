@@ -43,6 +43,8 @@ export interface TableCompactionDeps {
    * one.
    */
   readonly overlapMs: number;
+  /** After each part of a walk: queries read the same index. */
+  readonly restMs: number;
   /** Only counts what it would do. */
   readonly isDryRun: boolean;
 }
@@ -81,6 +83,7 @@ export class TableCompaction {
         this.#pass.check();
         await this.#compact(group);
       }
+      await this.#pass.rate.pause(this.#deps.restMs);
     }
     return this.#isComplete;
   }

@@ -115,6 +115,7 @@ class World {
           throw error;
         },
         overlapMs: 0,
+        restMs: 0,
         isDryRun: false,
         isHere,
       },
@@ -265,6 +266,15 @@ describe('a compaction that is cut', function () {
     world.clock.advance(1);
     expect(await world.removal().sweep(SIGNAL)).to.equal(1);
     expect(world.chunks.objects.has(key)).to.equal(false);
+  });
+
+  it('looks into no table that the schema does not name', async () => {
+    const world = await newWorld();
+    for (const table of ['index_x', 'index_', 'other_19675', 'my-index_19675']) {
+      await world.index.write([{ table, hashValue: 'row', rangeValue: '\0\0\0\x003\0', value: '-' }]);
+    }
+    const outcome = await world.compaction(() => true, { retention_period: '1d' }).run(SIGNAL);
+    expect(outcome.tables).to.equal(3);
   });
 
   it('leaves a request alone that may still be cancelled, and one of a tenant whose deletes only filter', async () => {
