@@ -217,7 +217,7 @@ export class TableCompaction {
   async #fetch({ key }: ChunkRef): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = await this.#deps.chunks.get(key);
     if (bytes) return bytes;
-    throw new UnreadableChunk('the index names it and the store does not have it (see ringlog store check)');
+    throw new UnreadableChunk('the index names it and the store does not have it');
   }
 
   #leave(): void {
