@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { duration, flag, text } from './config-values.ts';
 import { durationText } from './protocol/limit-values.ts';
-import { COMMIT_TABLE } from './storage/bigtable-table-plan.ts';
+import { OWN_TABLES } from './storage/own-tables.ts';
 
 /** `storage_config.bigtable`. Credentials are not configured: they come from where Google's libraries look for them. */
 export const bigtable = z.strictObject({
@@ -65,8 +65,9 @@ export const bigtableProblems = ({
         `${place}.index.prefix: got "${tables.prefix}", want 1 to 40 letters, digits or _ . - that begin with none of . -: Bigtable takes no other names`,
       );
     }
-    if (COMMIT_TABLE.startsWith(tables.prefix)) {
-      problems.push(`${place}.index.prefix: got "${tables.prefix}", want one that ${COMMIT_TABLE} does not begin with`);
+    const own = OWN_TABLES.find((table) => table.startsWith(tables.prefix));
+    if (own !== undefined) {
+      problems.push(`${place}.index.prefix: got "${tables.prefix}", want one that ${own} does not begin with`);
     }
     if (!isDropping || tables.period === 0 || (retention > 0 && retention % tables.period === 0)) continue;
     problems.push(

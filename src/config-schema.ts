@@ -6,6 +6,7 @@ import { BLOCK_ENCODINGS } from './chunk/block-encoding.ts';
 import { DEFAULT_GZIP_LEVEL } from './chunk/gzip-level.ts';
 import { WEIGHT_MAX } from './cluster/view.ts';
 import { BIGTABLE_DURATION_KEYS, tableManager } from './config-bigtable.ts';
+import { COMPACTOR_DURATION_KEYS, compactor } from './config-compactor.ts';
 import { CHUNK_STORES, chunkStoreConfig, storageConfig } from './config-storage.ts';
 import { duration, flag, listenAddress, oneOf, size, text, wholeNumber } from './config-values.ts';
 import { INDEX_STORES } from './storage/schema-config.ts';
@@ -157,6 +158,7 @@ export const configSchema = z.strictObject({
   storage_config: storageConfig.prefault({}),
   chunk_store_config: chunkStoreConfig.prefault({}),
   table_manager: tableManager.prefault({}),
+  compactor: compactor.prefault({}),
   schema_config: z.strictObject({ configs: z.array(period).min(1, 'want at least one period') }).prefault({
     configs: [{ from: '2020-01-01', schema: 'v13' }],
   }),
@@ -197,4 +199,5 @@ export const DURATION_KEYS: ReadonlySet<string> = new Set([
   'request_timeout',
   'call_timeout',
   ...BIGTABLE_DURATION_KEYS,
+  ...COMPACTOR_DURATION_KEYS,
 ]);

@@ -2,6 +2,7 @@
 import { parse as parseYaml, stringify as toYaml } from 'yaml';
 import type { z } from 'zod';
 import { bigtableProblems } from './config-bigtable.ts';
+import { retentionProblems } from './config-compactor.ts';
 import { configSchema, DURATION_KEYS, type Settings } from './config-schema.ts';
 import { chunkStoreKind, chunkStoreProblems } from './config-storage.ts';
 import { durationText } from './protocol/limit-values.ts';
@@ -159,7 +160,7 @@ const sharedStoreProblems = (settings: Settings): readonly string[] => {
 
 const checked = (input: ConfigInput): Config => {
   const parsed = configSchema.safeParse(input, { reportInput: true });
-  const problems = parsed.success
+  const problems: string[] = parsed.success
     ? [
         ...lingerProblems(parsed.data),
         ...chunkStoreProblems(parsed.data),
@@ -171,6 +172,7 @@ const checked = (input: ConfigInput): Config => {
   const old = schema && schemaWithoutMetadata(schema);
   const limits = attempt(() => readLimits(limitsIn(input['limits'], old), input['overrides']), problems);
   if (old && limits) problems.push(...metadataProblems(limits, old));
+  if (limits) problems.push(...retentionProblems(limits));
   if (!parsed.success || !limits || !schema || problems.length > 0) throw new ConfigError(problems);
   const { limits: _raw, overrides: _rawOverrides, ...settings } = parsed.data;
   return { ...settings, limits, schema };

@@ -1,8 +1,9 @@
 /** The composition root of a node: alone in opening stores and starting threads. */
 import path from 'node:path';
 import type { Ref } from 'nact';
+import type { Compactor } from './actors/compactor.ts';
 import { LocalNode } from './actors/local-node.ts';
-import type { LocalNodeOptions, NodeFigures } from './actors/local-node-options.ts';
+import type { LocalNodeDeps, LocalNodeOptions, NodeFigures } from './actors/local-node-options.ts';
 import type { LoggedSegments } from './actors/logged-segments.ts';
 import type { NodeServices } from './actors/node-services.ts';
 import type { QueryReader } from './actors/querier.ts';
@@ -19,14 +20,16 @@ import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
 import type { ClusterMember } from './member/member.ts';
 import { type StartedMember, type StartPeers, startMember } from './member/start-member.ts';
+import { compactionOf, type NodeCompaction } from './node-compaction.ts';
 import { type NodeIdentity, newUid, nextIdentity } from './node-identity.ts';
 import { type NodeLogDeps, openNodeLog } from './node-log.ts';
+import { CUTS_PER_WORKER, type NodeWorkers, startWorkers } from './node-workers.ts';
 import { ProblemLog } from './problem-log.ts';
 import type { Clock } from './protocol/clock.ts';
 import { RefusedError } from './protocol/refusal.ts';
 import { queryEvents } from './query/execute-query.ts';
 import type { QueryCommand, QueryRequest } from './query/query-messages.ts';
-import type { ScanResult, ScanTask } from './query/scan/scan-messages.ts';
+import type { RewrittenChunk } from './query/scan/rewrite-chunk.ts';
 import { CachedChunkStore } from './storage/cached-chunk-store.ts';
 import type { ChunkStore } from './storage/chunk-store.ts';
 import { FolderLock } from './storage/folder-lock.ts';
@@ -34,9 +37,7 @@ import type { IndexStore } from './storage/index-store.ts';
 import { makeFolder } from './storage/make-folder.ts';
 import { SchemaIndexReader } from './storage/schema-index-reader.ts';
 import { systemClock } from './system-clock.ts';
-import type { CutWorkerTask } from './workers/cut-worker.ts';
 import { SharedMemoryPressure } from './workers/shared-memory-pressure.ts';
-import { coreCount, TASKS_PER_MESSAGE_MAX, WorkerPool } from './workers/worker-pool.ts';
 
 /** Where a node says what it does and what went wrong; pino's loggers fit. */
 export interface NodeLog {
@@ -78,11 +79,6 @@ export interface HandOver {
   readonly logged: LoggedSegments;
 }
 
-export interface NodeWorkers {
-  readonly cut: WorkerPool<CutWorkerTask, unknown>;
-  readonly scan: WorkerPool<ScanTask, ScanResult>;
-}
-
 export interface RinglogNode {
   readonly services: NodeServices;
   /** Of a member of a cluster. */
@@ -92,6 +88,8 @@ export interface RinglogNode {
    */
   spawnQuery(request: QueryRequest, reader: QueryReader): Ref<QueryCommand>;
   figures(): NodeFigures;
+  /** undefined without `compactor.retention_enabled`. */
+  readonly compactor: Compactor | undefined;
   /** For moves of streams between nodes; undefined without a log. */
   readonly handOver: HandOver | undefined;
   /** Looks for idle and old streams now instead of at the next `flush_check_period`. */
@@ -103,16 +101,6 @@ export interface RinglogNode {
    */
   stop(options?: { readonly deadlineMs?: number }): Promise<void>;
 }
-
-/** Cut tasks that may wait in the pool: what the cutter gives it, one per flush, and a few. */
-const CUT_QUEUE_SPARE = 16;
-/** Two messages of the smallest heads, one being worked on. */
-const CUTS_PER_WORKER = 2 * TASKS_PER_MESSAGE_MAX;
-/** Bytes worth a message of their own: a block of the default size. */
-const CUT_MESSAGE_BYTES = 256 << 10;
-
-/** Heads are shared memory: see WorkerPoolOptions. */
-const CUT_YOUNG_GENERATION_MB = 2;
 
 /** A node that runs, and is no member of its cluster yet. */
 export interface OpenNode extends RinglogNode {
@@ -195,34 +183,33 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
   };
   const cluster = await openMember();
   closers.push(async () => cluster?.close());
-  const node = new LocalNode(optionsOf(config, cut.size, logDisk?.identity ?? newIdentity(clock), wal !== undefined), {
+  const compaction = compactionOf(config, {
     clock,
     chance,
     chunks,
     index,
-    reader: new SchemaIndexReader(index, config.schema),
-    cut: (task) => cut.run(task) as Promise<BlockData>,
-    encode: (task) => cut.run(task) as Promise<EncodedChunk>,
-    execute: (request, sources, signal) =>
-      queryEvents(request, sources, { scanPool: scan, clock, places: cluster?.member.places }, signal),
-    memory,
+    rewrite: (task) => cut.run(task, [task.bytes.buffer as ArrayBuffer]) as Promise<RewrittenChunk>,
     report,
-    log: wal?.log,
-    logged: wal?.logged,
+    info: (fields, text) => log?.info(fields, text),
     router: cluster?.member.routing,
-    clusterMemory: cluster?.member.clusterMemory,
   });
+  closers.push(async () => compaction?.compactor.stop());
+  const identity = logDisk?.identity ?? newIdentity(clock);
+  const parts = { clock, chance, chunks, index, memory, report, identity, wal, cluster, compaction, cut, scan };
+  const node = localNodeOf(config, parts);
   if (cluster && wal) cluster.member.attach(node, wal.log, wal.logged);
   return {
     join: async (httpAddress) => cluster?.join(httpAddress),
     cluster: cluster?.member,
-    services: node.services,
+    services: { ...node.services, deletes: compaction?.deletes },
+    compactor: compaction?.compactor,
     spawnQuery: (request, reader) => node.spawnQuery(request, reader),
     handOver: wal && node.moves && { moves: node.moves, ...wal },
     figures: () => ({
       ...node.figures,
       chunkCache: chunks instanceof CachedChunkStore ? chunks.figures : undefined,
       indexCache: stores.indexCache?.(),
+      compaction: compaction?.compactor.figures,
     }),
     sweep: () => node.sweep(),
     stop: async ({ deadlineMs = config.server.graceful_shutdown_timeout } = {}) => {
@@ -233,6 +220,37 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
       }
     },
   };
+};
+
+interface NodeParts
+  extends Pick<LocalNodeDeps, 'clock' | 'chance' | 'chunks' | 'index' | 'memory' | 'report'>,
+    NodeWorkers {
+  readonly identity: NodeIdentity;
+  readonly wal: Awaited<ReturnType<typeof openNodeLog>> | undefined;
+  readonly cluster: StartedMember | undefined;
+  readonly compaction: NodeCompaction | undefined;
+}
+
+const localNodeOf = (config: Config, parts: NodeParts): LocalNode => {
+  const { clock, chance, chunks, index, memory, report, identity, wal, cluster, compaction, cut, scan } = parts;
+  const hidden = compaction?.hidden;
+  return new LocalNode(optionsOf(config, cut.size, identity, wal !== undefined), {
+    clock,
+    chance,
+    chunks,
+    index,
+    reader: new SchemaIndexReader(index, config.schema),
+    cut: (task) => cut.run(task) as Promise<BlockData>,
+    encode: (task) => cut.run(task) as Promise<EncodedChunk>,
+    execute: (request, sources, signal) =>
+      queryEvents(request, sources, { scanPool: scan, clock, places: cluster?.member.places, hidden }, signal),
+    memory,
+    report,
+    log: wal?.log,
+    logged: wal?.logged,
+    router: cluster?.member.routing,
+    clusterMemory: cluster?.member.clusterMemory,
+  });
 };
 
 const needsLog = (): RefusedError =>
@@ -307,43 +325,6 @@ const folderIn = async (parent: string, name: string): Promise<string> => {
   const folder = path.join(parent, name);
   await makeFolder(folder);
   return folder;
-};
-
-/**
- * With V8's own 48 MB the space for new objects outgrows what a scan's small heap has left before a collection is due, so that V8 is always
- * collecting: 6.6 % of a scan's CPU; 1.9 % with this (measured).
- */
-const SCAN_YOUNG_GENERATION_MB = 6;
-
-/** Chosen: ten times what an honest task takes. A template or a regex can be made to take minutes over one task's entries. */
-const SCAN_ABORT_GRACE_MS = 1000;
-
-/** The worker threads a node with this configuration starts. */
-export const startWorkers = ({ ingester, querier }: Pick<Config, 'ingester' | 'querier'>): NodeWorkers => {
-  const cutWorkers = ingester.cut_workers || coreCount();
-  const queueMax = CUTS_PER_WORKER * cutWorkers + ingester.concurrent_flushes + CUT_QUEUE_SPARE;
-  return {
-    cut: new WorkerPool({
-      entry: 'cut-worker',
-      size: cutWorkers,
-      queueMax,
-      youngGenerationMb: CUT_YOUNG_GENERATION_MB,
-      weightOf: cutWeight,
-    }),
-    scan: new WorkerPool({
-      entry: 'scan-worker',
-      size: querier.scan_workers || coreCount(),
-      youngGenerationMb: SCAN_YOUNG_GENERATION_MB,
-      queueMax: querier.scan_queue_max,
-      abortGraceMs: SCAN_ABORT_GRACE_MS,
-    }),
-  };
-};
-
-const cutWeight = (task: CutWorkerTask): number => {
-  const bytes =
-    task.kind === 'cut' ? task.head.byteCount : task.blocks.reduce((sum, block) => sum + block.bytes.length, 0);
-  return bytes / CUT_MESSAGE_BYTES;
 };
 
 const NS_PER_MS = 1_000_000n;

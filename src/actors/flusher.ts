@@ -95,7 +95,7 @@ export interface FlusherFigures {
 export class Flusher {
   readonly #deps: FlusherDeps;
   readonly #ref: Ref<FlusherMessage<ChunkJob>>;
-  readonly #written = new WrittenSeries();
+  readonly #written: WrittenSeries;
   readonly #placed = new Map<ChunkJob, PlacedChunk>();
   readonly #flushed: Record<FlushReason, number> = {
     full: 0,
@@ -113,6 +113,7 @@ export class Flusher {
 
   constructor(deps: FlusherDeps) {
     this.#deps = deps;
+    this.#written = new WrittenSeries(() => deps.clock.nowMs());
     const state = newFlusherState<ChunkJob>(deps.concurrencyMax, deps.backOff);
     this.#ref = spawn(
       deps.system,

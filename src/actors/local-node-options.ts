@@ -17,6 +17,7 @@ import type { SchemaConfig } from '../storage/schema-config.ts';
 import type { ChunkTask, CutTask } from '../workers/cut-worker.ts';
 import type { AppendBudgetOptions } from './append-budget.ts';
 import type { AppendRouter } from './append-router.ts';
+import type { CompactorFigures } from './compactor.ts';
 import type { FlusherFigures } from './flusher.ts';
 import type { LoggedSegments } from './logged-segments.ts';
 import type { StreamMemory } from './memory-source.ts';
@@ -100,4 +101,6 @@ export interface NodeFigures {
   readonly chunkCache?: ChunkCacheFigures | undefined;
   /** Where index rows of past days are. */
   readonly indexCache?: IndexCacheFigures | undefined;
+  /** Where there is retention. */
+  readonly compaction?: CompactorFigures | undefined;
 }

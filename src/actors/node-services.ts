@@ -1,4 +1,5 @@
 /** What the edges (HTTP, gRPC, CLI, embedding programs) may ask of a node. Composition: src/node.ts. */
+import type { DeleteService } from '../compaction/delete-service.ts';
 import type { DiscardReason } from '../protocol/discards.ts';
 import type { PushedStream } from '../protocol/entry-columns.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
@@ -103,6 +104,8 @@ export interface NodeServices {
    * @throws RefusedError
    */
   volumes(request: VolumeRequest, signal: AbortSignal): Promise<readonly StreamVolume[]>;
+  /** undefined: there are no deletes. */
+  readonly deletes?: DeleteService | undefined;
   /** Flushes every stream's memory; resolves when it is stored. */
   flush(): Promise<void>;
   /** undefined when ready, else the reason. */

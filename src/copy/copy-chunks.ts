@@ -86,13 +86,14 @@ class ChunkCopier {
   readonly #deps: CopyDeps;
   readonly #rate: ByteRate;
   readonly #labels = new BoundedMap<string, LabelSet>(STREAMS_MAX);
-  readonly #written = new WrittenSeries();
+  readonly #written: WrittenSeries;
 
   constructor(source: CopySide, target: CopySide, options: CopyOptions, deps: CopyDeps) {
     this.#source = source;
     this.#target = target;
     this.#options = options;
     this.#deps = deps;
+    this.#written = new WrittenSeries(() => deps.clock.nowMs());
     this.#rate = new ByteRate(deps.clock, options.bytesPerSecond);
   }
 

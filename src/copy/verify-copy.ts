@@ -94,12 +94,13 @@ class Verifier {
   readonly #deps: VerifyDeps;
   readonly #rate: ByteRate;
   /** Whose rows of labels were all found. */
-  readonly #verified = new WrittenSeries();
+  readonly #verified: WrittenSeries;
 
   constructor(source: CopySide, target: CopySide, bytesPerSecond: number, deps: VerifyDeps) {
     this.#source = source;
     this.#target = target;
     this.#deps = deps;
+    this.#verified = new WrittenSeries(() => deps.clock.nowMs());
     this.#rate = new ByteRate(deps.clock, bytesPerSecond);
   }
 

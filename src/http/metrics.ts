@@ -31,6 +31,7 @@ export class EdgeMetrics {
   readonly #queryLatency: Histogram<'status_code' | 'type' | 'range'>;
   readonly #queryDuplicates: Counter;
   readonly #queryBlocks: Counter<'outcome'>;
+  readonly #deleteRequests: Counter<'user'>;
 
   constructor(version: string) {
     const registers = [this.registry];
@@ -88,6 +89,12 @@ export class EdgeMetrics {
       labelNames: ['outcome'],
       registers,
     });
+    this.#deleteRequests = new Counter({
+      name: 'loki_compactor_delete_requests_received_total',
+      help: 'Delete requests received.',
+      labelNames: ['user'],
+      registers,
+    });
     new Gauge({
       name: 'loki_build_info',
       help: 'Always 1; the labels say what was built.',
@@ -95,6 +102,10 @@ export class EdgeMetrics {
       registers,
     }).set({ version, revision: '', branch: '', goversion: process.version }, 1);
     collectDefaultMetrics({ register: this.registry });
+  }
+
+  countDeleteRequest(tenant: string): void {
+    this.#deleteRequests.inc({ user: tenant });
   }
 
   observe(request: ObservedRequest): void {

@@ -4,6 +4,7 @@ import type { NodeFigures } from '../actors/local-node-options.ts';
 import type { RoutingFigures } from '../member/append-routing.ts';
 import type { MemberFigures } from '../member/cluster-services.ts';
 import type { HandoverFigures } from '../member/handover.ts';
+import { addCompactionMetrics } from './compaction-metrics.ts';
 
 type FiguresOf = () => NodeFigures;
 
@@ -134,6 +135,8 @@ export const addNodeMetrics = (registry: Registry, figures: FiguresOf): void => 
     registry,
     caches.filter((cache) => cache.figures()),
   );
+  const { compaction } = figures();
+  if (compaction) addCompactionMetrics(registry, () => figures().compaction ?? compaction);
 };
 
 interface Cache {

@@ -1,6 +1,7 @@
 import type { NodeServices } from '../actors/node-services.ts';
 import { AdminHandlers } from './admin.ts';
 import { ClusterHandlers } from './cluster-admin.ts';
+import { DeleteHandlers } from './deletes.ts';
 import { DiscoveryHandlers } from './discovery.ts';
 import type { EdgeState } from './form.ts';
 import { MetadataHandlers } from './metadata.ts';
@@ -13,6 +14,7 @@ import { VolumeHandlers } from './volume.ts';
 const GET = ['GET'];
 const POST = ['POST'];
 const GET_POST = ['GET', 'POST'];
+const DELETES = ['GET', 'POST', 'PUT', 'DELETE'];
 
 export const TAIL_PATHS: ReadonlySet<string> = new Set(['/loki/api/v1/tail']);
 
@@ -53,6 +55,10 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   add('/loki/api/v1/format_query', GET_POST, admin.formatQuery);
   add('/loki/api/v1/status/buildinfo', GET, admin.buildInfo);
   for (const path of TAIL_PATHS) add(path, GET, notAnUpgrade);
+  if (services.deletes) {
+    const { handle } = new DeleteHandlers(services.deletes, state);
+    add('/loki/api/v1/delete', DELETES, handle);
+  }
   const cluster = new ClusterHandlers(state.options);
   add('/ring', GET, cluster.ringPage);
   add('/ringlog/v1/ring', GET, cluster.ring);

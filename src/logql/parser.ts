@@ -19,19 +19,22 @@ export const parseExpr = (text: string): Expr => {
   return expr;
 };
 
+/** What a selector may be: without `mayBeUnselective` at least one matcher must reject the empty string, as in queries; with it even `{}` passes. */
+interface SelectorOptions {
+  readonly mayBeUnselective?: boolean;
+}
+
 /** A log query: selector and stages. */
-export const parseLogExpr = (text: string): LogExpr => {
-  const expr = parseExpr(text);
+export const parseLogExpr = (text: string, { mayBeUnselective = false }: SelectorOptions = {}): LogExpr => {
+  const expr = mayBeUnselective ? parseSyntax(text).expr : parseExpr(text);
   if (expr.kind !== 'log') throw refused('only log selector is supported');
   return expr;
 };
 
-/**
- * A selector alone. Without `mayBeUnselective` at least one matcher must reject the empty string, as in queries; with it even `{}` passes.
- */
+/** A selector alone. */
 export const parseMatchers = (
   text: string,
-  { mayBeUnselective = false }: { readonly mayBeUnselective?: boolean } = {},
+  { mayBeUnselective = false }: SelectorOptions = {},
 ): readonly LabelMatcher[] => {
   const expr = mayBeUnselective ? parseSyntax(text).expr : parseExpr(text);
   if (expr.kind !== 'log' || expr.stages.length > 0) throw refused('only label matchers are supported');

@@ -50,6 +50,37 @@ export const texts = (): LimitKind<readonly string[]> =>
 export const checked = <T>(wanted: string, read: (input: unknown) => T | undefined): LimitKind<T> =>
   kind(wanted, read, same);
 
+/** How long streams are kept that a selector matches. */
+export interface StreamRetention {
+  /** As in LogQL. */
+  readonly selector: string;
+  readonly priority: number;
+  readonly periodMs: number;
+}
+
+/** Loki's own. */
+const STREAM_RETENTION_MS_MIN = 24 * 3_600_000;
+
+export const streamRetentions = (): LimitKind<readonly StreamRetention[]> =>
+  kind<readonly StreamRetention[]>(
+    'a list of retentions: each a selector, a priority and a period of 24h or more',
+    (input) => {
+      if (input === null || input === '') return [];
+      const read = Array.isArray(input) ? input.map(readStreamRetention) : [undefined];
+      return read.every((one) => one !== undefined) ? read : undefined;
+    },
+    (retentions) =>
+      retentions.map(({ selector, priority, periodMs }) => ({ selector, priority, period: durationText(periodMs) })),
+  );
+
+const readStreamRetention = (input: unknown): StreamRetention | undefined => {
+  const { selector, priority = 0, period, ...others } = (input ?? {}) as Readonly<Record<string, unknown>>;
+  const periodMs = parseDuration(period);
+  const isRead = typeof selector === 'string' && Number.isSafeInteger(priority) && Object.keys(others).length === 0;
+  if (!isRead || periodMs === undefined || periodMs < STREAM_RETENTION_MS_MIN) return undefined;
+  return { selector, priority: priority as number, periodMs };
+};
+
 /** Taken as it is: an object or a list that only later versions act on. */
 export const anything = (): LimitKind<unknown> => kind('an object or a list', same, same);
 

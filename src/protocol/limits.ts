@@ -11,6 +11,7 @@ import {
   megabytes,
   oneOf,
   size,
+  streamRetentions,
   text,
   texts,
 } from './limit-values.ts';
@@ -93,6 +94,13 @@ const QUERY_FIELDS = {
   minimumLabelsNumber: field('minimum_labels_number', count(), 0),
 };
 
+/** They have an effect with compactor.retention_enabled alone. */
+const RETENTION_FIELDS = {
+  retentionPeriodMs: field('retention_period', duration(), 0),
+  retentionStream: field('retention_stream', streamRetentions(), []),
+  deletionMode: field('deletion_mode', oneOf(['disabled', 'filter-only', 'filter-and-delete']), 'filter-and-delete'),
+};
+
 /** Known, so that a configuration of Loki can be used, but without an effect yet. */
 const UNUSED_FIELDS = {
   ingestionRateStrategy: field('ingestion_rate_strategy', oneOf(['global', 'local']), 'global'),
@@ -108,9 +116,6 @@ const UNUSED_FIELDS = {
   splitQueriesByIntervalMs: field('split_queries_by_interval', duration(), HOUR_MS),
   splitInstantMetricQueriesByIntervalMs: field('split_instant_metric_queries_by_interval', duration(), HOUR_MS),
   queryReadyIndexNumDays: field('query_ready_index_num_days', count(), 0),
-  retentionPeriodMs: field('retention_period', duration(), 0),
-  retentionStream: field('retention_stream', anything(), []),
-  deletionMode: field('deletion_mode', oneOf(['disabled', 'filter-only', 'filter-and-delete']), 'filter-and-delete'),
   metricAggregationEnabled: field('metric_aggregation_enabled', flag(), false),
   patternPersistenceEnabled: field('pattern_persistence_enabled', flag(), false),
   enableMultiVariantQueries: field('enable_multi_variant_queries', flag(), false),
@@ -119,7 +124,7 @@ const UNUSED_FIELDS = {
   rulerMaxRuleGroupsPerTenant: field('ruler_max_rule_groups_per_tenant', count(), 0),
 };
 
-const FIELDS = { ...PUSH_FIELDS, ...QUERY_FIELDS, ...UNUSED_FIELDS };
+const FIELDS = { ...PUSH_FIELDS, ...QUERY_FIELDS, ...RETENTION_FIELDS, ...UNUSED_FIELDS };
 
 type Fields = typeof FIELDS;
 
@@ -174,6 +179,11 @@ export class TenantLimits {
     const byTenant = readOverrides(overrides, (tenant) => this.#configured.get(tenant) ?? this.#defaults, problems);
     if (problems.length > 0) throw new LimitsError(problems);
     this.#byTenant = new Map([...this.#configured, ...byTenant]);
+  }
+
+  /** Of all tenants that have some of their own, and of the others. */
+  all(): readonly Limits[] {
+    return [this.#defaults, ...this.#byTenant.values()];
   }
 
   /** The effective values under Loki's names: for all tenants, and in full for each that has overrides. */

@@ -8,7 +8,7 @@ import { BatchLines, LogAnswer } from './log-answer.ts';
 import { LogReads } from './log-reads.ts';
 import type { QueryContext } from './query-context.ts';
 import type { QueryEvent } from './query-messages.ts';
-import { selectionsOf } from './query-tenants.ts';
+import { selectionsOf, type TenantSelection } from './query-tenants.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { compileScan } from './scan/compiled-scan.ts';
 import type { LogResult, ScanPlan } from './scan/scan-messages.ts';
@@ -30,7 +30,7 @@ const EVENT_BYTES_MAX = 32 << 20;
 export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGenerator<QueryEvent> {
   const { startNs, endNs } = context.request;
   if (startNs >= endNs) return;
-  const plans = plansOf(context, expr, { startNs, endNs: endNs - 1n });
+  const plans = await plansOf(context, expr, { startNs, endNs: endNs - 1n });
   const [first] = plans;
   if (!first) return;
   // The stages and the range of all tenants are the same.
@@ -62,9 +62,9 @@ export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGen
 }
 
 /** One for each tenant. */
-const plansOf = (context: QueryContext, { matchers, stages }: LogExpr, range: TimeRangeNs): readonly ScanPlan[] => {
+const plansOf = (context: QueryContext, { matchers, stages }: LogExpr, range: TimeRangeNs): Promise<ScanPlan[]> => {
   const { direction, categorizeLabels } = context.request;
-  return selectionsOf(context.request.tenant, matchers).map((selection) => ({
+  const planOf = async (selection: TenantSelection): Promise<ScanPlan> => ({
     scanId: nextScanId(),
     tenant: selection.tenant,
     namesTenant: selection.isNamed,
@@ -73,7 +73,9 @@ const plansOf = (context: QueryContext, { matchers, stages }: LogExpr, range: Ti
     hints: { extract: 'all', preserveError: false },
     ...range,
     scan: { kind: 'log', direction, categorizeLabels },
-  }));
+    hidden: await context.hiddenIn(selection.tenant, range),
+  });
+  return Promise.all(selectionsOf(context.request.tenant, matchers).map(planOf));
 };
 
 const openCursors = async (context: QueryContext, reads: readonly LogReads[], turns: Turns): Promise<CursorHeap> => {

@@ -13,11 +13,12 @@ import { CountMerger, ValueMerger, type ValueSeries } from './merge-partials.ts'
 import { chunksPerTask, packTasks } from './pack-tasks.ts';
 import { pipelineErrorText } from './pipeline-error.ts';
 import type { QueryContext } from './query-context.ts';
-import { selectionsOf } from './query-tenants.ts';
+import { selectionsOf, type TenantSelection } from './query-tenants.ts';
 import { absenceOf } from './range/absent-over-time.ts';
 import type { CountFunction, ValuesFunction } from './range/range-function.ts';
 import { rangeFunctionOf } from './range/range-functions.ts';
 import { compileScan, wantedByAny } from './scan/compiled-scan.ts';
+import type { HiddenEntries } from './scan/hidden-entries.ts';
 import type {
   ChunkBytes,
   GroupSpec,
@@ -70,14 +71,20 @@ export const evaluateLeaves = async (
   leaves: readonly LeafPlan[],
   options: LeafOptions,
 ): Promise<readonly (readonly StepSeries[])[]> => {
-  const runs = leaves.map((leaf) => new LeafRun(context, leaf, options));
-  const { rangeNs } = leaves[0]!.expr.range;
+  const { rangeNs, offsetNs, log } = leaves[0]!.expr.range;
+  const range = entryRangeOf(options.grid, rangeNs, offsetNs);
+  const readTenant = async (selection: TenantSelection): Promise<TenantRead> => ({
+    ...selection,
+    hidden: await context.hiddenIn(selection.tenant, range),
+  });
+  const tenants = await Promise.all(selectionsOf(context.request.tenant, log.matchers).map(readTenant));
+  const runs = leaves.map((leaf) => new LeafRun(tenants, leaf, options));
   // A range of 0 holds nothing.
   if (rangeNs > 0n && options.grid.count > 0) {
     const take = async ({ parts }: MetricResult): Promise<void> => {
       for (const [index, part] of parts.entries()) await runs[index]?.take(part);
     };
-    for (const [tenant] of runs[0]!.plans.entries()) {
+    for (const tenant of tenants.keys()) {
       const plans = runs.map((run) => run.plans[tenant] as ScanPlan);
       await scanStreams(context, plans, take);
     }
@@ -93,6 +100,10 @@ export const sharesEntries = ({ expr: { range: one } }: LeafPlan, { expr: { rang
   one.offsetNs === other.offsetNs &&
   JSON.stringify(one.log.matchers) === JSON.stringify(other.log.matchers);
 
+interface TenantRead extends TenantSelection {
+  readonly hidden: HiddenEntries | undefined;
+}
+
 /** A leaf while tasks bring in what they have of it. */
 class LeafRun {
   /** One for each tenant: those of leaves that share entries are the same. */
@@ -104,17 +115,17 @@ class LeafRun {
   readonly #counts: CountMerger;
   readonly #values: ValueMerger;
 
-  constructor(context: QueryContext, leaf: LeafPlan, options: LeafOptions) {
+  constructor(tenants: readonly TenantRead[], leaf: LeafPlan, options: LeafOptions) {
     const { expr, group, hints } = leaf;
     const { grid, seriesMax } = options;
-    const { log, rangeNs, offsetNs, unwrap } = expr.range;
+    const { rangeNs, offsetNs, unwrap } = expr.range;
     const { kind } = rangeFunctionOf(expr);
     const measure = kind === 'absent' ? (unwrap ? 'values' : 'count') : kind;
     this.#leaf = leaf;
     this.#options = options;
     this.#scan = { kind: 'metric', grid, rangeNs, offsetNs, measure, unwrap, group, seriesMax };
     this.#range = entryRangeOf(grid, rangeNs, offsetNs);
-    this.plans = selectionsOf(context.request.tenant, log.matchers).map(({ tenant, matchers, isNamed }) => ({
+    this.plans = tenants.map(({ tenant, matchers, isNamed, hidden }) => ({
       scanId: nextScanId(),
       tenant,
       namesTenant: isNamed,
@@ -123,6 +134,7 @@ class LeafRun {
       hints,
       ...this.#range,
       scan: this.#scan,
+      hidden,
     }));
     this.#counts = new CountMerger(grid.count, seriesMax);
     this.#values = new ValueMerger(seriesMax);

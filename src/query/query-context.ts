@@ -1,10 +1,12 @@
 import { setMaxListeners } from 'node:events';
 import type { Clock } from '../protocol/clock.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
+import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { WorkerPool } from '../workers/worker-pool.ts';
 import { CANCELLED, QUERY_DEADLINE } from './query-end.ts';
 import type { QueryRequest, QueryStatistics } from './query-messages.ts';
 import type { QuerySources } from './query-source.ts';
+import type { HiddenEntries } from './scan/hidden-entries.ts';
 import { addCounts, noCounts, type ScanCounts, type ScanResult, type ScanTask } from './scan/scan-messages.ts';
 import type { ScanPlace } from './scan-places.ts';
 import { ibytesText } from './size-text.ts';
@@ -15,6 +17,8 @@ export type ScanPool = Pick<WorkerPool<ScanTask, ScanResult>, 'run' | 'size'>;
 export interface QueryDeps {
   readonly scanPool: ScanPool;
   readonly clock: Clock;
+  /** What of a tenant must not be shown of this range now; undefined: nothing is hidden. @throws RefusedError if that cannot be told */
+  readonly hidden?: ((tenant: string, range: TimeRangeNs) => Promise<HiddenEntries | undefined>) | undefined;
   /** Of a member of a cluster: the others that share scans now. */
   readonly places?: (() => readonly ScanPlace[]) | undefined;
 }
@@ -88,6 +92,12 @@ export class QueryContext {
     } finally {
       this.#waiting.delete(stop);
     }
+  }
+
+  /** Asked before memory and store are: what is deleted meanwhile may show. */
+  async hiddenIn(tenant: string, range: TimeRangeNs): Promise<HiddenEntries | undefined> {
+    const { hidden } = this.deps;
+    return hidden && (await this.orStop(hidden(tenant, range)));
   }
 
   async runTask(task: ScanTask): Promise<ScanResult> {

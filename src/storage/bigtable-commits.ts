@@ -11,7 +11,7 @@ import type { google } from '@google-cloud/bigtable/build/protos/protos.js';
 import { bytesOfText } from '../protocol/byte-text.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { RowDecoder } from './bigtable-row-decoder.ts';
-import { BIGTABLE_LAYOUTS, type BigtableLayout, rowKeyOf } from './bigtable-row-key.ts';
+import { type BigtableLayout, rowKeyOf } from './bigtable-row-key.ts';
 import type { BigtableRpc, ReadRequest } from './bigtable-rpc.ts';
 import {
   type BigtableError,
@@ -21,12 +21,13 @@ import {
   isTransient,
   refusalOf,
 } from './bigtable-status.ts';
-import { COMMIT_TABLE } from './bigtable-table-plan.ts';
 import type { CellMutation } from './bigtable-writer.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { streamOfChunkKey } from './chunk-key.ts';
+import { chunkKeyOfRedo, formatRedo, parseRedo, type Redo, readableRedo } from './commit-redo.ts';
 import { chunkKeyOfCommit, formatCommit, parseCommit } from './commit-value.ts';
 import type { IndexEntry, SegmentCommit, SegmentName, StreamName, StreamSegment } from './index-store.ts';
+import { COMMIT_TABLE } from './own-tables.ts';
 import type { RetryBudget, RetryDeps } from './retry-budget.ts';
 
 type RowFilter = google.bigtable.v2.IRowFilter;
@@ -46,6 +47,11 @@ const PATTERN_BYTES_MAX = 18_000;
 const TOLD_MAX = 100_000;
 /** Chosen: of a kilobyte at most each. */
 const ROWS_A_READ = 200;
+
+/** Chosen: ten times what a step of a commit may take. */
+const SETTLED_MS = 600_000;
+
+const LATEST: RowFilter = { cellsPerColumnLimitFilter: 1 };
 
 const CALL_TIMEOUT_MS = 10_000;
 /** Chosen: of one step with all its tries. */
@@ -159,6 +165,29 @@ export class BigtableCommits {
     }
   }
 
+  /**
+   * What is left of a commit is written here. Somebody else may be writing the same in this moment, so a chunk of a commit that had something left, or was made
+   * lately, stays unsettled for now.
+   */
+  async unsettled(chunkKeys: readonly string[]): Promise<ReadonlySet<string>> {
+    const asked = new Set(chunkKeys);
+    const streams = [...new Set(chunkKeys.map(streamOfChunkKey))].filter((stream) => stream !== '');
+    const settledMs = this.#deps.clock.nowMs() - SETTLED_MS;
+    const unsettled = new Set<string>();
+    for (let first = 0; first < streams.length; first += ROWS_A_READ) {
+      const rows = await this.#rowsOf(streams.slice(first, first + ROWS_A_READ), LATEST);
+      for (const { key, cells } of rows) {
+        for (const { family, qualifier, value } of cells) {
+          const chunkKey = chunkKeyOfCommit(value);
+          if (!asked.has(chunkKey)) continue;
+          if (family === REDO_FAMILY) await this.#finishIfReadable(Buffer.from(key, 'latin1'), qualifier, value);
+          if (family === REDO_FAMILY || parseCommit(value).committedMs > settledMs) unsettled.add(chunkKey);
+        }
+      }
+    }
+    return unsettled;
+  }
+
   async forget(segments: readonly StreamSegment[]): Promise<void> {
     // Who forgets by age was told nothing, and the chunk may have segments that are not forgotten yet.
     const untold = segments.filter(({ segment }) => !this.#told.get(segment));
@@ -179,25 +208,35 @@ export class BigtableCommits {
 
   /** Writes all that is left of commits of these streams. @returns those where something cannot be read */
   async #finishAll(streams: readonly StreamName[]): Promise<ReadonlySet<StreamName>> {
-    const filter = { chain: { filters: [{ familyNameRegexFilter: REDO_FAMILY }, { cellsPerColumnLimitFilter: 1 }] } };
-    const budget = bigtableRetries(this.#deps, STEP_TIMEOUT_MS);
-    const found = await this.#call(budget, async () => {
-      const rows: Row[] = [];
-      const rowKeys = streams.map(rowKeyOfStream);
-      for await (const row of this.#rows({ rows: { rowKeys }, filter })) rows.push(row);
-      return rows;
-    });
+    const found = await this.#rowsOf(streams, { chain: { filters: [{ familyNameRegexFilter: REDO_FAMILY }, LATEST] } });
     const unfinished = new Set<StreamName>();
     for (const { key, cells } of found) {
       for (const { qualifier, value } of cells) {
-        const redo = readableRedo(value);
-        if (redo instanceof RefusedError) {
-          unfinished.add(streamOfRowKey(key));
-          this.#deps.report('a commit is kept: what is left to write of it cannot be read', redo);
-        } else await this.#finish(Buffer.from(key, 'latin1'), qualifier, redo);
+        const isFinished = await this.#finishIfReadable(Buffer.from(key, 'latin1'), qualifier, value);
+        if (!isFinished) unfinished.add(streamOfRowKey(key));
       }
     }
     return unfinished;
+  }
+
+  /** @returns false if what is left to write cannot be read: the commit is kept */
+  async #finishIfReadable(rowKey: Buffer, segment: SegmentName, value: string): Promise<boolean> {
+    const redo = readableRedo(value);
+    if (redo instanceof RefusedError) {
+      this.#deps.report('a commit is kept: what is left to write of it cannot be read', redo);
+      return false;
+    }
+    await this.#finish(rowKey, segment, redo);
+    return true;
+  }
+
+  async #rowsOf(streams: readonly StreamName[], filter: RowFilter): Promise<readonly Row[]> {
+    const rowKeys = streams.map(rowKeyOfStream);
+    return await this.#call(bigtableRetries(this.#deps, STEP_TIMEOUT_MS), async () => {
+      const rows: Row[] = [];
+      for await (const row of this.#rows({ rows: { rowKeys }, filter })) rows.push(row);
+      return rows;
+    });
   }
 
   /** Waits for what nobody else waits for. */
@@ -304,37 +343,6 @@ const rowKeyOfStream = (stream: StreamName): Buffer => rowKeyOf('bigtable-hashed
 const streamOfRowKey = (key: string): StreamName => {
   const stream = Buffer.from(key.slice(key.indexOf('-') + 1), 'latin1');
   return stream.toString();
-};
-
-/** What is left to write of a commit. Whoever finds it may write rows in another layout. */
-interface Redo {
-  readonly layout: BigtableLayout;
-  readonly entries: readonly IndexEntry[];
-}
-
-const formatRedo = (chunkKey: string, { layout, entries }: Redo): string =>
-  `${chunkKey}\0${layout}\0${JSON.stringify(entries)}`;
-
-const chunkKeyOfRedo = (value: string): string => value.split('\0', 1)[0] ?? '';
-
-/** @throws RefusedError INTERNAL */
-const parseRedo = (value: string): Redo => {
-  const redo = readableRedo(value);
-  if (redo instanceof RefusedError) throw redo;
-  return redo;
-};
-
-/** A later version may have written it. */
-const readableRedo = (value: string): Redo | RefusedError => {
-  const [chunkKey = '', layoutName = ''] = value.split('\0', 2);
-  const text = `what is left to write of the commit of ${chunkKey} cannot be read`;
-  const layout = BIGTABLE_LAYOUTS.find((known) => known === layoutName);
-  if (!layout) return new RefusedError({ code: 'INTERNAL', text });
-  try {
-    return { layout, entries: JSON.parse(value.slice(chunkKey.length + layout.length + 2)) };
-  } catch (cause) {
-    return new RefusedError({ code: 'INTERNAL', text }, { cause });
-  }
 };
 
 const setCell = (familyName: string, qualifier: string, value: string) => ({

@@ -8,19 +8,21 @@ import { BigtableCommits, COMMIT_FAMILIES } from './bigtable-commits.ts';
 import { BigtableReader } from './bigtable-reader.ts';
 import { type BigtableLayout, INDEX_FAMILY, rowKeyOf } from './bigtable-row-key.ts';
 import { BigtableRpc, CHANNEL_OPTIONS } from './bigtable-rpc.ts';
-import { COMMIT_TABLE } from './bigtable-table-plan.ts';
 import { BigtableTables, type BigtableTablesOptions } from './bigtable-tables.ts';
 import { BigtableWriter, type CellMutation } from './bigtable-writer.ts';
 import { generationsOf } from './index-generation.ts';
 import type {
   IndexEntry,
   IndexLookup,
+  IndexPlace,
+  IndexRow,
   IndexStore,
   SegmentCommit,
   SegmentName,
   StreamSegment,
   VisitCells,
 } from './index-store.ts';
+import { COMMIT_TABLE, OWN_TABLES } from './own-tables.ts';
 
 export interface BigtableIndexStoreOptions extends BigtableTablesOptions {
   readonly project: string;
@@ -84,7 +86,7 @@ export class BigtableIndexStore implements IndexStore {
       ...deps,
       rpc,
       createTable: (table) => this.#createTable(table),
-      whenSeen: (table) => (table === COMMIT_TABLE ? undefined : tables.whenSeen(table)),
+      whenSeen: (table) => (OWN_TABLES.includes(table) ? undefined : tables.whenSeen(table)),
     });
     this.#commits = new BigtableCommits({
       ...deps,
@@ -170,9 +172,23 @@ export class BigtableIndexStore implements IndexStore {
     return this.#run(() => this.#commits.forget(segments));
   }
 
-  delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
+  unsettled(chunkKeys: readonly string[]): Promise<ReadonlySet<string>> {
+    return this.#run(() => this.#commits.unsettled(chunkKeys));
+  }
+
+  delete(entries: readonly IndexPlace[]): Promise<void> {
     const places = entries.map(({ table, hashValue, rangeValue }) => ({ table, hashValue, rangeValue }));
     return this.#run(() => this.#change(this.#layout, places));
+  }
+
+  async *rows(table: string, rangeEnd: string): AsyncIterable<readonly IndexRow[]> {
+    this.#refuseIfClosed();
+    const release = this.#holdProcess();
+    try {
+      yield* this.#reader.rows(table, rangeEnd);
+    } finally {
+      release();
+    }
   }
 
   async scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: VisitCells<Lookup>): Promise<void> {
@@ -186,7 +202,7 @@ export class BigtableIndexStore implements IndexStore {
   }
 
   async tables(): Promise<readonly string[]> {
-    return (await this.#tables.names()).filter((table) => table !== COMMIT_TABLE);
+    return (await this.#tables.names()).filter((table) => !OWN_TABLES.includes(table));
   }
 
   /** Waits for the writes that were accepted. */

@@ -3,12 +3,12 @@ import { bytesOfText } from '../protocol/byte-text.ts';
 import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
 import { RowDecoder } from './bigtable-row-decoder.ts';
-import { type BigtableLayout, INDEX_FAMILY, rowKeyOf } from './bigtable-row-key.ts';
+import { type BigtableLayout, hashValueOf, INDEX_FAMILY, rowKeyOf } from './bigtable-row-key.ts';
 import type { BigtableRpc, ReadRequest } from './bigtable-rpc.ts';
 import { BigtableError, bigtableRetries, isNoTable, isTransient, refusalOf } from './bigtable-status.ts';
 import { bytesAfterPrefix } from './bytes-after-prefix.ts';
-import type { IndexCells } from './index-cells.ts';
-import type { IndexLookup, VisitCells } from './index-store.ts';
+import type { IndexCell, IndexCells } from './index-cells.ts';
+import type { IndexLookup, IndexRow, VisitCells } from './index-store.ts';
 import type { RetryDeps } from './retry-budget.ts';
 
 type RowFilter = google.bigtable.v2.IRowFilter;
@@ -23,6 +23,10 @@ const READS_IN_FLIGHT = 4;
 
 /** Cells of one row that are asked for at a time, so that a row of any size takes about 2 MiB: one shard of 100,000 series is one page. */
 const PAGE_CELLS = 8_192;
+
+/** Of a page of a walk, with so many cells of each row: about 10 MiB at the most. */
+const WALKED_ROWS = 200;
+const WALKED_CELLS = 256;
 
 /** Measured: a cell takes about 0.3 µs to decode. */
 const DECODED_TOGETHER = 512;
@@ -62,6 +66,52 @@ export class BigtableReader {
     await forEachConcurrent(groups, READS_IN_FLIGHT, (group) => this.#scanGroup(group, visit));
   }
 
+  /** As that of an IndexStore. A call a page: nobody knows how long who takes the rows needs for them. @throws RefusedError STORAGE_UNAVAILABLE */
+  async *rows(table: string, rangeEnd: string): AsyncIterable<readonly IndexRow[]> {
+    for (let last: Buffer | undefined, isLast = false; !isLast; ) {
+      const page = await this.#walkedPage(table, rangeEnd, last);
+      isLast = page.length < WALKED_ROWS;
+      last = Buffer.from(page.at(-1)?.key ?? '', 'latin1');
+      const rows = page.flatMap(({ key, cells }): readonly IndexRow[] => {
+        const hashValue = hashValueOf(this.#layout, key);
+        return hashValue === undefined ? [] : [{ hashValue, cells }];
+      });
+      if (rows.length > 0) yield rows;
+      for (const row of rows) if (row.cells.length >= WALKED_CELLS) yield* this.#restOf(table, rangeEnd, row);
+    }
+  }
+
+  async #walkedPage(table: string, rangeEnd: string, last: Buffer | undefined): Promise<readonly WalkedRow[]> {
+    const range = last ? { rows: { rowRanges: [{ startKeyOpen: last }] } } : {};
+    const request = { ...range, rowsLimit: WALKED_ROWS, filter: endFilterOf(rangeEnd) };
+    const budget = bigtableRetries(this.#deps, READ_TIMEOUT_MS);
+    for (;;) {
+      const page: WalkedRow[] = [];
+      const failure = await this.#tryRead(table, request, async ({ key, cells }) => {
+        page.push({ key, cells: [...cells] });
+      });
+      if (!failure || (isNoTable(failure) && (await this.#deps.isFound()))) return page;
+      if (!isTransient(failure) || !(await budget.wait())) throw refusalOf('cannot read the index', failure);
+    }
+  }
+
+  /** What a walk did not get of a long row with the others. */
+  async *#restOf(table: string, rangeEnd: string, { hashValue, cells }: IndexRow): AsyncIterable<readonly IndexRow[]> {
+    const key = rowKeyOf(this.#layout, hashValue);
+    const lookup: IndexLookup = { table, hashValue };
+    const rows = new Map([[key.toString('latin1'), { key, lookup }]]);
+    const pages: Page<IndexLookup>[] = [{ rows, after: bytesOfText(cells.at(-1)?.rangeValue ?? '') }];
+    for (let page = pages.pop(); page; page = pages.pop()) {
+      const found: IndexCell[] = [];
+      const take: VisitCells<IndexLookup> = (shown) => {
+        for (const cell of shown) if (cell.rangeValue.endsWith(rangeEnd)) found.push(cell);
+        return false;
+      };
+      await this.#readPage(lookup, page, take, pages);
+      if (found.length > 0) yield [{ hashValue, cells: found }];
+    }
+  }
+
   /** All rows page by page, those that have a next page one after the other. */
   async #scanGroup<Lookup extends IndexLookup>(
     { first, rows }: LookupGroup<Lookup>,
@@ -88,7 +138,8 @@ export class BigtableReader {
     for (;;) {
       const missing = rows.size;
       const rowKeys = Array.from(rows.values(), ({ key }) => key);
-      const failure = await this.#tryPage(first.table, { rows: { rowKeys }, filter }, rows, visit, next);
+      const request = { rows: { rowKeys }, filter };
+      const failure = await this.#tryRead(first.table, request, (row) => this.#showRow(row, rows, visit, next));
       // If only the end of the answer was lost nothing is left to ask for: Bigtable takes no keys for all keys.
       if (!failure || rows.size === 0) return;
       if (isNoTable(failure) && (await this.#deps.isFound())) return;
@@ -97,20 +148,18 @@ export class BigtableReader {
     }
   }
 
-  /** Takes the rows that come out of `rows`. @returns why not all of them came */
-  async #tryPage<Lookup extends IndexLookup>(
+  /** @param take of each row; its cells are gone once it answers @returns why not all rows came */
+  async #tryRead(
     table: string,
     request: ReadRequest,
-    rows: RowsByKey<Lookup>,
-    visit: VisitCells<Lookup>,
-    next: Page<Lookup>[],
+    take: (row: RowDecoder) => Promise<void> | undefined,
   ): Promise<BigtableError | undefined> {
     const decoder = new RowDecoder();
     try {
       for await (const messages of this.#deps.rpc.readRows(table, request, MESSAGE_TIMEOUT_MS)) {
         for (const message of messages) {
           decoder.feed(message);
-          await this.#showRows(decoder, rows, visit, next);
+          await this.#takeRows(decoder, take);
         }
       }
       return undefined;
@@ -120,24 +169,39 @@ export class BigtableReader {
     }
   }
 
-  async #showRows<Lookup>(
-    decoder: RowDecoder,
-    rows: RowsByKey<Lookup>,
-    visit: VisitCells<Lookup>,
-    next: Page<Lookup>[],
-  ): Promise<void> {
+  async #takeRows(decoder: RowDecoder, take: (row: RowDecoder) => Promise<void> | undefined): Promise<void> {
     while (!decoder.isTaken) {
       while (!this.#turns.hasTime()) await this.#turns.nextTurn();
       if (!decoder.take(DECODED_TOGETHER)) continue;
-      const { key, cells } = decoder;
-      const row = rows.get(key);
-      if (!row) continue;
-      rows.delete(key);
-      const { count } = cells;
       // Most rows are short: no promise for each of them.
-      const isEnough = count <= BATCH_CELLS ? visit(cells, row.lookup) : await this.#show(cells, row.lookup, visit);
-      if (!isEnough && count >= PAGE_CELLS) next.push({ rows: new Map([[key, row]]), after: lastPlace(cells) });
+      const taking = take(decoder);
+      if (taking !== undefined) await taking;
     }
+  }
+
+  /** Takes the row out of `rows`. */
+  #showRow<Lookup>(
+    { key, cells }: RowDecoder,
+    rows: RowsByKey<Lookup>,
+    visit: VisitCells<Lookup>,
+    next: Page<Lookup>[],
+  ): Promise<void> | undefined {
+    const row = rows.get(key);
+    if (!row) return undefined;
+    rows.delete(key);
+    if (cells.count > BATCH_CELLS) return this.#showLong(cells, { key, row }, visit, next);
+    visit(cells, row.lookup);
+    return undefined;
+  }
+
+  async #showLong<Lookup>(
+    cells: IndexCells,
+    { key, row }: { readonly key: string; readonly row: LookedUp<Lookup> },
+    visit: VisitCells<Lookup>,
+    next: Page<Lookup>[],
+  ): Promise<void> {
+    const isEnough = await this.#show(cells, row.lookup, visit);
+    if (!isEnough && cells.count >= PAGE_CELLS) next.push({ rows: new Map([[key, row]]), after: lastPlace(cells) });
   }
 
   async #show<Lookup>(cells: IndexCells, lookup: Lookup, visit: VisitCells<Lookup>): Promise<boolean> {
@@ -155,8 +219,19 @@ const lastPlace = (cells: IndexCells): Buffer => {
   return Buffer.from(last.bytes.subarray(last.rangeStart(0), last.rangeEnd(0)));
 };
 
+interface LookedUp<Lookup> {
+  readonly key: Buffer;
+  readonly lookup: Lookup;
+}
+
 /** By the row's key as latin1 text. */
-type RowsByKey<Lookup> = Map<string, { readonly key: Buffer; readonly lookup: Lookup }>;
+type RowsByKey<Lookup> = Map<string, LookedUp<Lookup>>;
+
+/** Of a walk: its key as latin1 text. */
+interface WalkedRow {
+  readonly key: string;
+  readonly cells: readonly IndexCell[];
+}
 
 /** Lookups that one call can answer: of one table and one range, each of another row. */
 interface LookupGroup<Lookup> {
@@ -196,6 +271,18 @@ function* groupsOf<Lookup extends IndexLookup>(
 
 const isAlike = (a: IndexLookup, b: IndexLookup): boolean =>
   a.table === b.table && a.rangePrefix === b.rangePrefix && a.rangeStart === b.rangeStart;
+
+/** Cells whose qualifier ends so, the first ones of a row. */
+const endFilterOf = (rangeEnd: string): RowFilter => {
+  const end = Array.from(rangeEnd, (letter) => `\\x${letter.charCodeAt(0).toString(16).padStart(2, '0')}`).join('');
+  const filters = [
+    { familyNameRegexFilter: INDEX_FAMILY },
+    { columnQualifierRegexFilter: Buffer.from(`(?s:.*)${end}`) },
+    { cellsPerColumnLimitFilter: 1 },
+    { cellsPerRowLimitFilter: WALKED_CELLS },
+  ];
+  return { chain: { filters } };
+};
 
 /** undefined: nothing can be in that range. */
 const filterOf = (

@@ -7,7 +7,7 @@
  * Cells lie in the family `f` under the range value, all with the timestamp 0, so that writing one again replaces it.
  */
 import { hash } from 'node:crypto';
-import { bytesOfText } from '../protocol/byte-text.ts';
+import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 
 export const BIGTABLE_LAYOUTS = ['bigtable', 'bigtable-hashed'] as const;
 
@@ -28,6 +28,16 @@ export const rowKeyOf = (layout: BigtableLayout, hashValue: string): Buffer => {
   const bytes = bytesOfText(hashValue);
   const key = layout === 'bigtable' ? bytes : hashed(bytes);
   return key.length <= ROW_KEY_SIZE_MAX ? key : Buffer.from(LONG_ROW_PREFIX + hash('sha256', bytes, 'hex'), 'latin1');
+};
+
+/**
+ * The inverse: undefined for a row of the other layout, and where the key holds only a hash.
+ * @param key its bytes as latin1 text
+ */
+export const hashValueOf = (layout: BigtableLayout, key: string): string | undefined => {
+  if (key.startsWith(LONG_ROW_PREFIX)) return undefined;
+  const hashValue = textOfBytes(Buffer.from(layout === 'bigtable' ? key : key.slice(HASH_DIGITS + 1), 'latin1'));
+  return rowKeyOf(layout, hashValue).toString('latin1') === key ? hashValue : undefined;
 };
 
 const HASH_DIGITS = 16;

@@ -4,9 +4,6 @@
  */
 import { DAY_MS, dayOf, type SchemaConfig, type SchemaPeriod } from './schema-config.ts';
 
-/** ringlog's own table: no index table may be a beginning of its name, since Loki's table manager drops every table that begins with a configured prefix. */
-export const COMMIT_TABLE = 'ringlog-commits';
-
 /** A schema period whose rows are in the store. */
 export interface TablePeriod extends Pick<SchemaPeriod, 'prefix' | 'periodHours' | 'fromDay'> {
   /** The first day that is no longer of it. */

@@ -77,6 +77,8 @@ export class CachedIndexStore implements IndexStore {
   commits: IndexStore['commits'] = () => this.#store.commits();
   forget: IndexStore['forget'] = (segments) => this.#store.forget(segments);
   delete: IndexStore['delete'] = (entries) => this.#store.delete(entries);
+  unsettled: IndexStore['unsettled'] = (chunkKeys) => this.#store.unsettled(chunkKeys);
+  rows: IndexStore['rows'] = (table, rangeEnd) => this.#store.rows(table, rangeEnd);
 
   tables(): Promise<readonly string[]> {
     return this.#store.tables();

@@ -156,6 +156,9 @@ export const seriesOfLabelCell = (text: string): string | undefined =>
     ? text.slice(HASH_LENGTH + 1, 2 * HASH_LENGTH + 1)
     : partOf(text, RANGE_TYPES.labelValue, 1);
 
+/** The object key of a cell of kind 4. */
+export const chunkKeyOfCell = (text: string): string | undefined => partOf(text, RANGE_TYPES.chunk, 2);
+
 /** Reads the object key of a cell of kind 4, which it says may be none; false for another kind. */
 export const readChunkCell = (reader: ChunkKeyReader, bytes: Buffer, start: number, end: number): boolean => {
   // The usual shape, told without a text.
@@ -165,7 +168,7 @@ export const readChunkCell = (reader: ChunkKeyReader, bytes: Buffer, start: numb
     reader.read(bytes, keyStart, keyEnd);
     return true;
   }
-  const key = partOf(textOfBytes(bytes, start, end), RANGE_TYPES.chunk, 2);
+  const key = chunkKeyOfCell(textOfBytes(bytes, start, end));
   if (key === undefined) return false;
   const keyBytes = bytesOfText(key);
   reader.read(keyBytes, 0, keyBytes.length);
@@ -185,7 +188,8 @@ const RELATIVE_TIME_LENGTH = 8;
 const LABEL_RANGE_END = `\0\0${RANGE_TYPES.labelValue}\0`;
 const LABEL_RANGE_LENGTH = HASH_LENGTH + 1 + HASH_LENGTH + LABEL_RANGE_END.length;
 const CHUNK_KEY_BEGIN = '\0\0';
-const CHUNK_RANGE_END = `\0${RANGE_TYPES.chunk}\0`;
+/** What the range values of kind 4 end with. */
+export const CHUNK_RANGE_END = `\0${RANGE_TYPES.chunk}\0`;
 
 const partOf = (text: string, type: string, index: number): string | undefined => {
   const parts = text.split('\0');

@@ -1,4 +1,4 @@
-import type { ShownCells } from './index-cells.ts';
+import type { IndexCell, ShownCells } from './index-cells.ts';
 
 /** One index entry as Loki lays it out (storage format, section 4): a row, a place in it, a value. */
 export interface IndexEntry {
@@ -8,6 +8,9 @@ export interface IndexEntry {
   /** A label value is kept byte for byte (lone surrogates for invalid UTF-8, see protocol/label-text.ts). */
   readonly value: string;
 }
+
+/** Where an entry is. */
+export type IndexPlace = Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>;
 
 /** One row's part to read: all places whose range value starts with `rangePrefix`, from `rangeStart` on. */
 export interface IndexLookup {
@@ -20,6 +23,12 @@ export interface IndexLookup {
 
 /** Looks at cells of a lookup's row, which are gone once it answers; true ends that lookup. */
 export type VisitCells<Lookup> = (cells: ShownCells, lookup: Lookup) => boolean;
+
+/** A row's cells, or some of them. */
+export interface IndexRow {
+  readonly hashValue: string;
+  readonly cells: readonly IndexCell[];
+}
 
 /** Name of a segment among all there ever were: of `SegmentId`. No zero byte. */
 export type SegmentName = string;
@@ -64,9 +73,20 @@ export interface IndexStore {
   committed(segment: StreamSegment): Promise<string | undefined>;
   /** All segments whose commit is not forgotten. Rows of one may be missing still: who relies on it asks `committed`. */
   commits(): AsyncIterable<SegmentCommit>;
+  /**
+   * Those of the chunks that some commit may still write rows of: whoever removes a chunk's rows leaves these alone for now, or rows without an object would be
+   * left. Of commits that ended before their rows were written, those are written first.
+   */
+  unsettled(chunkKeys: readonly string[]): Promise<ReadonlySet<string>>;
   /** Nobody will ask for them again: no log has any of them. */
   forget(segments: readonly StreamSegment[]): Promise<void>;
-  delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void>;
+  delete(entries: readonly IndexPlace[]): Promise<void>;
+  /**
+   * All rows of a table in the store's own order, some at a time in bounded memory, each with those of its cells whose range value ends with `rangeEnd` (ASCII);
+   * a long row comes in several parts, one without such cells not at all. What is written or deleted meanwhile may be seen or not. Rows that the store keeps under a
+   * hash of their hash value are left out: none of a chunk or of a day's series is so long.
+   */
+  rows(table: string, rangeEnd: string): AsyncIterable<readonly IndexRow[]>;
   /**
    * Reads many rows, drawn as they are needed, and shows what they hold: of each the cells in order of range value, batch by batch, never so many that the
    * event loop is held for more than a few ms. Rejects with the first error, after which nothing more is read.

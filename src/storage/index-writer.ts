@@ -1,20 +1,28 @@
 import { chunkEntry, type IndexedChunk, labelEntries, seriesIdOf } from './index-row.ts';
 import type { IndexEntry, IndexStore, SegmentName } from './index-store.ts';
-import { type DayBucket, dayBuckets, type SchemaConfig } from './schema-config.ts';
+import { type DayBucket, dayBuckets, dayOf, type SchemaConfig } from './schema-config.ts';
 
 /** Chosen: 100,000 streams over midnight; about 20 MiB. */
 const SERIES_DAYS_MAX = 200_000;
 
+/** Chosen: chunks that begin late at night are flushed the next day. Rows of days before that may be removed again: see LABEL_ROWS_KEPT_DAYS. */
+const REMEMBERED_DAYS = 1;
+
+/** The compactor removes rows of kinds 1 and 2 of no later days: nobody takes them for written then, whatever their clock says. */
+export const LABEL_ROWS_KEPT_DAYS = REMEMBERED_DAYS + 2;
+
 /**
- * Series whose rows of kinds 1 to 3 are known to be durable, by table, tenant and day. Forgets the oldest day first, and forgetting
+ * Series whose rows of kinds 1 to 3 are known to be durable, by table, tenant and day, but of days long ago. Forgets the oldest day first, and forgetting
  * costs only that rows are written again.
  */
 export class WrittenSeries {
   readonly #seriesDaysMax: number;
+  readonly #nowMs: () => number;
   readonly #days = new Map<string, Set<string>>();
   #size = 0;
 
-  constructor(seriesDaysMax = SERIES_DAYS_MAX) {
+  constructor(nowMs: () => number, seriesDaysMax = SERIES_DAYS_MAX) {
+    this.#nowMs = nowMs;
     this.#seriesDaysMax = seriesDaysMax;
   }
 
@@ -23,6 +31,7 @@ export class WrittenSeries {
   }
 
   has(bucket: DayBucket, tenant: string, series: string): boolean {
+    if (bucket.day < dayOf(this.#nowMs()) - REMEMBERED_DAYS) return false;
     return this.#days.get(dayKey(bucket, tenant))?.has(series) ?? false;
   }
 

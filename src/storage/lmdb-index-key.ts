@@ -8,9 +8,11 @@
  * the key for the range value is replaced by its SHA-256 and kept in the value, so that the row can still be told.
  */
 import { createHash } from 'node:crypto';
-import { bytesOfText } from '../protocol/byte-text.ts';
+import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { bytesAfterPrefix } from './bytes-after-prefix.ts';
+import type { IndexCell } from './index-cells.ts';
+import type { IndexRow } from './index-store.ts';
 
 /** What LMDB takes with 4 KiB pages. */
 const KEY_SIZE_MAX = 1_978;
@@ -60,6 +62,34 @@ export const cellValue = (row: RowKey, value: string): Buffer => {
   const bytes = bytesOfText(value);
   return row.valuePrefix.length === 0 ? bytes : Buffer.concat([row.valuePrefix, bytes]);
 };
+
+/** The rows of short keys of a table (bytes as latin1 text) that end so; keys come in order. */
+export const rowsOfKeys = (
+  table: string,
+  found: readonly { readonly key: string; readonly value: string }[],
+  rangeEnd: string,
+): readonly IndexRow[] => {
+  const rows: { readonly start: string; readonly hashValue: string; readonly cells: IndexCell[] }[] = [];
+  const sizeAt = table.length + 1;
+  for (const { key, value } of found) {
+    if (!key.endsWith(rangeEnd)) continue;
+    const size = key.charCodeAt(sizeAt) * 256 + key.charCodeAt(sizeAt + 1);
+    const rowEnd = sizeAt + 2 + size;
+    if (size > HASH_VALUE_SIZE_MAX || key.length < rowEnd + rangeEnd.length) continue;
+    const start = key.slice(0, rowEnd);
+    let row = rows.at(-1);
+    if (row?.start !== start) {
+      row = { start, hashValue: textOfLatin1(key.slice(sizeAt + 2, rowEnd)), cells: [] };
+      rows.push(row);
+    }
+    row.cells.push({ rangeValue: textOfLatin1(key.slice(rowEnd)), value: textOfLatin1(value) });
+  }
+  return rows;
+};
+
+const ASCII = /^[\0-\x7f]*$/;
+
+const textOfLatin1 = (bytes: string): string => (ASCII.test(bytes) ? bytes : textOfBytes(Buffer.from(bytes, 'latin1')));
 
 /** Keys [start, end) hold the row's range values with `rangePrefix`, from `rangeStart` on. */
 export const keyRange = (row: RowKey, rangePrefix: string, rangeStart: string): { start: Buffer; end: Buffer } => {

@@ -2,6 +2,8 @@ import { streamOfChunkKey } from './chunk-key.ts';
 import type {
   IndexEntry,
   IndexLookup,
+  IndexPlace,
+  IndexRow,
   IndexStore,
   SegmentCommit,
   SegmentName,
@@ -71,8 +73,21 @@ export class PeriodIndexStore implements IndexStore {
     await Promise.all([this.#newest, ...this.#older].map((store) => store.forget(segments)));
   }
 
-  async delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
+  async unsettled(chunkKeys: readonly string[]): Promise<ReadonlySet<string>> {
+    const unsettled = new Set<string>();
+    for (const store of [this.#newest, ...this.#older]) {
+      for (const key of await store.unsettled(chunkKeys)) unsettled.add(key);
+    }
+    return unsettled;
+  }
+
+  async delete(entries: readonly IndexPlace[]): Promise<void> {
     await Promise.all(Array.from(byStore(entries), ([name, part]) => this.#storeOf(name).delete(part)));
+  }
+
+  rows(table: string, rangeEnd: string): AsyncIterable<readonly IndexRow[]> {
+    const split = splitTable(table);
+    return this.#storeOf(split.store).rows(split.table, rangeEnd);
   }
 
   async scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: VisitCells<Lookup>): Promise<void> {

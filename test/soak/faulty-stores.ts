@@ -4,6 +4,8 @@ import type { ChunkStore } from '../../src/storage/chunk-store.ts';
 import type {
   IndexEntry,
   IndexLookup,
+  IndexPlace,
+  IndexRow,
   IndexStore,
   SegmentCommit,
   SegmentName,
@@ -133,8 +135,17 @@ export class FaultyIndexStore implements IndexStore {
     return this.#outage.write(() => this.#inner.forget(segments));
   }
 
-  delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
+  unsettled(chunkKeys: readonly string[]): Promise<ReadonlySet<string>> {
+    return this.#outage.read(() => this.#inner.unsettled(chunkKeys));
+  }
+
+  delete(entries: readonly IndexPlace[]): Promise<void> {
     return this.#outage.write(() => this.#inner.delete(entries));
+  }
+
+  async *rows(table: string, rangeEnd: string): AsyncIterable<readonly IndexRow[]> {
+    await this.#outage.read(async () => undefined);
+    yield* this.#inner.rows(table, rangeEnd);
   }
 
   scan<Lookup extends IndexLookup>(lookups: Iterable<Lookup>, visit: VisitCells<Lookup>): Promise<void> {

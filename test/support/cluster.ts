@@ -1,5 +1,6 @@
 import { type Config, type ConfigInput, loadConfig } from '../../src/config.ts';
-import { type NodeDeps, type NodeWorkers, type RinglogNode, startNode, startWorkers } from '../../src/node.ts';
+import { type NodeDeps, type RinglogNode, startNode } from '../../src/node.ts';
+import { type NodeWorkers, startWorkers } from '../../src/node-workers.ts';
 import type { LogStream, QueryRequest } from '../../src/query/query-messages.ts';
 import { MS_NS, T0_NS } from './entries.ts';
 import { PLAIN_LIMITS } from './plain-limits.ts';

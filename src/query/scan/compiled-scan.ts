@@ -1,9 +1,7 @@
 import { compilePipeline } from '../../logql/compile-pipeline.ts';
-import { compileLabelMatcher } from '../../logql/matcher.ts';
 import type { Pipeline } from '../../logql/pipeline.ts';
 import type { LabelSet } from '../../protocol/label-set.ts';
-import type { LabelMatcher } from '../../protocol/matcher.ts';
-import { valueOfLabel } from '../step-series.ts';
+import { CompiledHidden, compileMatchers } from './hidden-entries.ts';
 import type { ScanPlan } from './scan-messages.ts';
 import { compileSkipTest, type SkipTest } from './skip-test.ts';
 import { UnwrappedValue } from './unwrapped-value.ts';
@@ -15,6 +13,8 @@ export interface CompiledScan {
   readonly matches: (labels: LabelSet) => boolean;
   /** Of blocks that have a skip filter; undefined if it would rule out none. */
   readonly mayPass: SkipTest | undefined;
+  /** undefined: nothing is. */
+  readonly hidden: CompiledHidden | undefined;
 }
 
 /** Plans kept compiled: those of the queries that run at the same time. */
@@ -37,13 +37,14 @@ export class CompiledScans {
 }
 
 /** @throws RefusedError INVALID_QUERY with Loki's text for a stage that cannot be built */
-export const compileScan = ({ matchers, stages, hints, scan }: ScanPlan): CompiledScan => {
+export const compileScan = ({ matchers, stages, hints, scan, hidden }: ScanPlan): CompiledScan => {
   const pipeline = compilePipeline(stages, { hints });
   return {
     pipeline,
     unwrap: scan.kind === 'metric' && scan.unwrap ? new UnwrappedValue(scan.unwrap) : undefined,
     matches: compileMatchers(matchers),
     mayPass: compileSkipTest(pipeline.needs),
+    hidden: hidden && new CompiledHidden(hidden),
   };
 };
 
@@ -53,10 +54,4 @@ export const wantedByAny = (compiled: readonly CompiledScan[]): Pick<CompiledSca
   const tests = compiled.flatMap(({ mayPass }) => mayPass ?? []);
   const mayPass: SkipTest = (filter, stream) => tests.some((test) => test(filter, stream));
   return { matches, mayPass: tests.length < compiled.length ? undefined : mayPass };
-};
-
-/** All matchers on a label set; a missing label is "". */
-export const compileMatchers = (matchers: readonly LabelMatcher[]): ((labels: LabelSet) => boolean) => {
-  const tests = matchers.map((matcher) => ({ name: matcher.name, matches: compileLabelMatcher(matcher) }));
-  return ({ pairs }) => tests.every(({ name, matches }) => matches(valueOfLabel(pairs, name)));
 };

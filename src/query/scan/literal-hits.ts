@@ -50,11 +50,19 @@ const placesIn = (bytes: Buffer, needles: readonly Needle[]): number[] | undefin
   return undefined;
 };
 
+/** Which lines of a block are looked at. */
+export interface LineHits {
+  /** All of them. */
+  readonly isEvery: boolean;
+  /** First line at or after `from` with a hit; the block's count if there is none. Calls must not go backwards. */
+  next(from: number): number;
+}
+
 /**
  * The lines of a block that hold a literal, in order, found by searching the whole block instead of testing line by line. A hit in what lies
  * between lines (times, lengths, metadata) or across a border is passed over.
  */
-export class LiteralHits {
+export class LiteralHits implements LineHits {
   readonly #columns: BlockColumns;
   readonly #needles: readonly Needle[];
   /** Next hit of each needle, known from some place on. */
@@ -69,7 +77,10 @@ export class LiteralHits {
     this.#places = needles.map((_, index) => places[index] ?? NOT_SEARCHED);
   }
 
-  /** First line at or after `from` with a hit; the block's count if there is none. Calls must not go backwards. */
+  get isEvery(): boolean {
+    return this.#needles.length === 0;
+  }
+
   next(from: number): number {
     if (this.#needles.length === 0) return from;
     if (this.#line >= from) return this.#line;

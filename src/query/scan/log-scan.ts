@@ -1,7 +1,7 @@
 import type { Pipeline, PipelineRun } from '../../logql/pipeline.ts';
 import type { LabelSet } from '../../protocol/label-set.ts';
 import type { BlockColumns } from './block-columns.ts';
-import type { LiteralHits } from './literal-hits.ts';
+import type { LineHits } from './literal-hits.ts';
 import type { EntryVisitor } from './merge-blocks.ts';
 import type { EntryLabels, LogScan } from './scan-messages.ts';
 
@@ -66,7 +66,7 @@ export class LogScanner implements EntryVisitor {
     this.#countMax = countMax;
   }
 
-  visit(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void {
+  visit(entries: BlockColumns, hits: LineHits, first: number, end: number): void {
     this.#entries = entries;
     if (this.#isReversed) {
       this.#visitReversed(entries, hits, first, end);
@@ -108,7 +108,7 @@ export class LogScanner implements EntryVisitor {
   }
 
   /** From the last hit back: a query for the newest lines runs its stages over few more than those. */
-  #visitReversed(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void {
+  #visitReversed(entries: BlockColumns, hits: LineHits, first: number, end: number): void {
     const found: number[] = [];
     for (let index = hits.next(first); index < end; index = hits.next(index + 1)) found.push(index);
     for (let at = found.length - 1; at >= 0 && this.count < this.#countMax; at -= 1) {

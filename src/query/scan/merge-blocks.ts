@@ -1,8 +1,10 @@
 import type { RequiredLiteral } from '../../logql/pipeline.ts';
 import { BlockColumns } from './block-columns.ts';
 import { DistinctEntries } from './distinct-entries.ts';
-import { type LiteralHits, LiteralSearch } from './literal-hits.ts';
+import type { HiddenOfStream } from './hidden-entries.ts';
+import { type LineHits, LiteralSearch } from './literal-hits.ts';
 import type { ScanCounts } from './scan-messages.ts';
+import { ShownHits } from './shown-hits.ts';
 
 /** A block or head of one stream that a scan may have to read. Times are relative to the merge's base. */
 export interface BlockSource {
@@ -22,7 +24,7 @@ export interface BlockSource {
 
 export interface EntryVisitor {
   /** Entries [first, end) of a block: wanted ones, in time order after those visited before, no duplicates. Borrowed until it returns. */
-  visit(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void;
+  visit(entries: BlockColumns, hits: LineHits, first: number, end: number): void;
 }
 
 interface OpenBlock {
@@ -30,7 +32,7 @@ interface OpenBlock {
   readonly bytes: Buffer;
   readonly entries: BlockColumns;
   /** Of each visitor; undefined where it wants none of the lines. */
-  readonly hits: readonly (LiteralHits | undefined)[];
+  readonly hits: readonly (LineHits | undefined)[];
   /** Next entry, and the end of those wanted. */
   position: number;
   end: number;
@@ -77,6 +79,7 @@ export class BlockMerge {
   #baseNs: bigint;
   readonly #free: BlockColumns[] = [];
   readonly #seen = new DistinctEntries();
+  #hidden: HiddenOfStream | undefined;
   #startTime = 0;
   #endTime = 0;
 
@@ -96,6 +99,11 @@ export class BlockMerge {
   setRange(startTime: number, endTime: number): void {
     this.#startTime = startTime;
     this.#endTime = endTime;
+  }
+
+  /** What is not to be shown of the blocks visited from here on. */
+  setHidden(hidden: HiddenOfStream | undefined): void {
+    this.#hidden = hidden;
   }
 
   visitGroup(group: readonly BlockSource[], visitors: readonly EntryVisitor[]): void {
@@ -123,9 +131,16 @@ export class BlockMerge {
     const end = source.maxTime <= this.#endTime ? entries.count : entries.upperBound(this.#endTime, position);
     const isSameBytes = entries.bytes.buffer === bytes.buffer;
     const hits = this.#searches.map((search, index) =>
-      mayHit[index] ? search.hitsIn(entries, isSameBytes) : undefined,
+      mayHit[index] ? this.#shown(entries, search.hitsIn(entries, isSameBytes)) : undefined,
     );
     return { source, bytes, entries, hits, position, end };
+  }
+
+  #shown(entries: BlockColumns, hits: LineHits): LineHits {
+    const hidden = this.#hidden;
+    if (!hidden || entries.count === 0) return hits;
+    const isTouched = hidden.mayHide(entries.timesNs[0]!, entries.timesNs[entries.count - 1]!);
+    return isTouched ? new ShownHits(hits, entries, hidden) : hits;
   }
 
   /** A block is opened when the merge reaches it and let go when it is used up: few are open at a time. */

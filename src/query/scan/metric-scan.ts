@@ -3,7 +3,7 @@ import type { LabelSet } from '../../protocol/label-set.ts';
 import { StepWindows } from '../step-windows.ts';
 import type { BlockColumns } from './block-columns.ts';
 import { EntrySeries } from './entry-series.ts';
-import type { LiteralHits } from './literal-hits.ts';
+import type { LineHits } from './literal-hits.ts';
 import type { EntryVisitor } from './merge-blocks.ts';
 import type { MetricPart, MetricScan, ScanPlan } from './scan-messages.ts';
 import { SeriesTable } from './series-table.ts';
@@ -61,7 +61,7 @@ export class MetricScanner implements EntryVisitor {
     this.#unwrap?.startStream(this.#run);
   }
 
-  visit(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void {
+  visit(entries: BlockColumns, hits: LineHits, first: number, end: number): void {
     if (this.isFailed) return;
     if (this.#isPlain && !entries.hasMetadata) this.#visitPlain(entries, hits, first, end);
     else this.#visitStages(entries, hits, first, end);
@@ -76,10 +76,10 @@ export class MetricScanner implements EntryVisitor {
     };
   }
 
-  #visitPlain(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void {
+  #visitPlain(entries: BlockColumns, hits: LineHits, first: number, end: number): void {
     const series = this.#series.ofStream();
     const windows = this.#windows;
-    const isEvery = this.#pipeline.requiredLiterals.length === 0;
+    const { isEvery } = hits;
     for (let index = hits.next(first); index < end; ) {
       windows.locate(entries.times[index]!);
       const beyond = isEvery ? Math.min(end, entries.upperBound(windows.validUntil, index)) : index + 1;
@@ -91,7 +91,7 @@ export class MetricScanner implements EntryVisitor {
     }
   }
 
-  #visitStages(entries: BlockColumns, hits: LiteralHits, first: number, end: number): void {
+  #visitStages(entries: BlockColumns, hits: LineHits, first: number, end: number): void {
     const run = this.#run!;
     const windows = this.#windows;
     const { changesLabels } = this.#pipeline;

@@ -5,6 +5,7 @@ import type { LabelHints } from '../../logql/pipeline.ts';
 import type { LabelSet } from '../../protocol/label-set.ts';
 import type { LabelMatcher } from '../../protocol/matcher.ts';
 import type { StepGrid } from '../step-windows.ts';
+import type { HiddenEntries } from './hidden-entries.ts';
 
 /** Which labels keep series apart: all final labels, those named, or all but those named. */
 export interface GroupSpec {
@@ -48,6 +49,8 @@ export interface ScanPlan {
   readonly startNs: bigint;
   readonly endNs: bigint;
   readonly scan: MetricScan | LogScan;
+  /** Entries to pass over. */
+  readonly hidden?: HiddenEntries | undefined;
 }
 
 export interface ChunkBytes {

@@ -1,5 +1,6 @@
 import type { LabelSet } from '../../protocol/label-set.ts';
 import { type CompiledScan, wantedByAny } from './compiled-scan.ts';
+import type { CompiledHidden } from './hidden-entries.ts';
 import { LogScanner } from './log-scan.ts';
 import { BlockMerge, type BlockSource } from './merge-blocks.ts';
 import { MetricScanner } from './metric-scan.ts';
@@ -36,6 +37,7 @@ export const runMetricTask = ({ plans, slices }: MetricTask, compiled: readonly 
     setRange(merge, slice, plan.startNs);
     for (const { labels, groups } of openSlice(slice, plan, plan.startNs, wanted, counts, opened)) {
       for (const scanner of scanners) scanner.startStream(labels);
+      merge.setHidden(compiled[0]?.hidden?.ofStream(labels));
       for (const group of groups) {
         // It is the query that fails.
         if (scanners.some(({ isFailed }) => isFailed)) return result();
@@ -63,7 +65,7 @@ export const runLogTask = ({ plan, reads }: LogTask, compiled: CompiledScan): Lo
     // What is read on was opened before, and counted.
     const opening = position.group > 0 || position.taken > 0 ? noCounts() : counts;
     const groups = logGroups(openSlice(slice, plan, baseNs, compiled, opening, new Map()), scan.direction);
-    const reading = new LogReading(read, scan, scanner, order);
+    const reading = new LogReading(read, scan, scanner, order, compiled.hidden);
     for (let index = position.group; index < groups.length && !reading.next; index += 1) {
       reading.read(groups[index]!, index, merge);
       if (reading.isFull && !reading.next && index + 1 < groups.length) {
@@ -86,14 +88,22 @@ class LogReading {
   readonly #scanner: LogScanner;
   /** What is taken goes to its end. */
   readonly #order: number[];
+  readonly #hidden: CompiledHidden | undefined;
   readonly #first: number;
   readonly #isForward: boolean;
   #bytes = 0;
 
-  constructor(bounds: LogRead, { direction }: LogScan, scanner: LogScanner, order: number[]) {
+  constructor(
+    bounds: LogRead,
+    { direction }: LogScan,
+    scanner: LogScanner,
+    order: number[],
+    hidden: CompiledHidden | undefined,
+  ) {
     this.#bounds = bounds;
     this.#scanner = scanner;
     this.#order = order;
+    this.#hidden = hidden;
     this.#first = order.length;
     this.#isForward = direction === 'forward';
   }
@@ -122,6 +132,7 @@ class LogReading {
     this.#scanner.startGroup(isOne && !this.#isForward, isOne ? countMax : Number.POSITIVE_INFINITY);
     for (const { labels, blocks } of group) {
       this.#scanner.startStream(labels);
+      merge.setHidden(this.#hidden?.ofStream(labels));
       merge.visitGroup(blocks, [this.#scanner]);
     }
     const found = Array.from({ length: this.#scanner.count - mark }, (_, place) => mark + place);

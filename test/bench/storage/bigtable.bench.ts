@@ -127,7 +127,7 @@ const measureStore = async (store: BigtableIndexStore): Promise<void> => {
 
 const measureCommits = async (store: BigtableIndexStore): Promise<void> => {
   const commits = (known: boolean, prefix: string) => async (): Promise<void> => {
-    const written = new WrittenSeries();
+    const written = new WrittenSeries(() => 0);
     let next = 0;
     const lane = async (): Promise<void> => {
       while (next < COMMITS) {

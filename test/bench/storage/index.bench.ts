@@ -40,7 +40,7 @@ export const registerBenches = async (): Promise<void> => {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'ringlog-bench-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const store = await LmdbIndexStore.open({ path: path.join(folder, 'index'), clock: systemClock });
-  const written = new WrittenSeries();
+  const written = new WrittenSeries(() => 0);
   const writes: Promise<unknown>[] = [];
   for (let stream = 0; stream < STREAMS; stream++) {
     for (let sequence = 0; sequence < CHUNKS_PER_STREAM; sequence++) {

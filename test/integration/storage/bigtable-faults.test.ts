@@ -342,6 +342,16 @@ describe('the Bigtable index store under faults', function () {
       expect(await committed(other, 'n/1/2')).to.equal(keyOf('a'));
     });
 
+    it('says of which chunks a commit may still write rows, and writes those of one whose process ended', async () => {
+      await endAfterFirstStep(['n/1/1', 'n/1/2'], 'a');
+      expect((await commit(store, ['n/1/3'], 'b')).size).to.equal(0);
+      const keys = ['a', 'b', 'c'].map(keyOf);
+      expect([...(await other.unsettled(keys))].sort()).to.deep.equal([keyOf('a'), keyOf('b')]);
+      expect(await placesOf(other, 'row a'), 'written now').to.deep.equal(['a', 'b']);
+      await other.forget(['n/1/1', 'n/1/2', 'n/1/3'].map((segment) => ({ stream: STREAM, segment })));
+      expect([...(await other.unsettled(keys))]).to.deep.equal([]);
+    });
+
     it('lets a late attempt change nothing', async () => {
       let release = (): void => {};
       const held = new Promise<void>((resolve) => {

@@ -3,7 +3,8 @@ import { encodeChunk } from '../../../src/chunk/chunk-object.ts';
 import { cutBlock } from '../../../src/chunk/cut-block.ts';
 import { rebuildBlocks } from '../../../src/chunk/rebuild-blocks.ts';
 import type { LogFile, LogFiles } from '../../../src/log/log-files.ts';
-import type { NodeWorkers } from '../../../src/node.ts';
+import type { NodeWorkers } from '../../../src/node-workers.ts';
+import { rewriteChunk } from '../../../src/query/scan/rewrite-chunk.ts';
 import type { ChunkStore } from '../../../src/storage/chunk-store.ts';
 import type { IndexStore } from '../../../src/storage/index-store.ts';
 
@@ -102,7 +103,9 @@ export const watchedIndex = (index: IndexStore, onStep: OnStep): IndexStore => (
     await index.forget(segments);
     await onStep('forget: done');
   },
+  unsettled: (keys) => index.unsettled(keys),
   delete: (entries) => index.delete(entries),
+  rows: (table, rangeEnd) => index.rows(table, rangeEnd),
   scan: (lookups, visit) => index.scan(lookups, visit),
   tables: () => index.tables?.() ?? Promise.resolve([]),
   close: () => index.close(),
@@ -112,6 +115,7 @@ export const watchedIndex = (index: IndexStore, onStep: OnStep): IndexStore => (
 export const watchedCutting = (workers: NodeWorkers, onStep: OnStep): NodeWorkers => {
   workers.cut.run = async (task) => {
     await onStep(task.kind === 'cut' ? 'cut: before' : 'encode: before');
+    if (task.kind === 'rewrite') return await rewriteChunk(task);
     if (task.kind === 'cut') return cutBlock(task.head, task);
     const form = { ...task, withMetadataSections: task.version === 4, maxBytes: 64 << 20 };
     return encodeChunk({ ...task, blocks: rebuildBlocks(task.blocks, form) });

@@ -83,11 +83,13 @@ export class SharedStores {
       committed: (segment) => store.call(clock, false, () => index.committed(segment)),
       commits: () => index.commits(),
       forget: (segments) => store.call(clock, true, () => index.forget(segments)),
+      unsettled: () => store.call(clock, false, () => index.unsettled()),
       delete: (entries) => store.call(clock, true, () => index.delete(entries)),
       scan: async (lookups, visit) => {
         await store.call(clock, false, async () => undefined);
         await index.scan(lookups, visit);
       },
+      rows: (table, rangeEnd) => index.rows(table, rangeEnd),
       tables: () => store.call(clock, false, () => index.tables()),
       close: async () => undefined,
     };

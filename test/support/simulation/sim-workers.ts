@@ -1,7 +1,8 @@
 import { encodeChunk } from '../../../src/chunk/chunk-object.ts';
 import { cutBlock } from '../../../src/chunk/cut-block.ts';
 import { rebuildBlocks } from '../../../src/chunk/rebuild-blocks.ts';
-import type { NodeWorkers } from '../../../src/node.ts';
+import type { NodeWorkers } from '../../../src/node-workers.ts';
+import { rewriteChunk } from '../../../src/query/scan/rewrite-chunk.ts';
 import type { ScanTask } from '../../../src/query/scan/scan-messages.ts';
 import { ScanRunner } from '../../../src/query/scan/scan-runner.ts';
 import type { CutWorkerTask } from '../../../src/workers/cut-worker.ts';
@@ -9,6 +10,7 @@ import type { CutWorkerTask } from '../../../src/workers/cut-worker.ts';
 const runner = new ScanRunner();
 
 const cut = async (task: CutWorkerTask): Promise<unknown> => {
+  if (task.kind === 'rewrite') return await rewriteChunk(task);
   if (task.kind === 'cut') return cutBlock(task.head, task);
   const form = { ...task, withMetadataSections: task.version === 4, maxBytes: 64 << 20 };
   return encodeChunk({ ...task, blocks: rebuildBlocks(task.blocks, form) });

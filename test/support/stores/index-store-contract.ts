@@ -289,6 +289,46 @@ export const indexStoreContract = (make: () => Promise<StoreHarness<IndexStore>>
       for (let place = 0; place < 2_000; place++) expect(found.has(key(place * 2)), `${place}`).to.equal(true);
     });
 
+    it('walks a table by rows, with the cells that end as asked', async () => {
+      const rows = Array.from({ length: 450 }, (_, number) => `t:d1:${key(number)}`);
+      await store.write([
+        ...rows.flatMap((row) => [entry(row, 'a\0\x003\0', 'é'), entry(row, 'b\0\x003\0'), entry(row, 'c\0\x007\0')]),
+        entry('other', 'a\0\x007\0'),
+        entry('long'.repeat(1_100), 'a\0\x003\0'),
+        entry(rows[0]!, 'a\0\x003\0', '-', 'index_277'),
+      ]);
+      const found = await walked(store, TABLE, '\0\x003\0');
+      expect([...found.keys()].sort()).to.deep.equal(rows);
+      for (const row of rows) {
+        expect(found.get(row)).to.deep.equal([
+          { rangeValue: 'a\0\x003\0', value: 'é' },
+          { rangeValue: 'b\0\x003\0', value: '-' },
+        ]);
+      }
+      expect([...(await walked(store, 'index_277', '\0')).keys()]).to.deep.equal([rows[0]]);
+      expect(await walked(store, 'index_27', '\0')).to.deep.equal(new Map());
+    });
+
+    it('walks a long row in parts, each cell once', async () => {
+      const cellsOfRow = Array.from({ length: 1_500 }, (_, place) => entry('t:long', `${key(place)}!`, `${place}`));
+      await store.write([entry('t:a', 'x!'), ...cellsOfRow, entry('t:long', 'y'), entry('t:z', 'x!')]);
+      const found = await walked(store, TABLE, '!');
+      expect(found.get('t:long')?.map(({ value }) => value)).to.deep.equal(cellsOfRow.map(({ value }) => value));
+      expect([...found.keys()].sort()).to.deep.equal(['t:a', 't:long', 't:z']);
+    });
+
+    it('walks on while the rows it has shown are deleted', async () => {
+      const rows = Array.from({ length: 700 }, (_, number) => key(number));
+      await store.write(rows.map((row) => entry(row, 'x!')));
+      const seen: string[] = [];
+      for await (const part of store.rows(TABLE, '!')) {
+        seen.push(...part.map(({ hashValue }) => hashValue));
+        await store.delete(part.map(({ hashValue }) => entry(hashValue, 'x!')));
+      }
+      expect(seen.sort()).to.deep.equal(rows);
+      expect(await walked(store, TABLE, '!')).to.deep.equal(new Map());
+    });
+
     it('names the tables that hold anything, if it can', async () => {
       if (!store.tables) return;
       expect(await store.tables()).to.deep.equal([]);
@@ -324,6 +364,14 @@ export const indexStoreContract = (make: () => Promise<StoreHarness<IndexStore>>
 const key = (place: number): string => place.toString().padStart(8, '0');
 
 const cells = readRow;
+
+const walked = async (store: IndexStore, table: string, rangeEnd: string): Promise<Map<string, IndexCell[]>> => {
+  const found = new Map<string, IndexCell[]>();
+  for await (const rows of store.rows(table, rangeEnd)) {
+    for (const { hashValue, cells: part } of rows) found.set(hashValue, [...(found.get(hashValue) ?? []), ...part]);
+  }
+  return found;
+};
 
 const places = async (store: IndexStore, lookup: IndexLookup): Promise<string[]> =>
   (await cells(store, lookup)).map((cell) => cell.rangeValue);

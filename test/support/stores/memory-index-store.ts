@@ -5,6 +5,8 @@ import { IndexCells } from '../../../src/storage/index-cells.ts';
 import type {
   IndexEntry,
   IndexLookup,
+  IndexPlace,
+  IndexRow,
   IndexStore,
   SegmentCommit,
   SegmentName,
@@ -15,6 +17,8 @@ import type {
 const BATCH_CELLS = 256;
 
 const LOOKUPS_IN_FLIGHT = 16;
+/** As in Bigtable. */
+const LONG_ROW_SIZE = 4_096;
 
 interface Row {
   readonly cells: Map<string, string>;
@@ -83,7 +87,21 @@ export class MemoryIndexStore implements IndexStore {
     for (const { segment } of segments) this.#commits.delete(segment);
   }
 
-  async delete(entries: readonly Pick<IndexEntry, 'table' | 'hashValue' | 'rangeValue'>[]): Promise<void> {
+  async unsettled(): Promise<ReadonlySet<string>> {
+    return new Set();
+  }
+
+  async *rows(table: string, rangeEnd: string): AsyncIterable<readonly IndexRow[]> {
+    for (const [hashValue, row] of [...(this.#rows.get(table) ?? [])]) {
+      if (hashValue.length > LONG_ROW_SIZE) continue;
+      const wanted = [...row.cells].filter(([rangeValue]) => rangeValue.endsWith(rangeEnd));
+      const cells = wanted.map(([rangeValue, value]) => ({ rangeValue, value }));
+      if (cells.length > 0)
+        yield [{ hashValue, cells: cells.sort((a, b) => compareBytes(a.rangeValue, b.rangeValue)) }];
+    }
+  }
+
+  async delete(entries: readonly IndexPlace[]): Promise<void> {
     await this.before?.('delete');
     for (const { table, hashValue, rangeValue } of entries) {
       const row = this.#rows.get(table)?.get(hashValue);

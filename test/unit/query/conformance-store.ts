@@ -8,7 +8,7 @@ import { Segment } from '../../../src/chunk/segment.ts';
 import type { LabelSet } from '../../../src/protocol/label-set.ts';
 import { compareBytes, labelSetOf } from '../../../src/protocol/label-text.ts';
 import type { MemorySource, MemoryStream, QuerySources } from '../../../src/query/query-source.ts';
-import { compileMatchers } from '../../../src/query/scan/compiled-scan.ts';
+import { compileMatchers } from '../../../src/query/scan/hidden-entries.ts';
 import { chunkKey } from '../../../src/storage/chunk-key.ts';
 import { commitChunk, WrittenSeries } from '../../../src/storage/index-writer.ts';
 import { createSchemaConfig } from '../../../src/storage/schema-config.ts';
@@ -122,7 +122,7 @@ export const inMemory = (streams: readonly DataStream[]): QuerySources => ({
 export const storeOf = async (streams: readonly DataStream[]): Promise<QuerySources['stored']> => {
   const chunks = new MemoryChunkStore();
   const rows = new MemoryIndexStore();
-  const written = new WrittenSeries();
+  const written = new WrittenSeries(() => 0);
   for (const { tenant, labels, segments } of streams) {
     for (const segment of segments) {
       cutAll(segment);

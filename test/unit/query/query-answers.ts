@@ -12,9 +12,10 @@ export const eventsOf = async (
   sources: QuerySources,
   scanPool: ScanPool = pool,
   places?: QueryDeps['places'],
+  hidden?: QueryDeps['hidden'],
 ): Promise<QueryEvent[]> => {
   const events: QueryEvent[] = [];
-  const deps = { scanPool, clock: systemClock, places };
+  const deps = { scanPool, clock: systemClock, places, hidden };
   await executeQuery(request, sources, deps, new AbortController().signal, (event) => {
     events.push(event);
     return Promise.resolve();
@@ -28,10 +29,11 @@ export const answerOf = async (
   sources: QuerySources,
   scanPool: ScanPool = pool,
   places?: QueryDeps['places'],
+  hidden?: QueryDeps['hidden'],
 ): Promise<QueryResult> => {
   const streams = new Map<string, { labels: readonly string[]; entries: LogEntry[] }>();
   let result: QueryResult | undefined;
-  for (const event of await eventsOf(request, sources, scanPool, places)) {
+  for (const event of await eventsOf(request, sources, scanPool, places, hidden)) {
     switch (event.type) {
       case 'entries':
         for (const { labels, entries } of event.streams) {

@@ -4,7 +4,7 @@ import type { SegmentSnapshot } from '../../../src/chunk/memory-format.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import type { QueryRequest } from '../../../src/query/query-messages.ts';
 import type { QuerySources } from '../../../src/query/query-source.ts';
-import { compileMatchers } from '../../../src/query/scan/compiled-scan.ts';
+import { compileMatchers } from '../../../src/query/scan/hidden-entries.ts';
 import { formatChunkKey } from '../../../src/storage/chunk-key.ts';
 import { chunkRefsOf } from '../../support/stores/chunk-refs-of.ts';
 import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';

@@ -21,7 +21,7 @@ describe('writing the index of a chunk', () => {
 
   beforeEach(() => {
     store = new MemoryIndexStore();
-    written = new WrittenSeries();
+    written = new WrittenSeries(() => 0);
     writeSizes = [];
     const write = store.write.bind(store);
     store.write = async (entries) => {
@@ -95,7 +95,7 @@ describe('written series', () => {
 
   it('are bounded: the oldest day is forgotten', () => {
     if (!first || !second) throw new Error('two days');
-    const written = new WrittenSeries(4);
+    const written = new WrittenSeries(() => 0, 4);
     for (const series of ['a', 'b', 'c']) written.add(first, 't', series);
     written.add(second, 't', 'a');
     written.add(second, 't', 'a');
@@ -109,7 +109,7 @@ describe('written series', () => {
 
   it('start anew when one day alone is too many', () => {
     if (!first) throw new Error('a day');
-    const written = new WrittenSeries(3);
+    const written = new WrittenSeries(() => 0, 3);
     for (let series = 0; series < 10; series++) {
       written.add(first, 't', `${series}`);
       expect(written.size).to.be.at.most(3);

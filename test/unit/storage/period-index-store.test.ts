@@ -50,7 +50,7 @@ describe('index stores of several periods', () => {
 
   const sizes = () => [stores.lmdb, stores.bigtable, stores['bigtable-hashed']].map((each) => each.entries().length);
   const write = (chunk: ReturnType<typeof chunkAt>, segments: readonly string[] = []) =>
-    commitChunk(store, schema, segments, chunk, new WrittenSeries());
+    commitChunk(store, schema, segments, chunk, new WrittenSeries(() => 0));
   const found = async (fromMs: number, throughMs: number) => {
     const range = { startNs: BigInt(fromMs) * 1_000_000n, endNs: BigInt(throughMs) * 1_000_000n };
     const refs = await new SchemaIndexReader(store, schema).chunkRefs(

@@ -1,0 +1,156 @@
+import type { Clock } from '../protocol/clock.ts';
+import { labelSetOf } from '../protocol/label-text.ts';
+import { parseChunkKey } from '../storage/chunk-key.ts';
+import type { ChunkStore } from '../storage/chunk-store.ts';
+import type { ChunkRef } from '../storage/index-reader.ts';
+import { chunkEntry, chunkRow, labelEntries } from '../storage/index-row.ts';
+import type { IndexPlace, IndexStore } from '../storage/index-store.ts';
+import { LABEL_ROWS_KEPT_DAYS } from '../storage/index-writer.ts';
+import { type DayBucket, dayBuckets, dayOf, type SchemaConfig } from '../storage/schema-config.ts';
+import type { SeriesLabels } from '../storage/series-labels.ts';
+import type { ChunkMarks, MarkedChunk } from './chunk-marks.ts';
+
+/** A chunk, and the series that its rows are under. */
+export interface StoredChunk {
+  readonly ref: ChunkRef;
+  readonly series: string;
+}
+
+export interface ChunkRemovalDeps {
+  readonly index: IndexStore;
+  readonly chunks: Pick<ChunkStore, 'delete'>;
+  readonly schema: SchemaConfig;
+  readonly marks: ChunkMarks;
+  readonly labels: SeriesLabels;
+  readonly clock: Clock;
+  /** What was removed from the index may still be on the way to a query for so long. */
+  readonly delayMs: number;
+}
+
+/** Objects deleted before the next look at the marks. */
+const SWEPT_TOGETHER = 100;
+
+/**
+ * Removes chunks so that no row is ever without its object, and whoever ends in between leaves a mark by which the next one goes on:
+ *
+ *   mark → rows → rows of the series' labels, if that was its last chunk of the day → …delay… → object → the mark goes
+ *
+ * All steps may be repeated, and done by two nodes at a time.
+ */
+export class ChunkRemoval {
+  readonly #deps: ChunkRemovalDeps;
+
+  constructor(deps: ChunkRemovalDeps) {
+    this.#deps = deps;
+  }
+
+  /** Removes them from the index; their objects go with a later `sweep`. None of them is unsettled (IndexStore). */
+  async remove(chunks: readonly StoredChunk[]): Promise<void> {
+    if (chunks.length === 0) return;
+    const { index, marks, clock } = this.#deps;
+    const markedMs = clock.nowMs();
+    await marks.add(chunks.map(({ ref, series }) => ({ key: ref.key, series, markedMs })));
+    await index.delete(chunks.flatMap((chunk) => this.#placesOf(chunk)));
+    await this.#removeLabels(chunks);
+  }
+
+  /** Deletes the objects of chunks that were removed long enough ago. @returns how many */
+  async sweep(signal: AbortSignal): Promise<number> {
+    const { marks, clock, delayMs } = this.#deps;
+    let due: MarkedChunk[] = [];
+    let count = 0;
+    for await (const part of marks.all()) {
+      due.push(...part.filter(({ markedMs }) => markedMs <= clock.nowMs() - delayMs));
+      if (due.length < SWEPT_TOGETHER) continue;
+      count += await this.#sweep(due, signal);
+      due = [];
+    }
+    return count + (await this.#sweep(due, signal));
+  }
+
+  async #sweep(due: readonly MarkedChunk[], signal: AbortSignal): Promise<number> {
+    const { index, chunks, marks } = this.#deps;
+    const unsettled = await index.unsettled(due.map(({ key }) => key));
+    const again: StoredChunk[] = [];
+    const gone: string[] = [];
+    let deleted = 0;
+    for (const { key, series } of due) {
+      signal.throwIfAborted();
+      const ref = parseChunkKey(key);
+      if (unsettled.has(key)) continue;
+      if (ref && (await this.#hasRows({ ref, series }))) {
+        again.push({ ref, series });
+        continue;
+      }
+      if (await chunks.delete(key)) deleted += 1;
+      gone.push(key);
+    }
+    await marks.remove(gone);
+    // Whoever marked them ended before their rows were gone: queries may be reading them now.
+    await this.remove(again);
+    return deleted;
+  }
+
+  #placesOf({ ref, series }: StoredChunk): readonly IndexPlace[] {
+    return this.#bucketsOf(ref).map((bucket) => chunkEntry(bucket, ref.tenant, series, ref.key));
+  }
+
+  #bucketsOf({ fromMs, throughMs }: ChunkRef): readonly DayBucket[] {
+    return dayBuckets(this.#deps.schema, fromMs, throughMs);
+  }
+
+  async #hasRows(chunk: StoredChunk): Promise<boolean> {
+    for (const { table, hashValue, rangeValue } of this.#placesOf(chunk)) {
+      if (await this.#hasCell(table, hashValue, rangeValue)) return true;
+    }
+    return false;
+  }
+
+  async #hasCell(table: string, hashValue: string, rangePrefix = ''): Promise<boolean> {
+    let hasCell = false;
+    await this.#deps.index.scan([{ table, hashValue, rangePrefix }], (cells) => {
+      hasCell = cells.length > 0;
+      return hasCell;
+    });
+    return hasCell;
+  }
+
+  /** By day, the series that lost a chunk: where that was the last one, the series leaves the day, unless flushes may take its rows for written. */
+  async #removeLabels(chunks: readonly StoredChunk[]): Promise<void> {
+    const lastDay = dayOf(this.#deps.clock.nowMs()) - LABEL_ROWS_KEPT_DAYS;
+    const days = new Map<
+      string,
+      { readonly bucket: DayBucket; readonly tenant: string; readonly series: Set<string> }
+    >();
+    for (const { ref, series } of chunks) {
+      for (const bucket of this.#bucketsOf(ref)) {
+        if (bucket.day >= lastDay) continue;
+        const name = `${ref.tenant}:${bucket.day}`;
+        const day = days.get(name) ?? { bucket, tenant: ref.tenant, series: new Set() };
+        days.set(name, day);
+        day.series.add(series);
+      }
+    }
+    for (const { bucket, tenant, series } of days.values()) {
+      const isThere = await Promise.all(Array.from(series, (id) => this.#hasChunks(bucket, tenant, id)));
+      const empty = [...series].filter((_, at) => !isThere[at]);
+      await this.#removeSeries(bucket, tenant, empty);
+    }
+  }
+
+  async #hasChunks(bucket: DayBucket, tenant: string, series: string): Promise<boolean> {
+    return await this.#hasCell(bucket.table, chunkRow(bucket, tenant, series));
+  }
+
+  /** Their rows of kinds 1 and 2; those of kind 3 belong to all tenants and days. */
+  async #removeSeries(bucket: DayBucket, tenant: string, series: readonly string[]): Promise<void> {
+    const { index, labels } = this.#deps;
+    if (series.length === 0) return;
+    for (const [id, pairs] of await labels.labelsOf(bucket, tenant, series)) {
+      const rows = labelEntries(bucket, tenant, labelSetOf(pairs), id);
+      await index.delete(rows.filter(({ hashValue }) => hashValue !== id));
+      // A flush of late entries may have found the rows there a moment ago.
+      if (await this.#hasChunks(bucket, tenant, id)) await index.write(rows);
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import { parseChunkKey } from '../storage/chunk-key.ts';
+import type { ChunkRef } from '../storage/index-reader.ts';
+import { CHUNK_RANGE_END, chunkKeyOfCell } from '../storage/index-row.ts';
+import type { IndexStore } from '../storage/index-store.ts';
+import { DAY_MS, type DayBucket, dayBuckets, type SchemaConfig } from '../storage/schema-config.ts';
+
+/** The chunks that the index has of one series on one day, or some of them. */
+export interface ChunkRow {
+  readonly tenant: string;
+  readonly series: string;
+  readonly bucket: DayBucket;
+  readonly chunks: readonly ChunkRef[];
+}
+
+/** `tenant:d19458:series`; a tenant has no colon. */
+const CHUNK_ROW = /^([^:]+):d(\d+):([A-Za-z0-9+/]{43})$/;
+
+/**
+ * All chunk rows of a table, some at a time. Left out is what is not the schema's: rows of days whose rows lie in another table, of other shapes, cells that name
+ * no chunk of the row's tenant.
+ */
+export async function* walkChunks(
+  index: IndexStore,
+  schema: SchemaConfig,
+  table: string,
+): AsyncIterable<readonly ChunkRow[]> {
+  const buckets = new Map<number, DayBucket | undefined>();
+  const bucketOf = (day: number): DayBucket | undefined => {
+    if (!buckets.has(day)) {
+      const [bucket] = dayBuckets(schema, day * DAY_MS, (day + 1) * DAY_MS - 1);
+      buckets.set(day, bucket?.table === table ? bucket : undefined);
+    }
+    return buckets.get(day);
+  };
+  for await (const rows of index.rows(table, CHUNK_RANGE_END)) {
+    yield rows.flatMap(({ hashValue, cells }): readonly ChunkRow[] => {
+      const [, tenant = '', day = '', series = ''] = CHUNK_ROW.exec(hashValue) ?? [];
+      const bucket = day === '' ? undefined : bucketOf(Number(day));
+      if (!bucket) return [];
+      const chunks = cells.flatMap(({ rangeValue }) => {
+        const ref = parseChunkKey(chunkKeyOfCell(rangeValue) ?? '');
+        return ref?.tenant === tenant ? [ref] : [];
+      });
+      return chunks.length > 0 ? [{ tenant, series, bucket, chunks }] : [];
+    });
+  }
+}

@@ -1,0 +1,48 @@
+import { expect } from 'chai';
+import { DeleteRequests } from '../../../src/compaction/delete-requests.ts';
+import { hiddenSource } from '../../../src/compaction/hidden-source.ts';
+import { readLimits } from '../../../src/protocol/limits.ts';
+import { defaultSchemaConfig } from '../../../src/storage/schema-config.ts';
+import { ManualClock } from '../../support/clock.ts';
+import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
+
+const RANGE = { startNs: 2_000_000_000n, endNs: 3_000_000_000n };
+
+describe('what is hidden of a tenant', () => {
+  let requests: DeleteRequests;
+
+  const hiddenWith = (limits: object, tenant = 't') =>
+    hiddenSource({ requests, limits: readLimits(limits), clock: new ManualClock() })(tenant, RANGE);
+
+  beforeEach(async () => {
+    requests = new DeleteRequests(new MemoryIndexStore(), defaultSchemaConfig());
+    const request = { tenant: 't', query: '{app="web"} |= "x"', createdMs: 9000 };
+    await requests.add({ ...request, requestId: 'within', startMs: 0, endMs: 2000 });
+    await requests.add({ ...request, requestId: 'later', startMs: 3001, endMs: 4000 });
+    await requests.add({ ...request, requestId: 'processed', startMs: 3000, endMs: 4000 });
+    const [processed] = (await requests.ofTenant('t')).filter(({ requestId }) => requestId === 'processed');
+    await requests.markProcessed(processed!);
+  });
+
+  it('is what its requests name that touch the range, processed or not, where deletes only filter too', async () => {
+    for (const mode of ['filter-and-delete', 'filter-only']) {
+      const { deletes = [], retention } = (await hiddenWith({ deletion_mode: mode })) ?? {};
+      expect(deletes.map(({ startNs, endNs }) => [startNs, endNs])).to.have.deep.members([
+        [0n, 2_000_000_000n],
+        [3_000_000_000n, 4_000_000_000n],
+      ]);
+      expect(retention).to.deep.equal([]);
+    }
+  });
+
+  it('is nothing where deletes are disabled, nor of other tenants', async () => {
+    expect(await hiddenWith({ deletion_mode: 'disabled' })).to.equal(undefined);
+    expect(await hiddenWith({}, 'other')).to.equal(undefined);
+  });
+
+  it('is what is past the retention as of now', async () => {
+    const nowNs = BigInt(new ManualClock().nowMs()) * 1_000_000n;
+    const { retention } = (await hiddenWith({ retention_period: '1h' }, 'other')) ?? {};
+    expect(retention).to.deep.equal([{ matchers: [], keptFromNs: nowNs - 3_600_000_000_000n }]);
+  });
+});
