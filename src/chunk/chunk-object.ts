@@ -143,6 +143,8 @@ export class ChunkView {
   readonly #blockBytesMax: number;
   readonly #symbolsSection: Uint8Array | undefined;
   readonly #skipFilters: readonly SkipFilter[] | undefined;
+  /** Of metadata, and its values: told apart by nothing. */
+  #names: ReadonlySet<string> | undefined;
   #symbols: readonly string[] | undefined = undefined;
 
   constructor(metadata: ChunkMetadata, object: Buffer, dataStart: number, options: DecodeOptions) {
@@ -170,9 +172,10 @@ export class ChunkView {
     return this.version === 4;
   }
 
-  /** An entry may have structured metadata. */
-  get hasMetadata(): boolean {
-    return this.#symbolsSection !== undefined && this.#symbolsSection[0] !== 0;
+  /** An entry may have structured metadata of this name. @throws CorruptChunkError */
+  mayHaveMetadata(name: string): boolean {
+    this.#names ??= new Set(this.symbols());
+    return this.#names.has(name);
   }
 
   /** Texts of structured metadata by number; empty before v4. @throws CorruptChunkError */

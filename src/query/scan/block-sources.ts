@@ -10,7 +10,7 @@ import type { TimeRangeNs } from '../../protocol/time-range.ts';
 import type { BlockColumns } from './block-columns.ts';
 import type { BlockSource } from './merge-blocks.ts';
 import type { ScanCounts } from './scan-messages.ts';
-import type { SkipTest } from './skip-test.ts';
+import type { SkipStream, SkipTest } from './skip-test.ts';
 import { unreadableChunk } from './unreadable-chunk.ts';
 
 /** Plain bytes a block may have; ours have 256 KiB and a line more. */
@@ -108,22 +108,24 @@ export interface OpenChunk {
   readonly view: ChunkView;
 }
 
+/** @throws RefusedError INTERNAL that names the chunk, for what of it is damaged */
+const naming = <T>(key: string, read: () => T): T => {
+  try {
+    return read();
+  } catch (cause) {
+    throw cause instanceof CorruptChunkError ? unreadableChunk(key, cause.message, cause) : cause;
+  }
+};
+
 const chunkBlock = ({ key, view }: OpenChunk, index: number): StoredBlock => {
-  const naming = <T>(read: () => T): T => {
-    try {
-      return read();
-    } catch (cause) {
-      throw cause instanceof CorruptChunkError ? unreadableChunk(key, cause.message, cause) : cause;
-    }
-  };
   return {
     ...view.blocks[index]!,
     encoding: view.encoding,
     hasMetadataSections: view.hasMetadataSections,
     skipFilter: view.skipFilter(index),
-    symbols: () => naming(() => view.symbols()),
-    checksum: () => naming(() => crc32c(view.blockBytes(index))),
-    inflate: () => naming(() => view.inflateBlock(index)),
+    symbols: () => naming(key, () => view.symbols()),
+    checksum: () => naming(key, () => crc32c(view.blockBytes(index))),
+    inflate: () => naming(key, () => view.inflateBlock(index)),
   };
 };
 
@@ -175,9 +177,9 @@ export interface BlockChoice {
 const mayHave = (
   { skipFilter }: StoredBlock,
   { mayPass, counts, labels }: BlockChoice,
-  hasMetadata: boolean,
+  mayHaveMetadata: SkipStream['mayHaveMetadata'],
 ): boolean => {
-  if (!mayPass || !skipFilter || mayPass(skipFilter, { labels: labels.pairs, hasMetadata })) return true;
+  if (!mayPass || !skipFilter || mayPass(skipFilter, { labels: labels.pairs, mayHaveMetadata })) return true;
   counts.blocksSkipped += 1;
   return false;
 };
@@ -191,11 +193,16 @@ export const segmentBlocks = (
   const { range, baseNs } = choice;
   const wanted: BlockSource[] = [];
   const order = new AppendOrder();
+  let names: ReadonlySet<string> | undefined;
+  const mayHaveMetadata = (name: string): boolean => {
+    names ??= new Set(symbols);
+    return names.has(name);
+  };
   for (const block of blocks) {
     const isLate = order.isLate(block);
     if (!isWanted(block, range)) continue;
     const stored = memoryBlock(block, symbols);
-    if (!mayHave(stored, choice, symbols.length > 0)) continue;
+    if (!mayHave(stored, choice, mayHaveMetadata)) continue;
     wanted.push(new CompressedBlock(stored, isLate, source, baseNs));
   }
   for (const head of heads) {
@@ -210,11 +217,13 @@ export const chunkBlocks = (chunk: OpenChunk, source: number, choice: BlockChoic
   const { range, baseNs } = choice;
   const wanted: BlockSource[] = [];
   const order = new AppendOrder();
-  for (const [index, block] of chunk.view.blocks.entries()) {
+  const { key, view } = chunk;
+  const mayHaveMetadata = (name: string): boolean => naming(key, () => view.mayHaveMetadata(name));
+  for (const [index, block] of view.blocks.entries()) {
     const isLate = order.isLate(block);
     if (!isWanted(block, range)) continue;
     const stored = chunkBlock(chunk, index);
-    if (!mayHave(stored, choice, chunk.view.hasMetadata)) continue;
+    if (!mayHave(stored, choice, mayHaveMetadata)) continue;
     wanted.push(new CompressedBlock(stored, isLate, source, baseNs));
   }
   return wanted;

@@ -6,8 +6,8 @@ import { valueOfLabel } from '../step-series.ts';
 export interface SkipStream {
   /** Flat pairs. */
   readonly labels: readonly string[];
-  /** Its entries may have labels that stand in no line. */
-  readonly hasMetadata: boolean;
+  /** An entry may have structured metadata of this name, which stands in no line. */
+  mayHaveMetadata(name: string): boolean;
 }
 
 /** True if a block with this filter may have a line that passes. */
@@ -24,8 +24,8 @@ export const compileSkipTest = (need: TextNeed | undefined): SkipTest | undefine
     case 'label': {
       const { name } = need;
       const test = compileSkipTest(need.need);
-      const isOther = ({ hasMetadata, labels }: SkipStream): boolean =>
-        hasMetadata || valueOfLabel(labels, name) !== '';
+      const isOther = (stream: SkipStream): boolean =>
+        stream.mayHaveMetadata(name) || valueOfLabel(stream.labels, name) !== '';
       return test && ((filter, stream) => isOther(stream) || test(filter, stream));
     }
     case 'all': {

@@ -239,6 +239,13 @@ describe('blocks with skip filters', () => {
     const metadata = blocksOf([[['a line', ['level', 'error']]], [['nothing here']]]);
     const tagged = await ask('{app="web"} | json | level="error"', metadata, 'stored');
     expect([linesOf(tagged).length, tagged.statistics.blocksInflated]).to.deep.equal([1, 2]);
+    // Every entry has metadata where levels are detected: of another name it changes nothing.
+    const detected = ['detected_level', 'info'];
+    const named = blocksOf([[['level=error', detected]], [['nothing here', detected]]]);
+    for (const place of ['stored', 'memory'] as const) {
+      const other = await ask('{app="web"} | logfmt | level="error"', named, place);
+      expect([linesOf(other).length, other.statistics.blocksInflated], place).to.deep.equal([1, 1]);
+    }
     const ofStream = await ask('{app="web"} | logfmt | team="payments" | drop __error__', escaped, 'stored', {
       limit: 1000,
     });
