@@ -33,6 +33,7 @@ export interface RunOptions {
 const APPS = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
 const CLIENT_MS = 12_000;
 const QUERY_MS = 40_000;
+const WATCH_MS = 500;
 /** Lease, linger, walks, sessions that must fail first. */
 const SETTLE_MS = 150_000;
 const FLUSH_MS = 120_000;
@@ -372,21 +373,33 @@ class ScheduleRun {
     if (!process || !machine.node) return false;
     const name = `${when} (${kind}) at ${machine.nodeId}, ${(time.monotonicMs() / 1000).toFixed(3)} s`;
     return await new Promise<boolean>((resolve) => {
-      time.after(QUERY_MS, () => resolve(false));
+      let isOver = false;
+      const end = (isAnswered: boolean): void => {
+        isOver = true;
+        resolve(isAnswered);
+      };
+      time.after(QUERY_MS, () => end(false));
+      // What a process was asked that has ended since nobody answers.
+      const watch = (): void => {
+        if (isOver) return;
+        if (process === machine.process) time.after(WATCH_MS, watch);
+        else end(false);
+      };
+      time.after(WATCH_MS, watch);
       process.clock.after(0, () => {
         const { node } = machine;
-        if (!node || process !== machine.process) return resolve(false);
+        if (!node || process !== machine.process) return end(false);
         const must = this.#oracle.mark();
         const request = kind === 'log' ? logRequest('{app=~".+"}') : COUNT;
         node.services.queryAll(request, new AbortController().signal).then(
           (answer: QueryResult) => {
             this.#oracle.check(name, must, answer);
-            resolve(true);
+            end(true);
           },
           (error: unknown) => {
             cluster.say(`${name} failed: ${(error as Error).message}`);
             this.#figures['failedQueries'] = (this.#figures['failedQueries'] ?? 0) + 1;
-            resolve(false);
+            end(false);
           },
         );
       });
@@ -420,18 +433,25 @@ class ScheduleRun {
   async #checkAll(when: string): Promise<void> {
     let asked = 0;
     let answered = 0;
+    let isOver = false;
     for (const machine of this.#cluster.machines) {
       if (machine.isGone) continue;
       for (const kind of ['log', 'count'] as const) {
         asked += 1;
-        this.#background(
-          this.#queryAt(machine, kind, when).then((isAnswered) => {
-            answered += isAnswered ? 1 : 0;
-          }),
-        );
+        const ask = async (): Promise<void> => {
+          // As a client does: a node may have lost its lease in a fault, and start again only now.
+          while (!isOver && !(await this.#queryAt(machine, kind, when))) await this.#pause(WATCH_MS);
+          answered += 1;
+        };
+        this.#background(ask());
       }
     }
     await this.#until(`questions ${when} are answered`, () => answered === asked, QUERY_MS);
+    isOver = true;
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#cluster.time.after(ms, resolve));
   }
 
   async #until(what: string, isOver: () => boolean, ms: number): Promise<void> {
