@@ -1,8 +1,9 @@
 import type { LabelSet } from '../protocol/label-set.ts';
 import { compareBytes } from '../protocol/label-text.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
+import { TENANT_LABEL } from '../protocol/tenant.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
-import { selectionsOf, TENANT_LABEL, withTenant } from '../query/query-tenants.ts';
+import { selectionsOf, withTenant } from '../query/query-tenants.ts';
 import type { LabelQueries } from './label-queries.ts';
 
 /** Questions about labels, of one tenant or of several (`a|b`): of several streams say whose they are. */

@@ -172,6 +172,11 @@ export class ChunkView {
     return this.version === 4;
   }
 
+  /** An entry may have structured metadata. */
+  get hasMetadata(): boolean {
+    return this.#symbolsSection !== undefined && this.#symbolsSection[0] !== 0;
+  }
+
   /** An entry may have structured metadata of this name. @throws CorruptChunkError */
   mayHaveMetadata(name: string): boolean {
     this.#names ??= new Set(this.symbols());

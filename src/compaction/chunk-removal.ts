@@ -72,8 +72,8 @@ export class ChunkRemoval {
     const { index, chunks, marks } = this.#deps;
     const unsettled = await index.unsettled(due.map(({ key }) => key));
     const again: StoredChunk[] = [];
-    const gone: string[] = [];
-    let deleted = 0;
+    const without: StoredChunk[] = [];
+    const ready: string[] = [];
     for (const { key, series } of due) {
       signal.throwIfAborted();
       const ref = parseChunkKey(key);
@@ -82,6 +82,15 @@ export class ChunkRemoval {
         again.push({ ref, series });
         continue;
       }
+      if (ref) without.push({ ref, series });
+      ready.push(key);
+    }
+    // Whoever deleted the rows may have ended before it could tell the caches of the index: they would name the chunk for good.
+    await index.delete(without.flatMap((chunk) => this.#placesOf(chunk)));
+    const gone: string[] = [];
+    let deleted = 0;
+    for (const key of ready) {
+      signal.throwIfAborted();
       if (await chunks.delete(key)) deleted += 1;
       gone.push(key);
     }

@@ -1,7 +1,11 @@
 /** A tenant's wish to have entries deleted, as Loki's delete API has it. */
+import type { LogExpr } from '../logql/ast.ts';
+import { validateStages } from '../logql/compile-pipeline.ts';
 import { parseLogExpr } from '../logql/parser.ts';
+import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { DeletedEntries } from '../query/scan/hidden-entries.ts';
+import { BoundedMap } from '../storage/bounded-map.ts';
 
 /** Times in ms since 1970; both ends of the range are included. */
 export interface DeleteRequest {
@@ -25,9 +29,30 @@ export interface TrackedRequest extends DeleteRequest {
 
 const NS_PER_MS = 1_000_000n;
 
-/** @throws RefusedError INVALID_QUERY */
-export const deletedEntriesOf = ({ query, startMs, endMs }: DeleteRequest): DeletedEntries => {
-  const { matchers, stages } = parseLogExpr(query, { mayBeUnselective: true });
+/** Each query of a tenant reads its requests. */
+const QUERIES_REMEMBERED = 10_000;
+const remembered = new BoundedMap<string, LogExpr | 'unreadable'>(QUERIES_REMEMBERED);
+
+const readQuery = (query: string): LogExpr | undefined => {
+  let expr = remembered.get(query);
+  if (expr === undefined) {
+    try {
+      expr = parseLogExpr(query, { mayBeUnselective: true });
+      validateStages(expr.stages);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      expr = 'unreadable';
+    }
+    remembered.set(query, expr);
+  }
+  return expr === 'unreadable' ? undefined : expr;
+};
+
+/** undefined for one that this version cannot read: it is about nothing, and must not keep others from being answered or compacted. */
+export const deletedEntriesOf = ({ query, startMs, endMs }: DeleteRequest): DeletedEntries | undefined => {
+  const expr = readQuery(query);
+  if (!expr) return undefined;
+  const { matchers, stages } = expr;
   return { matchers, stages, startNs: BigInt(startMs) * NS_PER_MS, endNs: BigInt(endMs) * NS_PER_MS };
 };
 

@@ -1,3 +1,4 @@
+import { RefusedError } from '../protocol/refusal.ts';
 import type { IndexStore } from '../storage/index-store.ts';
 import type { SchemaConfig } from '../storage/schema-config.ts';
 import type { DeleteRequest, TrackedRequest } from './delete-request.ts';
@@ -26,6 +27,11 @@ export interface DeleteServiceDeps {
 }
 
 const RECEIVED = 'received';
+/** Chosen: each query of a tenant reads all of its requests. */
+const REQUESTS_MAX = 1_000;
+
+const tooMany = (): RefusedError =>
+  new RefusedError({ code: 'BAD_REQUEST', text: `a tenant may have ${REQUESTS_MAX} delete requests` });
 
 /** What tenants may ask of their delete requests. */
 export class DeleteService {
@@ -43,13 +49,15 @@ export class DeleteService {
     return this.#deps.maxIntervalMs;
   }
 
-  /** From now on queries on every node hide its entries. @returns its id */
+  /** From now on queries on every node hide its entries. @returns its id @throws RefusedError BAD_REQUEST if there are too many */
   async add(
     tenant: string,
     { query, startMs, endMs }: Pick<DeleteRequest, 'query' | 'startMs' | 'endMs'>,
   ): Promise<string> {
     const { requests, nowMs, chance } = this.#deps;
-    const known = new Set((await requests.ofTenant(tenant)).map((request) => request.requestId));
+    const before = await requests.ofTenant(tenant);
+    if (before.length >= REQUESTS_MAX) throw tooMany();
+    const known = new Set(before.map((request) => request.requestId));
     let requestId: string;
     do
       requestId = Math.floor(chance() * 2 ** 32)

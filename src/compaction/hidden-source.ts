@@ -22,7 +22,7 @@ export const hiddenSource =
     const own = limits.limitsFor(tenant);
     const rules = retentionRulesOf(own);
     const found = own.deletionMode === 'disabled' ? [] : await requests.ofTenant(tenant);
-    const deletes = found.filter((request) => touches(request, range)).map(deletedEntriesOf);
+    const deletes = found.flatMap((request) => (touches(request, range) ? (deletedEntriesOf(request) ?? []) : []));
     const retention = isLimited(rules) ? retentionBounds(rules, clock.nowMs()) : [];
     return deletes.length + retention.length > 0 ? { deletes, retention } : undefined;
   };

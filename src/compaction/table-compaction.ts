@@ -64,11 +64,15 @@ export interface CompactionPass {
 /** Chunks decided and removed together: what a stop waits for, and what a crash does again. */
 const CHUNKS_TOGETHER = 100;
 
+/** Chosen: chunks in a row that could not be had. */
+const FAILURES_MAX = 3;
+
 /** Goes over the chunks of one table and removes, or rewrites, those that are to go. */
 export class TableCompaction {
   readonly #deps: TableCompactionDeps;
   readonly #pass: CompactionPass;
   #isComplete = true;
+  #failures = 0;
 
   constructor(deps: TableCompactionDeps, pass: CompactionPass) {
     this.#deps = deps;
@@ -151,10 +155,15 @@ export class TableCompaction {
       const labels = known ?? (await this.#labelsInside(ref));
       const verdict = this.#pass.workOf(tenant)?.verdict(ref, labelSetOf(labels)) ?? { kind: 'keep' };
       if (verdict.kind !== 'keep') await this.#pass.rate.take();
-      return await this.#done(ref, verdict);
+      const isGone = await this.#done(ref, verdict);
+      this.#failures = 0;
+      return isGone;
     } catch (error) {
+      this.#pass.check();
       const isBusy = error instanceof RefusedError && error.refusal.code === 'OVERLOADED';
-      if (!isBusy && !(error instanceof UnreadableChunk)) throw error;
+      // One object that cannot be had is left; if several cannot, one after the other, the store is away.
+      if (!isBusy && !(error instanceof UnreadableChunk)) this.#failures += 1;
+      if (this.#failures >= FAILURES_MAX) throw error;
       this.#leave();
       // Pushes go first.
       if (isBusy) return false;

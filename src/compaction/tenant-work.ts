@@ -28,14 +28,13 @@ export class TenantWork {
     readonly matches: (labels: LabelSet) => boolean;
   }[];
 
-  /** @throws RefusedError INVALID_QUERY for a request that cannot be read any more */
   constructor(rules: readonly RetentionRule[], requests: readonly DeleteRequest[], nowMs: number) {
     this.#nowMs = nowMs;
     this.#rules = rules.map((rule) => ({ ...rule, matches: compileMatchers(rule.matchers) }));
     this.#shortestMs = Math.min(...rules.map(({ periodMs = Number.POSITIVE_INFINITY }) => periodMs));
-    this.#deletes = requests.map((request) => {
+    this.#deletes = requests.flatMap((request) => {
       const entries = deletedEntriesOf(request);
-      return { request, entries, matches: compileMatchers(entries.matchers) };
+      return entries ? [{ request, entries, matches: compileMatchers(entries.matchers) }] : [];
     });
   }
 

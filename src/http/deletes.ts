@@ -1,5 +1,6 @@
 import type { DeleteService, ShownRequest } from '../compaction/delete-service.ts';
 import type { LogExpr } from '../logql/ast.ts';
+import { validateStages } from '../logql/compile-pipeline.ts';
 import { formatGoDuration, parseGoDuration } from '../logql/durations.ts';
 import { parseLogExpr } from '../logql/parser.ts';
 import { RefusedError } from '../protocol/refusal.ts';
@@ -106,7 +107,9 @@ const shown = ({ requestId, startMs, endMs, query, status, createdMs }: ShownReq
 const parsedQuery = (query: string): LogExpr => {
   if (query === '') throw badRequest('query not set');
   try {
-    return parseLogExpr(query, { mayBeUnselective: true });
+    const expr = parseLogExpr(query, { mayBeUnselective: true });
+    validateStages(expr.stages);
+    return expr;
   } catch (error) {
     throw error instanceof RefusedError ? badRequest('invalid query expression') : error;
   }

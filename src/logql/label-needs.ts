@@ -1,5 +1,6 @@
 /** What label filters behind a parser need a line to hold. */
 import { plainAlternatives } from '../protocol/plain-pattern.ts';
+import { TENANT_LABEL } from '../protocol/tenant.ts';
 import type { LabelFilter, Stage } from './ast.ts';
 import { ERROR_DETAILS_LABEL, ERROR_LABEL } from './stages/entry.ts';
 import { needAll, needAny, needText, type TextNeed } from './text-need.ts';
@@ -25,7 +26,8 @@ const needsOfFilter = (filter: LabelFilter): TextNeed | undefined => {
   if (filter.kind === 'or') return needAny([needsOfFilter(filter.left), needsOfFilter(filter.right)]);
   if (filter.kind !== 'string') return undefined;
   const { name, op, value } = filter.matcher;
-  if (name === ERROR_LABEL || name === ERROR_DETAILS_LABEL) return undefined;
+  // No line has the tenant: it is given to the streams of several, and what they have of that name is renamed.
+  if (name === ERROR_LABEL || name === ERROR_DETAILS_LABEL || name.endsWith(TENANT_LABEL)) return undefined;
   const alternatives = op === '=' ? [{ text: value }] : op === '=~' ? plainAlternatives(value) : undefined;
   const need = alternatives && needAny(alternatives.map(({ text }) => needsOfValue(text)));
   return need && { kind: 'label', name, need };

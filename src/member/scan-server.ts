@@ -29,6 +29,9 @@ const TASKS_PER_WORKER = 2;
 /** Tasks that wait for their turn, for each worker; past that the asker does it itself. */
 const WAITING_PER_WORKER = 8;
 
+/** Chosen: serialized in some ms, and a fraction of what a link takes as one message. What is more the asker finds out itself. */
+const ANSWER_BYTES_MAX = 8 << 20;
+
 /** Of a key that is none of ours. */
 const NO_BOUNDS = { fromMs: 0, throughMs: 0 };
 
@@ -71,6 +74,7 @@ export class ScanServer {
     const slices = await Promise.all(task.slices.map((slice) => this.#sliceOf(slice, snapshots, fetchOnce, call)));
     const buffers = await Promise.all([...chunks.values()].map(async (chunk) => (await chunk).bytes.buffer));
     const result = await this.#deps.pool.run(taskOf(plans, slices, task.bounds), buffers, call.signal);
+    if (bytesOfResult(result) > ANSWER_BYTES_MAX) throw tooLarge();
     return [encodePlacedResult(withoutChunks(result), chunks.size)];
   }
 
@@ -114,6 +118,21 @@ const taskOf = (
   const [plan] = plans as readonly [ScanPlan];
   return { kind: 'log', plan, reads: slices.map((slice, index) => ({ slice, ...(bounds[index] as ReadBounds) })) };
 };
+
+/** About what it takes on the way. */
+const bytesOfResult = (result: ScanResult): number => {
+  if (result.kind === 'log') return result.bytes.byteLength + result.times.byteLength + result.lineEnds.byteLength;
+  let bytes = 0;
+  for (const { series, values } of result.parts) {
+    if (series) bytes += series.keys.length + series.counts.byteLength + (series.sums?.byteLength ?? 0);
+    if (values)
+      bytes += values.keys.length + values.times.byteLength + values.values.byteLength + values.series.byteLength;
+  }
+  return bytes;
+};
+
+const tooLarge = (): RefusedError =>
+  new RefusedError({ code: 'OVERLOADED', text: 'what came of a scan is too much to send', retryAfterMs: 0 });
 
 /** Who reads on here has them fetched again. */
 const withoutChunks = (result: ScanResult): ScanResult =>

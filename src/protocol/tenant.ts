@@ -1,6 +1,9 @@
 import { RefusedError } from './refusal.ts';
 import { badRequest } from './wire.ts';
 
+/** Says whose a stream is, in answers about several tenants (Loki's API, multi-tenant queries). */
+export const TENANT_LABEL = '__tenant_id__';
+
 /** The tenant of everybody when authentication is off. */
 const TENANT_WITHOUT_AUTH = 'fake';
 

@@ -14,7 +14,7 @@ import type { Turns } from './turns.ts';
 import { aggregateSeries } from './vector/vector-aggregation.ts';
 
 /** Leaves evaluated together: each has its partial aggregates in memory. */
-const TOGETHER_MAX = 8;
+const TOGETHER_MAX = 4;
 
 /** Evaluates metric expressions at the steps of a grid: leaves by the scan workers, everything above them here. */
 export class Evaluator {

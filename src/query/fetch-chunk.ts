@@ -8,7 +8,7 @@ import type { ChunkRef } from '../storage/index-reader.ts';
 import type { QueryContext } from './query-context.ts';
 import { isWanted } from './scan/block-sources.ts';
 import type { ChunkBytes } from './scan/scan-messages.ts';
-import type { SkipTest } from './scan/skip-test.ts';
+import type { SkipStream, SkipTest } from './scan/skip-test.ts';
 import { unreadableChunk } from './scan/unreadable-chunk.ts';
 import { boundsOfRef } from './slice-plan.ts';
 import { SparseObject } from './sparse-object.ts';
@@ -92,9 +92,11 @@ const readBlocks = async (object: SparseObject, { range, mayPass }: ChunkWant): 
     if (round === ROUNDS_MAX || !(await object.read(gaps))) return false;
   }
   const view = decodeChunk(bytes);
+  // Which names there are is for the worker to find out, in texts that may be megabytes inflated: it wants no more than this.
+  const stream: SkipStream = { labels: view.labels, mayHaveMetadata: () => view.hasMetadata };
   const wanted = [...view.blocks.keys()].filter((index) => {
     const filter = view.skipFilter(index);
-    return isWanted(view.blocks[index]!, range) && (!mayPass || !filter || mayPass(filter, view));
+    return isWanted(view.blocks[index]!, range) && (!mayPass || !filter || mayPass(filter, stream));
   });
   if (!(await object.read(wanted.map((index) => view.blockSpan(index))))) return false;
   for (const index of wanted) view.blockBytes(index);

@@ -117,7 +117,7 @@ export class ValueMerger {
   }
 
   /** Sorted by time. */
-  *series(): Iterable<ValueSeries> {
+  async *series(turns: Turns): AsyncIterable<ValueSeries> {
     for (const { labels, parts } of this.#series.values()) {
       const count = parts.reduce((sum, part) => sum + part.end - part.start, 0);
       const times = new Float64Array(count);
@@ -130,8 +130,9 @@ export class ValueMerger {
           values[at] = from.values[order[place]!]!;
           at += 1;
         }
+        await turns.breathe();
       }
-      yield { labels, ...sortByTime({ times, values }) };
+      yield { labels, ...(await sortByTime({ times, values }, () => turns.breathe())) };
     }
   }
 }

@@ -94,8 +94,13 @@ export const evaluateLeaves = async (
   return evaluated;
 };
 
-/** Both are over the same streams and times: the selector, the range and the offset are the same. */
+/**
+ * Both are over the same streams and times: the selector, the range and the offset are the same. Not those that collect values: each may fill the memory
+ * that one is allowed.
+ */
 export const sharesEntries = ({ expr: { range: one } }: LeafPlan, { expr: { range: other } }: LeafPlan): boolean =>
+  one.unwrap === undefined &&
+  other.unwrap === undefined &&
   one.rangeNs === other.rangeNs &&
   one.offsetNs === other.offsetNs &&
   JSON.stringify(one.log.matchers) === JSON.stringify(other.log.matchers);
@@ -276,7 +281,7 @@ const valueSeries = async (
   turns: Turns,
 ): Promise<StepSeries[]> => {
   const results: StepSeries[] = [];
-  for (const one of merger.series()) {
+  for await (const one of merger.series(turns)) {
     const bounds = windowBounds(one, new StepWindows(grid, rangeNs, offsetNs, baseNs));
     const window = { values: one.values, times: one.times, first: 0, end: 0, rangeSeconds, parameter };
     const series = newSeries(one.labels, grid.count);

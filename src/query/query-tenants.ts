@@ -2,10 +2,8 @@ import { compileLabelMatcher } from '../logql/matcher.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { labelSetOf } from '../protocol/label-text.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
-import { tenantsOf } from '../protocol/tenant.ts';
+import { TENANT_LABEL, tenantsOf } from '../protocol/tenant.ts';
 
-/** Says whose a stream is, in answers about several tenants (the API specification, section 5). */
-export const TENANT_LABEL = '__tenant_id__';
 /** What a label of that name becomes. */
 const ORIGINAL_LABEL = `original_${TENANT_LABEL}`;
 

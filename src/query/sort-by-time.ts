@@ -1,3 +1,6 @@
+/** Values moved between two looks at the clock: a fraction of a millisecond. */
+const VALUES_A_LOOK = 1 << 14;
+
 /** Values and their times, in the same order. */
 export interface TimedValues {
   readonly times: Float64Array;
@@ -7,15 +10,16 @@ export interface TimedValues {
 /**
  * Sorted by time; equal times stay in their order. What comes is a few lists that are sorted already, one behind another: they are merged, neighbours
  * first, which takes a pass for each doubling of their number (a comparison sort took ten times as long). Keeps its arguments, or gives them back.
+ * @param breathe lets the event loop go on if it is time
  */
-export const sortByTime = (unsorted: TimedValues): TimedValues => {
+export const sortByTime = async (unsorted: TimedValues, breathe: () => Promise<void>): Promise<TimedValues> => {
   let from = unsorted;
   let starts = runStarts(unsorted.times);
   if (starts.length <= 1) return from;
   let to = emptyOf(from);
   let spare = emptyOf(from);
   while (starts.length > 1) {
-    starts = mergePairs(from, to, starts);
+    starts = await mergePairs(from, to, starts, breathe);
     const before = from;
     from = to;
     to = before === unsorted ? spare : before;
@@ -39,22 +43,40 @@ const runStarts = (times: Float64Array): number[] => {
 };
 
 /** @returns where the runs of `to` begin */
-const mergePairs = (from: TimedValues, to: TimedValues, starts: readonly number[]): number[] => {
+const mergePairs = async (
+  from: TimedValues,
+  to: TimedValues,
+  starts: readonly number[],
+  breathe: () => Promise<void>,
+): Promise<number[]> => {
   const merged: number[] = [];
   const length = from.times.length;
   for (let pair = 0; pair < starts.length; pair += 2) {
     const first = starts[pair]!;
     merged.push(first);
-    mergeRuns(from, to, first, starts[pair + 1] ?? length, starts[pair + 2] ?? length);
+    const middle = starts[pair + 1] ?? length;
+    await mergeRuns(from, to, { first, middle, end: starts[pair + 2] ?? length }, breathe);
   }
   return merged;
 };
 
 /** [first, middle) and [middle, end). */
-const mergeRuns = (from: TimedValues, to: TimedValues, first: number, middle: number, end: number): void => {
+interface Runs {
+  readonly first: number;
+  readonly middle: number;
+  readonly end: number;
+}
+
+const mergeRuns = async (
+  from: TimedValues,
+  to: TimedValues,
+  { first, middle, end }: Runs,
+  breathe: () => Promise<void>,
+): Promise<void> => {
   let left = first;
   let right = middle;
   for (let at = first; at < end; at += 1) {
+    if (at % VALUES_A_LOOK === VALUES_A_LOOK - 1) await breathe();
     const isLeft = left < middle && (right >= end || from.times[left]! <= from.times[right]!);
     const place = isLeft ? left : right;
     to.times[at] = from.times[place]!;

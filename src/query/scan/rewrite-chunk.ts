@@ -46,10 +46,11 @@ export const rewriteChunk = async (task: RewriteTask): Promise<RewrittenChunk> =
   await prepareCodec(view.encoding);
   const blocks: BlockData[] = [];
   const columns = new BlockColumns();
+  const used = new Set<string>();
   let lines = 0;
   for (let index = 0; index < view.blocks.length; index += 1) {
     const before = view.blocks[index]!.count;
-    const block = withoutHidden(view, index, hidden, columns, task.level);
+    const block = withoutHidden({ view, index, columns, used }, hidden, task.level);
     lines += before - (block?.count ?? 0);
     if (block) blocks.push(block);
   }
@@ -64,17 +65,25 @@ export const rewriteChunk = async (task: RewriteTask): Promise<RewrittenChunk> =
     version,
     encoding,
     blocks,
-    symbols: view.symbols(),
+    // Numbers stay as they are; texts that were deleted do not.
+    symbols: view.symbols().map((text) => (used.has(text) ? text : '')),
   });
   return { outcome: 'rewritten', chunk, labels: view.labels, lines };
 };
 
+interface BlockRead {
+  readonly view: ChunkView;
+  readonly index: number;
+  /** Filled with the block. */
+  readonly columns: BlockColumns;
+  /** Gets the texts of metadata that stay. */
+  readonly used: Set<string>;
+}
+
 /** undefined if nothing is left of the block. */
 const withoutHidden = (
-  view: ChunkView,
-  index: number,
+  { view, index, columns, used }: BlockRead,
   hidden: HiddenOfStream,
-  columns: BlockColumns,
   level: number | undefined,
 ): BlockData | undefined => {
   const meta = view.blocks[index]!;
@@ -90,13 +99,22 @@ const withoutHidden = (
   let uncompressedSize = 0;
   for (const entry of kept) {
     uncompressedSize += lineEnds[entry]! - lineStarts[entry]!;
-    if (columns.hasMetadata) uncompressedSize += BYTES_PER_METADATA_TEXT * (columns.metadataOf(entry)?.length ?? 0);
+    const metadata = columns.hasMetadata ? (columns.metadataOf(entry) ?? []) : [];
+    uncompressedSize += BYTES_PER_METADATA_TEXT * metadata.length;
+    for (const text of metadata) used.add(text);
   }
   // Loki's bounds may be narrower than the entries: these are true.
   const figures = { count: kept.length, minTime: timesNs[first]!, maxTime: timesNs[last]!, uncompressedSize };
   if (kept.length === columns.count) {
     const bytes = view.blockBytes(index);
-    return { ...figures, bytes, encoding, checksum: crc32c(bytes), hasMetadataSections };
+    return {
+      ...figures,
+      bytes,
+      encoding,
+      checksum: crc32c(bytes),
+      hasMetadataSections,
+      skipFilter: view.skipFilter(index),
+    };
   }
   const left = Buffer.concat(kept.map((entry) => plain.subarray(starts[entry]!, starts[entry + 1]!)));
   const form = { encoding, withMetadataSections: hasMetadataSections };

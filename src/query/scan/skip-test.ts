@@ -2,6 +2,8 @@ import { gramHashes, mayHold } from '../../chunk/skip-filter.ts';
 import type { TextNeed } from '../../logql/text-need.ts';
 import { valueOfLabel } from '../step-series.ts';
 
+const EXTRACTED = '_extracted';
+
 /** Whose block it is. */
 export interface SkipStream {
   /** Flat pairs. */
@@ -24,8 +26,10 @@ export const compileSkipTest = (need: TextNeed | undefined): SkipTest | undefine
     case 'label': {
       const { name } = need;
       const test = compileSkipTest(need.need);
+      // Metadata of a name that the stream has is called so.
+      const original = name.endsWith(EXTRACTED) ? name.slice(0, -EXTRACTED.length) : name;
       const isOther = (stream: SkipStream): boolean =>
-        stream.mayHaveMetadata(name) || valueOfLabel(stream.labels, name) !== '';
+        stream.mayHaveMetadata(name) || stream.mayHaveMetadata(original) || valueOfLabel(stream.labels, name) !== '';
       return test && ((filter, stream) => isOther(stream) || test(filter, stream));
     }
     case 'all': {

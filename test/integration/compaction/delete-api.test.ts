@@ -45,6 +45,9 @@ describe('the delete API', function () {
     [{ query: '{a="b"}' }, 'start time not set'],
     [{ query: '{a="b"', start: '1700000000' }, 'invalid query expression'],
     [{ query: 'rate({a="b"}[1m])', start: '1700000000' }, 'invalid query expression'],
+    // It would be part of each of the tenant's queries.
+    [{ query: '{a="b"} |~ "("', start: '1700000000' }, 'invalid query expression'],
+    [{ query: '{a="b"} | line_format "{{"', start: '1700000000' }, 'invalid query expression'],
     [{ query: '{a="b"}', start: '170000000' }, 'invalid start time: require unix seconds or RFC3339 format'],
     [{ query: '{a="b"}', start: '1700000000.5' }, 'invalid start time: require unix seconds or RFC3339 format'],
     [{ query: '{a="b"}', start: '1700000000', end: 'x' }, 'invalid end time: require unix seconds or RFC3339 format'],

@@ -4,7 +4,7 @@ import { prepareCodec } from '../../../src/chunk/block-codec.ts';
 import { BlockCursor } from '../../../src/chunk/block-reader.ts';
 import { type ChunkView, decodeChunk, encodeChunk } from '../../../src/chunk/chunk-object.ts';
 import { deletedEntriesOf } from '../../../src/compaction/delete-request.ts';
-import type { HiddenEntries } from '../../../src/query/scan/hidden-entries.ts';
+import type { DeletedEntries, HiddenEntries } from '../../../src/query/scan/hidden-entries.ts';
 import { rewriteChunk } from '../../../src/query/scan/rewrite-chunk.ts';
 import { answerOf } from '../query/query-answers.ts';
 import { inThreadPool } from '../query/scan-pools.ts';
@@ -14,8 +14,8 @@ import { requestOf, sourcesOf } from '../query/test-sources.ts';
 const MS = 1_000_000;
 const BASE_MS = Number(BASE_NS / 1_000_000n);
 
-const deleting = (query: string, startMs: number, endMs: number) =>
-  deletedEntriesOf({
+const deleting = (query: string, startMs: number, endMs: number): DeletedEntries => {
+  const deleted = deletedEntriesOf({
     tenant: 'test',
     requestId: '1',
     query,
@@ -23,6 +23,9 @@ const deleting = (query: string, startMs: number, endMs: number) =>
     endMs: BASE_MS + endMs,
     createdMs: 0,
   });
+  if (!deleted) throw new Error(`cannot be read: ${query}`);
+  return deleted;
+};
 
 /** One line a ms: every third is secret, every fifth has `kind=trace`. */
 const entries = Array.from({ length: 40 }, (_, index) =>
@@ -169,6 +172,35 @@ describe('hidden entries', () => {
       ),
       { numRuns: 100 },
     );
+  });
+
+  it('keep nothing of the metadata that went with them, and skip blocks as before', async () => {
+    const tagged = segmentOf([
+      [at(0, 'first '.repeat(700), ['email', 'alice@example.com'])],
+      [
+        at(MS, Array.from({ length: 9000 }, (_, index) => `second ${index * 7919}`).join(' '), [
+          'email',
+          'bob@example.com',
+        ]),
+      ],
+    ]);
+    const stored = encodeChunk({
+      tenant: 'test',
+      fingerprint: 1n,
+      labels: ['app', 'web'],
+      version: 4,
+      encoding: 'snappy',
+      blocks: tagged.blocks,
+      symbols: tagged.symbols,
+    });
+    const deletes = [deleting('{} | email="alice@example.com"', 0, 100)];
+    const rewritten = await rewriteChunk({ kind: 'rewrite', bytes: stored.bytes, checksum: stored.checksum, deletes });
+    if (rewritten.outcome !== 'rewritten') throw new Error(rewritten.outcome);
+    const view = decodeChunk(rewritten.chunk.bytes);
+    expect(view.symbols().filter((text) => text !== '')).to.have.members(['email', 'bob@example.com']);
+    expect(Buffer.from(rewritten.chunk.bytes).includes('alice')).to.equal(false);
+    expect(view.skipFilter(0)).to.deep.equal(decodeChunk(stored.bytes).skipFilter(1));
+    expect(view.skipFilter(0)).to.not.equal(undefined);
   });
 });
 

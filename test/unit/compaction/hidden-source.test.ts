@@ -1,11 +1,13 @@
 import { expect } from 'chai';
 import { DeleteRequests } from '../../../src/compaction/delete-requests.ts';
 import { hiddenSource } from '../../../src/compaction/hidden-source.ts';
+import { TenantWork } from '../../../src/compaction/tenant-work.ts';
 import { readLimits } from '../../../src/protocol/limits.ts';
 import { defaultSchemaConfig } from '../../../src/storage/schema-config.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
 
+const CHUNK = { tenant: 't', fingerprint: 1n, key: 'k', checksum: 1 };
 const RANGE = { startNs: 2_000_000_000n, endNs: 3_000_000_000n };
 
 describe('what is hidden of a tenant', () => {
@@ -33,6 +35,24 @@ describe('what is hidden of a tenant', () => {
       ]);
       expect(retention).to.deep.equal([]);
     }
+  });
+
+  it('is not what cannot be read: the others are hidden all the same', async () => {
+    for (const query of ['{app="web"} |~ "("', '{app="web"} | line_format "{{"', 'no selector']) {
+      await requests.add({
+        tenant: 't',
+        query,
+        createdMs: 9000,
+        requestId: query.length.toString(),
+        startMs: 0,
+        endMs: 2500,
+      });
+    }
+    const { deletes } = (await hiddenWith({})) ?? {};
+    expect(deletes).to.have.lengthOf(2);
+    expect(
+      new TenantWork([], await requests.ofTenant('t'), 0).concerns({ ...CHUNK, fromMs: 2100, throughMs: 2400 }),
+    ).to.equal(false);
   });
 
   it('is nothing where deletes are disabled, nor of other tenants', async () => {

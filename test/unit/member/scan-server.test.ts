@@ -6,7 +6,7 @@ import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { noCounts, type ScanPlan, type ScanResult } from '../../../src/query/scan/scan-messages.ts';
 
 const REF = { tenant: 't', fingerprint: 0n, fromMs: 0, throughMs: 1, key: 'k', checksum: 1 };
-const RESULT = { kind: 'metric', counts: noCounts() } as unknown as ScanResult;
+const RESULT: ScanResult = { kind: 'metric', parts: [], counts: noCounts() };
 
 describe('ScanServer', () => {
   it('fetches chunks for so many tasks at a time, lets as many wait, and refuses the rest', async () => {

@@ -246,6 +246,14 @@ describe('blocks with skip filters', () => {
       const other = await ask('{app="web"} | logfmt | level="error"', named, place);
       expect([linesOf(other).length, other.statistics.blocksInflated], place).to.deep.equal([1, 1]);
     }
+    const renamed = blocksOf([[['no value here', ['app', 'checkout']]], [['nothing here', ['app', 'cart']]]]);
+    const extracted = await ask('{app="web"} | json | app_extracted="checkout" | drop __error__', renamed, 'stored');
+    expect(linesOf(extracted)).to.deep.equal(['no value here']);
+    const ofTenant = '{app="web", __tenant_id__="test"} | logfmt | __tenant_id__="test"';
+    const two = { tenant: 'test|other', limit: 1000 };
+    const said = saidBy(await ask(ofTenant, escaped, 'stored', two));
+    expect(said).to.deep.equal(saidBy(await ask(ofTenant, withoutFilters(escaped), 'stored', two)));
+    expect(said).to.have.property('streams').that.is.not.empty;
     const ofStream = await ask('{app="web"} | logfmt | team="payments" | drop __error__', escaped, 'stored', {
       limit: 1000,
     });
