@@ -72,7 +72,7 @@ async function* framesOf(
     if (newest.length > 0) yield { streams: newest, dropped: [] };
     while (!signal.aborted) {
       await paused(deps.clock, INTERVAL_MS, signal);
-      const sinceMs = gaps.take();
+      const sinceMs = missing.isDue ? gaps.take() : undefined;
       const arrived = buffer.take(deps.clock.monotonicMs() - request.delayMs);
       const dropped = buffer.takeDropped();
       const missed = sinceMs === undefined ? [] : await missing.since(sinceMs, signal);
@@ -88,6 +88,10 @@ async function* framesOf(
     cancel();
   }
 }
+
+/** Chosen: before what was missed is looked for again. */
+const LOOKUP_REST_MS = 1_000;
+const LOOKUP_REST_MS_MAX = 30_000;
 
 /** The earliest time from which on something may have been missed. */
 class Gaps {
@@ -110,6 +114,9 @@ class MissingEntries {
   readonly #request: TailRequest;
   /** What is older was left out at the start, or was never asked for. */
   readonly #oldestNs: bigint;
+  #restMs = 0;
+  /** Monotonic: after a failure nobody is asked for a while, longer each time. */
+  #dueMs = 0;
 
   /** @param newest what was shown at the start */
   constructor(deps: TailDeps, request: TailRequest, newest: readonly LogStream[]) {
@@ -120,16 +127,24 @@ class MissingEntries {
     this.#oldestNs = isCut ? (oldest?.entries[0]?.timeNs ?? request.startNs) + 1n : request.startNs;
   }
 
+  get isDue(): boolean {
+    return this.#deps.clock.monotonicMs() >= this.#dueMs;
+  }
+
   /** By their times; undefined if that cannot be found out now. */
   async since(sinceMs: number, signal: AbortSignal): Promise<readonly LogStream[] | undefined> {
     const sinceNs = BigInt(Math.floor(sinceMs)) * NS_PER_MS;
     const startNs = sinceNs > this.#oldestNs ? sinceNs : this.#oldestNs;
     const limit = Math.max(this.#request.limit, MISSED_MAX);
     try {
-      return await entriesSince(this.#deps, this.#request, { startNs, limit, allowsPartial: true }, signal);
+      const found = await entriesSince(this.#deps, this.#request, { startNs, limit, allowsPartial: true }, signal);
+      this.#restMs = 0;
+      return found;
     } catch (error) {
-      if (error instanceof RefusedError && !signal.aborted) return undefined;
-      throw error;
+      if (!(error instanceof RefusedError) || signal.aborted) throw error;
+      this.#restMs = Math.min(LOOKUP_REST_MS_MAX, Math.max(LOOKUP_REST_MS, 2 * this.#restMs));
+      this.#dueMs = this.#deps.clock.monotonicMs() + this.#restMs;
+      return undefined;
     }
   }
 }

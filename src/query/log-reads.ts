@@ -34,7 +34,7 @@ export class LogReads {
   /** @throws RefusedError */
   run(work: ScanWork): Promise<LogResult> {
     // Streams of a few lines that are read together lie in the memory of several nodes.
-    if (work.slices.length > 1) return this.#runHere(work);
+    if (work.slices.length > 1) return this.#places.runHere(work);
     // Its memory is not worth sending around, and a chunk that is here is not worth fetching again.
     const isNear = work.slices.every(({ refs }) => refs.length === 0 || refs.some(({ key }) => this.#cache.has(key)));
     return this.#places.run([this.plan], work, isNear);

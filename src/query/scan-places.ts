@@ -68,6 +68,11 @@ export class ScanPlaces<Result extends ScanResult> {
     return this.#context.orStop(this.#run(plans, work, isNear));
   }
 
+  /** In this node's turn, whoever holds what it reads. @throws as `run` */
+  runHere(work: ScanWork): Promise<Result> {
+    return this.#context.orStop(this.#here.permits.with(this.#context.signal, () => this.#runHere(work)));
+  }
+
   async #run(plans: readonly ScanPlan[], work: ScanWork, isNear: boolean): Promise<Result> {
     const { signal } = this.#context;
     const other = this.#otherFor(work.slices, isNear);

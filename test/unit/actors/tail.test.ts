@@ -1,0 +1,70 @@
+import { expect } from 'chai';
+import { startTail, type TailDeps } from '../../../src/actors/tail.ts';
+import { RefusedError } from '../../../src/protocol/refusal.ts';
+import type { QueryResult } from '../../../src/query/query-messages.ts';
+import { NO_STATISTICS } from '../../../src/query/query-messages.ts';
+import type { TailListener } from '../../../src/query/tail-listener.ts';
+import { ManualClock } from '../../support/clock.ts';
+
+const NOTHING: QueryResult = { type: 'streams', streams: [], statistics: NO_STATISTICS };
+const REQUEST = { tenant: 't', query: '{app="a"}', startNs: 0n, limit: 10, delayMs: 0 };
+const STEP_MS = 250;
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('a tail that missed something', () => {
+  it('looks it up less and less often while that fails, and at once again when it has worked', async () => {
+    const clock = new ManualClock();
+    let listener: TailListener | undefined;
+    let isBroken = false;
+    const looked: number[] = [];
+    const deps: TailDeps = {
+      clock,
+      memory: {
+        select: async () => [],
+        subscribe: (_tenant, _matchers, own) => {
+          listener = own;
+          return () => undefined;
+        },
+      },
+      queryAll: async () => {
+        looked.push(clock.monotonicMs());
+        if (isBroken) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'away' });
+        return NOTHING;
+      },
+      queryStreams: async () => NOTHING,
+      queryTimeoutMs: 1000,
+    };
+    const tail = startTail(deps, REQUEST);
+    const reading = (async () => {
+      for await (const _ of tail.frames) expect.fail('there is nothing to show');
+    })();
+    const pass = async (ms: number): Promise<void> => {
+      for (let at = 0; at < ms; at += STEP_MS) {
+        await turn();
+        clock.advance(STEP_MS);
+        for (let turns = 0; turns < 5; turns += 1) await turn();
+      }
+    };
+    await pass(1_000);
+    expect(looked, 'the newest, at the start').to.have.lengthOf(1);
+
+    isBroken = true;
+    looked.length = 0;
+    listener?.missed(clock.nowMs());
+    await pass(120_000);
+    const rests = looked.slice(1).map((at, index) => at - (looked[index] ?? 0));
+    expect(rests.slice(0, 7)).to.deep.equal([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+
+    isBroken = false;
+    looked.length = 0;
+    await pass(31_000);
+    expect(looked, 'found, and not asked for again').to.have.lengthOf(1);
+    listener?.missed(clock.nowMs());
+    await pass(500);
+    expect(looked).to.have.lengthOf(2);
+    tail.cancel();
+    clock.advance(STEP_MS);
+    await reading;
+  });
+});
