@@ -45,6 +45,11 @@ export class BlockColumns {
   #baseLow = 0;
   #baseHigh = 0;
 
+  /** Texts of metadata, names and values, by number: the same list for blocks of one chunk. */
+  get symbols(): readonly string[] {
+    return this.#symbols;
+  }
+
   /**
    * An inflated block: entries of varint time, uvarint length, line and (v4) a metadata section, up to the end of the bytes.
    * @throws CorruptChunkError

@@ -22,6 +22,11 @@ export class MetricScanner implements EntryVisitor {
   /** Every line with the literal counts as it is: no stage has to run. */
   readonly #isPlain: boolean;
   readonly #needsLength: boolean;
+  /** Labels that count; undefined for all. */
+  readonly #names: readonly string[] | undefined;
+  /** Those that were looked through last. */
+  #symbols: readonly string[] | undefined;
+  #hasNames = true;
   #run: PipelineRun | undefined;
   #entries: BlockColumns | undefined;
   #index = 0;
@@ -36,6 +41,7 @@ export class MetricScanner implements EntryVisitor {
     times: { readonly first: number; readonly last: number },
   ) {
     this.#scan = scan;
+    this.#names = namesOf(plan);
     this.#pipeline = compiled.pipeline;
     this.#unwrap = compiled.unwrap;
     this.#windows = new StepWindows(scan.grid, scan.rangeNs, scan.offsetNs, plan.startNs);
@@ -63,7 +69,7 @@ export class MetricScanner implements EntryVisitor {
 
   visit(entries: BlockColumns, hits: LineHits, first: number, end: number): void {
     if (this.isFailed) return;
-    if (this.#isPlain && !entries.hasMetadata) this.#visitPlain(entries, hits, first, end);
+    if (this.#isPlain && !this.#needsMetadata(entries)) this.#visitPlain(entries, hits, first, end);
     else this.#visitStages(entries, hits, first, end);
   }
 
@@ -74,6 +80,21 @@ export class MetricScanner implements EntryVisitor {
       values: isValues ? this.#values.take(this.#table.keys) : undefined,
       errorLabels: this.#errorLabels,
     };
+  }
+
+  /**
+   * Whether structured metadata can show in the answer: it can not if none is of a name that the query asks for. Where levels are detected every entry has
+   * some.
+   */
+  #needsMetadata(entries: BlockColumns): boolean {
+    if (!entries.hasMetadata || !this.#names) return entries.hasMetadata;
+    const { symbols } = entries;
+    if (symbols !== this.#symbols) {
+      this.#symbols = symbols;
+      const there = new Set(symbols);
+      this.#hasNames = this.#names.some((name) => there.has(name) || there.has(originalOf(name)));
+    }
+    return this.#hasNames;
   }
 
   #visitPlain(entries: BlockColumns, hits: LineHits, first: number, end: number): void {
@@ -96,11 +117,12 @@ export class MetricScanner implements EntryVisitor {
     const windows = this.#windows;
     const { changesLabels } = this.#pipeline;
     this.#entries = entries;
+    const needsMetadata = this.#needsMetadata(entries);
     for (let index = hits.next(first); index < end; index = hits.next(index + 1)) {
       windows.locate(entries.times[index]!);
       if (windows.first > windows.last) continue;
       this.#index = index;
-      const metadata = entries.hasMetadata ? entries.metadataOf(index) : undefined;
+      const metadata = needsMetadata ? entries.metadataOf(index) : undefined;
       const isKept = run.process(
         entries.bytes,
         entries.lineStarts[index]!,
@@ -132,6 +154,17 @@ export class MetricScanner implements EntryVisitor {
     this.#values.push(this.#series.of(run), entries.times[index]!, unwrap.value);
   }
 }
+
+/** undefined: templates can show whatever there is. */
+const namesOf = ({ stages, hints: { extract } }: ScanPlan): readonly string[] | undefined => {
+  if (extract === 'all' || stages.some(({ kind }) => kind === 'lineFormat' || kind === 'labelFormat')) return undefined;
+  return extract === 'none' ? [] : extract;
+};
+
+const EXTRACTED = '_extracted';
+
+/** Metadata of a name that the stream has becomes a label of this ending. */
+const originalOf = (name: string): string => (name.endsWith(EXTRACTED) ? name.slice(0, -EXTRACTED.length) : name);
 
 const lineBytes = ({ lineStarts, lineEnds }: BlockColumns, first: number, end: number): number => {
   let bytes = 0;

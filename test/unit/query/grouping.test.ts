@@ -8,6 +8,8 @@ import { requestOf, sourcesOf } from './test-sources.ts';
 /** Missing, empty, plain, escaped, a number, and what the streams have themselves. */
 const value = fc.constantFrom(undefined, '', 'a', 'b', 'a"b', 'ä', 7, 12.5, 'stream');
 const line = fc.record({ x: value, y: value, z: value });
+/** Of an entry: a name that nobody asks for, or one of those that lines and streams have too. */
+const metadata = fc.constantFrom(undefined, ['detected_level', 'info'], ['x', 'of metadata'], ['z', 'a']);
 type Line = Readonly<Record<string, string | number | undefined>>;
 
 /** The stream's own label wins: the line's becomes `…_extracted`. */
@@ -18,16 +20,19 @@ const textOf = (fields: Line): string => JSON.stringify(fields);
 describe('grouping by several labels of lines', () => {
   it('counts as adding up the labels of each line does', async function () {
     this.timeout(PROPERTY_TIMEOUT_MS);
-    const streams = fc.array(fc.array(line, { minLength: 1, maxLength: 30 }), { minLength: 3, maxLength: 3 });
+    const streams = fc.array(fc.array(fc.tuple(line, metadata), { minLength: 1, maxLength: 30 }), {
+      minLength: 3,
+      maxLength: 3,
+    });
     const groups = fc.subarray(['x', 'y', 'z', 'app'], { minLength: 1 });
     await fc.assert(
       fc.asyncProperty(streams, groups, async (lists, names) => {
         const wanted = new Map<string, number>();
         for (const [index, lines] of lists.entries()) {
           const own: Readonly<Record<string, string>> = LABELS[index]!;
-          for (const fields of lines as readonly Line[]) {
+          for (const [fields, [named, text] = []] of lines as readonly (readonly [Line, string[] | undefined])[]) {
             const labels = names.flatMap((name) => {
-              const found = own[name] ?? fields[name];
+              const found = own[name] ?? (named === name ? text : fields[name]);
               return found === undefined ? [] : [[name, String(found)]];
             });
             const key = JSON.stringify(Object.fromEntries(labels.sort()));
@@ -37,7 +42,7 @@ describe('grouping by several labels of lines', () => {
         const sources = sourcesOf(
           lists.map((lines, index) => ({
             labels: LABELS[index]!,
-            memory: [segmentOf([lines.map((fields, place) => at(place, textOf(fields)))])],
+            memory: [segmentOf([lines.map(([fields, pairs], place) => at(place, textOf(fields), pairs))])],
           })),
         );
         const query = `sum by (${names.join(',')}) (count_over_time({app="a"} | json [1s]))`;
