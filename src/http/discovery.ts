@@ -5,11 +5,11 @@ import { detectedLabelsOf } from '../query/detected-labels.ts';
 import { LinePatterns } from '../query/line-patterns.ts';
 import type { LogEntry } from '../query/query-messages.ts';
 import { Turns } from '../query/turns.ts';
-import { nowNsOf, tenantHeader } from './edge-options.ts';
-import { type EdgeState, readForm } from './form.ts';
-import { checkedBounds, checkResolution, EVERY_STREAM, parseLimit, parseStep, type TimeBounds } from './parameters.ts';
+import { type AskedRange, readAskedRange } from './asked-range.ts';
+import type { EdgeState } from './form.ts';
+import { checkResolution, EVERY_STREAM, parseLimit, parseStep } from './parameters.ts';
 import { limitsFor } from './query.ts';
-import { checkQueryLength, checkQueryLimits, withinLookback } from './query-checks.ts';
+import { checkQueryLimits } from './query-checks.ts';
 import type { Exchange, Handler } from './routes.ts';
 
 /** Lines that fields are looked for in, and fields or values that are shown, where nothing is asked for. */
@@ -17,14 +17,6 @@ const LINES = 100;
 const FIELDS = 1000;
 /** Lines that patterns are made of: the newest. Chosen: as many as a log query may ask for, if the tenant's limit allows. */
 const PATTERN_LINES = 5000;
-
-interface Asked extends TimeBounds {
-  readonly tenant: string;
-  readonly form: URLSearchParams;
-  readonly limits: ReturnType<EdgeState['options']['limitsOf']>;
-  /** undefined: all of it is older than max_query_lookback. */
-  readonly range: TimeBounds | undefined;
-}
 
 /** `/loki/api/v1/detected_labels`, `detected_fields`, `detected_field/{name}/values`, `patterns`. */
 export class DiscoveryHandlers {
@@ -37,7 +29,7 @@ export class DiscoveryHandlers {
   }
 
   readonly labels: Handler = async (exchange) => {
-    const { tenant, form, range } = await this.#read(exchange);
+    const { tenant, form, range } = await readAskedRange(exchange, this.#state);
     const query = form.get('query') ?? '';
     const matchers = query === '' || EVERY_STREAM.test(query) ? [] : parseMatchers(query, { mayBeUnselective: true });
     const values = new Map<string, Set<string>>();
@@ -74,9 +66,9 @@ export class DiscoveryHandlers {
   };
 
   readonly patterns: Handler = async (exchange) => {
-    const asked = await this.#read(exchange);
-    const stepNs = parseStep(asked.form, asked);
-    checkResolution(asked, stepNs);
+    const asked = await readAskedRange(exchange, this.#state);
+    const stepNs = parseStep(asked.form, asked.bounds);
+    checkResolution(asked.bounds, stepNs);
     const patterns = new LinePatterns(stepNs);
     const entriesMax = asked.limits.maxEntriesLimitPerQuery;
     const lines = entriesMax > 0 ? Math.min(PATTERN_LINES, entriesMax) : PATTERN_LINES;
@@ -89,7 +81,7 @@ export class DiscoveryHandlers {
   }
 
   async #fieldsOf(exchange: Exchange): Promise<{ readonly fields: readonly DetectedField[]; readonly limit: number }> {
-    const asked = await this.#read(exchange);
+    const asked = await readAskedRange(exchange, this.#state);
     const { form } = asked;
     const lines = parseLimit(form, LINES, 'line_limit');
     const limit = parseLimit(form, FIELDS, form.has('limit') ? 'limit' : 'field_limit');
@@ -102,13 +94,13 @@ export class DiscoveryHandlers {
   /** The newest lines that the query finds, stream by stream. */
   async #eachEntry(
     exchange: Exchange,
-    { tenant, form, limits, range, startNs, endNs }: Asked,
+    { tenant, form, limits, range, bounds }: AskedRange,
     limit: number,
     visit: (stream: readonly string[], entry: LogEntry) => void,
   ): Promise<void> {
     const query = form.get('query') ?? '';
     const expr = parseLogExpr(query);
-    checkQueryLimits(expr, { startNs, endNs, limit, isInstant: false }, limits);
+    checkQueryLimits(expr, { ...bounds, limit, isInstant: false }, limits);
     if (!range) return;
     const request = {
       ...range,
@@ -131,17 +123,5 @@ export class DiscoveryHandlers {
         await turns.breathe();
       }
     }
-  }
-
-  async #read(exchange: Exchange): Promise<Asked> {
-    const { options, bodies } = this.#state;
-    const tenant = options.queriedTenantOf(tenantHeader(exchange.request.headers));
-    const form = await readForm(exchange, bodies);
-    const nowNs = nowNsOf(options);
-    const bounds = checkedBounds(form, nowNs);
-    const limits = options.limitsOf(tenant);
-    const range = withinLookback(bounds, limits, nowNs);
-    if (range) checkQueryLength(range.endNs - range.startNs, limits);
-    return { ...bounds, tenant, form, limits, range };
   }
 }

@@ -6,30 +6,19 @@ import { type MetricSeries, NO_STATISTICS } from '../query/query-messages.ts';
 import { shareIn } from '../query/stream-volume.ts';
 import { type VolumeGroup, VolumeGroups } from '../query/volume-groups.ts';
 import { answerPieces } from './answer-json.ts';
-import { type EdgeLimits, nowNsOf, tenantHeader } from './edge-options.ts';
-import { type EdgeState, readForm } from './form.ts';
+import { type AskedRange, readAskedRange } from './asked-range.ts';
+import type { EdgeState } from './form.ts';
 import {
   badRequest,
-  checkedBounds,
   checkResolution,
   EVERY_STREAM,
   parseStep,
   parseVolumeLimit,
   type TimeBounds,
 } from './parameters.ts';
-import { checkQueryLength, withinLookback } from './query-checks.ts';
 import type { Exchange, Handler } from './routes.ts';
 
 const NS_PER_MS = 1_000_000n;
-
-interface Asked {
-  readonly tenant: string;
-  readonly limits: EdgeLimits;
-  readonly form: URLSearchParams;
-  readonly bounds: TimeBounds;
-  /** undefined: all of it is older than max_query_lookback. */
-  readonly range: TimeBounds | undefined;
-}
 
 /** `/loki/api/v1/index/stats`, `index/volume`, `index/volume_range`. */
 export class VolumeHandlers {
@@ -42,7 +31,7 @@ export class VolumeHandlers {
   }
 
   readonly stats: Handler = async (exchange) => {
-    const asked = await this.#read(exchange);
+    const asked = await readAskedRange(exchange, this.#state);
     const matchers = parseMatchers(asked.form.get('query') ?? '');
     const stats = { streams: 0, chunks: 0, bytes: 0, entries: 0 };
     for (const { parts } of await this.#volumes(exchange, asked, matchers)) {
@@ -71,7 +60,7 @@ export class VolumeHandlers {
     exchange: Exchange,
     rangesOf: (form: URLSearchParams, bounds: TimeBounds) => readonly TimeRangeNs[],
   ): Promise<void> {
-    const asked = await this.#read(exchange);
+    const asked = await readAskedRange(exchange, this.#state);
     const { form, bounds, limits } = asked;
     if (!limits.volumeEnabled) {
       await exchange.reply.text(404, 'not found');
@@ -91,22 +80,10 @@ export class VolumeHandlers {
     await exchange.reply.jsonPieces(answerPieces({ type, series, statistics: NO_STATISTICS }, []));
   }
 
-  async #volumes(exchange: Exchange, { tenant, limits, range }: Asked, matchers: readonly LabelMatcher[]) {
+  async #volumes(exchange: Exchange, { tenant, limits, range }: AskedRange, matchers: readonly LabelMatcher[]) {
     if (!range) return [];
     const request: VolumeRequest = { tenant, matchers, range, timeoutMs: limits.queryTimeoutMs };
     return await this.#services.volumes(request, exchange.signal);
-  }
-
-  async #read(exchange: Exchange): Promise<Asked> {
-    const { options, bodies } = this.#state;
-    const tenant = options.queriedTenantOf(tenantHeader(exchange.request.headers));
-    const form = await readForm(exchange, bodies);
-    const nowNs = nowNsOf(options);
-    const bounds = checkedBounds(form, nowNs);
-    const limits = options.limitsOf(tenant);
-    const range = withinLookback(bounds, limits, nowNs);
-    if (range) checkQueryLength(range.endNs - range.startNs, limits);
-    return { tenant, limits, form, bounds, range };
   }
 }
 

@@ -49,8 +49,12 @@ const stageNames = (stage: Stage): readonly string[] => {
 const unwrapNames = (unwrap: Unwrap | undefined): readonly string[] =>
   unwrap === undefined ? [] : [unwrap.name, ...unwrap.filters.flatMap(filterNames)];
 
+/** What a parser, or metadata, calls a label that is `name` because the stream has one of that name. */
+export const originalOf = (name: string): string =>
+  name.endsWith(EXTRACTED) ? name.slice(0, -EXTRACTED.length) : name;
+
 const withOriginals = (names: readonly string[]): readonly string[] => [
-  ...new Set(names.flatMap((name) => (name.endsWith(EXTRACTED) ? [name, name.slice(0, -EXTRACTED.length)] : [name]))),
+  ...new Set(names.flatMap((name) => [name, originalOf(name)])),
 ];
 
 /**

@@ -1,3 +1,4 @@
+import { originalOf } from '../../logql/hints.ts';
 import type { Pipeline, PipelineRun } from '../../logql/pipeline.ts';
 import type { LabelSet } from '../../protocol/label-set.ts';
 import { StepWindows } from '../step-windows.ts';
@@ -160,11 +161,6 @@ const namesOf = ({ stages, hints: { extract } }: ScanPlan): readonly string[] | 
   if (extract === 'all' || stages.some(({ kind }) => kind === 'lineFormat' || kind === 'labelFormat')) return undefined;
   return extract === 'none' ? [] : extract;
 };
-
-const EXTRACTED = '_extracted';
-
-/** Metadata of a name that the stream has becomes a label of this ending. */
-const originalOf = (name: string): string => (name.endsWith(EXTRACTED) ? name.slice(0, -EXTRACTED.length) : name);
 
 const lineBytes = ({ lineStarts, lineEnds }: BlockColumns, first: number, end: number): number => {
   let bytes = 0;

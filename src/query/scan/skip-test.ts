@@ -1,8 +1,7 @@
 import { gramHashes, mayHold } from '../../chunk/skip-filter.ts';
+import { originalOf } from '../../logql/hints.ts';
 import type { TextNeed } from '../../logql/text-need.ts';
 import { valueOfLabel } from '../step-series.ts';
-
-const EXTRACTED = '_extracted';
 
 /** Whose block it is. */
 export interface SkipStream {
@@ -27,7 +26,7 @@ export const compileSkipTest = (need: TextNeed | undefined): SkipTest | undefine
       const { name } = need;
       const test = compileSkipTest(need.need);
       // Metadata of a name that the stream has is called so.
-      const original = name.endsWith(EXTRACTED) ? name.slice(0, -EXTRACTED.length) : name;
+      const original = originalOf(name);
       const isOther = (stream: SkipStream): boolean =>
         stream.mayHaveMetadata(name) || stream.mayHaveMetadata(original) || valueOfLabel(stream.labels, name) !== '';
       return test && ((filter, stream) => isOther(stream) || test(filter, stream));

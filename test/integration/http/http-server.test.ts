@@ -5,9 +5,9 @@ import { expect } from 'chai';
 import { request } from 'undici';
 import { type RunningHttpServer, startHttpServer } from '../../../src/http/server.ts';
 import type { Refusal } from '../../../src/protocol/refusal.ts';
-import type { QueryResult } from '../../../src/query/query-messages.ts';
+import { NO_STATISTICS, type QueryResult } from '../../../src/query/query-messages.ts';
 import { sendRaw } from './raw-http.ts';
-import { LIMITS, type Logged, NO_STATISTICS, refused, StubServices, stubOptions } from './stub-services.ts';
+import { LIMITS, type Logged, refused, StubServices, stubOptions } from './stub-services.ts';
 
 const TENANT = { 'x-scope-orgid': 'a' };
 

@@ -5,27 +5,8 @@ import { EdgeMetrics } from '../../../src/http/metrics.ts';
 import type { HttpServerOptions } from '../../../src/http/server.ts';
 import { DEFAULT_LIMITS } from '../../../src/protocol/limits.ts';
 import { type Refusal, RefusedError } from '../../../src/protocol/refusal.ts';
-import type { QueryRequest, QueryResult, QueryStatistics } from '../../../src/query/query-messages.ts';
+import { NO_STATISTICS, type QueryRequest, type QueryResult } from '../../../src/query/query-messages.ts';
 import type { StreamVolume } from '../../../src/query/stream-volume.ts';
-
-export const NO_STATISTICS: QueryStatistics = {
-  bytesProcessed: 0,
-  linesProcessed: 0,
-  entriesReturned: 0,
-  chunkRefs: 0,
-  chunksDownloaded: 0,
-  decompressedBytes: 0,
-  decompressedLines: 0,
-  compressedBytes: 0,
-  headBytes: 0,
-  headLines: 0,
-  duplicates: 0,
-  blocksInflated: 0,
-  blocksSkipped: 0,
-  streamsInMemory: 0,
-  chunksInMemory: 0,
-  executionMs: 0,
-};
 
 export class StubServices implements NodeServices {
   readonly queries: QueryRequest[] = [];

@@ -1,6 +1,12 @@
 import { executeQuery } from '../../../src/query/execute-query.ts';
 import type { QueryDeps, ScanPool } from '../../../src/query/query-context.ts';
-import type { LogEntry, QueryEvent, QueryRequest, QueryResult } from '../../../src/query/query-messages.ts';
+import {
+  type LogEntry,
+  NO_STATISTICS,
+  type QueryEvent,
+  type QueryRequest,
+  type QueryResult,
+} from '../../../src/query/query-messages.ts';
 import type { QuerySources } from '../../../src/query/query-source.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { inThreadPool } from './scan-pools.ts';
@@ -44,11 +50,11 @@ export const answerOf = async (
         break;
       case 'series': {
         const before = result?.type === 'matrix' || result?.type === 'vector' ? result.series : [];
-        result = { type: event.resultType, series: [...before, ...event.series], statistics: NONE };
+        result = { type: event.resultType, series: [...before, ...event.series], statistics: NO_STATISTICS };
         break;
       }
       case 'scalar':
-        result = { ...event, statistics: NONE };
+        result = { ...event, statistics: NO_STATISTICS };
         break;
       case 'done':
         return { ...(result ?? { type: 'streams', streams: [...streams.values()] }), statistics: event.statistics };
@@ -57,23 +63,4 @@ export const answerOf = async (
     }
   }
   throw new Error('the query ended without an answer');
-};
-
-const NONE = {
-  bytesProcessed: 0,
-  linesProcessed: 0,
-  entriesReturned: 0,
-  chunkRefs: 0,
-  chunksDownloaded: 0,
-  decompressedBytes: 0,
-  decompressedLines: 0,
-  compressedBytes: 0,
-  headBytes: 0,
-  headLines: 0,
-  duplicates: 0,
-  blocksInflated: 0,
-  blocksSkipped: 0,
-  streamsInMemory: 0,
-  chunksInMemory: 0,
-  executionMs: 0,
 };
