@@ -52,13 +52,16 @@ export class Adoptions {
     return this.#taken;
   }
 
-  /** ADOPT. */
-  async adopt(body: Uint8Array, from: Target): Promise<readonly Uint8Array[]> {
+  /** ADOPT. @param bodyRead called once nothing refers to the body any more */
+  async adopt(body: Uint8Array, from: Target, bodyRead?: () => void): Promise<readonly Uint8Array[]> {
     const { view, refusal } = this.#deps;
     const { parts } = decodeAdoptRequest(body);
     const text = refusal();
     if (text !== undefined) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text });
-    const answers = await Promise.all(parts.map((part) => this.#adoptIfIntact(part, processOf(from))));
+    const adopting = parts.map((part) => this.#adoptIfIntact(part, processOf(from)));
+    // A part is decoded, that is copied, before its adoption waits for anything.
+    bodyRead?.();
+    const answers = await Promise.all(adopting);
     // What is durable here but not said to be is offered again.
     if (refusal() !== undefined) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'not any more' });
     return [encodeAdoptReply({ changedAt: view().changedAt, answers })];

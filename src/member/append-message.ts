@@ -74,9 +74,15 @@ export const encodeAppendRequest = (
   return bytes;
 };
 
-/** The entries are views of `message`, or of a copy of it if it does not begin at a multiple of 8. @throws RefusedError BAD_REQUEST */
-export const decodeAppendRequest = (message: Uint8Array): AppendRequest => {
-  const bytes = message.byteOffset % 8 === 0 ? message : new Uint8Array(message);
+/** Begins at a multiple of 8, and may be released. */
+export const ownCopy = (message: Uint8Array): Uint8Array => {
+  const bytes = Buffer.allocUnsafeSlow(message.length);
+  bytes.set(message);
+  return bytes;
+};
+
+/** The entries are views of `bytes`, which begin at a multiple of 8. @throws RefusedError BAD_REQUEST */
+export const decodeAppendRequest = (bytes: Uint8Array): AppendRequest => {
   if (bytes.length < HEADER_AT) throw badRequest('AppendRequest: too short');
   const headerSize = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
   if (HEADER_AT + headerSize > bytes.length) throw badRequest('AppendRequest: too short');

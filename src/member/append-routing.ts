@@ -14,6 +14,7 @@ import type { Clock } from '../protocol/clock.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { lineBytesOf } from '../protocol/push-validation.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
+import { releaseMemory } from '../protocol/release-memory.ts';
 import { decodeAppendReply, encodeAppendRequest } from './append-message.ts';
 import { CallKind } from './call-kinds.ts';
 
@@ -193,6 +194,8 @@ export class AppendRouting implements AppendRouter {
         `${member.nodeId} answered for ${reply.outcomes.length} of ${trails.length} streams`,
       );
     }
+    // It was sent, whole: nobody reads it again.
+    releaseMemory(body);
     sawView(reply.changedAt);
     this.#figures.forwarded += trails.length;
     return reply.outcomes;

@@ -165,8 +165,8 @@ export class Handover {
   }
 
   /** ADOPT. */
-  adopt(body: Uint8Array, from: Target): Promise<readonly Uint8Array[]> {
-    return this.#adoptions.adopt(body, from);
+  adopt(body: Uint8Array, from: Target, bodyRead?: () => void): Promise<readonly Uint8Array[]> {
+    return this.#adoptions.adopt(body, from, bodyRead);
   }
 
   async #walkOnce(): Promise<void> {

@@ -17,10 +17,11 @@ import type { Member, View } from '../cluster/view.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
+import { releaseMemory } from '../protocol/release-memory.ts';
 import type { ScanPool } from '../query/query-context.ts';
 import type { ScanPlace } from '../query/scan-places.ts';
 import type { ChunkReader } from '../storage/chunk-store.ts';
-import { decodeAppendRequest, encodeAppendReply } from './append-message.ts';
+import { decodeAppendRequest, encodeAppendReply, ownCopy } from './append-message.ts';
 import { AppendRouting } from './append-routing.ts';
 import { CallKind } from './call-kinds.ts';
 import { ClusterMemory } from './cluster-memory.ts';
@@ -28,6 +29,7 @@ import type { ClusterServices, MemberFigures } from './cluster-services.ts';
 import { ClusterStatus } from './cluster-status.ts';
 import { ClusterTails } from './cluster-tails.ts';
 import { Handover } from './handover.ts';
+import { isStoringDue } from './leave-progress.ts';
 import { MemoryServer } from './memory-server.ts';
 import { NodeHoldings } from './node-holdings.ts';
 import { RemoteScans } from './remote-scans.ts';
@@ -135,7 +137,7 @@ export class ClusterMember {
   get handlers(): PeerHandlers {
     return new Map<number, PeerHandler>([
       [CallKind.APPEND, (body, call) => this.#append(body, call)],
-      [CallKind.ADOPT, (body, { from }) => this.handover.adopt(body, from)],
+      [CallKind.ADOPT, (body, { from, bodyRead }) => this.handover.adopt(body, from, bodyRead)],
       [CallKind.SELECT, (body, call) => this.#memory().select(body, call)],
       [CallKind.LOAD, (body, call) => this.#memory().load(body, call)],
       [CallKind.LABEL_SETS, (body) => this.#memory().labelSets(body)],
@@ -220,7 +222,7 @@ export class ClusterMember {
   }
 
   /**
-   * Gives up its place and hands everything over; what cannot be by half of the time is stored. Leaves the cluster if nothing is left on its disk.
+   * Gives up its place and hands everything over; what will not be in time is stored (isStoringDue). Leaves the cluster if nothing is left on its disk.
    * Takes no longer than it may, whatever hangs.
    * @returns whether nothing is left: the disk may be deleted then. If not, the cluster knows that the disk is missing
    * @throws MembershipError if the membership store does not answer in time
@@ -242,9 +244,20 @@ export class ClusterMember {
   }
 
   async #leave(leaving: Leaving): Promise<boolean> {
-    const { clock, membership } = this.#deps;
+    const { clock, membership, giver } = this.#deps;
     const { handover } = this;
     const { startMs, deadlineMs } = leaving;
+    const givenBefore = handover.figures.givenSegments;
+    const isLateToGive = (): boolean => {
+      const { given: lingering, givenSegments } = handover.figures;
+      return isStoringDue({
+        elapsedMs: clock.monotonicMs() - startMs,
+        deadlineMs,
+        lingerMs: giver.lingerMs,
+        given: givenSegments - givenBefore,
+        left: () => this.#segmentCount() - lingering,
+      });
+    };
     handover.leaveWithin(deadlineMs / 2);
     await membership.become('LEAVING', deadlineMs / 2);
     await this.#rings.upToDate();
@@ -253,7 +266,7 @@ export class ClusterMember {
       if (leaving.isLate) return false;
       if (handover.isWalkDue) void handover.walk();
       // The last one has nobody to give anything to.
-      if (!isFlushing && (this.ring.members.length === 0 || clock.monotonicMs() >= startMs + deadlineMs / 2)) {
+      if (!isFlushing && (this.ring.members.length === 0 || isLateToGive())) {
         isFlushing = true;
         handover.giveUp();
         this.#running()
@@ -323,14 +336,18 @@ export class ClusterMember {
   }
 
   /** APPEND. Whoever sent it may know an older ring or a newer one: what arrives is taken, and given to its owner later if that is another. */
-  async #append(body: Uint8Array, { deadlineMs }: IncomingCall): Promise<readonly Uint8Array[]> {
-    const { changedAt, tenant, isFallback, ringDigest, streams } = decodeAppendRequest(body);
+  async #append(body: Uint8Array, { deadlineMs, bodyRead }: IncomingCall): Promise<readonly Uint8Array[]> {
+    const bytes = ownCopy(body);
+    bodyRead?.();
+    const { changedAt, tenant, isFallback, ringDigest, streams } = decodeAppendRequest(bytes);
     this.#sawView(changedAt);
     if (this.#self?.state !== 'ACTIVE' || this.#fence()) throw notActive();
     const landed = (): void => {
       if (isFallback || ringDigest !== this.#rings.digest) this.handover.look();
     };
-    const outcomes = await this.#running().appendForwarded(tenant, streams, body.length, deadlineMs).finally(landed);
+    const outcomes = await this.#running().appendForwarded(tenant, streams, bytes.length, deadlineMs).finally(landed);
+    // What was refused may be read yet.
+    if (outcomes.every(({ refusal }) => refusal === undefined)) releaseMemory(bytes);
     if (this.#fence()) throw notActive();
     return [encodeAppendReply({ changedAt: this.view.changedAt, outcomes })];
   }

@@ -7,6 +7,8 @@ import { CALL_CLASSES } from './peers.ts';
 export interface IncomingMessage {
   readonly frame: Frame;
   readonly body: Uint8Array;
+  /** The body is in memory of its own, not a view of the packet that brought it. */
+  readonly isOwn: boolean;
   /** Of its class's credit: not given back yet. */
   readonly heldBytes: number;
 }
@@ -50,7 +52,10 @@ export class Inbox {
     const assembly = this.#assemblies[frame.class];
     if (frame.offset === 0) {
       if (assembly) throw badRequest('a message began before the one before it had ended');
-      if (frame.more === 0) return { frame, body: frame.body, heldBytes: this.#hold(frame.class, 0, cost, isHeld) };
+      if (frame.more === 0) {
+        const heldBytes = this.#hold(frame.class, 0, cost, isHeld);
+        return { frame, body: frame.body, isOwn: false, heldBytes };
+      }
       this.#begin(frame, cost, isHeld);
       return undefined;
     }
@@ -117,7 +122,8 @@ export class Inbox {
     assembly.heldBytes = this.#hold(frame.class, assembly.heldBytes, cost, isHeld);
     if (!isComplete) return undefined;
     this.#assemblies[frame.class] = undefined;
-    return { frame: assembly.frame, body: assembly.body, heldBytes: assembly.heldBytes };
+    const { frame: first, body, heldBytes } = assembly;
+    return { frame: first, body, isOwn: true, heldBytes };
   }
 
   /** What is held of a message after `cost` more; the rest is given back. */

@@ -47,7 +47,8 @@ export class IncomingCalls {
     return this.#calls.size;
   }
 
-  serve(message: IncomingMessage): void {
+  /** @param bodyRead gives the memory of its body back */
+  serve(message: IncomingMessage, bodyRead: () => void): void {
     const { seq, window } = message.frame;
     const call: Call = {
       seq,
@@ -59,7 +60,7 @@ export class IncomingCalls {
       wake: nothing,
     };
     this.#calls.set(seq, call);
-    this.#run(call, message).then(
+    this.#run(call, message, bodyRead).then(
       () => this.#finish(call),
       (error: unknown) => this.#fail(call, error),
     );
@@ -102,12 +103,13 @@ export class IncomingCalls {
     this.#finish(call);
   }
 
-  async #run(call: Call, { frame, body }: IncomingMessage): Promise<void> {
+  async #run(call: Call, { frame, body }: IncomingMessage, bodyRead: () => void): Promise<void> {
     const handler = this.#handlers.get(frame.kind);
     if (!handler) throw badRequest(`this node does not answer requests of kind ${frame.kind}`);
     const { signal } = call.controller;
     const callClass = CALL_CLASSES[frame.class] ?? 'control';
-    const result = handler(body, { from: this.#from, class: callClass, deadlineMs: frame.deadlineMs, signal });
+    const { deadlineMs } = frame;
+    const result = handler(body, { from: this.#from, class: callClass, deadlineMs, signal, bodyRead });
     if (Symbol.asyncIterator in result) {
       if (frame.window === 0) throw badRequest(`requests of kind ${frame.kind} have many answers`);
       this.#releaseRequest(call);

@@ -1,10 +1,12 @@
 import type { Clock } from '../../protocol/clock.ts';
+import { releaseMemory } from '../../protocol/release-memory.ts';
 import { decodePacket, FRAME, FRAME_COST, type Frame, type Hello } from './frame.ts';
-import { Inbox } from './inbox.ts';
+import { Inbox, type IncomingMessage } from './inbox.ts';
 import { IncomingCalls } from './incoming-calls.ts';
 import type { LinkFigures } from './link-figures.ts';
 import { DEADLINE_MS_MAX, type LinkOptions } from './link-options.ts';
 import { Outbox, type OutgoingMessage } from './outbox.ts';
+import { PacketMemory } from './packet-memory.ts';
 import { CALL_CLASSES, type CallOptions, type PeerAddress, PeerError, type PeerHandlers } from './peers.ts';
 import type { Pipe } from './pipe.ts';
 import { refusalOf } from './refusal-frame.ts';
@@ -242,23 +244,28 @@ export class Link {
   #receive(packet: Buffer): void {
     if (this.#isClosed) return;
     this.#heardMs = this.#deps.clock.monotonicMs();
+    const memory = new PacketMemory(packet);
     try {
-      for (const frame of decodePacket(packet)) this.#handle(frame);
+      for (const frame of decodePacket(packet)) this.#handle(frame, memory);
+      memory.done();
     } catch (error) {
       this.#deps.report('a peer broke the protocol', error);
       this.break(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
-  #handle(frame: Frame): void {
+  #handle(frame: Frame, memory: PacketMemory): void {
     const call = this.#calls.get(frame.seq);
     if (frame.type === FRAME.request) {
       const message = this.#inbox.take(frame, true);
-      if (message) this.#serve(message);
+      if (message) this.#serve(message, message.isOwn ? () => releaseMemory(message.body) : memory.read());
     } else if (frame.type === FRAME.answer) {
       // Nobody waits any more: its other parts may never come.
       const message = call ? this.#inbox.take(frame, false) : this.#inbox.passOver(frame);
-      if (message) call?.asker.answered(message.body);
+      if (!message) return;
+      // Who asked may keep views of the answer.
+      if (!message.isOwn) memory.read();
+      call?.asker.answered(message.body);
     } else if (frame.type === FRAME.end && call) {
       this.#settle(call);
       call.asker.ended();
@@ -284,10 +291,10 @@ export class Link {
     }
   }
 
-  #serve(message: Parameters<IncomingCalls['serve']>[0]): void {
+  #serve(message: IncomingMessage, bodyRead: () => void): void {
     this.#usedMs = this.#heardMs;
     this.#deps.figures.handled += 1;
-    this.#incoming.serve(message);
+    this.#incoming.serve(message, bodyRead);
   }
 
   #sayGoodbyeIfDone(): void {

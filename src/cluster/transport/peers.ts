@@ -67,6 +67,8 @@ export interface IncomingCall {
   readonly deadlineMs: number;
   /** Aborted when the asker gave up (its deadline passed too) or the link broke. */
   readonly signal: AbortSignal;
+  /** No view of the body is needed any more: its memory is free at once. Calling it is nobody's duty, and done once. */
+  readonly bodyRead?: () => void;
 }
 
 /**

@@ -28,6 +28,8 @@ export interface PushSample {
 const FIRST = ['node-1', 'node-2', 'node-3'];
 const ADDED = ['node-4', 'node-5'];
 const CONNECTIONS = 8;
+/** Enough that a push is sent when it is due, as by many agents: none waits for one that is late. */
+const PUSHERS = 64;
 const STREAMS_A_PUSH = 20;
 const LINES_A_STREAM = 5;
 const PROBES = 4;
@@ -65,7 +67,7 @@ class Resize {
   readonly #cluster: LocalCluster;
   readonly #folder: string;
   readonly #options: ResizeOptions;
-  readonly #agent = new Agent({ connections: 64 });
+  readonly #agent = new Agent({ connections: PUSHERS });
   readonly #pushes: PushSample[] = [];
   readonly #probes: PushSample[] = [];
   readonly #marks: { readonly atMs: number; readonly text: string }[] = [];
@@ -97,7 +99,7 @@ class Resize {
       '| | pushes | p50 ms | p99 ms | p99.9 ms | most ms | one stream, most ms | moved in s | lingers gone in s | chunks | CPU s |',
     );
     console.log(`|${' --- |'.repeat(11)}`);
-    const pushing = this.#pace((1000 * CONNECTIONS) / (peak * LOAD_SHARE));
+    const pushing = this.#pace((1000 * PUSHERS) / (peak * LOAD_SHARE));
     await pause(2_000);
     await this.#phase('3 nodes', () => steady());
     const { nodes } = await this.#status();
@@ -199,7 +201,7 @@ class Resize {
     return peak;
   }
 
-  /** Pushes a second, each connection as fast as it is answered. */
+  /** Pushes a second, each pusher as fast as it is answered. */
   async #peak(forMs: number): Promise<number> {
     const endMs = performance.now() + forMs;
     let count = 0;
@@ -209,15 +211,15 @@ class Resize {
         count += 1;
       }
     };
-    await Promise.all(Array.from({ length: CONNECTIONS }, lane));
+    await Promise.all(Array.from({ length: PUSHERS }, lane));
     return (1000 * count) / forMs;
   }
 
   async #pace(everyMs: number): Promise<void> {
     const lane = async (index: number): Promise<void> => {
-      await this.#every(everyMs, (index * everyMs) / CONNECTIONS, this.#pushes, () => this.#nextBody());
+      await this.#every(everyMs, (index * everyMs) / PUSHERS, this.#pushes, () => this.#nextBody());
     };
-    await Promise.all(Array.from({ length: CONNECTIONS }, (_, index) => lane(index)));
+    await Promise.all(Array.from({ length: PUSHERS }, (_, index) => lane(index)));
   }
 
   /** A line to each of a few streams again and again, from the beginning: they are part of what the peak does not have. */
@@ -337,58 +339,4 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 const steady = async (): Promise<undefined> => {
   await pause(STEADY_MS);
-};
-
-const FORWARD_PUSHES = 6_000;
-
-/**
- * CPU of a push that goes on to another node, against one that stays: with one node all of them stay, with two half of them go, so that a forwarded
- * one takes twice the mean less one that stays.
- */
-export const benchForward = async (): Promise<void> => {
-  buildNodes();
-  const local = await cpuOfPushes(['node-1']);
-  const half = await cpuOfPushes(['node-1', 'node-2']);
-  const forwarded = 2 * half - local;
-  console.log(`\n### CPU of pushes of one stream with ${FORWARD_LINES} lines, all to one node\n`);
-  console.log(
-    `local ${(1e6 * local).toFixed(0)} µs, forwarded ${(1e6 * forwarded).toFixed(0)} µs (both nodes): ` +
-      `${(forwarded / local).toFixed(2)} × (bar 1.5)`,
-  );
-};
-
-const FORWARD_LINES = 100;
-const FORWARD_STREAMS = 400;
-
-const cpuOfPushes = async (names: readonly string[]): Promise<number> => {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'rl-forward-'));
-  const settings = { log_level: 'info', ingester: { cut_workers: 1 }, querier: { scan_workers: 1 }, limits: UNLIMITED };
-  const cluster = await LocalCluster.open({ command: [SERVE], folder, basePort: 0, settings });
-  const agent = new Agent({ connections: CONNECTIONS });
-  try {
-    for (const name of names) await cluster.start(name);
-    const url = `${cluster.node('node-1')?.url}/loki/api/v1/push`;
-    const headers = { 'content-type': 'application/x-protobuf' };
-    let next = 0;
-    const push = async (count: number): Promise<void> => {
-      const end = next + count;
-      const lane = async (): Promise<void> => {
-        while (next < end) {
-          next += 1;
-          const body = bodyOf([next % FORWARD_STREAMS], FORWARD_LINES);
-          await (await request(url, { dispatcher: agent, method: 'POST', headers, body })).body.dump();
-        }
-      };
-      await Promise.all(Array.from({ length: CONNECTIONS }, lane));
-    };
-    await push(FORWARD_PUSHES);
-    const used = (): number => cluster.nodes.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
-    const before = used();
-    await push(2 * FORWARD_PUSHES);
-    return (used() - before) / (2 * FORWARD_PUSHES);
-  } finally {
-    await agent.destroy();
-    await cluster.close();
-    rmSync(folder, { recursive: true, force: true });
-  }
 };

@@ -7,6 +7,7 @@ import {
   decodeAppendRequest,
   encodeAppendReply,
   encodeAppendRequest,
+  ownCopy,
 } from '../../../src/member/append-message.ts';
 import type { EntryRange } from '../../../src/protocol/entry-columns.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
@@ -60,7 +61,7 @@ describe('a push on its way to another node', () => {
         );
         const packet = new Uint8Array(offset + message.length);
         packet.set(message, offset);
-        const request = decodeAppendRequest(packet.subarray(offset));
+        const request = decodeAppendRequest(ownCopy(packet.subarray(offset)));
         expect(request.changedAt).to.equal(changedAt);
         expect(request).to.include({ tenant: 'tenant', isFallback: true, ringDigest: 4_000_000_000 });
         expect(

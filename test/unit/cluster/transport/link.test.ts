@@ -27,6 +27,7 @@ const SMALL: LinkOptions = {
 };
 const ECHO = 1;
 const HANG = 2;
+const HOLD = 3;
 
 const helloOf = (nodeId: string, options: LinkOptions): Hello => ({
   nodeId,
@@ -119,6 +120,42 @@ describe('a link between two nodes', function () {
       }),
       { numRuns: propertyRuns(20) },
     );
+  });
+
+  it('gives the memory of a packet back once all bodies in it are read, and not before', async () => {
+    const held: { readonly body: Uint8Array; readonly bodyRead: () => void }[] = [];
+    const hold: PeerHandler = async (body, { bodyRead }) => {
+      held.push({ body, bodyRead: bodyRead ?? (() => undefined) });
+      return [];
+    };
+    const { a, b } = pairOf(DEFAULT_LINK_OPTIONS, { [HOLD]: hold });
+    const texts = ['first ', 'other '].map((text) => Buffer.alloc(30 * KILOBYTE, text));
+    for (const text of texts) void a.link.request(HOLD, [text], options('append'));
+    await settle();
+    expect(a.pipe.written, 'both are in one packet').to.have.lengthOf(1);
+    await deliverAll(a.pipe, b.pipe);
+    const [first, other] = held;
+    first?.bodyRead();
+    expect(Buffer.compare(first!.body, texts[0]!), 'the other body lies beside it').to.equal(0);
+    expect(Buffer.compare(other!.body, texts[1]!)).to.equal(0);
+    other?.bodyRead();
+    expect(held.map(({ body }) => body.length)).to.deep.equal([0, 0]);
+  });
+
+  it('gives the memory of a body back that came in parts, and leaves answers to who asked', async () => {
+    const sizes: number[] = [];
+    const read: PeerHandler = async (body, { bodyRead }) => {
+      const answer = Buffer.from(body);
+      bodyRead?.();
+      sizes.push(body.length);
+      return [answer];
+    };
+    const { a, b } = pairOf({ ...SMALL, messageBytesMax: 1 << 20 }, { [HOLD]: read });
+    const asked = Buffer.alloc(100 * KILOBYTE, 'text ');
+    const answer = a.link.request(HOLD, [asked], options('append'));
+    await deliverAll(a.pipe, b.pipe);
+    expect(Buffer.compare(await answer, asked)).to.equal(0);
+    expect(sizes, 'its memory is gone').to.deep.equal([0]);
   });
 
   it('sends urgent classes first where there is a choice, and starves none', async () => {
