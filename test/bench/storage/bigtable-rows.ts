@@ -5,9 +5,11 @@ import { chunkEntries, chunkEntry, type IndexedChunk, seriesIdOf } from '../../.
 import type { IndexEntry } from '../../../src/storage/index-store.ts';
 import { createSchemaConfig, DAY_MS, dayBuckets } from '../../../src/storage/schema-config.ts';
 
-export const benchSchema = createSchemaConfig([
+export const benchPeriods = [
   { from: '2024-05-01', schema: 'v13', store: 'bigtable-hashed', prefix: 'bench_', periodHours: 168, rowShards: 16 },
-]);
+] as const;
+
+export const benchSchema = createSchemaConfig(benchPeriods);
 
 const start = Date.UTC(2024, 4, 2);
 

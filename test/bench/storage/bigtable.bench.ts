@@ -2,15 +2,16 @@ import { execFileSync } from 'node:child_process';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { Bigtable } from '@google-cloud/bigtable';
-import type { BigtableIndexStore } from '../../../src/storage/bigtable-index-store.ts';
+import type { BigtableIndexStore, BigtableIndexStoreOptions } from '../../../src/storage/bigtable-index-store.ts';
 import type { IndexEntry } from '../../../src/storage/index-store.ts';
 import { commitChunk, WrittenSeries } from '../../../src/storage/index-writer.ts';
 import { SchemaIndexReader } from '../../../src/storage/schema-index-reader.ts';
 import { BigtableProcess, whyNoBigtable } from '../../support/bigtable-process.ts';
+import { buildNodes } from '../../support/node-process.ts';
 import { bigtableOptions, openBigtable } from '../../support/stores/bigtable-stores.ts';
 import { sized } from '../bench-size.ts';
 import { bareReader } from './bigtable-floor.ts';
-import { benchChunk, benchDay, benchSchema } from './bigtable-rows.ts';
+import { benchChunk, benchDay, benchPeriods, benchSchema } from './bigtable-rows.ts';
 import { openedQuery } from './opened-query.ts';
 
 /** Rows of each measurement. */
@@ -191,7 +192,9 @@ const measureSelector = async (host: string): Promise<void> => {
   execFileSync(process.execPath, ['--import', 'tsx', seed, host, instance, `${SERIES}`, `${CHUNKS}`], {
     stdio: 'inherit',
   });
-  const store = await openBigtable(bigtableOptions(host, { instance }));
+  const options = bigtableOptions(host, { instance });
+  selectorAlone(options);
+  const store = await openBigtable(options);
   const reader = new SchemaIndexReader(store, benchSchema);
   const matchers = [{ name: 'app', op: '=', value: 'bench' }] as const;
   let readBare: (() => Promise<number>) | undefined;
@@ -217,6 +220,21 @@ const measureSelector = async (host: string): Promise<void> => {
   await openedQuery(reader, benchDay);
   say(`log query over them, until it reads a chunk: ${memory.end()}`);
   await store.close();
+};
+
+/** In a process of its own, compiled: what it takes of memory by itself. */
+const selectorAlone = (options: BigtableIndexStoreOptions): void => {
+  buildNodes();
+  const script = fileURLToPath(new URL('./selector-process.mjs', import.meta.url));
+  const [startNs, endNs] = [`${benchDay.startNs}`, `${benchDay.endNs}`];
+  const task = JSON.stringify({ options, periods: benchPeriods, tenant: 'bench', startNs, endNs });
+  const { count, seconds, before, peak } = JSON.parse(
+    execFileSync(process.execPath, [script, task], { encoding: 'utf8' }),
+  );
+  if (count !== SERIES * CHUNKS) throw new Error(`found ${count} chunks`);
+  say(
+    `selector in a process of its own: ${count} chunk refs in ${seconds.toFixed(2)} s; RSS ${before >> 20} MiB before, ${peak >> 20} at most`,
+  );
 };
 
 const wallSeconds = (): number => (figures.at(-1)?.wallMs ?? 0) / 1000;
