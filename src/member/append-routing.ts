@@ -118,6 +118,7 @@ export class AppendRouting implements AppendRouter {
 
   #nextOf({ append, offered }: Trail): Member | undefined {
     const ring = this.#deps.ring();
+    if (offered.length === 0) return ring.owner(append.key);
     const isNew = ({ nodeId }: Member): boolean => !offered.includes(nodeId);
     return ring.preference(append.key, PREFERRED).find(isNew) ?? ring.members.find(isNew);
   }

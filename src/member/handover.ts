@@ -48,10 +48,10 @@ export interface HandoverFigures extends GiverFigures {
 const TICK_MS = 500;
 /** Orders between two turns of the event loop: some milliseconds. */
 const SLICE = 250;
-/** One message of a session. */
-const MESSAGE_BYTES_MAX = 1 << 20;
+/** One message of a session, unless a single part is larger. */
+const MESSAGE_BYTES_MAX = 256 << 10;
 /** A run of a part. */
-const PART_BYTES_MAX = 512 << 10;
+const PART_BYTES_MAX = 256 << 10;
 const ADOPT_MS = 20_000;
 
 /**
