@@ -1,11 +1,23 @@
 /** Thread of one log: takes requests one at a time, answers each with what became of it. */
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { FileStep } from './log-files.ts';
 import { type FileRequest, type FileResult, performFileRequest, StepError } from './node-file-steps.ts';
+import { SLOT_ID, WriteSlot } from './write-slot.ts';
+
+export interface ThreadData {
+  readonly folder: string;
+  /** Of its `WriteSlot`. */
+  readonly slot: SharedArrayBuffer;
+}
 
 export interface ThreadQuestion {
   readonly id: number;
   readonly request: FileRequest;
+}
+
+/** Writes of the slot lie in these; they are numbered as they come. */
+export interface SharedMemory {
+  readonly memory: SharedArrayBuffer;
 }
 
 export type ThreadAnswer =
@@ -18,9 +30,13 @@ export type ThreadAnswer =
       readonly message: string;
     };
 
+const { folder, slot: slotMemory } = workerData as ThreadData;
+const slot = new WriteSlot(slotMemory);
+const memories: SharedArrayBuffer[] = [];
+
 const answer = ({ id, request }: ThreadQuestion): ThreadAnswer => {
   try {
-    return { id, ok: true, result: performFileRequest(String(workerData), request) };
+    return { id, ok: true, result: performFileRequest(folder, request) };
   } catch (error) {
     if (!(error instanceof StepError)) throw error;
     const { step, code, message } = error;
@@ -28,6 +44,30 @@ const answer = ({ id, request }: ThreadQuestion): ThreadAnswer => {
   }
 };
 
+const takeMessages = (port: MessagePort): void => {
+  for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) {
+    const message = next.message as ThreadQuestion | SharedMemory;
+    if ('memory' in message) memories.push(message.memory);
+    else port.postMessage(answer(message));
+  }
+};
+
+const takeSlot = (port: MessagePort): void => {
+  const write = slot.take();
+  if (!write) return;
+  const { memory, start, length, handle, offset, isSynced } = write;
+  const bytes = new Uint8Array(memories[memory] as SharedArrayBuffer, start, length);
+  const done = answer({ id: SLOT_ID, request: { type: 'write', handle, offset, bytes, isSynced } });
+  // Before the slot says so: who hears that it failed waits for why.
+  if (!done.ok) port.postMessage(done);
+  slot.finish(done.ok);
+};
+
 if (!parentPort) throw new Error('runs in a worker thread');
-const port = parentPort;
-port.on('message', (question: ThreadQuestion) => port.postMessage(answer(question)));
+// It never comes back to its event loop: waking that costs more than all the rest.
+for (;;) {
+  const { rings } = slot;
+  takeMessages(parentPort);
+  takeSlot(parentPort);
+  slot.wait(rings);
+}

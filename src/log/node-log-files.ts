@@ -3,14 +3,25 @@ import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type DiskSpace, type FileStep, type LogFile, LogFileError, type LogFiles } from './log-files.ts';
-import type { ThreadAnswer, ThreadQuestion } from './log-thread.ts';
+import type { SharedMemory, ThreadAnswer, ThreadData, ThreadQuestion } from './log-thread.ts';
 import type { FileRequest, FileResult } from './node-file-steps.ts';
+import { SLOT_ID, WriteSlot } from './write-slot.ts';
 
 interface Asked {
   readonly step: FileStep;
   readonly resolve: (result: FileResult) => void;
   readonly reject: (error: LogFileError) => void;
 }
+
+interface Thread {
+  readonly worker: Worker;
+  readonly slot: WriteSlot;
+  /** Memory that it knows of, by number. */
+  readonly memories: Map<ArrayBufferLike, number>;
+}
+
+/** A log has two halves of a batch; more than these are sent as messages. */
+const MEMORIES_MAX = 8;
 
 /**
  * The folder must be there. The thread starts with the first write; should it crash, what it had is refused and the next request gets a new
@@ -19,7 +30,7 @@ interface Asked {
 export class NodeLogFiles implements LogFiles {
   readonly #folder: string;
   readonly #asked = new Map<number, Asked>();
-  #worker: Worker | undefined;
+  #thread: Thread | undefined;
   #nextId = 1;
 
   constructor(folder: string) {
@@ -55,42 +66,72 @@ export class NodeLogFiles implements LogFiles {
   }
 
   async close(): Promise<void> {
-    await this.#worker?.terminate();
+    await this.#thread?.worker.terminate();
   }
 
   /** Has the thread do it. `step`: what failed if the thread itself does. */
   ask(step: FileStep, request: FileRequest): Promise<FileResult> {
     return new Promise((resolve, reject) => {
-      this.#worker ??= this.#spawn();
+      this.#thread ??= this.#spawn();
+      const { worker, slot } = this.#thread;
       // An idle thread keeps no process alive, a busy one does.
-      this.#worker.ref();
+      worker.ref();
+      if (request.type === 'write' && this.#writeInSlot(this.#thread, request)) {
+        this.#asked.set(SLOT_ID, { step, resolve, reject });
+        return;
+      }
       const id = this.#nextId;
       this.#nextId += 1;
       this.#asked.set(id, { step, resolve, reject });
-      this.#worker.postMessage({ id, request } satisfies ThreadQuestion);
+      worker.postMessage({ id, request } satisfies ThreadQuestion);
+      slot.ring();
     });
   }
 
-  #spawn(): Worker {
-    const worker = new Worker(threadEntry(), { workerData: this.#folder });
+  /** False: it must be sent as a message. */
+  #writeInSlot(thread: Thread, { handle, offset, bytes, isSynced }: Extract<FileRequest, { type: 'write' }>): boolean {
+    const { worker, slot, memories } = thread;
+    const { buffer, byteOffset: start, length } = bytes;
+    if (!slot.isFree || this.#asked.has(SLOT_ID) || !(buffer instanceof SharedArrayBuffer)) return false;
+    let memory = memories.get(buffer);
+    if (memory === undefined) {
+      if (memories.size === MEMORIES_MAX) return false;
+      memory = memories.size;
+      memories.set(buffer, memory);
+      worker.postMessage({ memory: buffer } satisfies SharedMemory);
+    }
+    void slot.post({ memory, start, length, handle, offset, isSynced }).then((isWritten) => {
+      // Else a message says why it failed.
+      if (isWritten) this.#settle(thread, { id: SLOT_ID, ok: true, result: undefined });
+    });
+    return true;
+  }
+
+  #spawn(): Thread {
+    const slot = new WriteSlot();
+    const workerData: ThreadData = { folder: this.#folder, slot: slot.memory };
+    const worker = new Worker(threadEntry(), { workerData });
+    const thread = { worker, slot, memories: new Map() };
     const end = (why: unknown): void => {
-      if (this.#worker !== worker) return;
-      this.#worker = undefined;
+      if (this.#thread !== thread) return;
+      this.#thread = undefined;
       const text = `the thread of the log ended: ${why instanceof Error ? why.message : `exit code ${why}`}`;
       for (const { step, reject } of this.#asked.values())
         reject(new LogFileError(text, { step, code: 'EIO', cause: why }));
       this.#asked.clear();
     };
-    worker.on('message', (answer: ThreadAnswer) => this.#settle(worker, answer));
+    worker.on('message', (answer: ThreadAnswer) => this.#settle(thread, answer));
     worker.on('error', end);
     worker.on('exit', end);
-    return worker;
+    return thread;
   }
 
-  #settle(worker: Worker, answer: ThreadAnswer): void {
+  #settle(thread: Thread, answer: ThreadAnswer): void {
+    // What an ended thread had is refused already.
+    if (this.#thread !== thread) return;
     const asked = this.#asked.get(answer.id);
     this.#asked.delete(answer.id);
-    if (this.#asked.size === 0) worker.unref();
+    if (this.#asked.size === 0) thread.worker.unref();
     if (answer.ok) asked?.resolve(answer.result);
     else asked?.reject(new LogFileError(answer.message, answer));
   }
