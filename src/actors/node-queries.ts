@@ -10,7 +10,7 @@ import type { ClusterWideMemory, LocalNodeDeps, LocalNodeOptions } from './local
 import type { StreamMemory } from './memory-source.ts';
 import type { NodeServices, RunningQuery, VolumeRequest } from './node-services.ts';
 import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
-import { QueryGate } from './query-gate.ts';
+import { QueryGate, type QueryGateFigures } from './query-gate.ts';
 import { readAll, readEvents } from './query-reading.ts';
 import { startTail } from './tail.ts';
 import { TenantLabels } from './tenant-labels.ts';
@@ -21,6 +21,7 @@ export class NodeQueries {
   readonly #deps: LocalNodeDeps;
   readonly #options: LocalNodeOptions;
   readonly #memory: ClusterWideMemory;
+  readonly #gate: QueryGate;
   readonly #querier: QuerierDeps;
   readonly #labels: TenantLabels;
   readonly #volumes: VolumeQueries;
@@ -33,10 +34,11 @@ export class NodeQueries {
     const stored = { index: deps.reader, chunks: deps.chunks };
     this.#labels = new TenantLabels(new LabelQueries({ memory, stored, series: deps.reader }));
     this.#volumes = new VolumeQueries({ clock: deps.clock, memory, stored, index: deps.index });
+    this.#gate = new QueryGate(options.gate);
     this.#querier = {
       parent: system,
       clock: deps.clock,
-      gate: new QueryGate(options.gate),
+      gate: this.#gate,
       execute: (request, signal) => deps.execute(request, { memory, stored }, signal),
       report: deps.report,
     };
@@ -64,6 +66,10 @@ export class NodeQueries {
     series: (tenant, selectors, range) => this.#labels.series(tenant, selectors, range),
     volumes: (request, signal) => this.#volumesInTurn(request, signal),
   };
+
+  get figures(): QueryGateFigures {
+    return this.#gate.figures;
+  }
 
   /** See spawnQuery. */
   spawn(request: QueryRequest, reader: QueryReader): Ref<QueryCommand> {

@@ -7,6 +7,11 @@ export interface QueryGateOptions {
   readonly waitingMax: number;
 }
 
+export interface QueryGateFigures {
+  readonly running: number;
+  readonly waiting: number;
+}
+
 interface TenantQueries {
   running: number;
   readonly waiting: Set<() => void>;
@@ -19,6 +24,16 @@ export class QueryGate {
 
   constructor(options: QueryGateOptions) {
     this.#options = options;
+  }
+
+  /** Of all tenants. */
+  get figures(): QueryGateFigures {
+    let [running, waiting] = [0, 0];
+    for (const queries of this.#tenants.values()) {
+      running += queries.running;
+      waiting += queries.waiting.size;
+    }
+    return { running, waiting };
   }
 
   /**
