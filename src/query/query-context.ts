@@ -61,7 +61,12 @@ export class QueryContext {
 
   /** undefined where the answer must be whole. */
   get onMissing(): ((reason: string) => void) | undefined {
-    return this.request.allowsPartial ? (reason) => this.#missing.add(reason) : undefined;
+    return this.request.allowsPartial ? (reason) => this.lacks(reason) : undefined;
+  }
+
+  /** The answer is short for this reason. */
+  lacks(reason: string): void {
+    this.#missing.add(reason);
   }
 
   get signal(): AbortSignal {

@@ -30,6 +30,8 @@ export interface QueryLimits {
   /** What one querier may read of it: here all. Absent or 0 = unlimited. */
   readonly querierBytesReadMax?: number;
   readonly seriesMax: number;
+  /** Above `seriesMax` the answer is cut, and `missing` says so. Default: such a query is refused. */
+  readonly cutsSeries?: boolean;
 }
 
 /** One log entry of an answer. */
