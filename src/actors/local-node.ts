@@ -139,7 +139,7 @@ export class LocalNode {
       labelCacheBytes: options.labelCacheBytes,
       chunkAgeMs: Number(options.rules.ageNs / 1_000_000n),
     });
-    this.#queries = new NodeQueries(this.#system, options, deps, this.#memory);
+    this.#queries = new NodeQueries(this.#system, options, deps, this.#memory, this.#budget.pressure);
     this.services = this.#newServices();
   }
 

@@ -9,6 +9,7 @@ import { LabelQueries } from './label-queries.ts';
 import type { ClusterWideMemory, LocalNodeDeps, LocalNodeOptions } from './local-node-options.ts';
 import type { StreamMemory } from './memory-source.ts';
 import type { NodeServices, RunningQuery, VolumeRequest } from './node-services.ts';
+import type { PushPressure } from './push-pressure.ts';
 import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
 import { QueryGate, type QueryGateFigures } from './query-gate.ts';
 import { readAll, readEvents } from './query-reading.ts';
@@ -26,7 +27,13 @@ export class NodeQueries {
   readonly #labels: TenantLabels;
   readonly #volumes: VolumeQueries;
 
-  constructor(system: Ref<never>, options: LocalNodeOptions, deps: LocalNodeDeps, local: StreamMemory) {
+  constructor(
+    system: Ref<never>,
+    options: LocalNodeOptions,
+    deps: LocalNodeDeps,
+    local: StreamMemory,
+    pressure: PushPressure,
+  ) {
     this.#deps = deps;
     this.#options = options;
     const memory: ClusterWideMemory = deps.clusterMemory?.(local) ?? local;
@@ -34,7 +41,7 @@ export class NodeQueries {
     const stored = { index: deps.reader, chunks: deps.chunks };
     this.#labels = new TenantLabels(new LabelQueries({ memory, stored, series: deps.reader }));
     this.#volumes = new VolumeQueries({ clock: deps.clock, memory, stored, index: deps.index });
-    this.#gate = new QueryGate(options.gate);
+    this.#gate = new QueryGate({ ...options.gate, mustSpare: () => pressure.isHigh });
     this.#querier = {
       parent: system,
       clock: deps.clock,

@@ -5,7 +5,12 @@ export interface QueryGateOptions {
   readonly runningMax: number;
   /** Queries of one tenant that wait for their turn; one more is refused. */
   readonly waitingMax: number;
+  /** Asked whenever it could be somebody's turn: pushes suffer from what runs, so that no more than two of a tenant run at a time. */
+  readonly mustSpare?: () => boolean;
 }
+
+/** Not one: a query that takes long must not hold up those behind it. Chosen. */
+const SPARING_MAX = 2;
 
 export interface QueryGateFigures {
   readonly running: number;
@@ -43,7 +48,7 @@ export class QueryGate {
   enter(tenant: string, admitted: () => void): () => void {
     const queries = this.#tenants.get(tenant) ?? { running: 0, waiting: new Set() };
     this.#tenants.set(tenant, queries);
-    if (queries.running < this.#options.runningMax) {
+    if (queries.running < this.#runningMax) {
       queries.running += 1;
       admitted();
       return () => this.#leave(tenant, queries);
@@ -58,10 +63,15 @@ export class QueryGate {
     };
   }
 
+  get #runningMax(): number {
+    const { runningMax, mustSpare } = this.#options;
+    return mustSpare?.() ? Math.min(SPARING_MAX, runningMax) : runningMax;
+  }
+
   #leave(tenant: string, queries: TenantQueries): void {
     queries.running -= 1;
     for (const turn of queries.waiting) {
-      if (queries.running >= this.#options.runningMax) return;
+      if (queries.running >= this.#runningMax) return;
       queries.waiting.delete(turn);
       queries.running += 1;
       turn();

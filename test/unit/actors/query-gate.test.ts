@@ -13,4 +13,21 @@ describe('the turns of queries', () => {
     for (const leave of leaving) leave();
     expect(gate.figures).to.deep.equal({ running: 0, waiting: 0 });
   });
+
+  it('runs two of a tenant while pushes are to be spared, and all again afterwards', () => {
+    let mustSpare = true;
+    const gate = new QueryGate({ runningMax: 4, waitingMax: 10, mustSpare: () => mustSpare });
+    const leaving = Array.from({ length: 8 }, () => gate.enter('a', () => undefined));
+    expect(gate.figures).to.deep.equal({ running: 2, waiting: 6 });
+    leaving[0]?.();
+    expect(gate.figures).to.deep.equal({ running: 2, waiting: 5 });
+    mustSpare = false;
+    leaving[1]?.();
+    expect(gate.figures).to.deep.equal({ running: 4, waiting: 2 });
+    mustSpare = true;
+    for (const leave of leaving.slice(2, 4)) leave();
+    expect(gate.figures).to.deep.equal({ running: 2, waiting: 2 });
+    for (const leave of leaving.slice(4)) leave();
+    expect(gate.figures).to.deep.equal({ running: 0, waiting: 0 });
+  });
 });
