@@ -28,6 +28,9 @@ const INTERVAL_MS = 250;
 /** What a slow reader may be behind: a second or two of one busy stream. */
 const BUFFER_BYTES_MAX = 8 << 20;
 
+/** Chosen: what a tail shows as it comes would ask the index four times a second, for requests that are about what came before. */
+const DELETES_AGE_MS_MAX = 10_000;
+
 /** Entries looked up after a gap: the newest. */
 const MISSED_MAX = 1000;
 
@@ -197,7 +200,8 @@ const liveEntries = async (
   signal: AbortSignal,
 ): Promise<readonly LogStream[]> => {
   if (arrived.length === 0) return [];
-  return inTimeOrder(await queryStreams(queryOf(request, queryTimeoutMs), arrived, signal));
+  const query = { ...queryOf(request, queryTimeoutMs), deletesAgeMsMax: DELETES_AGE_MS_MAX };
+  return inTimeOrder(await queryStreams(query, arrived, signal));
 };
 
 const queryOf = (request: TailRequest, timeoutMs: number): QueryRequest => ({

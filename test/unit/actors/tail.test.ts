@@ -73,6 +73,8 @@ describe('a tail that missed something', () => {
     const clock = new ManualClock();
     let listener: TailListener | undefined;
     const answers: ((result: QueryResult) => void)[] = [];
+    /** Of the start, of a look-up, of what comes. */
+    const ages: (number | undefined)[] = [];
     const deps: TailDeps = {
       clock,
       memory: {
@@ -82,8 +84,14 @@ describe('a tail that missed something', () => {
           return () => undefined;
         },
       },
-      queryAll: () => new Promise((resolve) => answers.push(resolve)),
-      queryStreams: async (_request, streams) => resultOf(streams.map(({ labels }) => [2n, labels.canonical])),
+      queryAll: ({ deletesAgeMsMax }) => {
+        ages.push(deletesAgeMsMax);
+        return new Promise((resolve) => answers.push(resolve));
+      },
+      queryStreams: async ({ deletesAgeMsMax }, streams) => {
+        ages.push(deletesAgeMsMax);
+        return resultOf(streams.map(({ labels }) => [2n, labels.canonical]));
+      },
       queryTimeoutMs: 1000,
     };
     const tail = startTail(deps, REQUEST);
@@ -114,6 +122,7 @@ describe('a tail that missed something', () => {
     );
     await pass();
     await pass();
+    expect(ages, 'how old delete requests may be').to.deep.equal([undefined, undefined, 10_000]);
     expect(shown, 'each once').to.deep.equal(['{app="a"}', 'missed']);
     tail.cancel();
     clock.advance(STEP_MS);
