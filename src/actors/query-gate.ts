@@ -48,16 +48,14 @@ export class QueryGate {
   enter(tenant: string, admitted: () => void): () => void {
     const queries = this.#tenants.get(tenant) ?? { running: 0, waiting: new Set() };
     this.#tenants.set(tenant, queries);
-    if (queries.running < this.#runningMax) {
-      queries.running += 1;
-      admitted();
-      return () => this.#leave(tenant, queries);
-    }
-    if (queries.waiting.size >= this.#options.waitingMax) {
+    const { runningMax, waitingMax } = this.#options;
+    // Of those that are held back for others' sake so many more wait.
+    if (queries.running + queries.waiting.size >= runningMax + waitingMax) {
       throw new RefusedError({ code: 'OVERLOADED', text: 'too many outstanding requests', retryAfterMs: 1000 });
     }
     const turn = () => admitted();
     queries.waiting.add(turn);
+    this.#admit(queries);
     return () => {
       if (!queries.waiting.delete(turn)) this.#leave(tenant, queries);
     };
@@ -68,14 +66,19 @@ export class QueryGate {
     return mustSpare?.() ? Math.min(SPARING_MAX, runningMax) : runningMax;
   }
 
-  #leave(tenant: string, queries: TenantQueries): void {
-    queries.running -= 1;
+  /** First come, first served. */
+  #admit(queries: TenantQueries): void {
     for (const turn of queries.waiting) {
       if (queries.running >= this.#runningMax) return;
       queries.waiting.delete(turn);
       queries.running += 1;
       turn();
     }
+  }
+
+  #leave(tenant: string, queries: TenantQueries): void {
+    queries.running -= 1;
+    this.#admit(queries);
     if (queries.running === 0 && queries.waiting.size === 0) this.#tenants.delete(tenant);
   }
 }

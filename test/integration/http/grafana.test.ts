@@ -237,14 +237,16 @@ describe('a node that Grafana asks', function () {
       expect(levels.frames).to.have.length(2);
       expect(levels.warnings).to.deep.equal([]);
       for (const query of [
-        `sum by (user) (count_over_time(${SHOP} | logfmt | user!="" [10s]))`,
-        `count_over_time(${SHOP} | logfmt | keep user [10s])`,
+        `sum by (user) (count_over_time(${SHOP} | logfmt | user!="" [1m]))`,
+        `count_over_time(${SHOP} | logfmt | keep user [1m])`,
       ]) {
         const { frames, warnings } = await grafana.matrix(query, range, DRILLDOWN);
         expect(frames.length, query).to.equal(SERIES_MAX);
         expect(warnings).to.deep.equal([
           `maximum number of series (${SERIES_MAX}) reached for a single query; returning partial results`,
         ]);
+        const instant = await grafana.frames('query', { query, time: range.end }, { source: DRILLDOWN });
+        expect([instant.type, instant.frames.length, instant.warnings]).to.deep.equal(['vector', SERIES_MAX, warnings]);
         const { status, text } = await grafana.text('/loki/api/v1/query_range', { query, step: '10000ms', ...range });
         expect(`${status} ${text}`).to.match(
           /^400 maximum number of series \(20\) reached for a single query; consider/,

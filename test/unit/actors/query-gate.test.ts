@@ -30,4 +30,19 @@ describe('the turns of queries', () => {
     for (const leave of leaving.slice(4)) leave();
     expect(gate.figures).to.deep.equal({ running: 0, waiting: 0 });
   });
+
+  it('refuses nobody for the sake of pushes, and lets nobody overtake those it held back', () => {
+    let mustSpare = true;
+    const gate = new QueryGate({ runningMax: 4, waitingMax: 0, mustSpare: () => mustSpare });
+    const admitted: string[] = [];
+    const enter = (name: string): (() => void) => gate.enter('a', () => admitted.push(name));
+    const leaving = ['1', '2', '3'].map(enter);
+    expect(admitted).to.deep.equal(['1', '2']);
+    mustSpare = false;
+    leaving.push(enter('4'));
+    expect(admitted).to.deep.equal(['1', '2', '3', '4']);
+    expect(() => enter('5')).to.throw('too many outstanding requests');
+    for (const leave of leaving) leave();
+    expect(gate.figures).to.deep.equal({ running: 0, waiting: 0 });
+  });
 });
