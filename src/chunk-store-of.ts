@@ -2,11 +2,11 @@ import path from 'node:path';
 import type { Config } from './config.ts';
 import { chunkStoreKind } from './config-storage.ts';
 import { holdProcess } from './hold-process.ts';
-import type { Clock } from './protocol/clock.ts';
 import { CachedChunkStore } from './storage/cached-chunk-store.ts';
 import type { ChunkStore } from './storage/chunk-store.ts';
 import { FileChunkStore } from './storage/file-chunk-store.ts';
 import type { GcsChunkStoreOptions } from './storage/gcs-chunk-store.ts';
+import type { RetryDeps } from './storage/retry-budget.ts';
 
 const BYTES_PER_MB = 1 << 20;
 
@@ -16,7 +16,7 @@ const BYTES_PER_MB = 1 << 20;
  */
 export const chunkStoreOf = async (
   config: Pick<Config, 'schema_config' | 'storage_config' | 'chunk_store_config' | 'data_dir' | 'store_dir'>,
-  deps: { readonly clock: Clock; readonly chance: () => number },
+  deps: RetryDeps,
   isReadOnly = false,
 ): Promise<ChunkStore> => {
   if (chunkStoreKind(config) === 'filesystem') {

@@ -25,6 +25,8 @@ export interface NodeLogDeps {
   readonly report: (problem: string, error: unknown) => void;
   readonly memory: HeadMemorySource;
   readonly schema: SchemaConfig;
+  /** See LogDeps. */
+  readonly committed?: ((ms: number) => void) | undefined;
 }
 
 export interface OpenNodeLog {
@@ -34,9 +36,9 @@ export interface OpenNodeLog {
 
 /** @throws RefusedError STORAGE_UNAVAILABLE if the log is another folder's or a newer version's; LogFileError if it cannot be read */
 export const openNodeLog = async ({ wal }: Config['ingester'], deps: NodeLogDeps): Promise<OpenNodeLog> => {
-  const { files, identity, clock, chance, report, memory, schema } = deps;
+  const { files, identity, clock, chance, report, memory, schema, committed } = deps;
   const log = await openLog(
-    { files, clock, chance, report },
+    { files, clock, chance, report, committed },
     {
       ...DEFAULT_LOG_OPTIONS,
       ...identity,

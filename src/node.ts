@@ -58,12 +58,22 @@ export interface NodeDeps {
   readonly workers?: NodeWorkers;
   /** A disk for the log, where the stores are given too: without it such a node has none. */
   readonly logDisk?: LogDisk;
+  /** Told of what happens too fast to be asked for. */
+  readonly observer?: NodeObserver;
   /** Of a member of a cluster: the membership store in place of the configured one. Closed by the node. */
   readonly members?: MembershipStore;
   /** Of a member of a cluster: how it talks to the others in place of gRPC. */
   readonly startPeers?: StartPeers;
   /** Of a member of a cluster: the others no longer count it in. It acknowledges nothing any more; stop it and start it anew. */
   readonly onLost?: (reason: string) => void;
+}
+
+/** Gets figures of single events; it must not throw. */
+export interface NodeObserver {
+  /** A batch of the log is durable, so many ms after its write began. */
+  committed(ms: number): void;
+  /** A request to a store over the network failed and is sent again. */
+  retried(store: 'chunks' | 'index'): void;
 }
 
 export interface LogDisk {
@@ -161,7 +171,9 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
     () => Promise.all([chunks.close(), index.close()]),
     async () => pressure.close(),
   );
-  const wal = logDisk && (await openLogOf(config, logDisk, { index, clock, chance, report, memory, ...toldTo(log) }));
+  const committed = (ms: number): void => deps.observer?.committed(ms);
+  const logDeps = { index, clock, chance, report, memory, committed, ...toldTo(log) };
+  const wal = logDisk && (await openLogOf(config, logDisk, logDeps));
   const { cut, scan } = deps.workers ?? startWorkers(config);
   if (!deps.workers) closers.push(() => Promise.all([cut.close(), scan.close()]));
   closers.push(async () => wal?.log.close());
@@ -270,7 +282,7 @@ const openStores = async (
   deps: NodeDeps,
   { clock, chance, report }: Pick<IndexStoreDeps, 'clock' | 'chance' | 'report'>,
 ): Promise<OpenStores> => {
-  const { logDisk } = deps;
+  const { logDisk, observer } = deps;
   if (deps.chunks && deps.index) {
     return { chunks: deps.chunks, index: deps.index, logDisk, release: async () => undefined };
   }
@@ -279,11 +291,19 @@ const openStores = async (
   try {
     const isShared = config.store_dir !== '';
     const folder = isShared ? config.store_dir : config.data_dir;
-    const chunks = deps.chunks ?? (await chunkStoreOf(config, { clock, chance }));
+    const chunks =
+      deps.chunks ?? (await chunkStoreOf(config, { clock, chance, retried: () => observer?.retried('chunks') }));
     if (!deps.chunks) opened = chunks;
     const { index, cacheFigures } = deps.index
       ? { index: deps.index, cacheFigures: undefined }
-      : await indexStoreOf(config, { folder: () => folderIn(folder, 'index'), isShared, clock, chance, report });
+      : await indexStoreOf(config, {
+          folder: () => folderIn(folder, 'index'),
+          isShared,
+          clock,
+          chance,
+          report,
+          retried: () => observer?.retried('index'),
+        });
     return {
       chunks,
       index,

@@ -6,7 +6,7 @@ import type { EdgeOptions } from './http/edge-options.ts';
 import { addEventLoopMetrics } from './http/event-loop-metrics.ts';
 import { type RunningGrpcServer, startGrpcServer } from './http/grpc-server.ts';
 import { EdgeMetrics } from './http/metrics.ts';
-import { addMemberMetrics, addNodeMetrics } from './http/node-metrics.ts';
+import { addMemberMetrics, addNodeMetrics, addReadyMetric } from './http/node-metrics.ts';
 import { type RunningHttpServer, startHttpServer } from './http/server.ts';
 import type { ClusterServices } from './member/cluster-services.ts';
 import { type NodeDeps, openNode, type RinglogNode } from './node.ts';
@@ -54,7 +54,7 @@ export interface RunningServer {
 
 const edgeOptionsOf = (
   config: Config,
-  version: string,
+  metrics: EdgeMetrics,
   log: Logger,
   state: Pick<EdgeOptions, 'notReady' | 'isStarting'>,
   cluster: ClusterServices | undefined,
@@ -80,7 +80,7 @@ const edgeOptionsOf = (
       decodeOtlpBody({ ...how, body: bytes, limits: pushLimits, turns, large }, otlpMapping(tenant)),
     decodeOtlpMessage: (body, tenant, memory) =>
       decodeOtlpMessage({ body, limits: pushLimits, turns, memory }, otlpMapping(tenant)),
-    metrics: new EdgeMetrics(version),
+    metrics,
     log,
     logLevel: {
       get: () => log.level,
@@ -125,7 +125,9 @@ export const startServer = async (
     end('lost');
   };
   const runtimeLimits = await startRuntimeLimits(config, log);
-  const node = await openNode(config, { onLost, ...deps, log }).catch((error: unknown) => {
+  const metrics = new EdgeMetrics(version);
+  const observer = metrics.nodeEvents;
+  const node = await openNode(config, { onLost, observer, ...deps, log }).catch((error: unknown) => {
     runtimeLimits?.stop();
     throw error;
   });
@@ -136,16 +138,18 @@ export const startServer = async (
   };
   const isStarting = (): boolean => state === 'starting';
   const cluster = member?.services(() => end('drain'));
-  const options = edgeOptionsOf(config, version, log, { notReady, isStarting }, cluster);
-  addNodeMetrics(options.metrics.registry, () => node.figures());
+  const options = edgeOptionsOf(config, metrics, log, { notReady, isStarting }, cluster);
+  addNodeMetrics(metrics.registry, () => node.figures());
+  addReadyMetric(metrics.registry, () => notReady() ?? node.services.notReady());
   if (member) {
-    addMemberMetrics(options.metrics.registry, {
+    addMemberMetrics(metrics.registry, {
       figures: () => member.figures,
       routing: () => member.routing.figures,
       handover: () => member.handover.figures,
+      view: () => member.view,
     });
   }
-  const stopEventLoopMetrics = addEventLoopMetrics(options.metrics.registry);
+  const stopEventLoopMetrics = addEventLoopMetrics(metrics.registry);
   const drainMs = config.server.graceful_shutdown_timeout;
   let http: RunningHttpServer | undefined;
   let grpc: RunningGrpcServer | undefined;

@@ -1,5 +1,6 @@
 import type { Clock } from '../protocol/clock.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import { PushPressure } from './push-pressure.ts';
 
 export interface AppendBudgetOptions {
   /** Bytes that may be on their way into streams: pushes being appended and heads waiting for a cut worker. */
@@ -22,6 +23,7 @@ interface Waiting {
  * bounded when appends come faster than they are handled or cut. First come, first served.
  */
 export class AppendBudget {
+  readonly pressure: PushPressure;
   readonly #clock: Clock;
   readonly #options: AppendBudgetOptions;
   readonly #waiting: Set<Waiting> = new Set();
@@ -30,6 +32,7 @@ export class AppendBudget {
   constructor(clock: Clock, options: AppendBudgetOptions) {
     this.#clock = clock;
     this.#options = options;
+    this.pressure = new PushPressure(clock);
   }
 
   get bytes(): number {
@@ -47,6 +50,7 @@ export class AppendBudget {
    * @throws RefusedError OVERLOADED if too many wait already, or the wait takes too long
    */
   acquire(bytes: number, waitMs = Number.POSITIVE_INFINITY): Promise<void> | undefined {
+    this.pressure.pushed();
     if (this.#waiting.size === 0 && this.#hasRoom(bytes)) {
       this.#bytes += bytes;
       return undefined;

@@ -22,7 +22,7 @@ import type { FlusherFigures } from './flusher.ts';
 import type { LoggedSegments } from './logged-segments.ts';
 import type { StreamMemory } from './memory-source.ts';
 import type { QuerierDeps } from './querier.ts';
-import type { QueryGateOptions } from './query-gate.ts';
+import type { QueryGateFigures, QueryGateOptions } from './query-gate.ts';
 import type { FlushRules } from './stream-state.ts';
 
 /** Evaluates over given sources; see ExecuteQuery. */
@@ -87,10 +87,15 @@ export interface NodeFigures {
   readonly streamsCreated: number;
   readonly streamCrashes: number;
   readonly headBytes: number;
+  /** Beyond it heads are cut early. */
+  readonly headBytesMax: number;
   readonly unflushedBytes: number;
+  /** Beyond it pushes are refused. */
+  readonly unflushedBytesMax: number;
   readonly appendBytesInFlight: number;
   readonly pushesWaiting: number;
   readonly cutsPending: number;
+  readonly queries: QueryGateFigures;
   readonly flush: FlusherFigures;
   /** Unflushed segments that lie in the log only: of earlier processes, of other nodes. */
   readonly recoveredSegments: number;

@@ -139,7 +139,7 @@ export class LocalNode {
       labelCacheBytes: options.labelCacheBytes,
       chunkAgeMs: Number(options.rules.ageNs / 1_000_000n),
     });
-    this.#queries = new NodeQueries(this.#system, options, deps, this.#memory);
+    this.#queries = new NodeQueries(this.#system, options, deps, this.#memory, this.#budget.pressure);
     this.services = this.#newServices();
   }
 
@@ -149,10 +149,13 @@ export class LocalNode {
       streamsCreated: this.#directory.created,
       streamCrashes: this.#crashes,
       headBytes: this.#heads.bytes,
+      headBytesMax: this.#options.headBytesMax,
       unflushedBytes: this.#guard.bytes,
+      unflushedBytesMax: this.#options.unflushedBytesMax,
       appendBytesInFlight: this.#budget.bytes,
       pushesWaiting: this.#budget.waiting,
       cutsPending: this.#cutter.pending,
+      queries: this.#queries.figures,
       flush: this.#flusher.figures,
       recoveredSegments: this.#deps.logged?.size ?? 0,
       compressionRatio: this.#compression.ratio,

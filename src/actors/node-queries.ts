@@ -9,8 +9,9 @@ import { LabelQueries } from './label-queries.ts';
 import type { ClusterWideMemory, LocalNodeDeps, LocalNodeOptions } from './local-node-options.ts';
 import type { StreamMemory } from './memory-source.ts';
 import type { NodeServices, RunningQuery, VolumeRequest } from './node-services.ts';
+import type { PushPressure } from './push-pressure.ts';
 import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
-import { QueryGate } from './query-gate.ts';
+import { QueryGate, type QueryGateFigures } from './query-gate.ts';
 import { readAll, readEvents } from './query-reading.ts';
 import { startTail } from './tail.ts';
 import { TenantLabels } from './tenant-labels.ts';
@@ -21,11 +22,18 @@ export class NodeQueries {
   readonly #deps: LocalNodeDeps;
   readonly #options: LocalNodeOptions;
   readonly #memory: ClusterWideMemory;
+  readonly #gate: QueryGate;
   readonly #querier: QuerierDeps;
   readonly #labels: TenantLabels;
   readonly #volumes: VolumeQueries;
 
-  constructor(system: Ref<never>, options: LocalNodeOptions, deps: LocalNodeDeps, local: StreamMemory) {
+  constructor(
+    system: Ref<never>,
+    options: LocalNodeOptions,
+    deps: LocalNodeDeps,
+    local: StreamMemory,
+    pressure: PushPressure,
+  ) {
     this.#deps = deps;
     this.#options = options;
     const memory: ClusterWideMemory = deps.clusterMemory?.(local) ?? local;
@@ -33,10 +41,11 @@ export class NodeQueries {
     const stored = { index: deps.reader, chunks: deps.chunks };
     this.#labels = new TenantLabels(new LabelQueries({ memory, stored, series: deps.reader }));
     this.#volumes = new VolumeQueries({ clock: deps.clock, memory, stored, index: deps.index });
+    this.#gate = new QueryGate({ ...options.gate, mustSpare: () => pressure.isHigh });
     this.#querier = {
       parent: system,
       clock: deps.clock,
-      gate: new QueryGate(options.gate),
+      gate: this.#gate,
       execute: (request, signal) => deps.execute(request, { memory, stored }, signal),
       report: deps.report,
     };
@@ -64,6 +73,10 @@ export class NodeQueries {
     series: (tenant, selectors, range) => this.#labels.series(tenant, selectors, range),
     volumes: (request, signal) => this.#volumesInTurn(request, signal),
   };
+
+  get figures(): QueryGateFigures {
+    return this.#gate.figures;
+  }
 
   /** See spawnQuery. */
   spawn(request: QueryRequest, reader: QueryReader): Ref<QueryCommand> {

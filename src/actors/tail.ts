@@ -28,6 +28,9 @@ const INTERVAL_MS = 250;
 /** What a slow reader may be behind: a second or two of one busy stream. */
 const BUFFER_BYTES_MAX = 8 << 20;
 
+/** Chosen: what a tail shows as it comes would ask the index four times a second, for requests that are about what came before. */
+const DELETES_AGE_MS_MAX = 10_000;
+
 /** Entries looked up after a gap: the newest. */
 const MISSED_MAX = 1000;
 
@@ -72,14 +75,13 @@ async function* framesOf(
     if (newest.length > 0) yield { streams: newest, dropped: [] };
     while (!signal.aborted) {
       await paused(deps.clock, INTERVAL_MS, signal);
-      const sinceMs = missing.isDue ? gaps.take() : undefined;
+      // Live entries do not wait for what was missed: a look-up may take as long as a query.
+      missing.look(gaps, signal);
       const arrived = buffer.take(deps.clock.monotonicMs() - request.delayMs);
       const dropped = buffer.takeDropped();
-      const missed = sinceMs === undefined ? [] : await missing.since(sinceMs, signal);
-      // Looked for again: what is missed now is not for ever.
-      if (sinceMs !== undefined && !missed) gaps.add(sinceMs);
       const live = await liveEntries(deps, request, arrived, signal);
-      const streams = shown.fresh(missed?.length ? [...missed, ...live].sort(byTime) : live);
+      const missed = missing.take();
+      const streams = shown.fresh(missed.length > 0 ? [...missed, ...live].sort(byTime) : live);
       if (streams.length > 0 || dropped.length > 0) yield { streams, dropped };
     }
   } catch (error) {
@@ -117,6 +119,9 @@ class MissingEntries {
   #restMs = 0;
   /** Monotonic: after a failure nobody is asked for a while, longer each time. */
   #dueMs = 0;
+  #isLooking = false;
+  #found: readonly LogStream[] = [];
+  #failure: { readonly error: unknown } | undefined;
 
   /** @param newest what was shown at the start */
   constructor(deps: TailDeps, request: TailRequest, newest: readonly LogStream[]) {
@@ -127,12 +132,38 @@ class MissingEntries {
     this.#oldestNs = isCut ? (oldest?.entries[0]?.timeNs ?? request.startNs) + 1n : request.startNs;
   }
 
-  get isDue(): boolean {
-    return this.#deps.clock.monotonicMs() >= this.#dueMs;
+  /** Begins to look up what the gaps name, one look-up at a time. */
+  look(gaps: Gaps, signal: AbortSignal): void {
+    if (this.#isLooking || this.#deps.clock.monotonicMs() < this.#dueMs) return;
+    const sinceMs = gaps.take();
+    if (sinceMs === undefined) return;
+    this.#isLooking = true;
+    this.#since(sinceMs, signal)
+      .then(
+        (found) => {
+          // Looked for again: what is missed now is not for ever.
+          if (!found) gaps.add(sinceMs);
+          else this.#found = [...this.#found, ...found];
+        },
+        (error: unknown) => {
+          this.#failure = { error };
+        },
+      )
+      .finally(() => {
+        this.#isLooking = false;
+      });
+  }
+
+  /** What has been found since it was last asked. @throws what a look-up failed with for good */
+  take(): readonly LogStream[] {
+    if (this.#failure) throw this.#failure.error;
+    const found = this.#found;
+    this.#found = [];
+    return found;
   }
 
   /** By their times; undefined if that cannot be found out now. */
-  async since(sinceMs: number, signal: AbortSignal): Promise<readonly LogStream[] | undefined> {
+  async #since(sinceMs: number, signal: AbortSignal): Promise<readonly LogStream[] | undefined> {
     const sinceNs = BigInt(Math.floor(sinceMs)) * NS_PER_MS;
     const startNs = sinceNs > this.#oldestNs ? sinceNs : this.#oldestNs;
     const limit = Math.max(this.#request.limit, MISSED_MAX);
@@ -169,7 +200,8 @@ const liveEntries = async (
   signal: AbortSignal,
 ): Promise<readonly LogStream[]> => {
   if (arrived.length === 0) return [];
-  return inTimeOrder(await queryStreams(queryOf(request, queryTimeoutMs), arrived, signal));
+  const query = { ...queryOf(request, queryTimeoutMs), deletesAgeMsMax: DELETES_AGE_MS_MAX };
+  return inTimeOrder(await queryStreams(query, arrived, signal));
 };
 
 const queryOf = (request: TailRequest, timeoutMs: number): QueryRequest => ({

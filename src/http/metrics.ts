@@ -1,6 +1,7 @@
 /** Prometheus metrics of the edges, named as Loki's where the meaning is the same (the API's section 8). */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { QueryStatistics } from '../query/query-messages.ts';
+import { NodeEventMetrics } from './node-event-metrics.ts';
 import { PushMetrics } from './push-metrics.ts';
 
 const DURATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100];
@@ -21,6 +22,7 @@ export interface ObservedRequest {
 export class EdgeMetrics {
   readonly registry = new Registry();
   readonly pushes = new PushMetrics(this.registry);
+  readonly nodeEvents = new NodeEventMetrics(this.registry);
   readonly inflight: Gauge<'method' | 'route'>;
   readonly tcpConnections: Gauge<'protocol'>;
   readonly tailActive: Gauge;

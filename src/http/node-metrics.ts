@@ -1,6 +1,7 @@
 /** What the node counts in plain fields, copied into metrics when they are asked for: nothing here costs a push anything. */
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { NodeFigures } from '../actors/local-node-options.ts';
+import { type MemberState, missingDisks, type View } from '../cluster/view.ts';
 import type { RoutingFigures } from '../member/append-routing.ts';
 import type { MemberFigures } from '../member/cluster-services.ts';
 import type { HandoverFigures } from '../member/handover.ts';
@@ -45,9 +46,30 @@ const addCounter = (
   });
 };
 
+/** Adds whether the node may be sent requests, as `/ready` says. */
+export const addReadyMetric = (registry: Registry, notReady: () => string | undefined): void =>
+  addGauge(registry, 'ringlog_ready', '1 while /ready answers 200.', () => Number(notReady() === undefined));
+
 /** Adds what a node does as a member of a cluster. */
-export const addMemberMetrics = (registry: Registry, { figures, routing, handover }: ClusterFigures): void => {
+export const addMemberMetrics = (registry: Registry, { figures, routing, handover, view }: ClusterFigures): void => {
+  new Gauge({
+    name: 'ringlog_cluster_members',
+    help: 'Members as this one sees them, by their state.',
+    labelNames: ['state'],
+    registers: [registry],
+    collect() {
+      const counts: Record<MemberState, number> = { JOINING: 0, ACTIVE: 0, LEAVING: 0 };
+      for (const { state } of view().members) counts[state] += 1;
+      for (const [state, count] of Object.entries(counts)) this.set({ state }, count);
+    },
+  });
   const gauges: readonly (readonly [string, string, () => number])[] = [
+    [
+      'missing_disks',
+      'Disks that left with what is on them: until they are back queries are refused.',
+      () => missingDisks(view()).length,
+    ],
+    ['unsettled', '1 while something here is for another node, or lingers.', () => Number(!figures().isSettled)],
     ['moving_segments', 'Segments that go to another node.', () => figures().moving],
     ['lingering_segments', 'Segments that went, and still answer queries.', () => figures().lingering],
     ['moving_bytes', 'Bytes on their way to other nodes.', () => figures().movingBytes],
@@ -78,6 +100,7 @@ export interface ClusterFigures {
   readonly figures: () => MemberFigures;
   readonly routing: () => RoutingFigures;
   readonly handover: () => HandoverFigures;
+  readonly view: () => View;
 }
 
 const addFlushed = (registry: Registry, figures: FiguresOf): void => {
@@ -100,15 +123,29 @@ export const addNodeMetrics = (registry: Registry, figures: FiguresOf): void => 
   const gauges: readonly (readonly [string, string, () => number])[] = [
     ['loki_ingester_memory_streams', 'Streams with an actor.', () => figures().streams],
     ['ringlog_head_bytes', 'Bytes of the open columns of all streams.', () => figures().headBytes],
+    ['ringlog_head_bytes_max', 'Beyond it heads are cut early.', () => figures().headBytesMax],
     ['ringlog_unflushed_bytes', 'Bytes not in the store yet, of all streams.', () => figures().unflushedBytes],
+    ['ringlog_unflushed_bytes_max', 'Beyond it pushes are refused.', () => figures().unflushedBytesMax],
     ['ringlog_append_bytes_in_flight', 'Bytes of pushes and cuts in flight.', () => figures().appendBytesInFlight],
     ['ringlog_pushes_waiting', 'Pushes that wait for room.', () => figures().pushesWaiting],
     ['ringlog_cuts_pending', 'Heads that wait to be compressed.', () => figures().cutsPending],
+    ['ringlog_queries_running', 'Queries that run.', () => figures().queries.running],
+    ['ringlog_queries_waiting', 'Queries that wait for their turn.', () => figures().queries.waiting],
     ['ringlog_flushes_pending', 'Chunks on their way to the store.', () => figures().flush.pending],
     ['ringlog_recovered_segments', 'Segments of earlier processes in the log.', () => figures().recoveredSegments],
     ['ringlog_log_files', 'Files of the log.', () => figures().log?.files ?? 0],
     ['ringlog_log_bytes', 'Bytes of the log.', () => figures().log?.bytes ?? 0],
     ['ringlog_log_live_bytes', 'Bytes of the log that are not stored yet.', () => figures().log?.liveBytes ?? 0],
+    [
+      'ringlog_log_unreadable_files',
+      'Files of the log that could not be read at the start: what is in them is in no answer.',
+      () => figures().log?.unreadableFiles ?? 0,
+    ],
+    [
+      'ringlog_log_disk_left_bytes',
+      'Bytes until the disk of the log takes no more entries; negative past that.',
+      () => figures().log?.diskBytesLeft ?? Number.NaN,
+    ],
     ['ringlog_log_disk_full', '1 while the log takes no entries for lack of disk.', () => +isDiskFull(figures())],
   ];
   for (const [name, help, read] of gauges) addGauge(registry, name, help, read);

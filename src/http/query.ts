@@ -25,6 +25,12 @@ export const limitsFor = (limits: EdgeLimits): QueryRequest['limits'] => ({
   seriesMax: limits.maxQuerySeries,
 });
 
+/** Grafana's Logs Drilldown shows the first of too many values of a field; anybody else is told to ask for less. As Loki has it. */
+const isFromDrilldown = ({ request }: Exchange): boolean =>
+  String(request.headers['x-query-tags'] ?? '')
+    .split(',')
+    .some((tag) => /^\s*source\s*=\s*grafana-lokiexplore-app\s*$/i.test(tag));
+
 /** `/loki/api/v1/query_range` and `/query`: parameters → a query actor → JSON. */
 export class QueryHandlers {
   readonly #services: NodeServices;
@@ -78,7 +84,10 @@ export class QueryHandlers {
     const categorizeLabels = flags.includes('categorize-labels');
     const request = { ...(within ?? text), tenant, categorizeLabels, allowsPartial };
     const result = within
-      ? await this.#services.queryAll({ ...request, limits: limitsFor(limits) }, exchange.signal)
+      ? await this.#services.queryAll(
+          { ...request, limits: { ...limitsFor(limits), cutsSeries: isFromDrilldown(exchange) } },
+          exchange.signal,
+        )
       : emptyResult(expr, text.isInstant);
     options.metrics.countQuery(expr.kind, text.isInstant, result.statistics);
     await exchange.reply.jsonPieces(answerPieces(result, flags));

@@ -25,6 +25,15 @@ export interface GroupCommitOptions {
   readonly commitWaitMsMax: number;
 }
 
+export interface GroupCommitDeps {
+  readonly clock: Clock;
+  readonly head: HeadFile;
+  readonly table: SegmentTable;
+  readonly disk: DiskWatch;
+  /** A batch is durable, so many ms after its write began. */
+  readonly committed?: ((ms: number) => void) | undefined;
+}
+
 export interface CommitFigures {
   readonly commits: number;
   readonly committedBytes: number;
@@ -63,6 +72,7 @@ export class GroupCommit {
   readonly #disk: DiskWatch;
   readonly #table: SegmentTable;
   readonly #options: GroupCommitOptions;
+  readonly #committed: GroupCommitDeps['committed'];
   readonly #waiting = new Set<Waiting>();
   #open: Half;
   /** The half that is not open; undefined while it is being written. */
@@ -74,15 +84,13 @@ export class GroupCommit {
   #commitMs = 0;
   #failures = 0;
 
-  constructor(
-    deps: { readonly clock: Clock; readonly head: HeadFile; readonly table: SegmentTable; readonly disk: DiskWatch },
-    options: GroupCommitOptions,
-  ) {
+  constructor(deps: GroupCommitDeps, options: GroupCommitOptions) {
     this.#clock = deps.clock;
     this.#head = deps.head;
     this.#disk = deps.disk;
     this.#table = deps.table;
     this.#options = options;
+    this.#committed = deps.committed;
     this.#open = { buffer: new BatchBuffer(options.batchSizeMax, options.salt), settlement: newSettlement() };
     this.#spare = { buffer: new BatchBuffer(options.batchSizeMax, options.salt), settlement: newSettlement() };
   }
@@ -183,6 +191,7 @@ export class GroupCommit {
       }
       this.#commits += 1;
       this.#committedBytes += bytes.length;
+      this.#committed?.(this.#clock.monotonicMs() - startMs);
       half.settlement.resolve();
     } catch (error) {
       this.#failures += 1;

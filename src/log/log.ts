@@ -30,6 +30,8 @@ export interface LogDeps {
   /** In [0, 1). */
   readonly chance: () => number;
   readonly report: (problem: string, error: unknown) => void;
+  /** See GroupCommitDeps. */
+  readonly committed?: ((ms: number) => void) | undefined;
 }
 
 export interface LogFigures extends CommitFigures {
@@ -62,7 +64,7 @@ interface LogParts extends LogDeps {
  */
 export const openLog = async (deps: LogDeps, options: LogOptions): Promise<Log> => {
   if (!isLittleEndian()) throw unusable('the log needs a little-endian machine');
-  const { files, clock, chance, report } = deps;
+  const { files, clock, chance, report, committed } = deps;
   const { uid, incarnation, fileSizeMax, sync } = options;
   const table = new SegmentTable(uid);
   const recovered = await recoverLog(files, table, uid);
@@ -75,7 +77,7 @@ export const openLog = async (deps: LogDeps, options: LogOptions): Promise<Log> 
     { uid, incarnation, salt, fileSizeMax, isSynced: sync === 'fsync', firstNumber, previous },
   );
   const disk = new DiskWatch(files, clock, options.diskUsedMax, options.spaceCheckMs);
-  const commit = new GroupCommit({ clock, head, table, disk }, { ...options, salt });
+  const commit = new GroupCommit({ clock, head, table, disk, committed }, { ...options, salt });
   const reader = new LogReader(files);
   const keepsEnds = recovered.some(({ state }) => state === 'unreadable');
   const tidier = new Tidier(

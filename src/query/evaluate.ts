@@ -35,7 +35,9 @@ export class Evaluator {
   /** The whole of a query. @throws RefusedError */
   evaluate(expr: MetricExpr): Promise<Evaluated> {
     this.#waiting = leavesOf(expr);
-    return this.#evaluate(expr, this.#context.request.limits.seriesMax);
+    const { seriesMax, cutsSeries = false } = this.#context.request.limits;
+    // What is to be cut is cut when all of it is there.
+    return this.#evaluate(expr, cutsSeries ? 0 : seriesMax);
   }
 
   /** `seriesMax`: the limit on series if those of `expr` are the answer's, else 0. */

@@ -9,6 +9,7 @@ import { matrixOf, sortsByValue, vectorOf } from './metric-answer.ts';
 import { QueryContext, type QueryDeps } from './query-context.ts';
 import type { MetricSeries, QueryEvent, QueryRequest, QueryStatistics } from './query-messages.ts';
 import type { QuerySources } from './query-source.ts';
+import { cutSeriesText } from './series-limit.ts';
 import { constantSeries } from './step-series.ts';
 import { gridOf, timesMsOf } from './step-windows.ts';
 import { Turns } from './turns.ts';
@@ -69,10 +70,14 @@ async function* metricEvents(context: QueryContext, expr: MetricExpr): AsyncGene
     return;
   }
   const series = evaluated.kind === 'series' ? evaluated.series : [constantSeries(evaluated.value, grid.count)];
-  const options = { turns, seriesMax: limits.seriesMax };
-  const answer = isInstant
+  const { seriesMax, cutsSeries = false } = limits;
+  const options = { turns, seriesMax: cutsSeries ? 0 : seriesMax };
+  const whole = isInstant
     ? await vectorOf(series, timeMs, sortsByValue(expr), options)
     : await matrixOf(series, timesMsOf(grid), options);
+  const isCut = cutsSeries && seriesMax > 0 && whole.length > seriesMax;
+  if (isCut) context.lacks(cutSeriesText(seriesMax));
+  const answer = isCut ? whole.slice(0, seriesMax) : whole;
   context.entriesReturned = answer.length;
   yield* seriesEvents(answer, isInstant ? 'vector' : 'matrix');
 }

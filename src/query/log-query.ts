@@ -4,6 +4,7 @@ import { ChunkCache } from './chunk-cache.ts';
 import { CursorHeap } from './cursor-heap.ts';
 import { fetchChunk } from './fetch-chunk.ts';
 import { gatherStreams } from './gather-streams.ts';
+import { LinesAtHand } from './lines-at-hand.ts';
 import { BatchLines, LogAnswer } from './log-answer.ts';
 import { LogReads } from './log-reads.ts';
 import type { QueryContext } from './query-context.ts';
@@ -36,12 +37,13 @@ export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGen
   // The stages and the range of all tenants are the same.
   const { pipeline, mayPass } = compileScan(first);
   const cache = new ChunkCache(CACHE_BYTES_MAX, (ref) => fetchChunk(context, ref, { range: first, mayPass }));
-  const reads = plans.map((plan) => new LogReads(context, plan, cache));
+  const atHand = new LinesAtHand();
+  const reads = plans.map((plan) => new LogReads(context, plan, cache, atHand));
   const turns = new Turns(context.deps.clock);
   const heap = await openCursors(context, reads, turns);
   const answer = new LogAnswer();
   const selection = new Selection(context, pipeline.changesLine);
-  const reading = new ReadAhead(context.request, heap, reads[0]!.tasksMax);
+  const reading = new ReadAhead(context.request, heap, reads[0]!);
   for (let looked = 0; heap.top && !selection.isFull; looked += 1) {
     const { top } = heap;
     if (!top.isReady) {

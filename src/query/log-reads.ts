@@ -1,4 +1,5 @@
 import type { ChunkCache } from './chunk-cache.ts';
+import type { LinesAtHand } from './lines-at-hand.ts';
 import { loadMemory } from './load-memory.ts';
 import type { QueryContext } from './query-context.ts';
 import type { LogRead, LogResult, ReadBounds, ScanPlan } from './scan/scan-messages.ts';
@@ -15,13 +16,16 @@ const TASKS_PER_WORKER = 2;
 export class LogReads {
   readonly #context: QueryContext;
   readonly plan: ScanPlan;
+  /** Of the query. */
+  readonly atHand: LinesAtHand;
   readonly #places: ScanPlaces<LogResult>;
   readonly #cache: ChunkCache;
 
   /** @param cache of the query */
-  constructor(context: QueryContext, plan: ScanPlan, cache: ChunkCache) {
+  constructor(context: QueryContext, plan: ScanPlan, cache: ChunkCache, atHand: LinesAtHand) {
     this.#context = context;
     this.plan = plan;
+    this.atHand = atHand;
     this.#cache = cache;
     this.#places = new ScanPlaces(context, TASKS_PER_WORKER, (work) => this.#runHere(work));
   }

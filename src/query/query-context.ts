@@ -18,7 +18,9 @@ export interface QueryDeps {
   readonly scanPool: ScanPool;
   readonly clock: Clock;
   /** What of a tenant must not be shown of this range now; undefined: nothing is hidden. @throws RefusedError if that cannot be told */
-  readonly hidden?: ((tenant: string, range: TimeRangeNs) => Promise<HiddenEntries | undefined>) | undefined;
+  readonly hidden?:
+    | ((tenant: string, range: TimeRangeNs, deletesAgeMsMax?: number) => Promise<HiddenEntries | undefined>)
+    | undefined;
   /** Of a member of a cluster: the others that share scans now. */
   readonly places?: (() => readonly ScanPlace[]) | undefined;
 }
@@ -61,7 +63,12 @@ export class QueryContext {
 
   /** undefined where the answer must be whole. */
   get onMissing(): ((reason: string) => void) | undefined {
-    return this.request.allowsPartial ? (reason) => this.#missing.add(reason) : undefined;
+    return this.request.allowsPartial ? (reason) => this.lacks(reason) : undefined;
+  }
+
+  /** The answer is short for this reason. */
+  lacks(reason: string): void {
+    this.#missing.add(reason);
   }
 
   get signal(): AbortSignal {
@@ -97,7 +104,7 @@ export class QueryContext {
   /** Asked before memory and store are: what is deleted meanwhile may show. */
   async hiddenIn(tenant: string, range: TimeRangeNs): Promise<HiddenEntries | undefined> {
     const { hidden } = this.deps;
-    return hidden && (await this.orStop(hidden(tenant, range)));
+    return hidden && (await this.orStop(hidden(tenant, range, this.request.deletesAgeMsMax)));
   }
 
   async runTask(task: ScanTask): Promise<ScanResult> {

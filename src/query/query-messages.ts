@@ -21,6 +21,8 @@ export interface QueryRequest {
   readonly limits: QueryLimits;
   /** In a cluster: answer from those members that can be asked, and say in `missing` what may lack. Default: such a query is refused. */
   readonly allowsPartial?: boolean;
+  /** Delete requests may be known from so long ago. Default: every one that was answered before the query began is heeded. */
+  readonly deletesAgeMsMax?: number;
 }
 
 export interface QueryLimits {
@@ -30,6 +32,8 @@ export interface QueryLimits {
   /** What one querier may read of it: here all. Absent or 0 = unlimited. */
   readonly querierBytesReadMax?: number;
   readonly seriesMax: number;
+  /** Above `seriesMax` the answer is cut, and `missing` says so. Default: such a query is refused. */
+  readonly cutsSeries?: boolean;
 }
 
 /** One log entry of an answer. */

@@ -1,11 +1,15 @@
 import type { CursorHeap } from './cursor-heap.ts';
+import type { LinesAtHand } from './lines-at-hand.ts';
 import type { LogReads } from './log-reads.ts';
 import type { QueryRequest } from './query-messages.ts';
 import { type ReadQuota, StreamCursor } from './stream-cursor.ts';
 
-/** Line bytes at hand over all streams. */
+/** Line bytes at hand over all streams, and beyond that `BATCH_BYTES_MIN` and an entry of each. */
 const BATCH_BYTES_TOTAL = 64 << 20;
-const BATCH_BYTES_MIN = 64 << 10;
+/** Each read inflates anew a block that was begun: not less, where that is more than a stream's share. */
+const BATCH_BYTES_MIN = 1 << 10;
+/** Of what is free, for one more read of a stream that was read before: some run at a time. */
+const FREE_SHARE = 1 / 16;
 const BATCH_BYTES_MAX = 4 << 20;
 const BATCH_ENTRIES_MAX = 20_000;
 const BATCH_ENTRIES_MIN = 32;
@@ -22,16 +26,17 @@ const TOGETHER_MAX = 512;
  */
 export class ReadAhead {
   readonly #heap: CursorHeap;
-  readonly #quota: ReadQuota;
+  readonly #quota: Omit<ReadQuota, 'bytesMax'>;
+  readonly #atHand: LinesAtHand;
   readonly #tasksMax: number;
   #running = 0;
   #together = TOGETHER_FIRST;
   #hasLight = false;
 
-  /** @param tasksMax reads at a time */
-  constructor(request: QueryRequest, heap: CursorHeap, tasksMax: number) {
+  constructor(request: QueryRequest, heap: CursorHeap, { atHand, tasksMax }: Pick<LogReads, 'atHand' | 'tasksMax'>) {
     this.#heap = heap;
     this.#quota = quotaOf(request, heap.size);
+    this.#atHand = atHand;
     this.#tasksMax = tasksMax;
   }
 
@@ -39,7 +44,7 @@ export class ReadAhead {
   async readOn(top: StreamCursor): Promise<void> {
     // Where small streams were read together most lie ready: no look around for each.
     if (!top.hasArrived || !this.#hasLight) this.#fill(top);
-    await top.load(this.#quota);
+    await top.load(this.#quotaNow());
   }
 
   #fill(top: StreamCursor): void {
@@ -70,17 +75,23 @@ export class ReadAhead {
       this.#running -= 1;
     };
     // A failure shows when the cursor's turn comes, or never if it does not.
-    StreamCursor.loadTogether(cursors, this.#quota).then(end, end);
+    StreamCursor.loadTogether(cursors, this.#quotaNow()).then(end, end);
+  }
+
+  #quotaNow(): ReadQuota {
+    const free = Math.floor((BATCH_BYTES_TOTAL - this.#atHand.bytes) * FREE_SHARE);
+    const bytesMax = Math.max(this.#quota.bytesFirst, Math.min(BATCH_BYTES_MAX, free));
+    return { ...this.#quota, bytesMax };
   }
 }
 
-const quotaOf = ({ limit, intervalNs }: QueryRequest, streamCount: number): ReadQuota => {
+const quotaOf = ({ limit, intervalNs }: QueryRequest, streamCount: number): Omit<ReadQuota, 'bytesMax'> => {
   // With an interval entries are passed over after they were read: the limit says nothing about how many are needed.
   const entriesMax = intervalNs > 0n ? BATCH_ENTRIES_MAX : Math.min(limit, BATCH_ENTRIES_MAX);
   const share = Math.floor(BATCH_BYTES_TOTAL / Math.max(1, streamCount));
   return {
     entriesFirst: Math.max(BATCH_ENTRIES_MIN, Math.ceil((2 * entriesMax) / Math.max(1, streamCount))),
     entriesMax,
-    bytesMax: Math.max(BATCH_BYTES_MIN, Math.min(BATCH_BYTES_MAX, share)),
+    bytesFirst: Math.max(BATCH_BYTES_MIN, Math.min(BATCH_BYTES_MAX, share)),
   };
 };

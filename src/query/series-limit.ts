@@ -1,5 +1,9 @@
 import { RefusedError } from '../protocol/refusal.ts';
 
+/** What Loki warns of where it cuts an answer. */
+export const cutSeriesText = (seriesMax: number): string =>
+  `maximum number of series (${seriesMax}) reached for a single query; returning partial results`;
+
 /** @throws RefusedError INVALID_QUERY with Loki's text; `seriesMax` 0: no limit */
 export const checkSeriesCount = (count: number, seriesMax: number): void => {
   if (seriesMax <= 0 || count <= seriesMax) return;

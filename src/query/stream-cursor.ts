@@ -10,6 +10,8 @@ export interface ReadQuota {
   /** The first read; each one after it brings twice as much, up to `entriesMax`. */
   readonly entriesFirst: number;
   readonly entriesMax: number;
+  /** Line bytes of the first read, and of each after it. An entry comes in any case. */
+  readonly bytesFirst: number;
   readonly bytesMax: number;
 }
 
@@ -165,7 +167,7 @@ export class StreamCursor {
       position: this.#position,
       // Who is asked again is asked for more: a block that is begun is inflated anew each time.
       entriesMax: Math.min(quota.entriesMax, quota.entriesFirst * 2 ** this.#readCount),
-      bytesMax: quota.bytesMax,
+      bytesMax: this.#readCount === 0 ? quota.bytesFirst : quota.bytesMax,
       keepsChunks: this.#nextStep()?.next?.sharesChunks ?? false,
     };
   }
@@ -177,6 +179,7 @@ export class StreamCursor {
       this.#boundNs = nextBoundNs;
     } else this.#endSlice();
     this.#arrived = { batch, start, end };
+    this.reads.atHand.hold(batch);
   }
 
   #nextStep(): SliceStep | undefined {
@@ -194,6 +197,7 @@ export class StreamCursor {
   }
 
   #drop(): void {
+    if (this.batch) this.reads.atHand.release(this.batch);
     this.batch = undefined;
     this.#setTime(this.#boundNs);
   }

@@ -1,7 +1,6 @@
 import { Bigtable } from '@google-cloud/bigtable';
 import { type ChannelCredentials, credentials, Metadata } from '@grpc/grpc-js';
 import { bytesOfText } from '../protocol/byte-text.ts';
-import type { Clock } from '../protocol/clock.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { BigtableAdmin } from './bigtable-admin.ts';
 import { BigtableCommits, COMMIT_FAMILIES } from './bigtable-commits.ts';
@@ -23,6 +22,7 @@ import type {
   VisitCells,
 } from './index-store.ts';
 import { COMMIT_TABLE, OWN_TABLES } from './own-tables.ts';
+import type { RetryDeps } from './retry-budget.ts';
 
 export interface BigtableIndexStoreOptions extends BigtableTablesOptions {
   readonly project: string;
@@ -36,10 +36,7 @@ export interface BigtableIndexStoreOptions extends BigtableTablesOptions {
   readonly isReadOnly?: boolean;
 }
 
-export interface BigtableIndexStoreDeps {
-  readonly clock: Clock;
-  /** In [0, 1): spreads retries. */
-  readonly chance: () => number;
+export interface BigtableIndexStoreDeps extends RetryDeps {
   readonly report: (problem: string, error: unknown) => void;
   /** Keeps the process alive until the answer is called: the clock's timers do not, and between two tries there may be no connection. */
   readonly holdProcess?: () => () => void;
@@ -61,7 +58,7 @@ export class BigtableIndexStore implements IndexStore {
   readonly #commits: BigtableCommits;
   readonly #underWay = new Set<Promise<unknown>>();
   readonly #holdProcess: () => () => void;
-  readonly #deps: Pick<BigtableIndexStoreDeps, 'clock' | 'chance'>;
+  readonly #deps: RetryDeps;
   readonly #isReadOnly: boolean;
   #changes = 0;
   #isClosed = false;

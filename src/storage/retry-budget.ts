@@ -4,6 +4,8 @@ export interface RetryDeps {
   readonly clock: Clock;
   /** In [0, 1): spreads retries. */
   readonly chance: () => number;
+  /** Told of each request that is about to be sent again. */
+  readonly retried?: (() => void) | undefined;
 }
 
 /** How often, and with what pauses between. */
@@ -42,6 +44,7 @@ export class RetryBudget {
     const delayMs = boundMs * (shareMin + (1 - shareMin) * this.#deps.chance());
     if (this.#tries >= triesMax || delayMs >= this.leftMs || signal?.aborted) return false;
     this.#tries += 1;
+    this.#deps.retried?.();
     await new Promise<void>((resolve) => {
       const end = (): void => {
         cancel();

@@ -1,5 +1,5 @@
 /**
- * Benchmarks.   npm run bench [-- micro [name …]] [-- skip [--mb N]] [-- e2e [ingest|otlp|query|mixed|log|restart|overload|forward|resize …] [--mb N] [--seconds N]
+ * Benchmarks.   npm run bench [-- micro [name …]] [-- skip [--mb N]] [-- e2e [ingest|otlp|query|mixed|log|restart|overload|forward|resize|parallel …] [--mb N] [--seconds N]
  * [--streams N]]
  * Without arguments: all of them.
  */

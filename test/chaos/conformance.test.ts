@@ -6,12 +6,13 @@ import { expect } from 'chai';
 import { request } from 'undici';
 import { LocalCluster } from '../../src/cli/local-cluster.ts';
 import type { RingStatus } from '../../src/member/cluster-services.ts';
-import { expectOnly, failedQueries } from '../support/conformance-check.ts';
+import { expectOnly, failedInParallel, failedQueries } from '../support/conformance-check.ts';
 import { SERVED_EXCEPTIONS } from '../support/conformance-exceptions.ts';
 import { KIT_DATA, kitSettings, loadKit } from '../support/conformance-kit.ts';
 import { buildNodes, SERVE } from '../support/node-process.ts';
 
 const TENANT = 'conformance';
+const AT_ONCE = 200;
 
 /** Bytes of streams that moved are those of the log, about 15 more a line: beyond what the kit allows. Which streams that is depends on the ring. */
 const VOLUMES = /^stats-0(2[89]|3[0-4])$/;
@@ -31,7 +32,7 @@ describe('three nodes and the recorded answers of Loki 3.7.6', function () {
     folder = mkdtempSync(path.join(os.tmpdir(), 'rl-kit-'));
     const settings = {
       ...kitSettings(),
-      querier: { scan_workers: 1 },
+      querier: { scan_workers: 1, max_outstanding_per_tenant: AT_ONCE },
       cluster: { linger: '4s', unsafe_short_linger: true },
     };
     cluster = await LocalCluster.open({ command: [SERVE], folder, basePort: 0, settings });
@@ -55,6 +56,13 @@ describe('three nodes and the recorded answers of Loki 3.7.6', function () {
     const counts = await heldByNode();
     expect(counts).to.have.length(3);
     expect(Math.min(...counts), `held by node: ${counts}`).to.be.above(0);
+  });
+
+  it('answers as Loki when very many ask at once, of all nodes', async () => {
+    const urls = cluster.nodes.map(({ url }) => url);
+    const { failed, asked } = await failedInParallel(kit, urls, TENANT, { count: 2 * AT_ONCE, concurrency: AT_ONCE });
+    expect(asked.size).to.be.within(2 * AT_ONCE, 2 * AT_ONCE + 1);
+    expectOnly(failed, new Map([...SERVED_EXCEPTIONS].filter(([id]) => asked.has(id))));
   });
 
   it('answers as Loki while a node joins and leaves again', async () => {

@@ -49,8 +49,13 @@ interface Kit {
   readonly readCases: () => Case[];
   readonly readExpected: () => { readonly answers: Readonly<Record<string, Answer>> };
   readonly requestOf: (one: Case) => { readonly path: string; readonly body?: string };
-  /** Asks a server all cases, some at a time; answers in the order of the cases. */
-  readonly askAll: (url: string, cases: readonly Case[], tenant: string) => Promise<readonly Answer[]>;
+  /** Asks a server all cases, four at a time unless it is said; answers in the order of the cases. */
+  readonly askAll: (
+    url: string,
+    cases: readonly Case[],
+    tenant: string,
+    options?: { readonly concurrency?: number },
+  ) => Promise<readonly Answer[]>;
   /** Pushes the files of a folder. */
   readonly load: (url: string, folder: string, tenant: string) => Promise<{ readonly entries: number }>;
   readonly runPushCase: (url: string, one: PushCase, tenant: string) => Promise<PushResult>;

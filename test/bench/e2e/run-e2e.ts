@@ -1,7 +1,7 @@
 /**
  * End to end, whole processes: a node of its own, pushes over HTTP, queries over what it flushed. Prints markdown tables.
  *
- *   npm run bench -- e2e [ingest] [otlp] [query] [mixed] [log] [restart] [spread] [forward] [moves] [resize] [overload] [--mb 450] [--seconds 60]
+ *   npm run bench -- e2e [ingest] [otlp] [query] [mixed] [log] [restart] [spread] [forward] [moves] [resize] [parallel] [overload] [--mb 450] [--seconds 60]
  *
  * CPU is that of the node's process (all threads), so the load generator does not count. Beside each figure stands the bare work of the
  * same lines or blocks, measured in the same run: on a noisy machine only the ratio holds.
@@ -20,6 +20,7 @@ import { benchForward } from './forward.ts';
 import { ingest, loopP99Ms, withServer } from './ingest.ts';
 import { benchMoves } from './moves.ts';
 import { benchOverload } from './overload.ts';
+import { benchParallel } from './parallel.ts';
 import { cpuSeconds, rssMiB } from './process-meter.ts';
 import { benchResize } from './resize.ts';
 import { benchRestart } from './restart.ts';
@@ -297,5 +298,6 @@ export const runEndToEnd = async (parts: readonly string[], options: Options): P
   if (wants('spread')) await benchSpread(options.megabytes);
   if (wants('moves')) await benchMoves({ streams: options.streams, lines: 40 });
   if (wants('resize')) await benchResize({ streams: options.streams, megabytes: options.megabytes });
+  if (wants('parallel')) await benchParallel();
   if (wants('overload')) await benchOverload(options.seconds, options.megabytes);
 };

@@ -19,6 +19,7 @@ describe('a node with its chunks in Cloud Storage', function () {
   let folder: string;
   let server: GcsServer;
   let node: RinglogNode | undefined;
+  const retried: string[] = [];
 
   beforeEach(async () => {
     folder = await mkdtemp(path.join(os.tmpdir(), 'ringlog-gcs-'));
@@ -41,7 +42,8 @@ describe('a node with its chunks in Cloud Storage', function () {
 
   const start = async (gcs?: object, chunkStore: object = {}): Promise<RinglogNode> => {
     const config = testConfig({ ...settings(gcs), chunk_store_config: chunkStore });
-    node = await startNode(config, { workers: sharedWorkers() });
+    const observer = { committed: () => undefined, retried: (store: string) => retried.push(store) };
+    node = await startNode(config, { workers: sharedWorkers(), observer });
     return node;
   };
 
@@ -90,10 +92,12 @@ describe('a node with its chunks in Cloud Storage', function () {
   it('keeps what it cannot store, and stores it when the bucket is there again', async () => {
     const running = await start();
     await push(running);
+    retried.length = 0;
     server.faults.add({ operation: 'upload', status: 403, times: 3 });
     server.faults.add({ operation: 'upload', drop: 'after', times: 2 });
     await running.services.flush();
     expect(running.figures().unflushedBytes).to.equal(0);
+    expect(new Set(retried), 'requests sent again').to.deep.equal(new Set(['chunks']));
     expect(server.objects.bucket('chunks').size).to.be.greaterThan(0);
     expect(await linesOf(running, '{app="web"}')).to.deep.equal(LINES);
   });

@@ -16,6 +16,7 @@ export const UID = '00112233445566778899aabbccddeeff';
 export interface TestLogOptions extends Partial<LogOptions> {
   readonly clock?: Clock;
   readonly report?: (problem: string, error: unknown) => void;
+  readonly committed?: (ms: number) => void;
 }
 
 /** Opened between two collections. */
@@ -32,6 +33,7 @@ export const openTestLog = async (files: LogFiles, options: TestLogOptions = {})
       clock: options.clock ?? new ManualClock(),
       chance: () => 0.3,
       report: options.report ?? (() => undefined),
+      committed: options.committed,
     },
     {
       ...DEFAULT_LOG_OPTIONS,

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { startTail, type TailDeps } from '../../../src/actors/tail.ts';
+import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import type { QueryResult } from '../../../src/query/query-messages.ts';
 import { NO_STATISTICS } from '../../../src/query/query-messages.ts';
@@ -67,4 +68,70 @@ describe('a tail that missed something', () => {
     clock.advance(STEP_MS);
     await reading;
   });
+
+  it('goes on showing what comes while it looks, and then what it found', async () => {
+    const clock = new ManualClock();
+    let listener: TailListener | undefined;
+    const answers: ((result: QueryResult) => void)[] = [];
+    /** Of the start, of a look-up, of what comes. */
+    const ages: (number | undefined)[] = [];
+    const deps: TailDeps = {
+      clock,
+      memory: {
+        select: async () => [],
+        subscribe: (_tenant, _matchers, own) => {
+          listener = own;
+          return () => undefined;
+        },
+      },
+      queryAll: ({ deletesAgeMsMax }) => {
+        ages.push(deletesAgeMsMax);
+        return new Promise((resolve) => answers.push(resolve));
+      },
+      queryStreams: async ({ deletesAgeMsMax }, streams) => {
+        ages.push(deletesAgeMsMax);
+        return resultOf(streams.map(({ labels }) => [2n, labels.canonical]));
+      },
+      queryTimeoutMs: 1000,
+    };
+    const tail = startTail(deps, REQUEST);
+    const shown: string[] = [];
+    const reading = (async () => {
+      for await (const { streams } of tail.frames) {
+        shown.push(...streams.flatMap(({ entries }) => entries.map(({ line }) => line)));
+      }
+    })();
+    const pass = async (): Promise<void> => {
+      for (let turns = 0; turns < 5; turns += 1) await turn();
+      clock.advance(STEP_MS);
+      for (let turns = 0; turns < 5; turns += 1) await turn();
+    };
+    await turn();
+    answers[0]?.(NOTHING);
+    listener?.missed(clock.nowMs());
+    await pass();
+    expect(answers, 'a look-up, not answered yet').to.have.lengthOf(2);
+    listener?.appended({ labels: labelSetOf(['app', 'a']), segments: [] });
+    await pass();
+    expect(shown).to.deep.equal(['{app="a"}']);
+    answers[1]?.(
+      resultOf([
+        [1n, 'missed'],
+        [2n, '{app="a"}'],
+      ]),
+    );
+    await pass();
+    await pass();
+    expect(ages, 'how old delete requests may be').to.deep.equal([undefined, undefined, 10_000]);
+    expect(shown, 'each once').to.deep.equal(['{app="a"}', 'missed']);
+    tail.cancel();
+    clock.advance(STEP_MS);
+    await reading;
+  });
+});
+
+const resultOf = (lines: readonly (readonly [timeNs: bigint, line: string])[]): QueryResult => ({
+  type: 'streams',
+  streams: [{ labels: ['app', 'a'], entries: lines.map(([timeNs, line]) => ({ timeNs, line })) }],
+  statistics: NO_STATISTICS,
 });

@@ -55,6 +55,21 @@ describe('what is hidden of a tenant', () => {
     ).to.equal(false);
   });
 
+  it('may be known from a while ago, for who says so alone', async () => {
+    const clock = new ManualClock();
+    const hidden = hiddenSource({ requests, limits: readLimits({}), clock });
+    const count = async (...ageMsMax: number[]): Promise<number | undefined> =>
+      (await hidden('t', RANGE, ...ageMsMax))?.deletes.length;
+    expect(await count(10_000)).to.equal(2);
+    const request = { tenant: 't', query: '{app="api"}', createdMs: 9000, startMs: 0, endMs: 4000 };
+    await requests.add({ ...request, requestId: 'new' });
+    clock.advance(9_999);
+    expect(await count(10_000)).to.equal(2);
+    expect(await count()).to.equal(3);
+    clock.advance(1);
+    expect(await count(10_000)).to.equal(3);
+  });
+
   it('is nothing where deletes are disabled, nor of other tenants', async () => {
     expect(await hiddenWith({ deletion_mode: 'disabled' })).to.equal(undefined);
     expect(await hiddenWith({}, 'other')).to.equal(undefined);

@@ -54,6 +54,19 @@ describe('the group commit', () => {
     expect(log.figures.commits).to.equal(1);
   });
 
+  it('tells how long each batch took', async () => {
+    const told: number[] = [];
+    await start({ committed: (ms) => told.push(ms) });
+    disk.holdSyncs();
+    const first = append(open(), 'a');
+    while (disk.heldSyncs === 0) await turn();
+    clock.advance(7);
+    disk.releaseSyncs();
+    await first;
+    await append(open(), 'b');
+    expect(told).to.deep.equal([7, 0]);
+  });
+
   it('acknowledges nothing before it is synced, and puts what comes meanwhile into the next batch', async () => {
     const segment = open();
     await append(segment, 'a');

@@ -77,6 +77,33 @@ describe('a query over memory and store', () => {
     expect(grouped.type === 'vector' && grouped.series[0]?.values).to.deep.equal([50]);
   });
 
+  it('has of very many streams no more at hand than it may, and an entry of each', async () => {
+    const [streamCount, lineCount, lineSize] = [1_500, 16, 4_096];
+    const atHandMax = 64 << 20;
+    const pairs = Array.from({ length: lineCount }, (_, index) => at(index, String(index).padEnd(lineSize, '.')));
+    const stored = [segmentOf([pairs])];
+    const sources = sourcesOf(
+      Array.from({ length: streamCount }, (_, index) => ({ labels: { ...APP, stream: `s${index}` }, stored })),
+    );
+    const pool = inThreadPool();
+    let arrived = 0;
+    const scanPool: ScanPool = {
+      size: pool.size,
+      run: async (task, transfer) => {
+        const result = await pool.run(task, transfer);
+        if (result.kind === 'log') arrived += result.bytes.byteLength;
+        return result;
+      },
+    };
+    const signal = new AbortController().signal;
+    const request = requestOf('{app="a"}', { limits: { timeoutMs: 0, bytesReadMax: 0, seriesMax: 0 } });
+    const deps = { scanPool, clock: systemClock };
+    const events: QueryEvent[] = [];
+    for await (const event of queryEvents(request, sources, deps, signal)) events.push(event);
+    expect(events.at(-1)).to.have.nested.property('statistics.entriesReturned', request.limit);
+    expect(arrived).to.be.within(atHandMax / 2, atHandMax + streamCount * lineSize);
+  });
+
   it('asks memory first, so that what is flushed meanwhile shows at least once', async () => {
     const sources = sourcesOf([{ labels: APP, stored: [segmentOf([[at(1, 'x')]])] }]);
     await answerOf(requestOf('{app="a"}'), sources);

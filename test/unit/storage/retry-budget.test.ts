@@ -43,6 +43,13 @@ describe('a budget of retries', () => {
     expect(pauses).to.deep.equal([100, 200, 300, 300, undefined]);
   });
 
+  it('tells of each try but the first', async () => {
+    let retries = 0;
+    const budget = new RetryBudget({ clock, chance: () => 0, retried: () => retries++ }, 10_000, RULE);
+    for (let time = 0; time < 5; time++) await pauseOf(budget);
+    expect(retries).to.equal(RULE.triesMax - 1);
+  });
+
   it('draws a pause between a share of its bound and the whole', async () => {
     expect(await pauseOf(budgetOf(1_000))).to.equal(50);
     drawn = 0.5;
