@@ -81,6 +81,8 @@ const querier = z.strictObject({
   multi_tenant_queries_enabled: flag().prefault(false),
   /** Queries of one tenant at a time. */
   max_concurrent: wholeNumber(1, 10_000).prefault(8),
+  /** Queries of all tenants at a time; tenants take turns for them. */
+  max_concurrent_of_node: wholeNumber(1, 100_000).prefault(64),
   /** Queries of one tenant that may wait. */
   max_outstanding_per_tenant: wholeNumber(0, 100_000).prefault(100),
   /** Threads that scan; 0 = one per core. */

@@ -361,7 +361,11 @@ const optionsOf = (
   },
   labelCacheBytes: ingester.label_cache_size,
   cutConcurrencyMax: CUTS_PER_WORKER * cutWorkers,
-  gate: { runningMax: querier.max_concurrent, waitingMax: querier.max_outstanding_per_tenant },
+  gate: {
+    runningMax: querier.max_concurrent_of_node,
+    runningPerTenantMax: querier.max_concurrent,
+    waitingPerTenantMax: querier.max_outstanding_per_tenant,
+  },
   schema,
   limits,
 });

@@ -108,7 +108,11 @@ export class NodeQueries {
   }
 }
 
-const UNBOUNDED = new QueryGate({ runningMax: Number.POSITIVE_INFINITY, waitingMax: 0 });
+const UNBOUNDED = new QueryGate({
+  runningMax: Number.POSITIVE_INFINITY,
+  runningPerTenantMax: Number.POSITIVE_INFINITY,
+  waitingPerTenantMax: 0,
+});
 
 const sourcesOf = (streams: readonly MemoryStream[]): QuerySources => ({
   memory: { select: async () => streams, subscribe: () => () => undefined },
