@@ -7,7 +7,7 @@ import { DEFAULT_GZIP_LEVEL } from './chunk/gzip-level.ts';
 import { WEIGHT_MAX } from './cluster/view.ts';
 import { BIGTABLE_DURATION_KEYS, tableManager } from './config-bigtable.ts';
 import { COMPACTOR_DURATION_KEYS, compactor } from './config-compactor.ts';
-import { CHUNK_STORES, chunkStoreConfig, storageConfig } from './config-storage.ts';
+import { CHUNK_STORES, cacheConfig, chunkStoreConfig, storageConfig } from './config-storage.ts';
 import { duration, flag, listenAddress, oneOf, size, text, wholeNumber } from './config-values.ts';
 import { INDEX_STORES } from './storage/schema-config.ts';
 
@@ -92,6 +92,12 @@ const querier = z.strictObject({
   tail_max_duration: duration({ min: '1s', max: '24h' }).prefault('1h'),
 });
 
+/** Parts of answers of metric queries over a range, in memory: limits `split_queries_by_interval` and `max_cache_freshness_per_query`. */
+const queryRange = z.strictObject({
+  cache_results: flag().prefault(true),
+  results_cache: z.strictObject({ cache: cacheConfig(true, 100) }).prefault({}),
+});
+
 const server = z.strictObject({
   /** The largest push, as it came and inflated. */
   max_push_size: size({ min: '1KB', max: '1GB' }).prefault('100MB'),
@@ -155,6 +161,7 @@ export const configSchema = z.strictObject({
   log_level: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent']).prefault('info'),
   ingester: ingester.prefault({}),
   querier: querier.prefault({}),
+  query_range: queryRange.prefault({}),
   server: server.prefault({}),
   cluster: cluster.prefault({}),
   storage_config: storageConfig.prefault({}),

@@ -8,6 +8,7 @@ import type { Clock } from '../protocol/clock.ts';
 import type { TenantLimits } from '../protocol/limits.ts';
 import type { QueryRequest } from '../query/query-messages.ts';
 import type { MemorySource, QuerySources } from '../query/query-source.ts';
+import type { ResultsCacheFigures } from '../query/results-cache.ts';
 import type { ChunkCacheFigures } from '../storage/cached-chunk-store.ts';
 import type { IndexCacheFigures } from '../storage/cached-index-store.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
@@ -101,6 +102,8 @@ export interface NodeFigures {
   readonly chunkCache?: ChunkCacheFigures | undefined;
   /** Where index rows of past days are. */
   readonly indexCache?: IndexCacheFigures | undefined;
+  /** Where parts of answers are kept. */
+  readonly resultsCache?: ResultsCacheFigures | undefined;
   /** Where there is retention. */
   readonly compaction?: CompactorFigures | undefined;
 }

@@ -130,6 +130,7 @@ export const addNodeMetrics = (registry: Registry, figures: FiguresOf): void => 
   const caches: readonly Cache[] = [
     { name: 'store.chunks-cache.embedded-cache', figures: () => figures().chunkCache },
     { name: 'store.index-cache-read.embedded-cache', figures: () => figures().indexCache },
+    { name: 'frontend.embedded-cache', figures: () => figures().resultsCache },
   ];
   addCaches(
     registry,
@@ -141,14 +142,14 @@ export const addNodeMetrics = (registry: Registry, figures: FiguresOf): void => 
 
 interface Cache {
   readonly name: string;
-  readonly figures: () => NodeFigures['chunkCache' | 'indexCache'];
+  readonly figures: () => NodeFigures['chunkCache' | 'indexCache' | 'resultsCache'];
 }
 
 /** As Loki calls its caches in memory, in the labels too. */
 const addCaches = (registry: Registry, caches: readonly Cache[]): void => {
   if (caches.length === 0) return;
   const counters = [
-    ['loki_cache_fetched_keys', 'Chunks, or lookups in the index, asked of the cache.', 'requests'],
+    ['loki_cache_fetched_keys', 'Chunks, lookups in the index or parts of answers asked of the cache.', 'requests'],
     ['loki_cache_hits', 'Of those, found in the cache.', 'hits'],
   ] as const;
   for (const [name, help, field] of counters) {

@@ -19,8 +19,18 @@ export interface QueryRequest {
   /** Keep stream, structured metadata and parsed labels apart in log results. */
   readonly categorizeLabels: boolean;
   readonly limits: QueryLimits;
+  /** Metric queries over a range: parts of the answer may be those of an earlier query, if nothing has changed since. Absent: none. */
+  readonly caching?: QueryCaching;
   /** In a cluster: answer from those members that can be asked, and say in `missing` what may lack. Default: such a query is refused. */
   readonly allowsPartial?: boolean;
+}
+
+/** What is kept of answers. */
+export interface QueryCaching {
+  /** Answers are kept in parts of so many ms each. */
+  readonly intervalMs: number;
+  /** Steps of the last so many ms are not kept. */
+  readonly freshnessMs: number;
 }
 
 export interface QueryLimits {
@@ -30,6 +40,8 @@ export interface QueryLimits {
   /** What one querier may read of it: here all. Absent or 0 = unlimited. */
   readonly querierBytesReadMax?: number;
   readonly seriesMax: number;
+  /** Its tasks that run at a time, on all nodes. Absent = as many as keep all workers busy; 0 = no queries. */
+  readonly tasksMax?: number;
 }
 
 /** One log entry of an answer. */
@@ -55,6 +67,26 @@ export interface MetricSeries {
   readonly values: readonly number[];
 }
 
+/** What a query had of a cache, as Loki's `stats.cache` counts it. */
+export interface CacheCounts {
+  requested: number;
+  found: number;
+  stored: number;
+  bytesReceived: number;
+  bytesSent: number;
+  /** Time of the query that the cache answered for. */
+  servedNs: bigint;
+}
+
+export const noCacheCounts = (): CacheCounts => ({
+  requested: 0,
+  found: 0,
+  stored: 0,
+  bytesReceived: 0,
+  bytesSent: 0,
+  servedNs: 0n,
+});
+
 export interface QueryStatistics {
   readonly bytesProcessed: number;
   readonly linesProcessed: number;
@@ -72,6 +104,7 @@ export interface QueryStatistics {
   readonly blocksSkipped: number;
   readonly streamsInMemory: number;
   readonly chunksInMemory: number;
+  readonly resultsCache: CacheCounts;
   readonly executionMs: number;
   /** Why the answer may be short: only where the request allows that. */
   readonly missing?: readonly string[];
@@ -94,6 +127,7 @@ export const NO_STATISTICS: QueryStatistics = {
   blocksSkipped: 0,
   streamsInMemory: 0,
   chunksInMemory: 0,
+  resultsCache: noCacheCounts(),
   executionMs: 0,
 };
 
