@@ -52,7 +52,7 @@ export const startWorkers = ({ ingester, querier }: Pick<Config, 'ingester' | 'q
 };
 
 /** All plans of a task are of one tenant. */
-const tenantOfScan = (task: ScanTask): string => (task.kind === 'log' ? task.plan : task.plans[0])?.tenant ?? '';
+export const tenantOfScan = (task: ScanTask): string => (task.kind === 'log' ? task.plan : task.plans[0])?.tenant ?? '';
 
 const cutWeight = (task: CutWorkerTask): number => {
   if (task.kind === 'rewrite') return 1;
