@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { printExpr } from '../logql/print.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
-import { entryRangeOf, gatherLeaf, type LeafOptions, type LeafPlan, scanLeaves } from './metric-leaf.ts';
+import { gatherTenants, type TenantSources } from './gather-tenants.ts';
+import { entryRangeOf, type LeafOptions, type LeafPlan, scanLeaves } from './metric-leaf.ts';
 import type { QueryContext } from './query-context.ts';
 import type { KeptExtent, ResultsCache } from './results-cache.ts';
 import { checkSeriesCount } from './series-limit.ts';
-import { sourceMarks, type TenantSources } from './source-marks.ts';
+import { sourceMarks } from './source-marks.ts';
 import { extentsOf, partOf, type StepExtent } from './step-extents.ts';
 import { CELLS_MAX, keyOfLabels, newSeries, type StepSeries, tooManyCells } from './step-series.ts';
 import type { StepGrid } from './step-windows.ts';
@@ -28,7 +29,7 @@ export const evaluateLeaves = async (
   if (range.rangeNs === 0n || grid.count === 0) return await scanLeaves(context, [], leaves, options);
   const extents = cachedExtents(context, leaves, options);
   if (extents) return await extents.evaluate();
-  const sources = await gatherLeaf(context, leaves[0]!, entryRangeOf(grid, range.rangeNs, range.offsetNs));
+  const sources = await gatherTenants(context, range.log.matchers, entryRangeOf(grid, range.rangeNs, range.offsetNs));
   return await scanLeaves(context, sources, leaves, options);
 };
 
@@ -92,7 +93,7 @@ class CachedLeaves {
 
   async evaluate(): Promise<readonly (readonly StepSeries[])[]> {
     const views = this.#views();
-    const sources = await gatherLeaf(this.#context, this.#leaves[0]!, this.#rangeOf(views));
+    const sources = await gatherTenants(this.#context, this.#leaves[0]!.expr.range.log.matchers, this.#rangeOf(views));
     const marks = await this.#marks(sources, views);
     const kept = new Map<PastExtent, readonly KeptExtent[]>();
     const missed = new Map<PastExtent, View & { readonly mark: string | undefined }>();

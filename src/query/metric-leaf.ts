@@ -7,13 +7,13 @@ import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
 import { type ChunkWant, fetchChunk } from './fetch-chunk.ts';
-import { type Gathered, type GatheredStream, gatherStreams } from './gather-streams.ts';
+import type { Gathered, GatheredStream } from './gather-streams.ts';
+import type { TenantSources } from './gather-tenants.ts';
 import { loadMemory } from './load-memory.ts';
 import { CountMerger, ValueMerger, type ValueSeries } from './merge-partials.ts';
 import { chunksPerTask, packTasks } from './pack-tasks.ts';
 import { pipelineErrorText } from './pipeline-error.ts';
 import type { QueryContext } from './query-context.ts';
-import { selectionsOf } from './query-tenants.ts';
 import { absenceOf } from './range/absent-over-time.ts';
 import type { CountFunction, ValuesFunction } from './range/range-function.ts';
 import { rangeFunctionOf } from './range/range-functions.ts';
@@ -30,7 +30,6 @@ import type {
 import { nextScanId } from './scan-id.ts';
 import { ScanPlaces } from './scan-places.ts';
 import { type PlannedSlice, SlicePlan, type SlicePlanOptions } from './slice-plan.ts';
-import type { TenantSources } from './source-marks.ts';
 import { newSeries, type StepSeries } from './step-series.ts';
 import { type StepGrid, StepWindows } from './step-windows.ts';
 import { SERIES_PER_LOOK, type Turns } from './turns.ts';
@@ -61,28 +60,6 @@ export const entryRangeOf = (grid: StepGrid, rangeNs: bigint, offsetNs: bigint):
   startNs: grid.startNs - offsetNs - rangeNs + 1n,
   endNs: grid.startNs + BigInt(Math.max(0, grid.count - 1)) * grid.stepNs - offsetNs,
 });
-
-/** Where the entries of a range are that a leaf wants, of each tenant. Memory is asked before the index, and what is hidden before both. @throws RefusedError */
-export const gatherLeaf = async (
-  context: QueryContext,
-  { expr }: LeafPlan,
-  range: TimeRangeNs,
-): Promise<readonly TenantSources[]> => {
-  const selections = selectionsOf(context.request.tenant, expr.range.log.matchers);
-  const hidden = await Promise.all(selections.map(({ tenant }) => context.hiddenIn(tenant, range)));
-  const sources: TenantSources[] = [];
-  for (const [index, selection] of selections.entries()) {
-    const { tenant, matchers } = selection;
-    const gathered = await context.orStop(
-      gatherStreams(context.sources, tenant, matchers, range, context.signal, context.onMissing),
-    );
-    context.chunkRefs += gathered.chunkRefs;
-    context.streamsInMemory += gathered.streamsInMemory;
-    context.chunksInMemory += gathered.chunksInMemory;
-    sources.push({ ...selection, hidden: hidden[index], gathered });
-  }
-  return sources;
-};
 
 /** Series of leaves that share entries at the steps of a grid, which lies within what was gathered. @throws RefusedError */
 export const scanLeaves = async (

@@ -3,17 +3,14 @@ import type { UnflushedSegment } from '../chunk/memory-format.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { floorMs } from '../protocol/whole-ms.ts';
 import type { StreamRefs } from '../storage/chunk-refs.ts';
-import { boundsOfSegment, type Gathered } from './gather-streams.ts';
-import type { TenantSelection } from './query-tenants.ts';
+import { boundsOfSegment } from './gather-streams.ts';
+import type { TenantSources } from './gather-tenants.ts';
 import type { HiddenEntries } from './scan/hidden-entries.ts';
 import { sortInTurns } from './sort-in-turns.ts';
 import type { Turns } from './turns.ts';
 
-/** What is read of one tenant, and from where. */
-export interface TenantSources extends TenantSelection {
-  readonly hidden: HiddenEntries | undefined;
-  readonly gathered: Gathered;
-}
+/** Of a tenant, once memory and index were asked. */
+export type ReadSources = Pick<TenantSources, 'tenant' | 'hidden' | 'gathered'>;
 
 /** Refs or streams between two looks at the clock, each about a microsecond. */
 const SEEN_PER_LOOK = 256;
@@ -29,7 +26,7 @@ const REFS_HASHED_TOGETHER = 64;
  * @param ranges neither starts nor ends go back from one to the next; within what was gathered
  */
 export const sourceMarks = async (
-  tenants: readonly TenantSources[],
+  tenants: readonly ReadSources[],
   ranges: readonly TimeRangeNs[],
   turns: Turns,
 ): Promise<readonly (string | undefined)[]> => {

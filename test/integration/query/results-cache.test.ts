@@ -4,6 +4,7 @@ import type { ConfigInput } from '../../../src/config.ts';
 import type { RinglogNode } from '../../../src/node.ts';
 import type { QueryRequest, QueryResult, QueryStatistics } from '../../../src/query/query-messages.ts';
 import { logRequest, startTestNode, type TestNode } from '../../support/cluster.ts';
+import { ClusterRig } from '../../support/cluster-rig.ts';
 import { entryAt, MS_NS, pushOf, T0_NS } from '../../support/entries.ts';
 
 const MINUTE_MS = 60_000;
@@ -34,7 +35,10 @@ const overHours = (query: string, fromMs: number, toMs: number, more: Partial<Qu
 const ask = (node: RinglogNode, request: QueryRequest): Promise<QueryResult> =>
   node.services.queryAll(request, new AbortController().signal);
 
-const seriesOf = (result: QueryResult): unknown => (result.type === 'matrix' ? result.series : result.type);
+const seriesOf = (result: QueryResult): unknown => {
+  if (result.type === 'streams') return result.streams;
+  return result.type === 'matrix' ? result.series : result.type;
+};
 
 /** Asks with and without what is kept. @returns the statistics of the first */
 const check = async (node: RinglogNode, request: QueryRequest, when = ''): Promise<QueryStatistics> => {
@@ -55,6 +59,44 @@ const QUERIES = [
   'topk(1, sum by (app) (bytes_over_time({app=~".+"}[9m] offset 10m)))',
   'label_replace(count_over_time({app="a"}[5m]), "x", "$1", "app", "(.*)") > 1',
 ];
+
+/** Most find nothing, most of the time. */
+const SEARCHES = [
+  '{app="a"} |= "ms=977"',
+  '{app=~".+"} |= "elsewhere"',
+  '{app="c"} | logfmt | ms > 900',
+  '{app="none"}',
+];
+
+describe('answers of which parts are kept at a node of a cluster', function () {
+  this.timeout(120_000);
+
+  it('heed what other nodes hold, store and hand over', async () => {
+    const rig = await ClusterRig.open({ ingester: { max_chunk_age: '48h' } });
+    for (const nodeId of ['a', 'b', 'c']) await rig.start(nodeId);
+    const flush = async (): Promise<void> => {
+      for (const { node } of rig.nodes.values()) await node.services.flush();
+    };
+    const push = async (ms: number): Promise<void> => {
+      const streams = Array.from({ length: 12 }, (_, app) => [`{app="app-${app}"}`, [entryAt(ms, `from ${ms}`)]]);
+      expect((await rig.push('b', Object.fromEntries(streams))).refusal).to.equal(undefined);
+    };
+    const { node } = rig.node('a');
+    const request = overHours('sum by (app) (count_over_time({app=~".+"}[5m]))', 0, 4 * HOUR_MS);
+    for (let hour = 0; hour < 4; hour += 1) await push(hour * HOUR_MS + 1_000);
+    await flush();
+    await check(node, request, 'stored');
+    expect((await check(node, request, 'kept')).resultsCache.found).to.equal(5);
+    await push(HOUR_MS + 2_000);
+    expect((await check(node, request, 'held by others')).resultsCache.found).to.equal(4);
+    expect(await rig.leave('c')).to.equal(true);
+    expect((await check(node, request, 'handed over')).resultsCache.found).to.equal(4);
+    await flush();
+    await check(node, request, 'stored by others');
+    expect((await check(node, request, 'kept again')).resultsCache.found).to.equal(5);
+    await rig.close();
+  });
+});
 
 describe('answers of which parts are kept', function () {
   this.timeout(120_000);
@@ -192,6 +234,42 @@ describe('answers of which parts are kept', function () {
     expect((await check(node, queryOf(60))).resultsCache.found, 'the first').to.equal(0);
   });
 
+  describe('of a log query that finds nothing', () => {
+    const [nowhere = ''] = SEARCHES;
+    const search = (fromMs: number, toMs: number): QueryRequest => overHours(nowhere, fromMs, toMs, { stepNs: 0n });
+    const all = search(0, HOURS * HOUR_MS);
+
+    it('read no chunk the next time, and only what is new of a window that moves', async () => {
+      await startWithHours();
+      const first = await check(node, search(0, 4 * HOUR_MS));
+      expect(first.resultsCache).to.include({ requested: 4, found: 0, stored: 4 });
+      const again = await check(node, search(0, 4 * HOUR_MS));
+      expect(again.resultsCache).to.include({ requested: 4, found: 4, stored: 0 });
+      expect(again.chunksDownloaded).to.equal(0);
+      const moved = await check(node, search(25 * MINUTE_MS, 4 * HOUR_MS + 25 * MINUTE_MS));
+      expect(moved.resultsCache).to.include({ requested: 5, found: 4, stored: 1 });
+      expect(moved.chunksDownloaded).to.be.above(0);
+      const before = await check(node, search(10 * MINUTE_MS, 3 * HOUR_MS));
+      expect(before.resultsCache).to.include({ requested: 3, found: 3 });
+    });
+
+    it('find what comes late, unflushed and flushed, and nothing again once it is deleted', async () => {
+      await startWithHours({ compactor: { retention_enabled: true, delete_request_cancel_period: '1h' } });
+      await check(node, all);
+      await push('a', [3 * HOUR_MS + 1], 'ms=977');
+      expect((await check(node, all, 'unflushed')).entriesReturned).to.equal(1);
+      await node.services.flush();
+      expect((await check(node, all, 'flushed')).entriesReturned).to.equal(1);
+      const startMs = Number(T0_NS / MS_NS) + 3 * HOUR_MS;
+      const request = { query: '{app="a"}', startMs, endMs: startMs + 10 };
+      const id = await node.services.deletes?.add('tenant', request);
+      expect((await check(node, all, 'deleted')).entriesReturned).to.equal(0);
+      expect((await check(node, all)).resultsCache.found).to.equal(HOURS);
+      await node.services.deletes?.cancel('tenant', id ?? '', false);
+      expect((await check(node, all, 'cancelled')).entriesReturned).to.equal(1);
+    });
+  });
+
   for (const seed of [1, 2, 3]) {
     it(`are exact through pushes, flushes, deletes and compactions in any order: seed ${seed}`, async () => {
       await startWithHours({
@@ -199,7 +277,7 @@ describe('answers of which parts are kept', function () {
       });
       const number = numbersFrom(seed);
       const someTime = (): number => number(HOURS * HOUR_MS);
-      let found = 0;
+      let [found, empty] = [0, 0];
       for (let round = 0; round < 60; round += 1) {
         const action = number(10);
         if (action === 0)
@@ -213,10 +291,13 @@ describe('answers of which parts are kept', function () {
         }
         const fromMs = number(HOURS * 2) * 30 * MINUTE_MS + number(2) * 7_000;
         const query = QUERIES[number(QUERIES.length)] ?? '';
-        const { resultsCache } = await check(node, overHours(query, fromMs, fromMs + someTime()), `round ${round}`);
-        found += resultsCache.found;
+        found += (await check(node, overHours(query, fromMs, fromMs + someTime()), `round ${round}`)).resultsCache
+          .found;
+        const search = overHours(SEARCHES[number(SEARCHES.length)] ?? '', fromMs, fromMs + someTime(), { stepNs: 0n });
+        empty += (await check(node, search, `round ${round}`)).resultsCache.found;
       }
-      expect(found, 'parts that were taken from what is kept').to.be.above(50);
+      expect(found, 'parts that were taken from what is kept').to.be.above(20);
+      expect(empty, 'times that were known to hold nothing').to.be.above(20);
       expect(test.problems).to.deep.equal([]);
     });
   }
