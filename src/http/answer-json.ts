@@ -88,6 +88,8 @@ const storeStatistics = (statistics: Partial<QueryStatistics>) => ({
   chunk: chunkStatistics(statistics),
 });
 
+const NS_PER_MS = 1_000_000;
+
 const CACHE = {
   entriesFound: 0,
   entriesRequested: 0,
@@ -98,7 +100,7 @@ const CACHE = {
   downloadTime: 0,
 };
 
-const cacheStatistics = ({ requested, found, stored, bytesReceived, bytesSent, servedNs }: CacheCounts) => ({
+const cacheStatistics = ({ requested, found, stored, bytesReceived, bytesSent, servedMs }: CacheCounts) => ({
   ...CACHE,
   entriesFound: found,
   entriesRequested: requested,
@@ -106,7 +108,7 @@ const cacheStatistics = ({ requested, found, stored, bytesReceived, bytesSent, s
   bytesReceived,
   bytesSent,
   requests: requested + stored,
-  queryLengthServed: Number(servedNs),
+  queryLengthServed: servedMs * NS_PER_MS,
 });
 
 /** The stats skeleton clients read; what ringlog does not count (other caches, splits) is 0. Integers must be integers: logcli checks. */

@@ -197,7 +197,7 @@ class CachedLeaves {
     for (const key of keys) resultsCache.bytesReceived += this.#results.used(key, isHit);
     if (!isHit) return undefined;
     resultsCache.found += keys.length;
-    resultsCache.servedNs += BigInt(extent.count) * grid.stepNs;
+    resultsCache.servedMs += Number((BigInt(extent.count) * grid.stepNs) / NS_PER_MS);
     return kept;
   }
 

@@ -118,7 +118,7 @@ export class EmptyTimes {
       if (!isHit) continue;
       this.#known.add(times);
       resultsCache.found += 1;
-      resultsCache.servedNs += BigInt(asked.count);
+      resultsCache.servedMs += Number(BigInt(asked.count) / NS_PER_MS);
     }
   }
 }

@@ -144,7 +144,7 @@ export class QueryContext {
       chunksDownloaded: this.chunksDownloaded,
       streamsInMemory: this.streamsInMemory,
       chunksInMemory: this.chunksInMemory,
-      resultsCache: this.resultsCache,
+      resultsCache: { ...this.resultsCache },
       executionMs: this.deps.clock.monotonicMs() - this.#startedMs,
       ...(this.#missing.size > 0 && { missing: [...this.#missing] }),
     };

@@ -75,7 +75,7 @@ export interface CacheCounts {
   bytesReceived: number;
   bytesSent: number;
   /** Time of the query that the cache answered for. */
-  servedNs: bigint;
+  servedMs: number;
 }
 
 export const noCacheCounts = (): CacheCounts => ({
@@ -84,7 +84,7 @@ export const noCacheCounts = (): CacheCounts => ({
   stored: 0,
   bytesReceived: 0,
   bytesSent: 0,
-  servedNs: 0n,
+  servedMs: 0,
 });
 
 export interface QueryStatistics {
@@ -104,7 +104,7 @@ export interface QueryStatistics {
   readonly blocksSkipped: number;
   readonly streamsInMemory: number;
   readonly chunksInMemory: number;
-  readonly resultsCache: CacheCounts;
+  readonly resultsCache: Readonly<CacheCounts>;
   readonly executionMs: number;
   /** Why the answer may be short: only where the request allows that. */
   readonly missing?: readonly string[];

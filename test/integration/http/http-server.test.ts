@@ -135,7 +135,7 @@ describe('the HTTP server', () => {
     it('says what of an answer came from what is kept', async () => {
       const resultsCache = {
         ...{ requested: 3, found: 2, stored: 1, bytesReceived: 200, bytesSent: 100 },
-        servedNs: 7_200_000_000_000n,
+        servedMs: 7_200_000,
       };
       services.answer = async () => ({ type: 'matrix', series: [], statistics: { ...NO_STATISTICS, resultsCache } });
       const { text } = await ask('/loki/api/v1/query_range?query=vector(1)');
