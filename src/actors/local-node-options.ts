@@ -23,7 +23,7 @@ import type { FlusherFigures } from './flusher.ts';
 import type { LoggedSegments } from './logged-segments.ts';
 import type { StreamMemory } from './memory-source.ts';
 import type { QuerierDeps } from './querier.ts';
-import type { QueryGateOptions } from './query-gate.ts';
+import type { GateFigures, QueryGateOptions } from './query-gate.ts';
 import type { FlushRules } from './stream-state.ts';
 
 /** Evaluates over given sources; see ExecuteQuery. */
@@ -91,6 +91,7 @@ export interface NodeFigures {
   readonly unflushedBytes: number;
   readonly appendBytesInFlight: number;
   readonly pushesWaiting: number;
+  readonly queries: GateFigures;
   readonly cutsPending: number;
   readonly flush: FlusherFigures;
   /** Unflushed segments that lie in the log only: of earlier processes, of other nodes. */

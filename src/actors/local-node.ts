@@ -152,6 +152,7 @@ export class LocalNode {
       unflushedBytes: this.#guard.bytes,
       appendBytesInFlight: this.#budget.bytes,
       pushesWaiting: this.#budget.waiting,
+      queries: this.#queries.figures,
       cutsPending: this.#cutter.pending,
       flush: this.#flusher.figures,
       recoveredSegments: this.#deps.logged?.size ?? 0,

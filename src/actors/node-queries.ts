@@ -10,7 +10,7 @@ import type { ClusterWideMemory, LocalNodeDeps, LocalNodeOptions } from './local
 import type { StreamMemory } from './memory-source.ts';
 import type { NodeServices, RunningQuery, VolumeRequest } from './node-services.ts';
 import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
-import { QueryGate } from './query-gate.ts';
+import { type GateFigures, QueryGate } from './query-gate.ts';
 import { readAll, readEvents } from './query-reading.ts';
 import { startTail } from './tail.ts';
 import { TenantLabels } from './tenant-labels.ts';
@@ -64,6 +64,10 @@ export class NodeQueries {
     series: (tenant, selectors, range) => this.#labels.series(tenant, selectors, range),
     volumes: (request, signal) => this.#volumesInTurn(request, signal),
   };
+
+  get figures(): GateFigures {
+    return this.#querier.gate.figures;
+  }
 
   /** See spawnQuery. */
   spawn(request: QueryRequest, reader: QueryReader): Ref<QueryCommand> {

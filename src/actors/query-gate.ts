@@ -10,6 +10,11 @@ export interface QueryGateOptions {
   readonly waitingPerTenantMax: number;
 }
 
+export interface GateFigures {
+  readonly running: number;
+  readonly waiting: number;
+}
+
 type Admit = () => void;
 
 /**
@@ -24,6 +29,10 @@ export class QueryGate {
 
   constructor(options: QueryGateOptions) {
     this.#options = options;
+  }
+
+  get figures(): GateFigures {
+    return { running: this.#runningCount, waiting: this.#waiting.size };
   }
 
   /**

@@ -103,6 +103,8 @@ export const addNodeMetrics = (registry: Registry, figures: FiguresOf): void => 
     ['ringlog_unflushed_bytes', 'Bytes not in the store yet, of all streams.', () => figures().unflushedBytes],
     ['ringlog_append_bytes_in_flight', 'Bytes of pushes and cuts in flight.', () => figures().appendBytesInFlight],
     ['ringlog_pushes_waiting', 'Pushes that wait for room.', () => figures().pushesWaiting],
+    ['ringlog_queries_running', 'Queries of all tenants that run.', () => figures().queries.running],
+    ['ringlog_queries_waiting', 'Queries of all tenants that wait for their turn.', () => figures().queries.waiting],
     ['ringlog_cuts_pending', 'Heads that wait to be compressed.', () => figures().cutsPending],
     ['ringlog_flushes_pending', 'Chunks on their way to the store.', () => figures().flush.pending],
     ['ringlog_recovered_segments', 'Segments of earlier processes in the log.', () => figures().recoveredSegments],

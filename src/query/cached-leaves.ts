@@ -230,7 +230,9 @@ class CachedLeaves {
     const { resultsCache } = this.#context;
     const { startNs, count } = partOf(this.#options.grid, extent.first, extent.count);
     for (const [index, key] of keys.entries()) {
-      const series = await partsOf(evaluated[index]!, extent.first - first, count, this.#options.turns);
+      const options = { turns: this.#options.turns, bytesMax: this.#results.extentBytesMax };
+      const series = await partsOf(evaluated[index]!, extent.first - first, count, options);
+      if (!series) continue;
       const bytes = this.#results.keep(key, { startNs, count, mark, series });
       resultsCache.bytesSent += bytes;
       if (bytes > 0) resultsCache.stored += 1;
@@ -250,17 +252,22 @@ const stepsOf = (extents: readonly PastExtent[]): number => extents.reduce((sum,
 const stepsBetween = ({ startNs }: Pick<StepGrid, 'startNs'>, to: StepGrid): number =>
   Number((to.startNs - startNs) / to.stepNs);
 
-/** Copies of the steps [from, from + count) of those series that have a point there. */
+/** Copies of the steps [from, from + count) of those series that have a point there. undefined: they have more than `bytesMax`. */
 const partsOf = async (
   series: readonly StepSeries[],
   from: number,
   count: number,
-  turns: Turns,
-): Promise<readonly StepSeries[]> => {
+  { turns, bytesMax }: { readonly turns: Turns; readonly bytesMax: number },
+): Promise<readonly StepSeries[] | undefined> => {
   const parts: StepSeries[] = [];
+  let bytes = 0;
   for (const [index, { labels, values, present }] of series.entries()) {
-    const part = present.slice(from, from + count);
-    if (part.includes(1)) parts.push({ labels, values: values.slice(from, from + count), present: part });
+    const part = { labels, values: values.slice(from, from + count), present: present.slice(from, from + count) };
+    if (part.present.includes(1)) {
+      bytes += part.values.byteLength + part.present.byteLength;
+      if (bytes > bytesMax) return undefined;
+      parts.push(part);
+    }
     if (index % SERIES_PER_LOOK === 0) await turns.breathe();
   }
   return parts;

@@ -43,6 +43,11 @@ export class ResultsCache {
     this.#bytesMax = bytesMax;
   }
 
+  /** An extent with more than this is not kept. */
+  get extentBytesMax(): number {
+    return this.#bytesMax * EXTENT_SHARE_MAX;
+  }
+
   get figures(): ResultsCacheFigures {
     return { requests: this.#requests, hits: this.#hits, bytes: this.#bytes };
   }
@@ -67,7 +72,7 @@ export class ResultsCache {
   keep(key: string, extent: KeptExtent): number {
     this.#forget(key);
     const bytes = bytesOf(key, extent);
-    if (bytes > this.#bytesMax * EXTENT_SHARE_MAX) return 0;
+    if (bytes > this.extentBytesMax) return 0;
     this.#extents.set(key, { extent, bytes });
     this.#bytes += bytes;
     for (const oldest of this.#extents.keys()) {

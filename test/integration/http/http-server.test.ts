@@ -129,6 +129,7 @@ describe('the HTTP server', () => {
           headers: { ...TENANT, ...(header && { 'cache-control': header }) },
         });
         expect(services.queries.at(-1)?.caching, `${header}`).to.deep.equal(expected);
+        expect(services.queries.at(-1)?.limits.tasksMax).to.equal(32);
       }
     });
 

@@ -6,6 +6,7 @@ import { WebSocket } from 'ws';
 import { startGrpcServer } from '../../../src/http/grpc-server.ts';
 import { startHttpServer } from '../../../src/http/server.ts';
 import { CallKind } from '../../../src/member/call-kinds.ts';
+import { RefusedError } from '../../../src/protocol/refusal.ts';
 import type { QueryRequest, QueryResult } from '../../../src/query/query-messages.ts';
 import { linesOf, logRequest, sharedWorkers } from '../../support/cluster.ts';
 import { ClusterRig } from '../../support/cluster-rig.ts';
@@ -155,6 +156,34 @@ describe('a query spread over nodes', function () {
       await next();
       await server.close();
     });
+  });
+
+  it('waits for its turn no longer than it may, or somebody wants it, and leaves the line', async () => {
+    await open({ querier: { max_concurrent: 1, max_outstanding_per_tenant: 2, scan_workers: 1 } });
+    await store();
+    hold();
+    const figures = () => rig.node('a').node.figures().queries;
+    const running = ask(COUNTED, COUNT);
+    await scansAtAll();
+    const codeOf = (answer: Promise<QueryResult>): Promise<string> =>
+      answer.then(
+        () => 'answered',
+        (error: unknown) => (error instanceof RefusedError ? error.refusal.code : String(error)),
+      );
+    const limits = { timeoutMs: 100, bytesReadMax: 0, seriesMax: 0 };
+    const impatient = codeOf(ask(COUNTED, { ...COUNT, limits }));
+    const gone = new AbortController();
+    const left = codeOf(services().queryAll(logRequest(ALL), gone.signal));
+    expect(figures()).to.deep.equal({ running: 1, waiting: 2 });
+    expect(await codeOf(ask(ALL))).to.equal('OVERLOADED');
+    const other = codeOf(ask(ALL, { tenant: 'other' }));
+    expect(await other, 'another tenant').to.equal('answered');
+    gone.abort();
+    expect([await impatient, await left]).to.deep.equal(['DEADLINE_EXCEEDED', 'CANCELLED']);
+    expect(figures()).to.deep.equal({ running: 1, waiting: 0 });
+    letGo();
+    expect(countOf(await running)).to.equal(LINES);
+    await eventually('it has left', () => figures().running === 0, figures);
   });
 
   it('has the whole answer when a node ends in the middle of a scan', async () => {
