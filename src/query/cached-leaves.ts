@@ -7,7 +7,7 @@ import type { QueryContext } from './query-context.ts';
 import type { KeptExtent, ResultsCache } from './results-cache.ts';
 import { checkSeriesCount } from './series-limit.ts';
 import { sourceMarks } from './source-marks.ts';
-import { extentsOf, partOf, type StepExtent } from './step-extents.ts';
+import { extentsOf, intervalOf, partOf, type StepExtent } from './step-extents.ts';
 import { CELLS_MAX, keyOfLabels, newSeries, type StepSeries, tooManyCells } from './step-series.ts';
 import type { StepGrid } from './step-windows.ts';
 import { SERIES_PER_LOOK, type Turns } from './turns.ts';
@@ -44,12 +44,13 @@ const cachedExtents = (
   const { caching } = context.request;
   if (!results || !caching || caching.intervalMs <= 0 || grid.stepNs <= 0n) return undefined;
   const keptUntilNs = BigInt(Math.floor(clock.nowMs() - caching.freshnessMs)) * NS_PER_MS;
-  const extents = extentsOf(grid, BigInt(Math.round(caching.intervalMs)) * NS_PER_MS).map((extent) => {
+  const intervalNs = intervalOf(grid, caching.intervalMs);
+  const extents = extentsOf(grid, intervalNs).map((extent) => {
     const lastNs = grid.startNs + BigInt(extent.first + extent.count - 1) * grid.stepNs;
     return { ...extent, isPast: lastNs <= keptUntilNs };
   });
   if (!extents.some(({ isPast }) => isPast)) return undefined;
-  return new CachedLeaves(context, results, leaves, options, extents);
+  return new CachedLeaves(context, results, leaves, options, { intervalNs, extents });
 };
 
 interface PastExtent extends StepExtent {
@@ -75,6 +76,7 @@ class CachedLeaves {
   readonly #results: ResultsCache;
   readonly #leaves: readonly LeafPlan[];
   readonly #options: LeafOptions;
+  readonly #intervalNs: bigint;
   readonly #extents: readonly PastExtent[];
 
   constructor(
@@ -82,12 +84,13 @@ class CachedLeaves {
     results: ResultsCache,
     leaves: readonly LeafPlan[],
     options: LeafOptions,
-    extents: readonly PastExtent[],
+    { intervalNs, extents }: { readonly intervalNs: bigint; readonly extents: readonly PastExtent[] },
   ) {
     this.#context = context;
     this.#results = results;
     this.#leaves = leaves;
     this.#options = options;
+    this.#intervalNs = intervalNs;
     this.#extents = extents;
   }
 
@@ -151,7 +154,7 @@ class CachedLeaves {
     const ids = this.#leaves.map((leaf) => idOf(this.#context.request.tenant, leaf, grid));
     return this.#extents.flatMap((extent) => {
       if (!extent.isPast) return [];
-      const keys = ids.map((id) => `${id}:${extent.interval}`);
+      const keys = ids.map((id) => `${id}:${this.#intervalNs}:${extent.interval}`);
       const asked = partOf(grid, extent.first, extent.count);
       const kept = this.#results.find(keys[0]!);
       const ahead = kept ? stepsBetween(kept, asked) : -1;

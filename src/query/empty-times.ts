@@ -5,7 +5,7 @@ import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { QueryContext } from './query-context.ts';
 import type { ResultsCache } from './results-cache.ts';
 import { type ReadSources, sourceMarks } from './source-marks.ts';
-import { extentsOf, partOf } from './step-extents.ts';
+import { extentsOf, intervalOf, partOf } from './step-extents.ts';
 import type { StepGrid } from './step-windows.ts';
 import type { Turns } from './turns.ts';
 
@@ -51,10 +51,11 @@ export class EmptyTimes {
     const keptUntilNs = BigInt(Math.floor(clock.nowMs() - caching.freshnessMs)) * NS_PER_MS;
     const grid = { startNs: range.startNs, stepNs: 1n, count };
     const times: AskedTimes[] = [];
-    for (const extent of extentsOf(grid, BigInt(Math.round(caching.intervalMs)) * NS_PER_MS)) {
+    const intervalNs = intervalOf(grid, caching.intervalMs);
+    for (const extent of extentsOf(grid, intervalNs)) {
       const asked = partOf(grid, extent.first, extent.count);
       if (rangeOf(asked).endNs > keptUntilNs) break;
-      const key = `${id}:${extent.interval}`;
+      const key = `${id}:${intervalNs}:${extent.interval}`;
       const found = results.find(key);
       const kept = found && { ...found, stepNs: 1n };
       times.push({ key, asked, kept: kept && isWithin(asked, kept) ? kept : undefined });

@@ -5,9 +5,9 @@ import { floorMs } from '../protocol/whole-ms.ts';
 import type { StreamRefs } from '../storage/chunk-refs.ts';
 import { boundsOfSegment } from './gather-streams.ts';
 import type { TenantSources } from './gather-tenants.ts';
-import type { HiddenEntries } from './scan/hidden-entries.ts';
+import type { DeletedEntries, RetentionBound } from './scan/hidden-entries.ts';
 import { sortInTurns } from './sort-in-turns.ts';
-import type { Turns } from './turns.ts';
+import { SERIES_PER_LOOK, type Turns } from './turns.ts';
 
 /** Of a tenant, once memory and index were asked. */
 export type ReadSources = Pick<TenantSources, 'tenant' | 'hidden' | 'gathered'>;
@@ -31,11 +31,11 @@ export const sourceMarks = async (
   turns: Turns,
 ): Promise<readonly (string | undefined)[]> => {
   const marks = ranges.map((range) => new Mark(range));
-  for (const { tenant, hidden, gathered } of tenants) {
-    for (const mark of marks) mark.beginTenant(tenant, hidden);
+  for (const source of tenants) {
+    await beginTenant(marks, source, turns);
     const stored: StreamRefs[] = [];
     let looked = 0;
-    for (const { memory, refs } of gathered.streams()) {
+    for (const { memory, refs } of source.gathered.streams()) {
       for (const { segments } of memory) for (const segment of segments) unsettle(marks, segment);
       if (refs) stored.push(refs);
       looked += 1;
@@ -45,6 +45,14 @@ export const sourceMarks = async (
     for (const refs of await sortInTurns(stored, byFingerprint, turns)) await addRefs(marks, refs, turns);
   }
   return marks.map((mark) => mark.text());
+};
+
+const beginTenant = async (marks: readonly Mark[], { tenant, hidden }: ReadSources, turns: Turns): Promise<void> => {
+  const deletes = hidden?.deletes.map(hashedDelete) ?? [];
+  for (const [index, mark] of marks.entries()) {
+    mark.beginTenant(tenant, deletes, hidden?.retention ?? []);
+    if (index % SERIES_PER_LOOK === 0) await turns.breathe();
+  }
 };
 
 const byFingerprint = (a: StreamRefs, b: StreamRefs): number =>
@@ -106,14 +114,13 @@ class Mark {
     this.endMs = -floorMs(-range.endNs);
   }
 
-  beginTenant(tenant: string, hidden: HiddenEntries | undefined): void {
+  beginTenant(tenant: string, deletes: readonly HashedDelete[], retention: readonly RetentionBound[]): void {
     const { startNs, endNs } = this.#range;
-    const deletes = hidden?.deletes.filter((one) => one.startNs <= endNs && one.endNs >= startNs) ?? [];
+    const own = deletes.filter((one) => one.startNs <= endNs && one.endNs >= startNs);
     this.#hashRefs();
-    this.#hash.update(`${JSON.stringify([tenant, deletes], bigintAsText)}\n`);
-    if (hidden?.retention.some(({ keptFromNs }) => keptFromNs !== undefined && keptFromNs > startNs)) {
-      this.isSettled = false;
-    }
+    this.#hash.update(`${JSON.stringify([tenant, own.length])}\n`);
+    for (const { hash } of own) this.#hash.update(hash);
+    if (retention.some(({ keptFromNs }) => keptFromNs !== undefined && keptFromNs > startNs)) this.isSettled = false;
   }
 
   addRef(fingerprint: bigint, fromMs: number, throughMs: number, checksum: number): void {
@@ -139,5 +146,16 @@ class Mark {
     this.#refsSize = 0;
   }
 }
+
+/** A tenant may have a thousand, and each may touch all ranges. */
+interface HashedDelete extends TimeRangeNs {
+  readonly hash: Buffer;
+}
+
+const hashedDelete = (entries: DeletedEntries): HashedDelete => ({
+  startNs: entries.startNs,
+  endNs: entries.endNs,
+  hash: createHash('sha256').update(JSON.stringify(entries, bigintAsText)).digest(),
+});
 
 const bigintAsText = (_key: string, value: unknown): unknown => (typeof value === 'bigint' ? `${value}` : value);

@@ -1,6 +1,18 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { extentsOf, partOf } from '../../../src/query/step-extents.ts';
+import { extentsOf, intervalOf, partOf } from '../../../src/query/step-extents.ts';
+
+describe('intervals of extents', () => {
+  it('are as long as asked for, and longer where there would be very many', () => {
+    const hour = 3_600_000_000_000n;
+    const grid = { startNs: 5n, stepNs: hour / 60n, count: 720 * 60 };
+    expect(intervalOf(grid, 3_600_000)).to.equal(hour);
+    expect(intervalOf({ ...grid, stepNs: hour, count: 11_000 }, 3_600_000)).to.equal(16n * hour);
+    const nanoseconds = { startNs: 5n, stepNs: 1n, count: Number(720n * hour) };
+    expect(intervalOf(nanoseconds, 3_600_000)).to.equal(hour);
+    expect(extentsOf(nanoseconds, intervalOf(nanoseconds, 1))).to.have.length.within(500, 1_001);
+  });
+});
 
 describe('extents of steps', () => {
   it('end where intervals do, whatever times the steps are at', () => {
