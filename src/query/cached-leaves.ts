@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { printExpr } from '../logql/print.ts';
+import { readsClock } from '../logql/reads-clock.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { gatherTenants, type TenantSources } from './gather-tenants.ts';
 import { entryRangeOf, type LeafOptions, type LeafPlan, scanLeaves } from './metric-leaf.ts';
@@ -43,6 +44,7 @@ const cachedExtents = (
   const { results, clock } = context.deps;
   const { caching } = context.request;
   if (!results || !caching || caching.intervalMs <= 0 || grid.stepNs <= 0n) return undefined;
+  if (leaves.some(({ expr }) => readsClock(expr.range.log.stages))) return undefined;
   const keptUntilNs = BigInt(Math.floor(clock.nowMs() - caching.freshnessMs)) * NS_PER_MS;
   const intervalNs = intervalOf(grid, caching.intervalMs);
   const extents = extentsOf(grid, intervalNs).map((extent) => {

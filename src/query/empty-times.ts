@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { LogExpr } from '../logql/ast.ts';
 import { printExpr } from '../logql/print.ts';
+import { readsClock } from '../logql/reads-clock.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { QueryContext } from './query-context.ts';
 import type { ResultsCache } from './results-cache.ts';
@@ -43,6 +44,7 @@ export class EmptyTimes {
   static of(context: QueryContext, expr: LogExpr, range: TimeRangeNs): EmptyTimes | undefined {
     const { results, clock } = context.deps;
     const { caching, tenant } = context.request;
+    if (readsClock(expr.stages)) return undefined;
     const count = Number(range.endNs - range.startNs + 1n);
     if (!results || !caching || caching.intervalMs <= 0 || count > Number.MAX_SAFE_INTEGER) return undefined;
     const id = createHash('sha256')

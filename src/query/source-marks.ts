@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { UnflushedSegment } from '../chunk/memory-format.ts';
+import { readsClock } from '../logql/reads-clock.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { floorMs } from '../protocol/whole-ms.ts';
 import type { StreamRefs } from '../storage/chunk-refs.ts';
@@ -22,7 +23,7 @@ const REFS_HASHED_TOGETHER = 64;
 /**
  * For each range a text that says which entries there are in it: the same text at two times, the same entries. It names the chunks that overlap the range
  * (chunks never change, and their keys have checksums of their contents) and the delete requests that do. undefined where that says too little: entries of the
- * range are not stored yet, or their age hides some of them.
+ * range are not stored yet, or what hides some of them goes by the clock.
  * @param ranges neither starts nor ends go back from one to the next; within what was gathered
  */
 export const sourceMarks = async (
@@ -120,6 +121,7 @@ class Mark {
     this.#hashRefs();
     this.#hash.update(`${JSON.stringify([tenant, own.length])}\n`);
     for (const { hash } of own) this.#hash.update(hash);
+    if (own.some((one) => one.readsClock)) this.isSettled = false;
     if (retention.some(({ keptFromNs }) => keptFromNs !== undefined && keptFromNs > startNs)) this.isSettled = false;
   }
 
@@ -150,12 +152,15 @@ class Mark {
 /** A tenant may have a thousand, and each may touch all ranges. */
 interface HashedDelete extends TimeRangeNs {
   readonly hash: Buffer;
+  /** What it is about may be something else later. */
+  readonly readsClock: boolean;
 }
 
 const hashedDelete = (entries: DeletedEntries): HashedDelete => ({
   startNs: entries.startNs,
   endNs: entries.endNs,
   hash: createHash('sha256').update(JSON.stringify(entries, bigintAsText)).digest(),
+  readsClock: readsClock(entries.stages),
 });
 
 const bigintAsText = (_key: string, value: unknown): unknown => (typeof value === 'bigint' ? `${value}` : value);

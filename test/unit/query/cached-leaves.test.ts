@@ -68,6 +68,18 @@ describe('a metric query of which parts are kept', () => {
     expect((await ask({ request: { caching: { intervalMs: 0, freshnessMs: 0 } } })).cache.requested).to.equal(0);
   });
 
+  it('keeps nothing of what goes by the clock', async () => {
+    const ask = setup();
+    for (const stage of ['line_format "{{ now }}" |~ "7"', 'label_format t="{{ __timestamp__ | date `05` }}"']) {
+      const metric = await ask({ request: { query: `sum(count_over_time({app="a"} | ${stage} [10s]))` } });
+      expect(metric.cache, stage).to.include({ requested: 0, stored: 0 });
+      const log = await ask({ request: { query: `{app="a"} | ${stage} |= "nothing has this"`, stepNs: 0n } });
+      expect(log.cache, stage).to.include({ requested: 0, stored: 0 });
+    }
+    const log = await ask({ request: { query: '{app="a"} |= "nothing has this"', stepNs: 0n } });
+    expect(log.cache.stored).to.equal(6);
+  });
+
   it('forgets what is past its retention while time goes by', async () => {
     const ask = setup();
     const keptFromSecond = (second: number): HiddenEntries => ({

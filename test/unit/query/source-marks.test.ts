@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import type { Stage } from '../../../src/logql/ast.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import type { HiddenEntries } from '../../../src/query/scan/hidden-entries.ts';
 import { sourceMarks } from '../../../src/query/source-marks.ts';
@@ -46,11 +47,11 @@ const markOf = async (sources: readonly Sources[], startMs = 100, endMs = 200): 
 const CHUNK: Chunk = { fromMs: 150, throughMs: 250 };
 const OTHER: Chunk = { fingerprint: 2n, fromMs: 50, throughMs: 120 };
 
-const deleteOf = (startMs: number, endMs: number): HiddenEntries => ({
+const deleteOf = (startMs: number, endMs: number, stages: readonly Stage[] = []): HiddenEntries => ({
   deletes: [
     {
       matchers: [{ name: 'app', op: '=', value: 'a' }],
-      stages: [],
+      stages,
       startNs: BASE_NS + BigInt(startMs) * MS_NS,
       endNs: BASE_NS + BigInt(endMs) * MS_NS,
     },
@@ -99,10 +100,12 @@ describe('the mark of what a range is read from', () => {
     expect(new Set(marks).size).to.equal(marks.length);
   });
 
-  it('is none where entries are not stored yet, or are hidden by their age', async () => {
+  it('is none where entries are not stored yet, or are hidden by their age or the clock', async () => {
     const unflushed = segmentOf([[at(90_000_000, 'before'), at(210_000_000, 'after')]]);
     expect(await markOf([{ chunks: [CHUNK], memory: [unflushed] }])).to.equal(undefined);
     expect(await markOf([{ chunks: [CHUNK], hidden: keptFrom(101) }])).to.equal(undefined);
+    const byClock = deleteOf(0, 101, [{ kind: 'lineFormat', template: '{{ now }}' }]);
+    expect(await markOf([{ chunks: [CHUNK], hidden: byClock }])).to.equal(undefined);
     expect(await markOf([{ chunks: [CHUNK] }, { tenant: 'u', memory: [unflushed] }])).to.equal(undefined);
   });
 
