@@ -7,7 +7,7 @@ import { DEFAULT_GZIP_LEVEL } from './chunk/gzip-level.ts';
 import { WEIGHT_MAX } from './cluster/view.ts';
 import { BIGTABLE_DURATION_KEYS, tableManager } from './config-bigtable.ts';
 import { COMPACTOR_DURATION_KEYS, compactor } from './config-compactor.ts';
-import { CHUNK_STORES, chunkStoreConfig, storageConfig } from './config-storage.ts';
+import { CHUNK_STORES, cacheConfig, chunkStoreConfig, storageConfig } from './config-storage.ts';
 import { duration, flag, listenAddress, oneOf, size, text, wholeNumber } from './config-values.ts';
 import { INDEX_STORES } from './storage/schema-config.ts';
 
@@ -81,6 +81,8 @@ const querier = z.strictObject({
   multi_tenant_queries_enabled: flag().prefault(false),
   /** Queries of one tenant at a time. */
   max_concurrent: wholeNumber(1, 10_000).prefault(8),
+  /** Queries of all tenants at a time; tenants take turns for them. */
+  max_concurrent_of_node: wholeNumber(1, 100_000).prefault(64),
   /** Queries of one tenant that may wait. */
   max_outstanding_per_tenant: wholeNumber(0, 100_000).prefault(100),
   /** Threads that scan; 0 = one per core. */
@@ -88,6 +90,12 @@ const querier = z.strictObject({
   /** Scan tasks that may wait for a thread. */
   scan_queue_max: wholeNumber(1, 1_000_000).prefault(10_000),
   tail_max_duration: duration({ min: '1s', max: '24h' }).prefault('1h'),
+});
+
+/** Parts of answers of metric queries over a range, in memory: limits `split_queries_by_interval` and `max_cache_freshness_per_query`. */
+const queryRange = z.strictObject({
+  cache_results: flag().prefault(true),
+  results_cache: z.strictObject({ cache: cacheConfig(true, 100) }).prefault({}),
 });
 
 const server = z.strictObject({
@@ -153,6 +161,7 @@ export const configSchema = z.strictObject({
   log_level: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'silent']).prefault('info'),
   ingester: ingester.prefault({}),
   querier: querier.prefault({}),
+  query_range: queryRange.prefault({}),
   server: server.prefault({}),
   cluster: cluster.prefault({}),
   storage_config: storageConfig.prefault({}),

@@ -24,7 +24,7 @@ const gcs = z.strictObject({
 });
 
 /** Loki's, in memory. */
-const cacheConfig = (isEnabled: boolean, megabytes: number) =>
+export const cacheConfig = (isEnabled: boolean, megabytes: number) =>
   z
     .strictObject({
       embedded_cache: z

@@ -46,9 +46,13 @@ export const startWorkers = ({ ingester, querier }: Pick<Config, 'ingester' | 'q
       youngGenerationMb: SCAN_YOUNG_GENERATION_MB,
       queueMax: querier.scan_queue_max,
       abortGraceMs: SCAN_ABORT_GRACE_MS,
+      tenantOf: tenantOfScan,
     }),
   };
 };
+
+/** All plans of a task are of one tenant. */
+export const tenantOfScan = (task: ScanTask): string => (task.kind === 'log' ? task.plan : task.plans[0])?.tenant ?? '';
 
 const cutWeight = (task: CutWorkerTask): number => {
   if (task.kind === 'rewrite') return 1;

@@ -29,6 +29,7 @@ import type { Clock } from './protocol/clock.ts';
 import { RefusedError } from './protocol/refusal.ts';
 import { queryEvents } from './query/execute-query.ts';
 import type { QueryCommand, QueryRequest } from './query/query-messages.ts';
+import { ResultsCache } from './query/results-cache.ts';
 import type { RewrittenChunk } from './query/scan/rewrite-chunk.ts';
 import { CachedChunkStore } from './storage/cached-chunk-store.ts';
 import type { ChunkStore } from './storage/chunk-store.ts';
@@ -207,8 +208,9 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
   });
   closers.push(async () => compaction?.compactor.stop());
   const identity = logDisk?.identity ?? newIdentity(clock);
+  const results = resultsCacheOf(config);
   const parts = { clock, chance, chunks, index, memory, report, identity, wal, cluster, compaction, cut, scan };
-  const node = localNodeOf(config, parts);
+  const node = localNodeOf(config, parts, results);
   if (cluster && wal) cluster.member.attach(node, wal.log, wal.logged);
   return {
     join: async (httpAddress) => cluster?.join(httpAddress),
@@ -221,6 +223,7 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
       ...node.figures,
       chunkCache: chunks instanceof CachedChunkStore ? chunks.figures : undefined,
       indexCache: stores.indexCache?.(),
+      resultsCache: results?.figures,
       compaction: compaction?.compactor.figures,
     }),
     sweep: () => node.sweep(),
@@ -243,9 +246,10 @@ interface NodeParts
   readonly compaction: NodeCompaction | undefined;
 }
 
-const localNodeOf = (config: Config, parts: NodeParts): LocalNode => {
+const localNodeOf = (config: Config, parts: NodeParts, results: ResultsCache | undefined): LocalNode => {
   const { clock, chance, chunks, index, memory, report, identity, wal, cluster, compaction, cut, scan } = parts;
-  const hidden = compaction?.hidden;
+  const places = cluster?.member.places;
+  const queryDeps = { scanPool: scan, clock, places, hidden: compaction?.hidden, results };
   return new LocalNode(optionsOf(config, cut.size, identity, wal !== undefined), {
     clock,
     chance,
@@ -254,8 +258,7 @@ const localNodeOf = (config: Config, parts: NodeParts): LocalNode => {
     reader: new SchemaIndexReader(index, config.schema),
     cut: (task) => cut.run(task) as Promise<BlockData>,
     encode: (task) => cut.run(task) as Promise<EncodedChunk>,
-    execute: (request, sources, signal) =>
-      queryEvents(request, sources, { scanPool: scan, clock, places: cluster?.member.places, hidden }, signal),
+    execute: (request, sources, signal) => queryEvents(request, sources, queryDeps, signal),
     memory,
     report,
     log: wal?.log,
@@ -263,6 +266,11 @@ const localNodeOf = (config: Config, parts: NodeParts): LocalNode => {
     router: cluster?.member.routing,
     clusterMemory: cluster?.member.clusterMemory,
   });
+};
+
+const resultsCacheOf = ({ query_range }: Config): ResultsCache | undefined => {
+  const { enabled, max_size_mb } = query_range.results_cache.cache.embedded_cache;
+  return query_range.cache_results && enabled ? new ResultsCache(max_size_mb << 20) : undefined;
 };
 
 const needsLog = (): RefusedError =>
@@ -381,7 +389,11 @@ const optionsOf = (
   },
   labelCacheBytes: ingester.label_cache_size,
   cutConcurrencyMax: CUTS_PER_WORKER * cutWorkers,
-  gate: { runningMax: querier.max_concurrent, waitingMax: querier.max_outstanding_per_tenant },
+  gate: {
+    runningMax: querier.max_concurrent_of_node,
+    runningPerTenantMax: querier.max_concurrent,
+    waitingPerTenantMax: querier.max_outstanding_per_tenant,
+  },
   schema,
   limits,
 });

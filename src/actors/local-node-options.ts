@@ -8,6 +8,7 @@ import type { Clock } from '../protocol/clock.ts';
 import type { TenantLimits } from '../protocol/limits.ts';
 import type { QueryRequest } from '../query/query-messages.ts';
 import type { MemorySource, QuerySources } from '../query/query-source.ts';
+import type { ResultsCacheFigures } from '../query/results-cache.ts';
 import type { ChunkCacheFigures } from '../storage/cached-chunk-store.ts';
 import type { IndexCacheFigures } from '../storage/cached-index-store.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
@@ -22,7 +23,7 @@ import type { FlusherFigures } from './flusher.ts';
 import type { LoggedSegments } from './logged-segments.ts';
 import type { StreamMemory } from './memory-source.ts';
 import type { QuerierDeps } from './querier.ts';
-import type { QueryGateFigures, QueryGateOptions } from './query-gate.ts';
+import type { GateFigures, QueryGateOptions } from './query-gate.ts';
 import type { FlushRules } from './stream-state.ts';
 
 /** Evaluates over given sources; see ExecuteQuery. */
@@ -94,8 +95,8 @@ export interface NodeFigures {
   readonly unflushedBytesMax: number;
   readonly appendBytesInFlight: number;
   readonly pushesWaiting: number;
+  readonly queries: GateFigures;
   readonly cutsPending: number;
-  readonly queries: QueryGateFigures;
   readonly flush: FlusherFigures;
   /** Unflushed segments that lie in the log only: of earlier processes, of other nodes. */
   readonly recoveredSegments: number;
@@ -106,6 +107,8 @@ export interface NodeFigures {
   readonly chunkCache?: ChunkCacheFigures | undefined;
   /** Where index rows of past days are. */
   readonly indexCache?: IndexCacheFigures | undefined;
+  /** Where parts of answers are kept. */
+  readonly resultsCache?: ResultsCacheFigures | undefined;
   /** Where there is retention. */
   readonly compaction?: CompactorFigures | undefined;
 }

@@ -11,7 +11,7 @@ import type { StreamMemory } from './memory-source.ts';
 import type { NodeServices, RunningQuery, VolumeRequest } from './node-services.ts';
 import type { PushPressure } from './push-pressure.ts';
 import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
-import { QueryGate, type QueryGateFigures } from './query-gate.ts';
+import { type GateFigures, QueryGate } from './query-gate.ts';
 import { readAll, readEvents } from './query-reading.ts';
 import { startTail } from './tail.ts';
 import { TenantLabels } from './tenant-labels.ts';
@@ -22,7 +22,6 @@ export class NodeQueries {
   readonly #deps: LocalNodeDeps;
   readonly #options: LocalNodeOptions;
   readonly #memory: ClusterWideMemory;
-  readonly #gate: QueryGate;
   readonly #querier: QuerierDeps;
   readonly #labels: TenantLabels;
   readonly #volumes: VolumeQueries;
@@ -41,11 +40,10 @@ export class NodeQueries {
     const stored = { index: deps.reader, chunks: deps.chunks };
     this.#labels = new TenantLabels(new LabelQueries({ memory, stored, series: deps.reader }));
     this.#volumes = new VolumeQueries({ clock: deps.clock, memory, stored, index: deps.index });
-    this.#gate = new QueryGate({ ...options.gate, mustSpare: () => pressure.isHigh });
     this.#querier = {
       parent: system,
       clock: deps.clock,
-      gate: this.#gate,
+      gate: new QueryGate({ ...options.gate, mustSpare: () => pressure.isHigh }),
       execute: (request, signal) => deps.execute(request, { memory, stored }, signal),
       report: deps.report,
     };
@@ -74,8 +72,8 @@ export class NodeQueries {
     volumes: (request, signal) => this.#volumesInTurn(request, signal),
   };
 
-  get figures(): QueryGateFigures {
-    return this.#gate.figures;
+  get figures(): GateFigures {
+    return this.#querier.gate.figures;
   }
 
   /** See spawnQuery. */
@@ -121,7 +119,11 @@ export class NodeQueries {
   }
 }
 
-const UNBOUNDED = new QueryGate({ runningMax: Number.POSITIVE_INFINITY, waitingMax: 0 });
+const UNBOUNDED = new QueryGate({
+  runningMax: Number.POSITIVE_INFINITY,
+  runningPerTenantMax: Number.POSITIVE_INFINITY,
+  waitingPerTenantMax: 0,
+});
 
 const sourcesOf = (streams: readonly MemoryStream[]): QuerySources => ({
   memory: { select: async () => streams, subscribe: () => () => undefined },

@@ -128,9 +128,9 @@ export const addNodeMetrics = (registry: Registry, figures: FiguresOf): void => 
     ['ringlog_unflushed_bytes_max', 'Beyond it pushes are refused.', () => figures().unflushedBytesMax],
     ['ringlog_append_bytes_in_flight', 'Bytes of pushes and cuts in flight.', () => figures().appendBytesInFlight],
     ['ringlog_pushes_waiting', 'Pushes that wait for room.', () => figures().pushesWaiting],
+    ['ringlog_queries_running', 'Queries of all tenants that run.', () => figures().queries.running],
+    ['ringlog_queries_waiting', 'Queries of all tenants that wait for their turn.', () => figures().queries.waiting],
     ['ringlog_cuts_pending', 'Heads that wait to be compressed.', () => figures().cutsPending],
-    ['ringlog_queries_running', 'Queries that run.', () => figures().queries.running],
-    ['ringlog_queries_waiting', 'Queries that wait for their turn.', () => figures().queries.waiting],
     ['ringlog_flushes_pending', 'Chunks on their way to the store.', () => figures().flush.pending],
     ['ringlog_recovered_segments', 'Segments of earlier processes in the log.', () => figures().recoveredSegments],
     ['ringlog_log_files', 'Files of the log.', () => figures().log?.files ?? 0],
@@ -167,6 +167,7 @@ export const addNodeMetrics = (registry: Registry, figures: FiguresOf): void => 
   const caches: readonly Cache[] = [
     { name: 'store.chunks-cache.embedded-cache', figures: () => figures().chunkCache },
     { name: 'store.index-cache-read.embedded-cache', figures: () => figures().indexCache },
+    { name: 'frontend.embedded-cache', figures: () => figures().resultsCache },
   ];
   addCaches(
     registry,
@@ -178,14 +179,14 @@ export const addNodeMetrics = (registry: Registry, figures: FiguresOf): void => 
 
 interface Cache {
   readonly name: string;
-  readonly figures: () => NodeFigures['chunkCache' | 'indexCache'];
+  readonly figures: () => NodeFigures['chunkCache' | 'indexCache' | 'resultsCache'];
 }
 
 /** As Loki calls its caches in memory, in the labels too. */
 const addCaches = (registry: Registry, caches: readonly Cache[]): void => {
   if (caches.length === 0) return;
   const counters = [
-    ['loki_cache_fetched_keys', 'Chunks, or lookups in the index, asked of the cache.', 'requests'],
+    ['loki_cache_fetched_keys', 'Chunks, lookups in the index or parts of answers asked of the cache.', 'requests'],
     ['loki_cache_hits', 'Of those, found in the cache.', 'hits'],
   ] as const;
   for (const [name, help, field] of counters) {

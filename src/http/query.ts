@@ -16,13 +16,14 @@ const emptyResult = (expr: Expr, isInstant: boolean): QueryResult => {
   return { type: isInstant ? 'vector' : 'matrix', series: [], statistics: NO_STATISTICS };
 };
 
-type QueryText = Omit<QueryRequest, 'tenant' | 'limits' | 'categorizeLabels'>;
+type QueryText = Omit<QueryRequest, 'tenant' | 'limits' | 'caching' | 'categorizeLabels'>;
 
 export const limitsFor = (limits: EdgeLimits): QueryRequest['limits'] => ({
   timeoutMs: limits.queryTimeoutMs,
   bytesReadMax: limits.maxQueryBytesRead,
   querierBytesReadMax: limits.maxQuerierBytesRead,
   seriesMax: limits.maxQuerySeries,
+  tasksMax: limits.maxQueryParallelism,
 });
 
 /** Grafana's Logs Drilldown shows the first of too many values of a field; anybody else is told to ask for less. As Loki has it. */
@@ -30,6 +31,13 @@ const isFromDrilldown = ({ request }: Exchange): boolean =>
   String(request.headers['x-query-tags'] ?? '')
     .split(',')
     .some((tag) => /^\s*source\s*=\s*grafana-lokiexplore-app\s*$/i.test(tag));
+
+/** undefined: the client wants no answer of before, or none to be kept. */
+const cachingFor = (limits: EdgeLimits, cacheControl = ''): QueryRequest['caching'] => {
+  const isUnwanted = cacheControl.split(',').some((one) => ['no-cache', 'no-store'].includes(one.trim().toLowerCase()));
+  if (isUnwanted) return undefined;
+  return { intervalMs: limits.splitQueriesByIntervalMs, freshnessMs: limits.maxCacheFreshnessPerQueryMs };
+};
 
 /** `/loki/api/v1/query_range` and `/query`: parameters → a query actor → JSON. */
 export class QueryHandlers {
@@ -82,7 +90,8 @@ export class QueryHandlers {
     const flags = encodingFlagsOf(exchange.request.headers['x-loki-response-encoding-flags']);
     const allowsPartial = exchange.request.headers['x-ringlog-partial'] === 'allow';
     const categorizeLabels = flags.includes('categorize-labels');
-    const request = { ...(within ?? text), tenant, categorizeLabels, allowsPartial };
+    const caching = cachingFor(limits, exchange.request.headers['cache-control']);
+    const request = { ...(within ?? text), tenant, categorizeLabels, allowsPartial, ...(caching && { caching }) };
     const result = within
       ? await this.#services.queryAll(
           { ...request, limits: { ...limitsFor(limits), cutsSeries: isFromDrilldown(exchange) } },

@@ -26,7 +26,7 @@ export interface ScanServerDeps {
 
 /** Tasks of other members for each worker: one running, one that is brought here meanwhile. Each holds its chunks in memory. */
 const TASKS_PER_WORKER = 2;
-/** Tasks that wait for their turn, for each worker; past that the asker does it itself. */
+/** Tasks that wait for their turn, for each worker; past that the asker does it itself: those of the tenant with most of them. */
 const WAITING_PER_WORKER = 8;
 
 /** Chosen: serialized in some ms, and a fraction of what a link takes as one message. What is more the asker finds out itself. */
@@ -35,7 +35,7 @@ const ANSWER_BYTES_MAX = 8 << 20;
 /** Of a key that is none of ours. */
 const NO_BOUNDS = { fromMs: 0, throughMs: 0 };
 
-/** Runs tasks of other members' queries in this node's workers, over chunks that it reads itself. */
+/** Runs tasks of other members' queries in this node's workers, over chunks that it reads itself; tenants take turns. */
 export class ScanServer {
   readonly #deps: ScanServerDeps;
   readonly #permits: Permits;
@@ -51,11 +51,12 @@ export class ScanServer {
 
   /** SCAN. @throws RefusedError OVERLOADED when too many wait */
   async run(body: Uint8Array, call: IncomingCall): Promise<readonly Uint8Array[]> {
-    return await this.#permits.with(call.signal, () => this.#run(body, call));
+    const decoded = decodeTask(body);
+    const [{ tenant }] = decoded.task.plans as readonly [ScanPlan];
+    return await this.#permits.with(call.signal, () => this.#run(decoded, call), tenant);
   }
 
-  async #run(body: Uint8Array, call: IncomingCall): Promise<readonly Uint8Array[]> {
-    const { task, snapshots } = decodeTask(body);
+  async #run({ task, snapshots }: ReturnType<typeof decodeTask>, call: IncomingCall): Promise<readonly Uint8Array[]> {
     const { nodeId, incarnation } = call.from;
     const plans: readonly ScanPlan[] = task.plans.map((plan) => ({
       ...plan,

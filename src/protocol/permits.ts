@@ -1,3 +1,4 @@
+import { FairQueue } from './fair-queue.ts';
 import { RefusedError } from './refusal.ts';
 
 const RETRY_AFTER_MS = 1000;
@@ -8,10 +9,15 @@ export interface PermitQueue {
   readonly text: string;
 }
 
-/** So many at a time; the others wait for their turn, first come first served. */
+interface Waiting {
+  readonly admit: () => void;
+  readonly refuse: (reason: unknown) => void;
+}
+
+/** So many at a time; the others wait for their turn: that of their tenant, and among those of one first come first served. */
 export class Permits {
   readonly #queue: PermitQueue | undefined;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new FairQueue<Waiting>();
   #free: number;
 
   /** @param queue without it all may wait */
@@ -28,10 +34,15 @@ export class Permits {
     return this.#waiting.size;
   }
 
-  /** Runs `work` when it is its turn. @throws what `signal` was aborted with, if that is before its turn; RefusedError OVERLOADED if too many wait */
-  async with<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
+  /**
+   * Runs `work` when it is its turn.
+   * @param whose tenants take turns; nobody's: all are one
+   * @throws what `signal` was aborted with, if that is before its turn; RefusedError OVERLOADED if too many wait, also later if it then is another tenant's
+   *   turn to wait here
+   */
+  async with<Result>(signal: AbortSignal, work: () => Promise<Result>, whose = ''): Promise<Result> {
     if (this.#free > 0) this.#free -= 1;
-    else await this.#turn(signal);
+    else await this.#turn(signal, whose);
     try {
       return await work();
     } finally {
@@ -39,32 +50,46 @@ export class Permits {
     }
   }
 
-  #turn(signal: AbortSignal): Promise<void> {
+  #turn(signal: AbortSignal, whose: string): Promise<void> {
     signal.throwIfAborted();
-    if (this.#queue && this.#waiting.size >= this.#queue.waitingMax) {
-      throw new RefusedError({ code: 'OVERLOADED', text: this.#queue.text, retryAfterMs: RETRY_AFTER_MS });
-    }
+    this.#makeRoom(whose);
     return new Promise((resolve, reject) => {
-      const turn = (): void => {
-        signal.removeEventListener('abort', giveUp);
-        resolve();
-      };
       const giveUp = (): void => {
-        this.#waiting.delete(turn);
+        this.#waiting.remove(whose, waiting);
         reject(signal.reason);
       };
-      this.#waiting.add(turn);
+      const detach = (): void => signal.removeEventListener('abort', giveUp);
+      const waiting: Waiting = {
+        admit: () => {
+          detach();
+          resolve();
+        },
+        refuse: (reason) => {
+          detach();
+          reject(reason);
+        },
+      };
+      this.#waiting.add(whose, waiting);
       signal.addEventListener('abort', giveUp, { once: true });
     });
   }
 
+  /** A tenant with many that wait must not keep one with few from waiting at all. */
+  #makeRoom(whose: string): void {
+    if (!this.#queue || this.#waiting.size < this.#queue.waitingMax) return;
+    const overloaded = new RefusedError({
+      code: 'OVERLOADED',
+      text: this.#queue.text,
+      retryAfterMs: RETRY_AFTER_MS,
+    });
+    const displaced = this.#waiting.displace(whose);
+    if (!displaced) throw overloaded;
+    displaced.refuse(overloaded);
+  }
+
   #give(): void {
-    const [next] = this.#waiting;
-    if (!next) {
-      this.#free += 1;
-      return;
-    }
-    this.#waiting.delete(next);
-    next();
+    const next = this.#waiting.take();
+    if (next) next.admit();
+    else this.#free += 1;
   }
 }

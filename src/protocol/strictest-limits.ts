@@ -12,6 +12,7 @@ const SMALLEST = [
   'maxQueryBytesRead',
   'maxQuerierBytesRead',
   'volumeMaxSeries',
+  'splitQueriesByIntervalMs',
 ] as const satisfies readonly (keyof Limits)[];
 
 /** What a query about several tenants may do: what each of them may. At least one. */
@@ -29,6 +30,8 @@ export const strictest = (all: readonly Limits[]): Limits => {
     requiredLabels: [...new Set(all.flatMap(({ requiredLabels }) => requiredLabels))],
     minimumLabelsNumber: Math.max(...all.map(({ minimumLabelsNumber }) => minimumLabelsNumber)),
     blockedQueries: all.flatMap(({ blockedQueries }) => blockedQueries),
+    maxQueryParallelism: Math.min(...all.map(({ maxQueryParallelism }) => maxQueryParallelism)),
+    maxCacheFreshnessPerQueryMs: Math.max(...all.map(({ maxCacheFreshnessPerQueryMs }) => maxCacheFreshnessPerQueryMs)),
     volumeEnabled: all.every(({ volumeEnabled }) => volumeEnabled),
   };
 };

@@ -2,8 +2,9 @@ import type { MetricExpr, RangeAggregation, VectorAggregation } from '../logql/a
 import { extractionGrouping, labelHints } from '../logql/hints.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { combine } from './binary/binary-operation.ts';
+import { evaluateLeaves } from './cached-leaves.ts';
 import { replaceLabels } from './label-replace.ts';
-import { evaluateLeaves, type LeafPlan, sharesEntries } from './metric-leaf.ts';
+import { type LeafPlan, sharesEntries } from './metric-leaf.ts';
 import type { QueryContext } from './query-context.ts';
 import { isAdditive } from './range/range-functions.ts';
 import { groupOf } from './scan/group-spec.ts';

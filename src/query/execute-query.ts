@@ -32,6 +32,7 @@ export async function* queryEvents(
   const context = new QueryContext(request, sources, deps, signal);
   try {
     context.check();
+    if (request.limits.tasksMax === 0) throw queryingDisabled();
     const expr = parseExpr(request.query);
     if (expr.kind !== 'log') yield* metricEvents(context, expr);
     else if (request.isInstant) throw instantLogQuery();
@@ -88,6 +89,16 @@ function* seriesEvents(series: readonly MetricSeries[], resultType: 'vector' | '
     yield { type: 'series', resultType, series: series.slice(first, first + EVENT_SERIES_MAX) };
   }
 }
+
+/** Not before somebody changes the limit. */
+const DISABLED_RETRY_MS = 60_000;
+
+const queryingDisabled = (): RefusedError =>
+  new RefusedError({
+    code: 'OVERLOADED',
+    text: 'querying is disabled, please contact your Loki operator',
+    retryAfterMs: DISABLED_RETRY_MS,
+  });
 
 const instantLogQuery = (): RefusedError =>
   new RefusedError({

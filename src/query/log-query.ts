@@ -1,15 +1,16 @@
 import type { LogExpr } from '../logql/ast.ts';
+import { validateStages } from '../logql/compile-pipeline.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { ChunkCache } from './chunk-cache.ts';
 import { CursorHeap } from './cursor-heap.ts';
+import { EmptyTimes } from './empty-times.ts';
 import { fetchChunk } from './fetch-chunk.ts';
-import { gatherStreams } from './gather-streams.ts';
+import { gatherTenants, type TenantSources } from './gather-tenants.ts';
 import { LinesAtHand } from './lines-at-hand.ts';
 import { BatchLines, LogAnswer } from './log-answer.ts';
 import { LogReads } from './log-reads.ts';
 import type { QueryContext } from './query-context.ts';
 import type { QueryEvent } from './query-messages.ts';
-import { selectionsOf, type TenantSelection } from './query-tenants.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { compileScan } from './scan/compiled-scan.ts';
 import type { LogResult, ScanPlan } from './scan/scan-messages.ts';
@@ -29,9 +30,27 @@ const EVENT_BYTES_MAX = 32 << 20;
  * in line, so a limit stops it early.
  */
 export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGenerator<QueryEvent> {
-  const { startNs, endNs } = context.request;
-  if (startNs >= endNs) return;
-  const plans = await plansOf(context, expr, { startNs, endNs: endNs - 1n });
+  const { startNs, endNs, limit } = context.request;
+  if (startNs >= endNs || limit <= 0) return;
+  validateStages(expr.stages);
+  const range = { startNs, endNs: endNs - 1n };
+  const empty = EmptyTimes.of(context, expr, range);
+  const sources = await gatherTenants(context, expr.matchers, empty?.gathered ?? range);
+  const turns = new Turns(context.deps.clock);
+  const left = empty ? await empty.left(sources, turns) : range;
+  if (!left) return;
+  yield* entriesIn(context, expr, sources, left, turns);
+  if (context.entriesReturned === 0) await empty?.keep(sources, turns);
+}
+
+async function* entriesIn(
+  context: QueryContext,
+  expr: LogExpr,
+  sources: readonly TenantSources[],
+  range: TimeRangeNs,
+  turns: Turns,
+): AsyncGenerator<QueryEvent> {
+  const plans = sources.map((source) => planOf(context, expr, source, range));
   const [first] = plans;
   if (!first) return;
   // The stages and the range of all tenants are the same.
@@ -39,8 +58,7 @@ export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGen
   const cache = new ChunkCache(CACHE_BYTES_MAX, (ref) => fetchChunk(context, ref, { range: first, mayPass }));
   const atHand = new LinesAtHand();
   const reads = plans.map((plan) => new LogReads(context, plan, cache, atHand));
-  const turns = new Turns(context.deps.clock);
-  const heap = await openCursors(context, reads, turns);
+  const heap = await openCursors(context, reads, sources, turns);
   const answer = new LogAnswer();
   const selection = new Selection(context, pipeline.changesLine);
   const reading = new ReadAhead(context.request, heap, reads[0]!);
@@ -63,37 +81,37 @@ export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGen
   if (answer.count > 0) yield { type: 'entries', streams: answer.take() };
 }
 
-/** One for each tenant. */
-const plansOf = (context: QueryContext, { matchers, stages }: LogExpr, range: TimeRangeNs): Promise<ScanPlan[]> => {
-  const { direction, categorizeLabels } = context.request;
-  const planOf = async (selection: TenantSelection): Promise<ScanPlan> => ({
-    scanId: nextScanId(),
-    tenant: selection.tenant,
-    namesTenant: selection.isNamed,
-    matchers: selection.matchers,
-    stages,
-    hints: { extract: 'all', preserveError: false },
-    ...range,
-    scan: { kind: 'log', direction, categorizeLabels },
-    hidden: await context.hiddenIn(selection.tenant, range),
-  });
-  return Promise.all(selectionsOf(context.request.tenant, matchers).map(planOf));
-};
+const planOf = (
+  { request: { direction, categorizeLabels } }: QueryContext,
+  { stages }: LogExpr,
+  { tenant, isNamed, matchers, hidden }: TenantSources,
+  range: TimeRangeNs,
+): ScanPlan => ({
+  scanId: nextScanId(),
+  tenant,
+  namesTenant: isNamed,
+  matchers,
+  stages,
+  hints: { extract: 'all', preserveError: false },
+  ...range,
+  scan: { kind: 'log', direction, categorizeLabels },
+  hidden,
+});
 
-const openCursors = async (context: QueryContext, reads: readonly LogReads[], turns: Turns): Promise<CursorHeap> => {
+/** @param reads one for each of the sources */
+const openCursors = async (
+  context: QueryContext,
+  reads: readonly LogReads[],
+  sources: readonly TenantSources[],
+  turns: Turns,
+): Promise<CursorHeap> => {
   const isForward = context.request.direction === 'forward';
   const heap = new CursorHeap(isForward);
   let index = 0;
-  for (const own of reads) {
-    const { tenant, matchers, startNs, endNs } = own.plan;
+  for (const [tenant, own] of reads.entries()) {
+    const { startNs, endNs } = own.plan;
     const options = { startNs, endNs, chunksPerSlice: 1, direction: context.request.direction };
-    const gathered = await context.orStop(
-      gatherStreams(context.sources, tenant, matchers, own.plan, context.signal, context.onMissing),
-    );
-    context.chunkRefs += gathered.chunkRefs;
-    context.streamsInMemory += gathered.streamsInMemory;
-    context.chunksInMemory += gathered.chunksInMemory;
-    for (const stream of gathered.streams()) {
+    for (const stream of sources[tenant]!.gathered.streams()) {
       const boundNs = firstBoundOf(stream, options);
       if (boundNs !== undefined) heap.push(new StreamCursor(own, { stream, options, boundNs }, index));
       index += 1;

@@ -1,8 +1,7 @@
-import { RefusedError } from '../protocol/refusal.ts';
 import type { PartialCounts, PartialValues } from './scan/scan-messages.ts';
 import { checkSeriesCount } from './series-limit.ts';
 import { sortByTime, type TimedValues } from './sort-by-time.ts';
-import { CELLS_MAX, labelsOfKey } from './step-series.ts';
+import { CELLS_MAX, labelsOfKey, tooManyCells } from './step-series.ts';
 import { SERIES_PER_LOOK, type Turns } from './turns.ts';
 
 /** Counts of one series over all steps. */
@@ -153,9 +152,3 @@ const bySeries = ({ series }: PartialValues, seriesCount: number): { order: Uint
 };
 
 const firstTimeOf = ({ from, order, start }: ValuePart): number => from.times[order[start]!]!;
-
-const tooManyCells = (): RefusedError =>
-  new RefusedError({
-    code: 'INVALID_QUERY',
-    text: 'the query makes too many series and steps; consider aggregating, a longer step or a shorter time range',
-  });

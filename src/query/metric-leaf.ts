@@ -7,18 +7,17 @@ import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
 import { type ChunkWant, fetchChunk } from './fetch-chunk.ts';
-import { type GatheredStream, gatherStreams } from './gather-streams.ts';
+import type { Gathered, GatheredStream } from './gather-streams.ts';
+import type { TenantSources } from './gather-tenants.ts';
 import { loadMemory } from './load-memory.ts';
 import { CountMerger, ValueMerger, type ValueSeries } from './merge-partials.ts';
 import { chunksPerTask, packTasks } from './pack-tasks.ts';
 import { pipelineErrorText } from './pipeline-error.ts';
 import type { QueryContext } from './query-context.ts';
-import { selectionsOf, type TenantSelection } from './query-tenants.ts';
 import { absenceOf } from './range/absent-over-time.ts';
 import type { CountFunction, ValuesFunction } from './range/range-function.ts';
 import { rangeFunctionOf } from './range/range-functions.ts';
 import { compileScan, wantedByAny } from './scan/compiled-scan.ts';
-import type { HiddenEntries } from './scan/hidden-entries.ts';
 import type {
   ChunkBytes,
   GroupSpec,
@@ -62,32 +61,20 @@ export const entryRangeOf = (grid: StepGrid, rangeNs: bigint, offsetNs: bigint):
   endNs: grid.startNs + BigInt(Math.max(0, grid.count - 1)) * grid.stepNs - offsetNs,
 });
 
-/**
- * Series of range aggregations at all steps. Leaves that want the same entries (`sharesEntries`) are evaluated together: their blocks are read and
- * inflated once. @throws RefusedError
- */
-export const evaluateLeaves = async (
+/** Series of leaves that share entries at the steps of a grid, which lies within what was gathered. @throws RefusedError */
+export const scanLeaves = async (
   context: QueryContext,
+  sources: readonly TenantSources[],
   leaves: readonly LeafPlan[],
   options: LeafOptions,
 ): Promise<readonly (readonly StepSeries[])[]> => {
-  const { rangeNs, offsetNs, log } = leaves[0]!.expr.range;
-  const range = entryRangeOf(options.grid, rangeNs, offsetNs);
-  const readTenant = async (selection: TenantSelection): Promise<TenantRead> => ({
-    ...selection,
-    hidden: await context.hiddenIn(selection.tenant, range),
-  });
-  const tenants = await Promise.all(selectionsOf(context.request.tenant, log.matchers).map(readTenant));
-  const runs = leaves.map((leaf) => new LeafRun(tenants, leaf, options));
-  // A range of 0 holds nothing.
-  if (rangeNs > 0n && options.grid.count > 0) {
-    const take = async ({ parts }: MetricResult): Promise<void> => {
-      for (const [index, part] of parts.entries()) await runs[index]?.take(part);
-    };
-    for (const tenant of tenants.keys()) {
-      const plans = runs.map((run) => run.plans[tenant] as ScanPlan);
-      await scanStreams(context, plans, take);
-    }
+  const runs = leaves.map((leaf) => new LeafRun(sources, leaf, options));
+  const take = async ({ parts }: MetricResult): Promise<void> => {
+    for (const [index, part] of parts.entries()) await runs[index]?.take(part);
+  };
+  for (const [tenant, { gathered }] of sources.entries()) {
+    const plans = runs.map((run) => run.plans[tenant] as ScanPlan);
+    await scanStreams(context, gathered, plans, take);
   }
   const evaluated: (readonly StepSeries[])[] = [];
   for (const run of runs) evaluated.push(await run.series());
@@ -105,10 +92,6 @@ export const sharesEntries = ({ expr: { range: one } }: LeafPlan, { expr: { rang
   one.offsetNs === other.offsetNs &&
   JSON.stringify(one.log.matchers) === JSON.stringify(other.log.matchers);
 
-interface TenantRead extends TenantSelection {
-  readonly hidden: HiddenEntries | undefined;
-}
-
 /** A leaf while tasks bring in what they have of it. */
 class LeafRun {
   /** One for each tenant: those of leaves that share entries are the same. */
@@ -120,7 +103,7 @@ class LeafRun {
   readonly #counts: CountMerger;
   readonly #values: ValueMerger;
 
-  constructor(tenants: readonly TenantRead[], leaf: LeafPlan, options: LeafOptions) {
+  constructor(sources: readonly TenantSources[], leaf: LeafPlan, options: LeafOptions) {
     const { expr, group, hints } = leaf;
     const { grid, seriesMax } = options;
     const { rangeNs, offsetNs, unwrap } = expr.range;
@@ -130,7 +113,7 @@ class LeafRun {
     this.#options = options;
     this.#scan = { kind: 'metric', grid, rangeNs, offsetNs, measure, unwrap, group, seriesMax };
     this.#range = entryRangeOf(grid, rangeNs, offsetNs);
-    this.plans = tenants.map(({ tenant, matchers, isNamed, hidden }) => ({
+    this.plans = sources.map(({ tenant, matchers, isNamed, hidden }) => ({
       scanId: nextScanId(),
       tenant,
       namesTenant: isNamed,
@@ -185,17 +168,12 @@ const PRESENCE: ValuesFunction = { kind: 'values', of: () => 1 };
 
 const scanStreams = async (
   context: QueryContext,
+  gathered: Gathered,
   plans: readonly ScanPlan[],
   take: (result: MetricResult) => Promise<void>,
 ): Promise<void> => {
-  const { sources, deps } = context;
+  const { deps } = context;
   const [plan] = plans as readonly [ScanPlan];
-  const gathered = await context.orStop(
-    gatherStreams(sources, plan.tenant, plan.matchers, plan, context.signal, context.onMissing),
-  );
-  context.chunkRefs += gathered.chunkRefs;
-  context.streamsInMemory += gathered.streamsInMemory;
-  context.chunksInMemory += gathered.chunksInMemory;
   const chunksMax = chunksPerTask(gathered.chunkRefs, deps.scanPool.size);
   // What is wrong with a stage is for those to say who run it: nobody does if there is nothing to read.
   const mayPass = gathered.chunkRefs > 0 ? wantedByAny(plans.map(compileScan)).mayPass : undefined;

@@ -1,11 +1,13 @@
 import { setMaxListeners } from 'node:events';
 import type { Clock } from '../protocol/clock.ts';
+import { Permits } from '../protocol/permits.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { WorkerPool } from '../workers/worker-pool.ts';
 import { CANCELLED, QUERY_DEADLINE } from './query-end.ts';
-import type { QueryRequest, QueryStatistics } from './query-messages.ts';
+import { noCacheCounts, type QueryRequest, type QueryStatistics } from './query-messages.ts';
 import type { QuerySources } from './query-source.ts';
+import type { ResultsCache } from './results-cache.ts';
 import type { HiddenEntries } from './scan/hidden-entries.ts';
 import { addCounts, noCounts, type ScanCounts, type ScanResult, type ScanTask } from './scan/scan-messages.ts';
 import type { ScanPlace } from './scan-places.ts';
@@ -23,6 +25,8 @@ export interface QueryDeps {
     | undefined;
   /** Of a member of a cluster: the others that share scans now. */
   readonly places?: (() => readonly ScanPlace[]) | undefined;
+  /** Undefined: nothing is kept. */
+  readonly results?: ResultsCache | undefined;
 }
 
 /** What the parts of one running query share: where to read, when to stop, what was read so far. */
@@ -31,11 +35,14 @@ export class QueryContext {
   readonly sources: QuerySources;
   readonly deps: QueryDeps;
   readonly counts: ScanCounts = noCounts();
+  /** What its tasks need, wherever they run. */
+  readonly permits: Permits;
   chunkRefs = 0;
   chunksDownloaded = 0;
   streamsInMemory = 0;
   chunksInMemory = 0;
   entriesReturned = 0;
+  readonly resultsCache = noCacheCounts();
   readonly #missing = new Set<string>();
   readonly #startedMs: number;
   readonly #stop = new AbortController();
@@ -50,6 +57,7 @@ export class QueryContext {
     this.request = request;
     this.sources = sources;
     this.deps = deps;
+    this.permits = new Permits(this.tasksMax);
     this.#startedMs = deps.clock.monotonicMs();
     // One for each task and each member that is asked.
     setMaxListeners(0, this.#stop.signal);
@@ -69,6 +77,16 @@ export class QueryContext {
   /** The answer is short for this reason. */
   lacks(reason: string): void {
     this.#missing.add(reason);
+  }
+
+  /** Something that may hold entries could not be asked. */
+  get isPartial(): boolean {
+    return this.#missing.size > 0;
+  }
+
+  /** Tasks that may run at a time. */
+  get tasksMax(): number {
+    return this.request.limits.tasksMax ?? Number.POSITIVE_INFINITY;
   }
 
   get signal(): AbortSignal {
@@ -133,6 +151,7 @@ export class QueryContext {
       chunksDownloaded: this.chunksDownloaded,
       streamsInMemory: this.streamsInMemory,
       chunksInMemory: this.chunksInMemory,
+      resultsCache: { ...this.resultsCache },
       executionMs: this.deps.clock.monotonicMs() - this.#startedMs,
       ...(this.#missing.size > 0 && { missing: [...this.#missing] }),
     };

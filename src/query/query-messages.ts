@@ -19,10 +19,20 @@ export interface QueryRequest {
   /** Keep stream, structured metadata and parsed labels apart in log results. */
   readonly categorizeLabels: boolean;
   readonly limits: QueryLimits;
+  /** Metric queries over a range: parts of the answer may be those of an earlier query, if nothing has changed since. Absent: none. */
+  readonly caching?: QueryCaching;
   /** In a cluster: answer from those members that can be asked, and say in `missing` what may lack. Default: such a query is refused. */
   readonly allowsPartial?: boolean;
   /** Delete requests may be known from so long ago. Default: every one that was answered before the query began is heeded. */
   readonly deletesAgeMsMax?: number;
+}
+
+/** What is kept of answers. */
+export interface QueryCaching {
+  /** Answers are kept in parts of so many ms each. */
+  readonly intervalMs: number;
+  /** Steps of the last so many ms are not kept. */
+  readonly freshnessMs: number;
 }
 
 export interface QueryLimits {
@@ -34,6 +44,8 @@ export interface QueryLimits {
   readonly seriesMax: number;
   /** Above `seriesMax` the answer is cut, and `missing` says so. Default: such a query is refused. */
   readonly cutsSeries?: boolean;
+  /** Its tasks that run at a time, on all nodes. Absent = as many as keep all workers busy; 0 = no queries. */
+  readonly tasksMax?: number;
 }
 
 /** One log entry of an answer. */
@@ -59,6 +71,26 @@ export interface MetricSeries {
   readonly values: readonly number[];
 }
 
+/** What a query had of a cache, as Loki's `stats.cache` counts it. */
+export interface CacheCounts {
+  requested: number;
+  found: number;
+  stored: number;
+  bytesReceived: number;
+  bytesSent: number;
+  /** Time of the query that the cache answered for. */
+  servedMs: number;
+}
+
+export const noCacheCounts = (): CacheCounts => ({
+  requested: 0,
+  found: 0,
+  stored: 0,
+  bytesReceived: 0,
+  bytesSent: 0,
+  servedMs: 0,
+});
+
 export interface QueryStatistics {
   readonly bytesProcessed: number;
   readonly linesProcessed: number;
@@ -76,6 +108,7 @@ export interface QueryStatistics {
   readonly blocksSkipped: number;
   readonly streamsInMemory: number;
   readonly chunksInMemory: number;
+  readonly resultsCache: Readonly<CacheCounts>;
   readonly executionMs: number;
   /** Why the answer may be short: only where the request allows that. */
   readonly missing?: readonly string[];
@@ -98,6 +131,7 @@ export const NO_STATISTICS: QueryStatistics = {
   blocksSkipped: 0,
   streamsInMemory: 0,
   chunksInMemory: 0,
+  resultsCache: noCacheCounts(),
   executionMs: 0,
 };
 

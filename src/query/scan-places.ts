@@ -60,17 +60,24 @@ export class ScanPlaces<Result extends ScanResult> {
 
   /** Tasks that may run at a time. */
   get tasksMax(): number {
-    return this.#others.reduce((sum, { tasksMax }) => sum + tasksMax, this.#here.tasksMax);
+    const all = this.#others.reduce((sum, { tasksMax }) => sum + tasksMax, this.#here.tasksMax);
+    return Math.min(all, this.#context.tasksMax);
   }
 
   /** @param isNear what it reads is here already, unless another place holds it @throws RefusedError once the query is stopped, whoever's turn it is */
   run(plans: readonly ScanPlan[], work: ScanWork, isNear = false): Promise<Result> {
-    return this.#context.orStop(this.#run(plans, work, isNear));
+    return this.#permitted(() => this.#run(plans, work, isNear));
   }
 
   /** In this node's turn, whoever holds what it reads. @throws as `run` */
   runHere(work: ScanWork): Promise<Result> {
-    return this.#context.orStop(this.#here.permits.with(this.#context.signal, () => this.#runHere(work)));
+    const { signal } = this.#context;
+    return this.#permitted(() => this.#here.permits.with(signal, () => this.#runHere(work)));
+  }
+
+  #permitted(work: () => Promise<Result>): Promise<Result> {
+    const { permits, signal } = this.#context;
+    return this.#context.orStop(permits.with(signal, work));
   }
 
   async #run(plans: readonly ScanPlan[], work: ScanWork, isNear: boolean): Promise<Result> {

@@ -1,3 +1,5 @@
+import { RefusedError } from '../protocol/refusal.ts';
+
 /** One series at the evaluation times of a query; steps without a point are not `present`. */
 export interface StepSeries {
   /** Sorted flat pairs. */
@@ -14,6 +16,12 @@ export type Evaluated =
 
 /** Series × steps that one evaluation may hold; 9 bytes each. Above it the query is refused rather than the process ended. */
 export const CELLS_MAX = 32 << 20;
+
+export const tooManyCells = (): RefusedError =>
+  new RefusedError({
+    code: 'INVALID_QUERY',
+    text: 'the query makes too many series and steps; consider aggregating, a longer step or a shorter time range',
+  });
 
 export const newSeries = (labels: readonly string[], stepCount: number): StepSeries => ({
   labels,

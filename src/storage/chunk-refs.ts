@@ -137,10 +137,14 @@ export class ChunkRefs implements Iterable<ChunkRef> {
     return this.#blockOf(place).throughMs[place & (BLOCK_REFS - 1)] ?? 0;
   }
 
+  checksum(place: number): number {
+    return this.#blockOf(place).checksums[place & (BLOCK_REFS - 1)] ?? 0;
+  }
+
   refAt(stream: number, place: number): ChunkRef {
-    const { forms, checksums } = this.#blockOf(place);
+    const { forms } = this.#blockOf(place);
     const at = place & (BLOCK_REFS - 1);
-    const [fromMs, throughMs, checksum] = [this.fromMs(place), this.throughMs(place), checksums[at] ?? 0];
+    const [fromMs, throughMs, checksum] = [this.fromMs(place), this.throughMs(place), this.checksum(place)];
     const identity = { tenant: this.#tenant, fingerprint: this.fingerprintOf(stream), fromMs, throughMs, checksum };
     const schema = forms[at] === COLON_FORM ? 'v11' : 'v13';
     return { key: this.#oddKeys.get(place) ?? formatChunkKey(schema, identity), ...identity };
@@ -226,6 +230,10 @@ export class StreamRefs implements Iterable<ChunkRef> {
 
   throughMs(place: number): number {
     return this.#refs.throughMs(place);
+  }
+
+  checksum(place: number): number {
+    return this.#refs.checksum(place);
   }
 
   at(place: number): ChunkRef {

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import os from 'node:os';
 import { type Transferable, Worker } from 'node:worker_threads';
+import { FairQueue } from '../protocol/fair-queue.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 
 export interface WorkerPoolOptions<Task = never> {
@@ -25,6 +26,8 @@ export interface WorkerPoolOptions<Task = never> {
    * costs both sides 12 µs and, where cores are busy, a switch of threads.
    */
   readonly weightOf?: (task: Task) => number;
+  /** Whose task it is: tenants take turns. Undefined: all are one. */
+  readonly tenantOf?: (task: Task) => string;
 }
 
 /** Tasks in one message, whatever they weigh: their answers come together. */
@@ -32,6 +35,7 @@ export const TASKS_PER_MESSAGE_MAX = 32;
 
 interface Waiting {
   readonly id: number;
+  readonly whose: string;
   readonly task: unknown;
   readonly transfer: readonly Transferable[];
   readonly resolve: (result: never) => void;
@@ -56,14 +60,14 @@ export type WorkerAnswer =
   | { readonly id: number; readonly ok: false; readonly message: string; readonly refusal?: RefusedError['refusal'] };
 
 /**
- * Up to `size` worker threads, one message of tasks at a time each, first come first served. A thread starts when a task finds none free: it
+ * Up to `size` worker threads, one message of tasks at a time each, tenants in turn and those of one first come first served. A thread starts when a task finds none free: it
  * takes 20 MB and 0.3 s of CPU, which a node that is never asked has better uses for. One that crashes fails its tasks.
  * The plain pool costs 12 µs a message; ready-made pools 20–50 µs of CPU a task (measured).
  */
 export class WorkerPool<Task, Result> {
   readonly #options: WorkerPoolOptions<Task>;
   readonly #slots: Slot[] = [];
-  readonly #queue: Waiting[] = [];
+  readonly #queue = new FairQueue<Waiting>();
   #nextId = 1;
   #isClosed = false;
 
@@ -72,7 +76,7 @@ export class WorkerPool<Task, Result> {
   }
 
   get queued(): number {
-    return this.#queue.length;
+    return this.#queue.size;
   }
 
   get running(): number {
@@ -90,13 +94,14 @@ export class WorkerPool<Task, Result> {
         reject(cancelled());
         return;
       }
-      if (this.#queue.length >= this.#options.queueMax) {
+      if (this.#queue.size >= this.#options.queueMax) {
         reject(new RefusedError({ code: 'OVERLOADED', text: 'too many outstanding requests', retryAfterMs: 1000 }));
         return;
       }
-      const waiting: Waiting = { id: this.#nextId, task, transfer, resolve: resolve as never, reject, detach };
+      const whose = this.#options.tenantOf?.(task) ?? '';
+      const waiting: Waiting = { id: this.#nextId, whose, task, transfer, resolve: resolve as never, reject, detach };
       this.#nextId += 1;
-      this.#queue.push(waiting);
+      this.#queue.add(whose, waiting);
       if (signal) this.#watch(signal, waiting);
       this.#dispatch();
     });
@@ -104,7 +109,7 @@ export class WorkerPool<Task, Result> {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const waiting of this.#queue.splice(0)) {
+    for (let waiting = this.#queue.take(); waiting; waiting = this.#queue.take()) {
       waiting.detach();
       waiting.reject(cancelled());
     }
@@ -119,12 +124,10 @@ export class WorkerPool<Task, Result> {
   }
 
   #abandon(waiting: Waiting): void {
-    const index = this.#queue.indexOf(waiting);
-    if (index < 0) {
+    if (!this.#queue.remove(waiting.whose, waiting)) {
       this.#endSoon(waiting);
       return;
     }
-    this.#queue.splice(index, 1);
     waiting.detach();
     waiting.reject(cancelled());
   }
@@ -141,7 +144,7 @@ export class WorkerPool<Task, Result> {
   }
 
   #dispatch(): void {
-    while (this.#queue.length > 0) {
+    while (this.#queue.size > 0) {
       const slot = this.#slots.find(({ running }) => running.length === 0) ?? this.#spawn();
       if (!slot) return;
       this.#start(slot, this.#takeMessage());
@@ -151,14 +154,15 @@ export class WorkerPool<Task, Result> {
   /** The tasks that wait first, as many as make a message. */
   #takeMessage(): readonly Waiting[] {
     const { weightOf = () => 1 } = this.#options;
+    const message: Waiting[] = [];
     let weight = 0;
-    let count = 0;
-    for (const { task } of this.#queue) {
-      weight += weightOf(task as Task);
-      if (count > 0 && (weight > 1 || count === TASKS_PER_MESSAGE_MAX)) break;
-      count += 1;
+    for (let next = this.#queue.peek(); next; next = this.#queue.peek()) {
+      weight += weightOf(next.task as Task);
+      if (message.length > 0 && (weight > 1 || message.length === TASKS_PER_MESSAGE_MAX)) break;
+      message.push(next);
+      this.#queue.take();
     }
-    return this.#queue.splice(0, count);
+    return message;
   }
 
   #start(slot: Slot, next: readonly Waiting[]): void {

@@ -4,6 +4,7 @@ import { EmbeddedStore } from '../../src/cluster/membership/embedded-store.ts';
 import { StoreClient } from '../../src/cluster/membership/store-client.ts';
 import { type StoreServer, serveStore } from '../../src/cluster/membership/store-server.ts';
 import type { ConfigInput } from '../../src/config.ts';
+import type { NodeDeps } from '../../src/node.ts';
 import { systemClock } from '../../src/system-clock.ts';
 import { linesOf, startTestNode, type TestNode } from './cluster.ts';
 import { pushOf, type TestEntry } from './entries.ts';
@@ -34,7 +35,7 @@ export class ClusterRig {
     return new ClusterRig(settings, members, await serveStore(members, { port: 0 }));
   }
 
-  async start(nodeId: string): Promise<TestNode> {
+  async start(nodeId: string, deps: Pick<NodeDeps, 'workers' | 'startPeers'> = {}): Promise<TestNode> {
     this.#incarnation += 1;
     const disk = this.disks.get(nodeId) ?? new PowerLossFiles();
     this.disks.set(nodeId, disk);
@@ -53,6 +54,7 @@ export class ClusterRig {
         index: this.index,
         logDisk: { files: disk.process(), identity: { uid, incarnation: this.#incarnation } },
         members: new StoreClient({ clock: systemClock, address: this.#server.address }),
+        ...deps,
       },
     );
     this.nodes.set(nodeId, node);

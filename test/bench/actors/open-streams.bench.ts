@@ -55,7 +55,7 @@ const newNode = (): LocalNode => {
       append: { bytesMax: 64 << 20, waitingMax: 100, waitMsMax: 5000, retryAfterMs: 1000 },
       labelCacheBytes: 32 << 20,
       cutConcurrencyMax: 1,
-      gate: { runningMax: 1, waitingMax: 1 },
+      gate: { runningMax: 1, runningPerTenantMax: 1, waitingPerTenantMax: 1 },
       schema,
       limits,
     },

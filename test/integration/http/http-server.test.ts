@@ -115,6 +115,39 @@ describe('the HTTP server', () => {
       });
     });
 
+    it('takes what is kept of answers, by the limits of the tenant, unless the client says otherwise', async () => {
+      const caching = { intervalMs: 3_600_000, freshnessMs: 600_000 };
+      const cases: readonly (readonly [string | undefined, object | undefined])[] = [
+        [undefined, caching],
+        ['max-age=0', caching],
+        ['no-store', undefined],
+        ['No-Cache', undefined],
+        ['private, no-store', undefined],
+      ];
+      for (const [header, expected] of cases) {
+        await ask('/loki/api/v1/query_range?query=%7Ba%3D%22b%22%7D', {
+          headers: { ...TENANT, ...(header && { 'cache-control': header }) },
+        });
+        expect(services.queries.at(-1)?.caching, `${header}`).to.deep.equal(expected);
+        expect(services.queries.at(-1)?.limits.tasksMax).to.equal(32);
+      }
+    });
+
+    it('says what of an answer came from what is kept', async () => {
+      const resultsCache = {
+        ...{ requested: 3, found: 2, stored: 1, bytesReceived: 200, bytesSent: 100 },
+        servedMs: 7_200_000,
+      };
+      services.answer = async () => ({ type: 'matrix', series: [], statistics: { ...NO_STATISTICS, resultsCache } });
+      const { text } = await ask('/loki/api/v1/query_range?query=vector(1)');
+      const { chunk, result } = JSON.parse(text).data.stats.cache;
+      expect(result).to.deep.equal({
+        ...{ entriesFound: 2, entriesRequested: 3, entriesStored: 1, bytesReceived: 200, bytesSent: 100 },
+        ...{ requests: 4, downloadTime: 0, queryLengthServed: 7_200_000_000_000 },
+      });
+      expect(chunk).to.include({ entriesFound: 0, requests: 0 });
+    });
+
     it('asks for an instant at one time', async () => {
       services.answer = async () => ({ type: 'vector', series: [], statistics: NO_STATISTICS });
       const { text } = await ask(`/loki/api/v1/query?query=${encodeURIComponent('sum(rate({a="b"}[1m]))')}&time=7`);

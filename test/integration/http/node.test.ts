@@ -185,6 +185,7 @@ describe('a node over HTTP and gRPC', function () {
         'loki_distributor_bytes_received_total',
         'loki_distributor_lines_received_total',
         'loki_ingester_memory_streams',
+        'loki_cache_fetched_keys',
         'process_cpu_seconds_total',
         'nodejs_eventloop_lag_p99_seconds',
       ]) {

@@ -1,9 +1,66 @@
 import { expect } from 'chai';
 import { QueryGate } from '../../../src/actors/query-gate.ts';
+import { RefusedError } from '../../../src/protocol/refusal.ts';
 
-describe('the turns of queries', () => {
+const setup = (options = {}) => {
+  const gate = new QueryGate({ runningMax: 2, runningPerTenantMax: 2, waitingPerTenantMax: 3, ...options });
+  const admitted: string[] = [];
+  const leave = new Map<string, () => void>();
+  const enter = (name: string): void => {
+    leave.set(
+      name,
+      gate.enter(name[0] ?? '', () => admitted.push(name)),
+    );
+  };
+  return { admitted, enter, leave: (name: string) => leave.get(name)?.() };
+};
+
+const many = { runningMax: 9, runningPerTenantMax: 4 };
+
+describe('the gate of queries', () => {
+  it('admits tenants in turn, the queries of each in their order', () => {
+    const { admitted, enter, leave } = setup();
+    for (const name of ['a1', 'a2', 'a3', 'a4', 'a5', 'b1', 'b2', 'c1']) enter(name);
+    expect(admitted).to.deep.equal(['a1', 'a2']);
+    for (const name of ['a1', 'a2', 'a3', 'b1', 'c1', 'a4']) leave(name);
+    expect(admitted.slice(2)).to.deep.equal(['a3', 'b1', 'c1', 'a4', 'b2', 'a5']);
+  });
+
+  it('lets no tenant have more at a time than it may, and others pass it', () => {
+    const { admitted, enter, leave } = setup({ runningMax: 3, runningPerTenantMax: 1 });
+    for (const name of ['a1', 'a2', 'b1']) enter(name);
+    expect(admitted).to.deep.equal(['a1', 'b1']);
+    leave('b1');
+    expect(admitted).to.deep.equal(['a1', 'b1']);
+    leave('a1');
+    expect(admitted).to.deep.equal(['a1', 'b1', 'a2']);
+  });
+
+  it('refuses who would wait behind too many of its own tenant, and nobody else', () => {
+    const { admitted, enter } = setup({ waitingPerTenantMax: 1 });
+    for (const name of ['a1', 'a2', 'a3', 'b1']) enter(name);
+    expect(() => enter('a4'))
+      .to.throw(RefusedError, 'too many outstanding requests')
+      .with.nested.property('refusal.code', 'OVERLOADED');
+    expect(() => enter('b2')).to.throw(RefusedError);
+    expect(admitted).to.deep.equal(['a1', 'a2']);
+  });
+
+  it('forgets who leaves while it waits', () => {
+    const { admitted, enter, leave } = setup({ waitingPerTenantMax: 1 });
+    for (const name of ['a1', 'a2', 'a3']) enter(name);
+    leave('a3');
+    enter('a4');
+    leave('a1');
+    leave('a2');
+    leave('a4');
+    enter('a5');
+    enter('a6');
+    expect(admitted).to.deep.equal(['a1', 'a2', 'a4', 'a5', 'a6']);
+  });
+
   it('tells how many run and wait, of all tenants', () => {
-    const gate = new QueryGate({ runningMax: 1, waitingMax: 2 });
+    const gate = new QueryGate({ runningMax: 9, runningPerTenantMax: 1, waitingPerTenantMax: 2 });
     const enter = (tenant: string): (() => void) => gate.enter(tenant, () => undefined);
     const first = enter('a');
     const leaving = [enter('a'), enter('a'), enter('b')];
@@ -16,7 +73,7 @@ describe('the turns of queries', () => {
 
   it('runs two of a tenant while pushes are to be spared, and all again afterwards', () => {
     let mustSpare = true;
-    const gate = new QueryGate({ runningMax: 4, waitingMax: 10, mustSpare: () => mustSpare });
+    const gate = new QueryGate({ ...many, waitingPerTenantMax: 10, mustSpare: () => mustSpare });
     const leaving = Array.from({ length: 8 }, () => gate.enter('a', () => undefined));
     expect(gate.figures).to.deep.equal({ running: 2, waiting: 6 });
     leaving[0]?.();
@@ -33,7 +90,7 @@ describe('the turns of queries', () => {
 
   it('refuses nobody for the sake of pushes, and lets nobody overtake those it held back', () => {
     let mustSpare = true;
-    const gate = new QueryGate({ runningMax: 4, waitingMax: 0, mustSpare: () => mustSpare });
+    const gate = new QueryGate({ ...many, waitingPerTenantMax: 0, mustSpare: () => mustSpare });
     const admitted: string[] = [];
     const enter = (name: string): (() => void) => gate.enter('a', () => admitted.push(name));
     const leaving = ['1', '2', '3'].map(enter);

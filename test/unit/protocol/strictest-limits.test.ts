@@ -12,6 +12,14 @@ describe('the limits of several tenants', () => {
     expect(limits.requiredLabels).to.deep.equal(['a', 'b']);
   });
 
+  it('let as many tasks run as the one with fewest may have, none being none, and keep nothing that is too fresh for any', () => {
+    const limits = strictest([
+      { ...DEFAULT_LIMITS, maxQueryParallelism: 0, maxCacheFreshnessPerQueryMs: 5, splitQueriesByIntervalMs: 0 },
+      { ...DEFAULT_LIMITS, maxQueryParallelism: 8, maxCacheFreshnessPerQueryMs: 9, splitQueriesByIntervalMs: 7 },
+    ]);
+    expect(limits).to.include({ maxQueryParallelism: 0, maxCacheFreshnessPerQueryMs: 9, splitQueriesByIntervalMs: 7 });
+  });
+
   it('are those of one tenant as they are', () => {
     expect(strictest([DEFAULT_LIMITS])).to.equal(DEFAULT_LIMITS);
   });

@@ -64,6 +64,14 @@ describe('a query that has ended', () => {
 });
 
 describe('a query over memory and store', () => {
+  it('is refused where none may have a task', async () => {
+    const limits = { timeoutMs: 10_000, bytesReadMax: 0, seriesMax: 0, tasksMax: 0 };
+    for (const query of ['{app="a"}', 'rate({app="a"}[1m])']) {
+      const refusal = await refusalOf(requestOf(query, { limits, isInstant: query !== '{app="a"}' }), sourcesOf([]));
+      expect(refusal).to.equal('OVERLOADED querying is disabled, please contact your Loki operator');
+    }
+  });
+
   it('refuses a range aggregation with too many series in the worker, before they are sent', async () => {
     const lines = Array.from({ length: 50 }, (_, index) => at(index, `n=${index}`));
     const sources = sourcesOf([{ labels: APP, memory: [segmentOf([lines], { openHead: true })] }]);

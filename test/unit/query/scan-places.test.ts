@@ -16,7 +16,7 @@ const CHUNKS: PlannedSlice = { startNs: 2n, endNs: 3n, memory: [], refs: [] };
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** One worker here, one at another node that holds `HELD`; each takes two tasks. */
-const setup = () => {
+const setup = (tasksMax?: number) => {
   const running = { here: 0, there: 0 };
   const ends: { readonly here: (() => void)[]; readonly there: ((error?: Error) => void)[] } = { here: [], there: [] };
   const place: ScanPlace = {
@@ -34,7 +34,7 @@ const setup = () => {
   };
   const pool = { size: 1, run: () => Promise.reject(new Error('nobody asks')) };
   const query = new AbortController();
-  const request = { limits: { timeoutMs: 0 } } as unknown as QueryRequest;
+  const request = { limits: { timeoutMs: 0, tasksMax } } as unknown as QueryRequest;
   const deps = { scanPool: pool, clock: new ManualClock(), places: () => [place] };
   const context = new QueryContext(request, {} as QuerySources, deps, query.signal);
   const places = new ScanPlaces<MetricResult>(
@@ -72,6 +72,18 @@ describe('ScanPlaces', () => {
     for (let task = 0; task < 4; task += 1) void places.run([PLAN], { slices: [CHUNKS] });
     await turn();
     expect(running).to.deep.equal({ here: 2, there: 2 });
+  });
+
+  it('runs no more at a time on all nodes than the query may', async () => {
+    const { places, running, ends } = setup(3);
+    expect(places.tasksMax).to.equal(3);
+    const tasks = Array.from({ length: 6 }, () => places.run([PLAN], { slices: [CHUNKS] }));
+    for (let task = 0; task < 6; task += 1) {
+      await turn();
+      expect(running.here + running.there).to.equal(Math.min(3, 6 - task));
+      (ends.here.shift() ?? ends.there.shift())?.();
+    }
+    expect(await Promise.all(tasks)).to.have.lengthOf(6);
   });
 
   it('runs here what could not be run there, in its turn', async () => {

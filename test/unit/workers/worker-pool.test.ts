@@ -55,6 +55,25 @@ describe('a worker pool', function () {
     expect([pool.running, pool.queued]).to.deep.equal([0, 0]);
   });
 
+  it('gives tenants their turns, and those of one in their order', async () => {
+    const tenants = ['b', 'a', 'a', 'a', 'b'];
+    const held = holding();
+    pool = new WorkerPool({
+      entry: '../../test/support/workers/obedient-worker',
+      size: 1,
+      queueMax: 10,
+      tenantOf: (task) => (task.kind === 'thread' ? (tenants.shift() ?? '') : ''),
+    });
+    const running = pool.run(held.task);
+    const ended: string[] = [];
+    const all = ['b1', 'a1', 'a2', 'a3', 'b2'].map((name) =>
+      pool.run({ kind: 'thread' }).then(() => void ended.push(name)),
+    );
+    held.end();
+    await Promise.all([running, ...all]);
+    expect(ended).to.deep.equal(['b1', 'a1', 'b2', 'a2', 'a3']);
+  });
+
   it('refuses OVERLOADED when its queue is full', async () => {
     start(1, 1);
     const held = holding();

@@ -1,0 +1,33 @@
+import type { LabelMatcher } from '../protocol/matcher.ts';
+import type { TimeRangeNs } from '../protocol/time-range.ts';
+import { type Gathered, gatherStreams } from './gather-streams.ts';
+import type { QueryContext } from './query-context.ts';
+import { selectionsOf, type TenantSelection } from './query-tenants.ts';
+import type { HiddenEntries } from './scan/hidden-entries.ts';
+
+/** What is read of one tenant, and from where. */
+export interface TenantSources extends TenantSelection {
+  readonly hidden: HiddenEntries | undefined;
+  readonly gathered: Gathered;
+}
+
+/** Where the entries of a range are, of each tenant. Memory is asked before the index, and what is hidden before both. @throws RefusedError */
+export const gatherTenants = async (
+  context: QueryContext,
+  matchers: readonly LabelMatcher[],
+  range: TimeRangeNs,
+): Promise<readonly TenantSources[]> => {
+  const selections = selectionsOf(context.request.tenant, matchers);
+  const hidden = await Promise.all(selections.map(({ tenant }) => context.hiddenIn(tenant, range)));
+  const sources: TenantSources[] = [];
+  for (const [index, selection] of selections.entries()) {
+    const gathered = await context.orStop(
+      gatherStreams(context.sources, selection.tenant, selection.matchers, range, context.signal, context.onMissing),
+    );
+    context.chunkRefs += gathered.chunkRefs;
+    context.streamsInMemory += gathered.streamsInMemory;
+    context.chunksInMemory += gathered.chunksInMemory;
+    sources.push({ ...selection, hidden: hidden[index], gathered });
+  }
+  return sources;
+};

@@ -1,0 +1,112 @@
+import { expect } from 'chai';
+import { executeQuery } from '../../../src/query/execute-query.ts';
+import type { MetricSeries, QueryRequest, QueryStatistics } from '../../../src/query/query-messages.ts';
+import { ResultsCache } from '../../../src/query/results-cache.ts';
+import type { HiddenEntries } from '../../../src/query/scan/hidden-entries.ts';
+import { systemClock } from '../../../src/system-clock.ts';
+import { inThreadPool } from './scan-pools.ts';
+import { at, BASE_NS, segmentOf } from './test-blocks.ts';
+import { requestOf, sourcesOf, type TestSources } from './test-sources.ts';
+
+const SECOND_NS = 1_000_000_000n;
+const SECONDS = 60;
+
+/** An entry a second for a minute, one chunk. */
+const stored = (): TestSources => {
+  const entries = Array.from({ length: SECONDS }, (_, second) => at(second * 1e9 + 1, `n=${second}`));
+  return sourcesOf([{ labels: { app: 'a' }, stored: [segmentOf([entries])] }]);
+};
+
+const REQUEST = requestOf('sum(count_over_time({app="a"}[10s]))', {
+  endNs: BASE_NS + 59n * SECOND_NS,
+  stepNs: SECOND_NS,
+  caching: { intervalMs: 10_000, freshnessMs: 0 },
+});
+
+interface Asked {
+  readonly sources?: TestSources;
+  readonly request?: Partial<QueryRequest>;
+  readonly hidden?: HiddenEntries;
+}
+
+const setup = () => {
+  const results = new ResultsCache(1 << 20);
+  const pool = inThreadPool();
+  return async ({ sources = stored(), request = {}, hidden }: Asked = {}) => {
+    const series: MetricSeries[] = [];
+    const deps = { scanPool: pool, clock: systemClock, results, hidden: async () => hidden };
+    const asked = { ...REQUEST, ...request };
+    const statistics: QueryStatistics = await executeQuery(
+      asked,
+      sources,
+      deps,
+      new AbortController().signal,
+      async (event) => {
+        if (event.type === 'series') series.push(...event.series);
+      },
+    );
+    return { values: series.flatMap(({ values }) => values), cache: statistics.resultsCache };
+  };
+};
+
+describe('a metric query of which parts are kept', () => {
+  it('is answered from them', async () => {
+    const ask = setup();
+    const first = await ask();
+    const again = await ask();
+    expect(again.values).to.deep.equal(first.values);
+    expect([first.cache.stored, again.cache.found]).to.deep.equal([6, 6]);
+    expect(again.cache.servedMs).to.equal(60_000);
+  });
+
+  it('takes and keeps nothing where the request does not say so', async () => {
+    const ask = setup();
+    const { caching: _, ...plain } = REQUEST;
+    await ask();
+    const results = await ask({ request: { ...plain, caching: undefined } as unknown as QueryRequest });
+    expect(results.cache).to.include({ requested: 0, stored: 0 });
+    expect((await ask({ request: { caching: { intervalMs: 0, freshnessMs: 0 } } })).cache.requested).to.equal(0);
+  });
+
+  it('keeps nothing of what goes by the clock', async () => {
+    const ask = setup();
+    for (const stage of ['line_format "{{ now }}" |~ "7"', 'label_format t="{{ __timestamp__ | date `05` }}"']) {
+      const metric = await ask({ request: { query: `sum(count_over_time({app="a"} | ${stage} [10s]))` } });
+      expect(metric.cache, stage).to.include({ requested: 0, stored: 0 });
+      const log = await ask({ request: { query: `{app="a"} | ${stage} |= "nothing has this"`, stepNs: 0n } });
+      expect(log.cache, stage).to.include({ requested: 0, stored: 0 });
+    }
+    const log = await ask({ request: { query: '{app="a"} |= "nothing has this"', stepNs: 0n } });
+    expect(log.cache.stored).to.equal(6);
+  });
+
+  it('forgets what is past its retention while time goes by', async () => {
+    const ask = setup();
+    const keptFromSecond = (second: number): HiddenEntries => ({
+      deletes: [],
+      retention: [{ matchers: [], keptFromNs: BASE_NS + BigInt(second) * SECOND_NS }],
+    });
+    const all = await ask({ hidden: keptFromSecond(-60) });
+    const later = await ask({ hidden: keptFromSecond(30) });
+    expect(later.cache.found).to.equal(2);
+    expect(later.values).to.deep.equal(all.values.slice(30).map((count, step) => Math.min(count, step + 1)));
+    const longer = await ask({ hidden: keptFromSecond(-60) });
+    expect(longer.values).to.deep.equal(all.values);
+  });
+
+  it('keeps nothing of an answer that may be short', async () => {
+    const ask = setup();
+    const sources = stored();
+    const memory: TestSources['memory'] = {
+      ...sources.memory,
+      select: async (tenant, matchers, range, signal, onMissing) => {
+        onMissing?.('a disk is gone');
+        return await sources.memory.select(tenant, matchers, range, signal);
+      },
+    };
+    const partial = await ask({ sources: { ...sources, memory }, request: { allowsPartial: true } });
+    expect(partial.values).to.have.lengthOf.above(50);
+    expect(partial.cache).to.include({ requested: 6, stored: 0 });
+    expect((await ask()).cache).to.include({ found: 0, stored: 6 });
+  });
+});
