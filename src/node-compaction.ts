@@ -2,7 +2,6 @@
 
 import type { AppendRouter } from './actors/append-router.ts';
 import { Compactor, type CompactorDeps } from './actors/compactor.ts';
-import { ChunkMarks } from './compaction/chunk-marks.ts';
 import { ChunkRemoval } from './compaction/chunk-removal.ts';
 import { Compaction } from './compaction/compaction.ts';
 import { DeleteRequests } from './compaction/delete-requests.ts';
@@ -13,6 +12,7 @@ import type { Config } from './config.ts';
 import type { Clock } from './protocol/clock.ts';
 import { labelSetOf } from './protocol/label-text.ts';
 import type { QueryDeps } from './query/query-context.ts';
+import { ChunkMarks } from './storage/chunk-marks.ts';
 import { SeriesLabels } from './storage/series-labels.ts';
 
 export interface NodeCompaction {

@@ -1,6 +1,7 @@
 import type { Clock } from '../protocol/clock.ts';
 import { labelSetOf } from '../protocol/label-text.ts';
 import { parseChunkKey } from '../storage/chunk-key.ts';
+import type { ChunkMarks, MarkedChunk } from '../storage/chunk-marks.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
 import { chunkEntry, chunkRow, labelEntries } from '../storage/index-row.ts';
@@ -8,7 +9,6 @@ import type { IndexPlace, IndexStore } from '../storage/index-store.ts';
 import { LABEL_ROWS_KEPT_DAYS } from '../storage/index-writer.ts';
 import { type DayBucket, dayBuckets, dayOf, type SchemaConfig } from '../storage/schema-config.ts';
 import type { SeriesLabels } from '../storage/series-labels.ts';
-import type { ChunkMarks, MarkedChunk } from './chunk-marks.ts';
 
 /** A chunk, and the series that its rows are under. */
 export interface StoredChunk {

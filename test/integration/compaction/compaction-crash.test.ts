@@ -1,7 +1,6 @@
 import { expect } from 'chai';
 import { BlockCursor } from '../../../src/chunk/block-reader.ts';
 import { decodeChunk, encodeChunk } from '../../../src/chunk/chunk-object.ts';
-import { ChunkMarks } from '../../../src/compaction/chunk-marks.ts';
 import { ChunkRemoval } from '../../../src/compaction/chunk-removal.ts';
 import { Compaction, type PassOutcome } from '../../../src/compaction/compaction.ts';
 import { DeleteRequests } from '../../../src/compaction/delete-requests.ts';
@@ -9,6 +8,7 @@ import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { readLimits } from '../../../src/protocol/limits.ts';
 import { rewriteChunk } from '../../../src/query/scan/rewrite-chunk.ts';
 import { chunkKey } from '../../../src/storage/chunk-key.ts';
+import { ChunkMarks } from '../../../src/storage/chunk-marks.ts';
 import { chunkEntries, chunkKeyOfCell, seriesIdOf } from '../../../src/storage/index-row.ts';
 import { createSchemaConfig, DAY_MS } from '../../../src/storage/schema-config.ts';
 import { SeriesLabels } from '../../../src/storage/series-labels.ts';
