@@ -19,6 +19,11 @@ export type StreamLabels = BoundedMap<string, LabelSet>;
 
 export const newStreamLabels = (): StreamLabels => new BoundedMap(STREAMS_MAX);
 
+interface Labelled {
+  readonly ref: ChunkRef;
+  readonly labels: LabelSet;
+}
+
 /**
  * Reads a chunk and compares it with its key. undefined: it is not there.
  * @throws CorruptChunkError if it is not what its key says
@@ -65,12 +70,12 @@ export class ObjectCheck {
 
   async #checkPage(page: readonly ChunkRef[]): Promise<void> {
     const { side, deps } = this.#check;
-    const unread = this.#check.options.isQuick ? await this.#withoutFound(page) : page;
-    const labelled: { readonly ref: ChunkRef; readonly labels: LabelSet }[] = [];
-    await this.#each(unread, async (ref) => {
-      const labels = await this.#labelsOf(ref);
-      if (labels) labelled.push({ ref, labels });
-    });
+    const labelled: Labelled[] = [];
+    if (this.#check.options.isQuick) {
+      const [firsts, others] = this.#firstsOf(await this.#withoutFound(page));
+      await this.#read(firsts, labelled);
+      await this.#read(await this.#withoutFound(others), labelled);
+    } else await this.#read(page, labelled);
     const chunks = labelled.map(({ ref, labels }) => this.#check.indexed(ref, labels));
     const whole = await indexedChunks(side, chunks, 'all');
     const missing = labelled.filter(({ ref }) => !whole.has(ref.key));
@@ -79,6 +84,24 @@ export class ObjectCheck {
     await forEachConcurrent(missing, this.#check.options.concurrency, async ({ ref, labels }) => {
       if (!deps.signal.aborted) await this.#lacksRows(ref, labels, named.has(ref.key));
     });
+  }
+
+  async #read(refs: readonly ChunkRef[], labelled: Labelled[]): Promise<void> {
+    await this.#each(refs, async (ref) => {
+      const labels = await this.#labelsOf(ref);
+      if (labels) labelled.push({ ref, labels });
+    });
+  }
+
+  /** One of each stream of which nothing is known, and the others. */
+  #firstsOf(refs: readonly ChunkRef[]): readonly [readonly ChunkRef[], readonly ChunkRef[]] {
+    const firsts = new Map<string, ChunkRef>();
+    for (const ref of refs) {
+      const stream = streamName(ref.tenant, ref.fingerprint);
+      if (!this.#streams.get(stream) && !firsts.has(stream)) firsts.set(stream, ref);
+    }
+    const chosen = new Set(firsts.values());
+    return [[...chosen], refs.filter((ref) => !chosen.has(ref))];
   }
 
   /** Those that have to be read, since nothing is known of their stream, or rows of them were not found by what is. */

@@ -84,10 +84,9 @@ export const madeChunk = (
   { schema }: CopySide,
   labels: LabelSet,
   atMs: number,
-  tenant = 'tenant-a',
+  { tenant = 'tenant-a', fingerprint = labels.fingerprint } = {},
 ): { readonly chunk: IndexedChunk; readonly bytes: Uint8Array } => {
   const segment = segmentOf([[{ timeNs: BigInt(atMs) * 1_000_000n, line: `made at ${atMs}` }]]);
-  const { fingerprint } = labels;
   const { bytes, fromMs, throughMs, checksum } = encodeChunk({
     tenant,
     fingerprint,

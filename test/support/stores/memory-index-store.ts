@@ -76,7 +76,9 @@ export class MemoryIndexStore implements IndexStore {
   }
 
   async committed({ segment }: StreamSegment): Promise<string | undefined> {
-    return this.#commits.get(segment)?.chunkKey;
+    const chunkKey = this.#commits.get(segment)?.chunkKey;
+    if (chunkKey !== undefined) await this.unsettled([chunkKey]);
+    return chunkKey;
   }
 
   async *commits(): AsyncIterable<SegmentCommit> {
