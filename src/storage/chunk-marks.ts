@@ -39,15 +39,18 @@ export class ChunkMarks {
     await this.#index.delete(this.#tables.flatMap((table) => keys.map((key) => placeOf(table, key))));
   }
 
-  /** Those of the chunks that are marked. */
+  /** Those of the chunks that are marked. One read a stream. */
   async among(keys: readonly string[]): Promise<ReadonlySet<string>> {
+    const asked = new Set(keys);
     const marked = new Set<string>();
-    const lookups = this.#tables.flatMap((table) =>
-      keys.map((key) => ({ ...placeOf(table, key), rangePrefix: key + MARK_END, key })),
-    );
-    await this.#index.scan(lookups, (cells, { key }) => {
-      if (cells.length > 0) marked.add(key);
-      return true;
+    const rows = new Set(keys.map((key) => ROW_PREFIX + streamOfChunkKey(key)));
+    const lookups = this.#tables.flatMap((table) => Array.from(rows, (hashValue) => ({ table, hashValue })));
+    await this.#index.scan(lookups, (cells) => {
+      for (const { rangeValue } of cells) {
+        const key = rangeValue.endsWith(MARK_END) ? rangeValue.slice(0, -MARK_END.length) : '';
+        if (asked.has(key)) marked.add(key);
+      }
+      return false;
     });
     return marked;
   }
