@@ -1,4 +1,3 @@
-import type { Clock } from '../protocol/clock.ts';
 import type { TenantLimits } from '../protocol/limits.ts';
 import { BoundedMap } from '../storage/bounded-map.ts';
 import { DAY_MS, dayBuckets, dayOf, isIndexTable } from '../storage/schema-config.ts';
@@ -24,7 +23,6 @@ export interface CompactionOptions {
 export interface CompactionDeps extends TableCompactionDeps {
   readonly requests: DeleteRequests;
   readonly limits: TenantLimits;
-  readonly clock: Clock;
   /** Which of the nodes compacts what has this name: asked again and again. */
   readonly isHere: (name: string) => boolean;
 }

@@ -13,6 +13,7 @@ import { chunkEntries, chunkKeyOfCell, seriesIdOf } from '../../../src/storage/i
 import { createSchemaConfig, DAY_MS } from '../../../src/storage/schema-config.ts';
 import { SeriesLabels } from '../../../src/storage/series-labels.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { eventually } from '../../support/eventually.ts';
 import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
 import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
 import { at, BASE_NS, segmentOf } from '../../unit/query/test-blocks.ts';
@@ -21,7 +22,7 @@ const BASE_MS = Number(BASE_NS / 1_000_000n);
 const schema = createSchemaConfig([
   { from: '2023-01-01', schema: 'v12', prefix: 'index_', periodHours: 24, rowShards: 2 },
 ]);
-const labels = labelSetOf(['app', 'web']);
+const WEB = labelSetOf(['app', 'web']);
 
 /** The process ends here: nothing after this step is done. */
 class Crash extends Error {}
@@ -66,7 +67,7 @@ class World {
   }
 
   /** Lines that are stored and indexed, of all chunks. */
-  async store(lines: readonly (readonly [number, string])[]): Promise<void> {
+  async store(lines: readonly (readonly [number, string])[], labels = WEB): Promise<void> {
     const segment = segmentOf([lines.map(([time, line]) => at(time, line))]);
     const { bytes, fromMs, throughMs, checksum } = encodeChunk({
       tenant: 't',
@@ -96,7 +97,7 @@ class World {
     });
   }
 
-  compaction(isHere: (name: string) => boolean = () => true, limits: object = {}): Compaction {
+  compaction(isHere: (name: string) => boolean = () => true, limits: object = {}, overlapMs = 0): Compaction {
     const { index, chunks, clock, requests } = this;
     const series = new SeriesLabels(index);
     return new Compaction(
@@ -114,7 +115,7 @@ class World {
         report: (_problem, error) => {
           throw error;
         },
-        overlapMs: 0,
+        overlapMs,
         restMs: 0,
         isDryRun: false,
         isHere,
@@ -254,10 +255,35 @@ describe('a compaction that is cut', function () {
     expect(before.filter((key) => world.chunks.objects.has(key)).length).to.equal(1);
   });
 
+  it('keeps old rows of chunks written anew while queries may be between two parts of a row, and goes on meanwhile', async () => {
+    const world = await newWorld();
+    await world.store(
+      [
+        [1_000_000, 'e plain'],
+        [2_000_000, 'e secret'],
+      ],
+      labelSetOf(['app', 'web', 'env', 'prod']),
+    );
+    const old = world.keys();
+    const running = world.compaction(() => true, {}, 60_000).run(SIGNAL);
+    const written = (): readonly string[] => world.keys().filter((key) => !old.includes(key));
+    // Two of the first table.
+    await eventually('both are written anew', () => written().length === 2, written);
+    expect(world.keys()).to.include.members([...old]);
+    world.clock.advance(59_999);
+    expect(world.keys()).to.include.members([...old]);
+    world.clock.advance(1);
+    await eventually('the chunk of the next table is written anew', () => written().length === 3, written);
+    world.clock.advance(60_000);
+    await running;
+    expect(world.keys()).to.have.length(4);
+    expect(indexed(world)).to.deep.equal(['a plain', 'c plain', 'd secret', 'e plain']);
+  });
+
   it('removes the rows first of a chunk that was only marked, and lets its object wait again', async () => {
     const world = await newWorld();
     const [key = ''] = world.keys();
-    await new ChunkMarks(world.index, schema).add([{ key, series: seriesIdOf(labels), markedMs: world.clock.nowMs() }]);
+    await new ChunkMarks(world.index, schema).add([{ key, series: seriesIdOf(WEB), markedMs: world.clock.nowMs() }]);
     world.clock.advance(1000);
     expect(await world.removal().sweep(SIGNAL)).to.equal(0);
     expect([world.keys().includes(key), world.chunks.objects.has(key)]).to.deep.equal([false, true]);
