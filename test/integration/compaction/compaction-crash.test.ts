@@ -10,9 +10,11 @@ import { rewriteChunk } from '../../../src/query/scan/rewrite-chunk.ts';
 import { chunkKey } from '../../../src/storage/chunk-key.ts';
 import { ChunkMarks } from '../../../src/storage/chunk-marks.ts';
 import { chunkEntries, chunkKeyOfCell, seriesIdOf } from '../../../src/storage/index-row.ts';
+import { COMPACTOR_TABLE } from '../../../src/storage/own-tables.ts';
 import { createSchemaConfig, DAY_MS } from '../../../src/storage/schema-config.ts';
 import { SeriesLabels } from '../../../src/storage/series-labels.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { refOf } from '../../support/copy-sides.ts';
 import { eventually } from '../../support/eventually.ts';
 import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
 import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
@@ -312,6 +314,57 @@ describe('a compaction that is cut', function () {
     expect(await world.compaction().run(SIGNAL)).to.include({ tables: 0, pending: 1, deleted: 0, rewritten: 0 });
     world.clock.advance(1);
     expect(await world.compaction().run(SIGNAL)).to.include({ pending: 0, deleted: 1, rewritten: 2 });
+  });
+
+  it('takes them off a young day too, once it is old enough', async () => {
+    const world = await newWorld();
+    world.clock.advance(-9 * DAY_MS);
+    const labelRows = (): number => world.index.entries().filter(({ hashValue }) => hashValue.includes(':logs')).length;
+    const gone = world.keys().map((key) => ({ ref: refOf(key), series: seriesIdOf(WEB) }));
+    await world.removal().remove(gone);
+    expect(labelRows(), 'kept: a flush may take them for written').to.be.greaterThan(0);
+    world.clock.advance(2000);
+    await world.removal().sweep(SIGNAL);
+    expect(labelRows()).to.be.greaterThan(0);
+    world.clock.advance(9 * DAY_MS);
+    await world.removal().sweep(SIGNAL);
+    expect(labelRows()).to.equal(0);
+    expect(world.index.entries().filter(({ table }) => table === COMPACTOR_TABLE).length, 'notes').to.equal(1);
+  });
+
+  it('leaves label rows of a series that has chunks again on its young day', async () => {
+    const world = await newWorld();
+    world.clock.advance(-9 * DAY_MS);
+    const before = world.index.entries().filter(({ hashValue }) => hashValue.includes(':logs'));
+    await world.removal().remove(world.keys().map((key) => ({ ref: refOf(key), series: seriesIdOf(WEB) })));
+    await world.store([[0, 'again']]);
+    world.clock.advance(9 * DAY_MS);
+    await world.removal().sweep(SIGNAL);
+    const after = world.index.entries().filter(({ hashValue }) => hashValue.includes(':logs'));
+    expect(after.map(({ hashValue }) => hashValue)).to.have.length(2);
+    expect(before.length).to.be.greaterThan(2);
+  });
+
+  it('takes label rows off that a crash left behind', async () => {
+    const world = await newWorld();
+    const [key = ''] = world.keys();
+    const labelRows = (): number => world.index.entries().filter(({ hashValue }) => hashValue.includes(':logs')).length;
+    const chunks = world.keys().map((one) => ({ ref: refOf(one), series: seriesIdOf(WEB) }));
+    // Marks and rows of chunks: two steps.
+    world.crashAt = 2;
+    world.steps = 0;
+    await world
+      .removal()
+      .remove(chunks)
+      .then(
+        () => expect.fail('no crash'),
+        (error: unknown) => expect(error).to.be.instanceOf(Crash),
+      );
+    world.crashAt = Number.POSITIVE_INFINITY;
+    expect([world.keys(), labelRows() > 0]).to.deep.equal([[], true]);
+    world.clock.advance(2000);
+    await world.removal().sweep(SIGNAL);
+    expect(labelRows(), key).to.equal(0);
   });
 
   it('takes the last label rows of a series off a day that is long ago, and leaves those of other days', async () => {
