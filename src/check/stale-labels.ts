@@ -84,7 +84,7 @@ export class StaleLabelCheck {
     return day < lastDay && this.#check.isOld((day + 1) * DAY_MS) && dayInScope(options.scope, day);
   }
 
-  /** The suspects among those that wait. A flush may be writing the chunk's row just now: so they are looked at again, later. */
+  /** The suspects among those that wait. Somebody may be writing the chunk's row just now, or removing that of the label: so they are looked at again, later. */
   async #look(): Promise<void> {
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -105,7 +105,9 @@ export class StaleLabelCheck {
   async #decide(): Promise<void> {
     const suspects = this.#suspects;
     this.#suspects = [];
+    if (suspects.length === 0) return;
     const { options, deps, side } = this.#check;
+    await new Promise<void>((resolve) => deps.clock.after(options.secondLookMs, resolve));
     for (const { entry, chunkRow: row } of await this.#withoutChunks(suspects)) {
       if (deps.signal.aborted) return;
       if (!(await this.#check.hasCell(entry))) continue;

@@ -27,6 +27,8 @@ export interface CheckOptions {
   readonly orphanShareMax: number;
   /** What was deleted could be put back for so long: longer than a commit takes. */
   readonly orphanHoldMs: number;
+  /** What another process removes step by step is done with it after so long. */
+  readonly secondLookMs: number;
   /** Removes the rows of objects that cannot be read: queries then answer without them. */
   readonly unindexesCorrupt: boolean;
 }

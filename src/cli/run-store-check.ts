@@ -20,6 +20,8 @@ const UNCHECKED = { exitCode: 3 };
 const NS_PER_MS = 1_000_000n;
 /** Chosen: a step of a commit takes 30 s at the most. */
 const ORPHAN_HOLD_MS = 60_000;
+/** Chosen: compaction removes rows of labels right after those of chunks. */
+const SECOND_LOOK_MS = 5_000;
 
 export const runStoreCheck = async (flags: StoreCheckFlags, terminal: Terminal): Promise<void> => {
   const options = optionsOf(flags);
@@ -57,6 +59,7 @@ const optionsOf = (flags: StoreCheckFlags): Options => {
     deletesOrphans,
     orphanShareMax: flags.orphansMax / 100,
     orphanHoldMs: ORPHAN_HOLD_MS,
+    secondLookMs: SECOND_LOOK_MS,
     unindexesCorrupt,
   };
 };

@@ -33,6 +33,7 @@ const PLAIN: Options = {
   deletesOrphans: false,
   orphanShareMax: 0.5,
   orphanHoldMs: 0,
+  secondLookMs: 0,
   unindexesCorrupt: false,
 };
 

@@ -48,6 +48,19 @@ export const storeCheckContract = (dump: string, open: (schema: SchemaConfig) =>
       return chunk;
     };
 
+    /** Rows of kind 4. */
+    const rowsOf = (chunk: IndexedChunk): readonly IndexEntry[] =>
+      chunkEntries(side.schema, chunk).filter(({ rangeValue }) => rangeValue.includes(chunk.key));
+
+    /** Everything of the chunk in the rows of one of its days. */
+    const ofDay = (chunk: IndexedChunk, at: number): readonly IndexEntry[] => {
+      const day = dayBuckets(side.schema, chunk.fromMs, chunk.throughMs)[at]?.day;
+      return chunkEntries(side.schema, chunk).filter(({ hashValue }) => hashValue.includes(`:d${day}:`));
+    };
+
+    const overMidnight = (): IndexedChunk =>
+      chunks.find((one) => dayBuckets(side.schema, one.fromMs, one.throughMs).length === 2) as IndexedChunk;
+
     /** Found by a look that changes nothing, then mended; nothing is left to find. */
     const expectMended = async (
       kind: string,
@@ -82,7 +95,7 @@ export const storeCheckContract = (dump: string, open: (schema: SchemaConfig) =>
     });
 
     it('finds rows whose object is not there, and removes them with what found their series', async () => {
-      const chunk = chunks.find(({ fromMs, throughMs }) => fromMs % DAY_MS > throughMs % DAY_MS) as IndexedChunk;
+      const chunk = overMidnight();
       const days = dayBuckets(side.schema, chunk.fromMs, chunk.throughMs).length;
       await side.chunks.delete(chunk.key);
       const { findings } = await checked(side);
@@ -128,8 +141,12 @@ export const storeCheckContract = (dump: string, open: (schema: SchemaConfig) =>
       const { key } = chunks[0] as IndexedChunk;
       const marks = new ChunkMarks(side.index, side.schema);
       const series = seriesIdOf(LABELS);
-      await marks.add([key, orphan.key].map((marked) => ({ key: marked, series, markedMs: 1 })));
+      const [half, unlabelled] = [overMidnight(), await stored(labelSetOf(['app', 'unlabelled']))];
+      const keys = [key, orphan.key, half.key, unlabelled.key];
+      await marks.add(keys.map((marked) => ({ key: marked, series, markedMs: 1 })));
       await side.chunks.delete(key);
+      await side.index.delete(ofDay(half, 1));
+      await side.index.write(rowsOf(unlabelled));
       const before = await contentOf(side);
       const { findings, figures } = await checked(side, { fixes: true, deletesOrphans: true });
       expect(findings).to.deep.equal([]);
@@ -138,14 +155,8 @@ export const storeCheckContract = (dump: string, open: (schema: SchemaConfig) =>
     });
 
     it('writes the rows of a chunk that some days lack, and of one that a commit names', async () => {
-      const chunk = chunks.find(
-        (one) => dayBuckets(side.schema, one.fromMs, one.throughMs).length === 2,
-      ) as IndexedChunk;
-      const [first] = dayBuckets(side.schema, chunk.fromMs, chunk.throughMs);
-      const ofFirst = chunkEntries(side.schema, chunk).filter(({ hashValue }) =>
-        hashValue.includes(`:d${first?.day}:`),
-      );
-      await side.index.delete(ofFirst);
+      const chunk = overMidnight();
+      await side.index.delete(ofDay(chunk, 0));
       await expectMended('missing-rows', 1);
       expect(await contentOf(side)).to.deep.equal(clean);
       const lost = await stored();
@@ -209,9 +220,7 @@ export const storeCheckContract = (dump: string, open: (schema: SchemaConfig) =>
     });
 
     it('tells of rows that name no chunk, and keeps them', async () => {
-      const entry = chunkEntries(side.schema, chunks[0] as IndexedChunk).find(({ rangeValue }) =>
-        rangeValue.includes(chunks[0]?.key ?? ''),
-      ) as IndexEntry;
+      const [entry] = rowsOf(chunks[0] as IndexedChunk) as [IndexEntry];
       await side.index.write([{ ...entry, rangeValue: entry.rangeValue.replace('/', '_') }]);
       const before = await contentOf(side);
       const { kinds } = await checked(side, { fixes: true });

@@ -15,6 +15,8 @@ import { SeriesLabels } from '../../../src/storage/series-labels.ts';
 import { checked, contentOf, LATER, madeChunk } from '../../support/check-sides.ts';
 import { type MemorySide, memorySide, putLoki, refOf } from '../../support/copy-sides.ts';
 import { ROW_DUMPS, recordedRows } from '../../support/stores/loki-fixtures.ts';
+import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
+import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
 
 const schema = createSchemaConfig([
   { from: '2023-01-01', schema: 'v12', prefix: 'index_', periodHours: 24, rowShards: 2 },
@@ -50,54 +52,89 @@ describe('a check of a store that is in use', () => {
     });
   }
 
-  it('finds nothing wrong with a removal that runs beside it, at whichever step', async () => {
-    for (let step = 0, steps = 1; step < steps; step += 1) {
-      side = memorySide(schema);
-      const chunks = [await indexed(side), await indexed(side, labelSetOf(['app', 'db']))];
-      const removal = new ChunkRemoval({
-        index: side.index,
-        chunks: side.chunks,
-        schema,
-        marks: new ChunkMarks(side.index, schema),
-        labels: new SeriesLabels(side.index),
-        clock: LATER,
-        delayMs: 0,
-      });
-      const actions = [
-        () => removal.remove(chunks.map((chunk) => ({ ref: refOf(chunk.key), series: seriesIdOf(chunk.labels) }))),
-        () => removal.sweep(new AbortController().signal),
-      ];
-      let seen = 0;
-      let isActing = false;
-      const act = async (): Promise<void> => {
-        if (isActing) return;
-        seen += 1;
-        // The rows go at one step, the objects at the next.
-        const action = seen > step ? actions.shift() : undefined;
-        isActing = true;
-        await action?.();
-        isActing = false;
-      };
-      side.index.before = act;
-      side.chunks.before = act;
-      const { findings } = await checked(side, {
-        fixes: true,
-        deletesOrphans: true,
-        orphanShareMax: 1,
-        concurrency: 1,
-      });
-      expect(findings, `removed at step ${step}`).to.deep.equal([]);
-      steps = Math.max(steps, seen);
-      side.index.before = undefined;
-      side.chunks.before = undefined;
-      while (actions.length > 0) await actions.shift()?.();
-      const { keys, rows } = await contentOf(side);
-      expect(keys).to.deep.equal([]);
-      expect(
-        rows.filter((row) => !row.includes('\\"app\\"')),
-        `left at step ${step}`,
-      ).to.deep.equal([]);
+  /** Does each action before one of the operations of a check that mends all it finds. @returns what it found, and how many operations there were */
+  const checkedBeside = async (actions: readonly (() => Promise<unknown>)[], steps: readonly number[]) => {
+    let seen = 0;
+    let done = 0;
+    let isActing = false;
+    const act = async (): Promise<void> => {
+      if (isActing) return;
+      isActing = true;
+      while (done < actions.length && seen >= (steps[done] ?? 0)) await actions[done++]?.();
+      isActing = false;
+      seen += 1;
+    };
+    side.index.before = act;
+    side.chunks.before = act;
+    const options = { fixes: true, deletesOrphans: true, orphanShareMax: 1, concurrency: 1 };
+    const { findings, figures } = await checked(side, options);
+    isActing = true;
+    while (done < actions.length) await actions[done++]?.();
+    side.index.before = undefined;
+    side.chunks.before = undefined;
+    return { findings, figures, seen };
+  };
+
+  it('finds nothing wrong with a removal that runs beside it, at whichever steps', async () => {
+    let runs = 0;
+    for (let first = 0, steps = 1; first < steps; first += 1) {
+      for (let second = first; second < steps; second += 1, runs += 1) {
+        side = memorySide(schema);
+        const chunks = [await indexed(side), await indexed(side, labelSetOf(['app', 'db']), NOON_MS + DAY_MS / 2)];
+        await side.index.commit(['node/1/1'], chunks[0]?.key ?? '', []);
+        const removal = new ChunkRemoval({
+          index: side.index,
+          chunks: side.chunks,
+          schema,
+          marks: new ChunkMarks(side.index, schema),
+          labels: new SeriesLabels(side.index),
+          clock: LATER,
+          delayMs: 0,
+        });
+        const gone = chunks.map((chunk) => ({ ref: refOf(chunk.key), series: seriesIdOf(chunk.labels) }));
+        const actions = [() => removal.remove(gone), () => removal.sweep(new AbortController().signal)];
+        const { findings, seen } = await checkedBeside(actions, [first, second]);
+        expect(findings, `removed at steps ${first} and ${second}`).to.deep.equal([]);
+        steps = Math.max(steps, seen);
+        const { keys, rows } = await contentOf(side);
+        expect(keys).to.deep.equal([]);
+        expect(
+          rows.filter((row) => !row.includes('\\"app\\"')),
+          `left of ${first}, ${second}`,
+        ).to.deep.equal([]);
+      }
     }
+    expect(runs).to.be.greaterThan(90);
+  });
+
+  it('finds nothing wrong with a late flush that runs beside it, at whichever steps', async () => {
+    let runs = 0;
+    const late = labelSetOf(['app', 'late']);
+    for (let first = 0, steps = 1; first < steps; first += 1) {
+      for (let second = first; second < steps; second += 1, runs += 1) {
+        side = memorySide(schema);
+        side.chunks.nowMs = LATER.nowMs;
+        await indexed(side);
+        const { chunk, bytes } = madeChunk(side, late, NOON_MS);
+        const entries = chunkEntries(schema, chunk);
+        const isOfChunk = ({ rangeValue }: { readonly rangeValue: string }): boolean => rangeValue.includes(chunk.key);
+        // In Bigtable rows of one write come in any order.
+        const actions = [
+          async () => {
+            await side.chunks.put(chunk.key, bytes);
+            await side.index.write(entries.filter((entry) => isOfChunk(entry) === (first % 2 === 0)));
+          },
+          () => side.index.write(entries),
+        ];
+        const { findings, seen } = await checkedBeside(actions, [first, second]);
+        const dayRows = findings.filter(({ kind }) => kind !== 'stale-label-row');
+        expect(dayRows, `flushed at steps ${first} and ${second}`).to.deep.equal([]);
+        steps = Math.max(steps, seen);
+        side.chunks.nowMs = Date.now;
+        expect((await checked(side)).findings, `left of ${first}, ${second}`).to.deep.equal([]);
+      }
+    }
+    expect(runs).to.be.greaterThan(90);
   });
 
   it('puts an orphan back whose rows come in the moment it goes', async () => {
@@ -122,6 +159,48 @@ describe('a check of a store that is in use', () => {
     expect(findings.map(({ kind, isMended }) => [kind, isMended])).to.deep.equal([['dangling-row', false]]);
     side.index.before = undefined;
     expect((await checked(side)).findings).to.deep.equal([]);
+  });
+
+  it('tells of no row whose object was put again meanwhile, and of no orphan that was deleted', async () => {
+    const chunk = await indexed(side);
+    const orphan = await stored(side, labelSetOf(['app', 'orphan']));
+    const { state } = MemoryChunkStore.prototype;
+    let isFirst = true;
+    side.chunks.state = async (key) => {
+      if (key === chunk.key && isFirst) {
+        isFirst = false;
+        return undefined;
+      }
+      const found = await state.call(side.chunks, key);
+      // After the look at its rows.
+      if (key === orphan.key) side.chunks.objects.delete(key);
+      return found;
+    };
+    const { findings, figures } = await checked(side, { fixes: true });
+    expect(findings).to.deep.equal([]);
+    expect(figures.gone).to.equal(1);
+  });
+
+  it('looks twice for the chunks of a series before it takes its labels off a day', async () => {
+    await indexed(side);
+    const late = await stored(side, labelSetOf(['app', 'late']));
+    const entries = chunkEntries(schema, late);
+    const ofChunk = entries.filter(({ rangeValue }) => rangeValue.includes(late.key));
+    await side.index.write(entries.filter((entry) => !ofChunk.includes(entry)));
+    const { scan } = MemoryIndexStore.prototype;
+    let looks = 0;
+    side.index.scan = async (lookups, visit) => {
+      const asked = [...lookups];
+      await scan.call(side.index, asked, visit as never);
+      const [first] = asked;
+      // The row comes right after the first look for chunks of a series that has labels.
+      if (looks === 0 && first?.hashValue === ofChunk[0]?.hashValue && first?.rangePrefix === undefined) {
+        looks += 1;
+        await side.index.write(ofChunk);
+      }
+    };
+    const { findings } = await checked(side);
+    expect([looks, findings]).to.deep.equal([1, []]);
   });
 
   it('keeps dangling rows of the last day: nobody knows how old they are', async () => {
