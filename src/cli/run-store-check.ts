@@ -2,7 +2,7 @@ import { checkStore } from '../check/check-store.ts';
 import { CheckFigures, type Finding } from '../check/findings.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { countChunks } from '../copy/copy-scope.ts';
-import { isThere, type OpenCopySide, openCopySource, openCopyTarget } from '../copy-stores.ts';
+import { isThere, type OpenCopySide, openCopySource, openForRepair } from '../copy-stores.ts';
 import { holdProcess } from '../hold-process.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { systemClock } from '../system-clock.ts';
@@ -68,7 +68,7 @@ const optionsOf = (flags: StoreCheckFlags): Options => {
 const open = async (config: Config, fixes: boolean, terminal: Terminal): Promise<OpenCopySide> => {
   const report = (text: string, error: unknown): void => terminal.note(`${text}: ${(error as Error).message}`);
   const deps = { clock: systemClock, chance: Math.random, report };
-  return fixes && isThere(config) ? await openCopyTarget(config, deps) : await openCopySource(config, deps);
+  return fixes && isThere(config) ? await openForRepair(config, deps) : await openCopySource(config, deps);
 };
 
 interface Job {

@@ -9,6 +9,7 @@ import { sharedWorkers, testConfig } from '../../support/cluster.ts';
 import { entryAt, pushOf } from '../../support/entries.ts';
 import { GcsServer } from '../../support/gcs/gcs-server.ts';
 import { newInstance } from '../../support/stores/bigtable-stores.ts';
+import { RawBigtable } from '../../support/stores/raw-bigtable.ts';
 import { type Finished, runCli } from '../cli/cli-process.ts';
 
 const STREAMS = 4;
@@ -144,19 +145,39 @@ describe('ringlog store check', function () {
   });
 
   describe('with an index in Bigtable', () => {
-    suiteBigtable({ isNamed: true });
+    const emulator = suiteBigtable({ isNamed: true });
+
+    const inCloud = (instance: string): object => ({
+      ...embedded(),
+      schema_config: {
+        configs: [{ from: '2024-03-01', schema: 'v13', store: 'bigtable-hashed', object_store: 'gcs' }],
+      },
+      storage_config: {
+        gcs: { bucket_name: 'chunks', api_endpoint: server.url },
+        bigtable: { project: 'test', instance, table_cache_expiration: '0s' },
+      },
+    });
+
+    it('makes no table that retention dropped, and neither indexes nor deletes what was in it', async () => {
+      const instance = newInstance();
+      const running = await start(inCloud(instance));
+      for (const day of [0, 9]) await push(running, day);
+      await stop();
+      const raw = new RawBigtable(emulator().host, instance);
+      const tables = (await raw.tables()).filter((table) => table.startsWith('index_')).sort();
+      // Those of the first of March, and of the first push.
+      for (const table of tables.splice(0, 2)) await raw.dropTable(table);
+      const { size } = server.objects.bucket('chunks');
+      const args = ['--fix', '--delete-orphans', '--orphans-max', '100', '--grace', '0s', '--output', 'json'];
+      const totals = totalsOf(await check(inCloud(instance), ...args));
+      expect(totals).to.deep.include({ objects: size, dropped: STREAMS, left: 0, found: {} });
+      expect(server.objects.bucket('chunks').size).to.equal(size);
+      expect((await raw.tables()).filter((table) => table.startsWith('index_')).sort()).to.deep.equal(tables);
+      await raw.close();
+    });
 
     it('finds nothing beside a node, tells of what is damaged, and mends it beside the node', async () => {
-      const settings = {
-        ...embedded(),
-        schema_config: {
-          configs: [{ from: '2024-03-01', schema: 'v13', store: 'bigtable-hashed', object_store: 'gcs' }],
-        },
-        storage_config: {
-          gcs: { bucket_name: 'chunks', api_endpoint: server.url },
-          bigtable: { project: 'test', instance: newInstance(), table_cache_expiration: '0s' },
-        },
-      };
+      const settings = inCloud(newInstance());
       const running = await start(settings);
       for (const day of [0, 1, 2]) await push(running, day);
       const clean = await check(settings, '--output', 'json');
