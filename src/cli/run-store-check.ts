@@ -33,13 +33,18 @@ export const runStoreCheck = async (flags: StoreCheckFlags, terminal: Terminal):
     side = await open(config, options.fixes, terminal);
     await check(side, options, { flags, terminal, signal: interruption.signal });
   } catch (error) {
-    if (!(error instanceof RefusedError)) throw error;
-    throw new CommandError(error.message, { ...UNCHECKED, cause: error });
+    throw error instanceof CommandError ? error : unchecked(error as Error);
   } finally {
     interruption.stop();
     await side?.close();
     release();
   }
+};
+
+/** Whatever it was, it must not look like a finding. */
+const unchecked = (error: Error): CommandError => {
+  const { message, stack = message } = error;
+  return new CommandError(error instanceof RefusedError ? message : stack, { ...UNCHECKED, cause: error });
 };
 
 type Options = Parameters<typeof checkStore>[1];
