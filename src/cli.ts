@@ -11,6 +11,7 @@ import { addPushCommand } from './cli/push-command.ts';
 import { addQueryCommand } from './cli/query-command.ts';
 import { addRingCommands } from './cli/ring-command.ts';
 import { addServeCommand } from './cli/serve-command.ts';
+import { addStoreCommand } from './cli/store-command.ts';
 import { addTailCommand } from './cli/tail-command.ts';
 import { processTerminal, type Terminal } from './cli/terminal.ts';
 import { addWalCommand } from './cli/wal-command.ts';
@@ -54,6 +55,7 @@ const buildProgram = (terminal: Terminal): Command => {
   addChunkCommand(program, terminal);
   addWalCommand(program, terminal);
   addCopyCommand(program, terminal);
+  addStoreCommand(program, terminal);
   addConfigCommand(program, terminal);
   inheritSettings(program);
   return program;

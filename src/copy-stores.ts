@@ -56,15 +56,20 @@ export const isThere = (target: Config): boolean => {
 /** Nothing of it is written, made or dropped. @throws RefusedError STORAGE_UNAVAILABLE */
 export const openCopySource = (config: Config, deps: Deps): Promise<OpenCopySide> => openSide(config, deps, true);
 
+/** As the target of a copy, but that what is there is not added to: no tables that retention may have dropped. */
+export const openForRepair = (config: Config, deps: Deps): Promise<OpenCopySide> => openLocked(config, deps, false);
+
 /**
  * Makes what is not there. Embedded stores in a data folder are kept from nodes meanwhile; nothing is dropped, whatever the retention.
  * @throws RefusedError STORAGE_UNAVAILABLE, also if a node has the data folder
  */
-export const openCopyTarget = async (config: Config, deps: Deps): Promise<OpenCopySide> => {
+export const openCopyTarget = (config: Config, deps: Deps): Promise<OpenCopySide> => openLocked(config, deps, true);
+
+const openLocked = async (config: Config, deps: Deps, makesTables: boolean): Promise<OpenCopySide> => {
   const isOwn = config.store_dir === '' && (usesLmdb(config) || chunkStoreKind(config) === 'filesystem');
   const lock = isOwn ? await FolderLock.make(folderOf(config)) : undefined;
   try {
-    const side = await openSide(config, deps, false);
+    const side = await openSide(config, deps, false, makesTables);
     return {
       ...side,
       close: async () => {
@@ -78,7 +83,12 @@ export const openCopyTarget = async (config: Config, deps: Deps): Promise<OpenCo
   }
 };
 
-const openSide = async (config: Config, deps: Deps, isReadOnly: boolean): Promise<OpenCopySide> => {
+const openSide = async (
+  config: Config,
+  deps: Deps,
+  isReadOnly: boolean,
+  makesTables = false,
+): Promise<OpenCopySide> => {
   const chunks = await chunkStoreOf(uncached(config), deps, isReadOnly);
   const folder = async (): Promise<string> => {
     const name = path.join(folderOf(config), 'index');
@@ -87,7 +97,8 @@ const openSide = async (config: Config, deps: Deps, isReadOnly: boolean): Promis
   };
   try {
     const isShared = isReadOnly || config.store_dir !== '';
-    const { index } = await indexStoreOf(withoutRetention(config), { ...deps, folder, isShared, isReadOnly });
+    const indexDeps = { ...deps, folder, isShared, isReadOnly, makesTables };
+    const { index } = await indexStoreOf(withoutRetention(config), indexDeps);
     const close = async (): Promise<void> => {
       await Promise.all([chunks.close(), index.close()]);
     };

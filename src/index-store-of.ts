@@ -15,6 +15,8 @@ export interface IndexStoreDeps extends Omit<BigtableIndexStoreDeps, 'holdProces
   readonly isShared: boolean;
   /** Nothing is written or made; what is not there is refused. */
   readonly isReadOnly?: boolean;
+  /** False: no table is made ahead of its rows, and none is taken for there that is not. */
+  readonly makesTables?: boolean;
 }
 
 export interface OpenIndex {
@@ -73,8 +75,9 @@ const opened = async (
       // Loaded only where it is used: the client takes a second.
       const { BigtableIndexStore } = await import('./storage/bigtable-index-store.ts');
       const options = bigtableOptionsOf(name, config, process.env['BIGTABLE_EMULATOR_HOST']);
+      const { isReadOnly = false, makesTables = true } = deps;
       const store = await BigtableIndexStore.open(
-        { ...options, isReadOnly: deps.isReadOnly ?? false },
+        { ...options, isReadOnly, ...(makesTables ? {} : { periods: [] }) },
         { ...deps, holdProcess },
       );
       const { enabled, max_size_mb: megabytes } = config.storage_config.index_queries_cache_config.embedded_cache;

@@ -2,7 +2,6 @@
 
 import type { AppendRouter } from './actors/append-router.ts';
 import { Compactor, type CompactorDeps } from './actors/compactor.ts';
-import { ChunkMarks } from './compaction/chunk-marks.ts';
 import { ChunkRemoval } from './compaction/chunk-removal.ts';
 import { Compaction } from './compaction/compaction.ts';
 import { DeleteRequests } from './compaction/delete-requests.ts';
@@ -13,6 +12,7 @@ import type { Config } from './config.ts';
 import type { Clock } from './protocol/clock.ts';
 import { labelSetOf } from './protocol/label-text.ts';
 import type { QueryDeps } from './query/query-context.ts';
+import { ChunkMarks } from './storage/chunk-marks.ts';
 import { SeriesLabels } from './storage/series-labels.ts';
 
 export interface NodeCompaction {
@@ -29,8 +29,8 @@ export interface NodeCompactionDeps extends Pick<TableCompactionDeps, 'index' | 
   readonly router: Pick<AppendRouter, 'keyOf' | 'isHere'> | undefined;
 }
 
-/** Chosen: a thousand times what a query takes between two parts of a row. */
-const OVERLAP_MS = 1000;
+/** Chosen: three parts of a row, each of which may take Bigtable 40 s. */
+const OVERLAP_MS_MAX = 120_000;
 
 /** Chosen: a part of 256 cells takes LMDB 0.3 ms of what all readers have together; ten million cells are walked in two minutes. */
 const REST_MS = 3;
@@ -61,7 +61,8 @@ export const compactionOf = (config: Config, deps: NodeCompactionDeps): NodeComp
       labels,
       limits,
       schema,
-      overlapMs: OVERLAP_MS,
+      // No query lasts for longer than removed chunks are kept for it.
+      overlapMs: Math.min(OVERLAP_MS_MAX, settings.retention_delete_delay),
       restMs: REST_MS,
       isDryRun: settings.dry_run,
       isHere: (name) => !router || router.isHere(router.keyOf('', labelSetOf(['compaction', name]))),

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { loadConfig } from '../config.ts';
 import { type CopySide, copyChunks } from '../copy/copy-chunks.ts';
 import { CopyFigures } from '../copy/copy-figures.ts';
@@ -18,12 +17,12 @@ import { CommandError, UsageError } from './cli-error.ts';
 import { readConfigFile } from './config-sources.ts';
 import type { CopyFlags } from './copy-command.ts';
 import { CopyProgress, megabytes } from './copy-progress.ts';
+import { interruptible } from './interruption.ts';
+import { scopeOf } from './scope-options.ts';
 import type { Terminal } from './terminal.ts';
-import { nowNs, parseDurationOption, parseTimeOption } from './time-options.ts';
 
 /** Chosen: enough to see what is wrong. */
 const PROBLEMS_SHOWN_MAX = 100;
-const NS_PER_MS = 1_000_000n;
 const INTERRUPTED = 'interrupted: what was copied stays, the same command goes on from there';
 
 export const runCopy = async (flags: CopyFlags, terminal: Terminal): Promise<void> => {
@@ -58,21 +57,6 @@ export const runCopy = async (flags: CopyFlags, terminal: Terminal): Promise<voi
     for (const side of open.toReversed()) await side.close();
     release();
   }
-};
-
-const scopeOf = ({ tenant, from, to, since }: CopyFlags): CopyScope => {
-  if (from !== undefined && since !== undefined) throw new UsageError('--from and --since exclude each other');
-  const fromNs = since === undefined ? undefined : nowNs() - parseDurationOption(since, 'since');
-  const startNs = from === undefined ? fromNs : parseTimeOption(from, 'from');
-  const endNs = to === undefined ? undefined : parseTimeOption(to, 'to');
-  if (startNs !== undefined && endNs !== undefined && startNs > endNs)
-    throw new UsageError('--from is later than --to');
-  const fromMs = startNs === undefined ? Number.NEGATIVE_INFINITY : Number(startNs / NS_PER_MS);
-  return {
-    tenants: tenant,
-    fromMs,
-    throughMs: endNs === undefined ? Number.POSITIVE_INFINITY : Number(endNs / NS_PER_MS),
-  };
 };
 
 interface Job {
@@ -173,29 +157,5 @@ const shownProblems = (progress: CopyProgress, what: string): ((key: string, why
     shown += 1;
     if (shown <= PROBLEMS_SHOWN_MAX) progress.note(`${what}: ${key}: ${why}`);
     else if (shown === PROBLEMS_SHOWN_MAX + 1) progress.note('more are not shown, only counted');
-  };
-};
-
-interface Interruption {
-  readonly signal: AbortSignal;
-  stop(): void;
-}
-
-/** The first SIGINT or SIGTERM lets what is under way come to its end, a second one ends the process: either is safe. */
-const interruptible = (terminal: Terminal): Interruption => {
-  const aborting = new AbortController();
-  // Every chunk that waits for its turn listens.
-  setMaxListeners(0, aborting.signal);
-  const onSignal = (): void => {
-    if (aborting.signal.aborted) process.exit(1);
-    terminal.note('ending: what is under way is finished first');
-    aborting.abort();
-  };
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, onSignal);
-  return {
-    signal: aborting.signal,
-    stop: () => {
-      for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, onSignal);
-    },
   };
 };

@@ -1,14 +1,15 @@
 import type { Clock } from '../protocol/clock.ts';
 import { labelSetOf } from '../protocol/label-text.ts';
 import { parseChunkKey } from '../storage/chunk-key.ts';
+import type { ChunkMarks, MarkedChunk } from '../storage/chunk-marks.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
 import { chunkEntry, chunkRow, labelEntries } from '../storage/index-row.ts';
 import type { IndexPlace, IndexStore } from '../storage/index-store.ts';
 import { LABEL_ROWS_KEPT_DAYS } from '../storage/index-writer.ts';
-import { type DayBucket, dayBuckets, dayOf, type SchemaConfig } from '../storage/schema-config.ts';
+import { DAY_MS, type DayBucket, dayBuckets, dayOf, type SchemaConfig } from '../storage/schema-config.ts';
 import type { SeriesLabels } from '../storage/series-labels.ts';
-import type { ChunkMarks, MarkedChunk } from './chunk-marks.ts';
+import { EmptiedSeries } from './emptied-series.ts';
 
 /** A chunk, and the series that its rows are under. */
 export interface StoredChunk {
@@ -33,15 +34,17 @@ const SWEPT_TOGETHER = 100;
 /**
  * Removes chunks so that no row is ever without its object, and whoever ends in between leaves a mark by which the next one goes on:
  *
- *   mark → rows → rows of the series' labels, if that was its last chunk of the day → …delay… → object → the mark goes
+ *   mark → rows → rows of the series' labels, if that was its last chunk of the day → …delay… → object → those rows once more → the mark goes
  *
  * All steps may be repeated, and done by two nodes at a time.
  */
 export class ChunkRemoval {
   readonly #deps: ChunkRemovalDeps;
+  readonly #emptied: EmptiedSeries;
 
   constructor(deps: ChunkRemovalDeps) {
     this.#deps = deps;
+    this.#emptied = new EmptiedSeries(deps.index, deps.schema);
   }
 
   /** Removes them from the index; their objects go with a later `sweep`. None of them is unsettled (IndexStore). */
@@ -54,7 +57,7 @@ export class ChunkRemoval {
     await this.#removeLabels(chunks);
   }
 
-  /** Deletes the objects of chunks that were removed long enough ago. @returns how many */
+  /** Deletes the objects of chunks that were removed long enough ago, and label rows that had to stay until their day was. @returns how many objects */
   async sweep(signal: AbortSignal): Promise<number> {
     const { marks, clock, delayMs } = this.#deps;
     let due: MarkedChunk[] = [];
@@ -65,7 +68,27 @@ export class ChunkRemoval {
       count += await this.#sweep(due, signal);
       due = [];
     }
-    return count + (await this.#sweep(due, signal));
+    count += await this.#sweep(due, signal);
+    await this.#sweepLabels(signal);
+    return count;
+  }
+
+  async #sweepLabels(signal: AbortSignal): Promise<void> {
+    const { schema } = this.#deps;
+    const lastDay = this.#lastDay();
+    for await (const emptied of this.#emptied.all()) {
+      signal.throwIfAborted();
+      const { tenant, day, series } = emptied;
+      if (day >= lastDay) continue;
+      const [bucket] = dayBuckets(schema, day * DAY_MS, (day + 1) * DAY_MS - 1);
+      if (bucket) await this.#removeSeries(bucket, tenant, await this.#withoutChunks(bucket, tenant, series));
+      await this.#emptied.remove(emptied);
+    }
+  }
+
+  /** The first day whose label rows flushes may take for written. */
+  #lastDay(): number {
+    return dayOf(this.#deps.clock.nowMs()) - LABEL_ROWS_KEPT_DAYS;
   }
 
   async #sweep(due: readonly MarkedChunk[], signal: AbortSignal): Promise<number> {
@@ -94,6 +117,8 @@ export class ChunkRemoval {
       if (await chunks.delete(key)) deleted += 1;
       gone.push(key);
     }
+    // It may have ended before it was done with these too.
+    await this.#removeLabels(without);
     await marks.remove(gone);
     // Whoever marked them ended before their rows were gone: queries may be reading them now.
     await this.remove(again);
@@ -115,7 +140,7 @@ export class ChunkRemoval {
     return false;
   }
 
-  async #hasCell(table: string, hashValue: string, rangePrefix = ''): Promise<boolean> {
+  async #hasCell(table: string, hashValue: string, rangePrefix: string): Promise<boolean> {
     let hasCell = false;
     await this.#deps.index.scan([{ table, hashValue, rangePrefix }], (cells) => {
       hasCell = cells.length > 0;
@@ -124,16 +149,15 @@ export class ChunkRemoval {
     return hasCell;
   }
 
-  /** By day, the series that lost a chunk: where that was the last one, the series leaves the day, unless flushes may take its rows for written. */
+  /** By day, the series that lost a chunk: where that was the last one, the series leaves the day; later, if flushes may take its rows for written. */
   async #removeLabels(chunks: readonly StoredChunk[]): Promise<void> {
-    const lastDay = dayOf(this.#deps.clock.nowMs()) - LABEL_ROWS_KEPT_DAYS;
+    const lastDay = this.#lastDay();
     const days = new Map<
       string,
       { readonly bucket: DayBucket; readonly tenant: string; readonly series: Set<string> }
     >();
     for (const { ref, series } of chunks) {
       for (const bucket of this.#bucketsOf(ref)) {
-        if (bucket.day >= lastDay) continue;
         const name = `${ref.tenant}:${bucket.day}`;
         const day = days.get(name) ?? { bucket, tenant: ref.tenant, series: new Set() };
         days.set(name, day);
@@ -141,14 +165,20 @@ export class ChunkRemoval {
       }
     }
     for (const { bucket, tenant, series } of days.values()) {
-      const isThere = await Promise.all(Array.from(series, (id) => this.#hasChunks(bucket, tenant, id)));
-      const empty = [...series].filter((_, at) => !isThere[at]);
-      await this.#removeSeries(bucket, tenant, empty);
+      const empty = await this.#withoutChunks(bucket, tenant, [...series]);
+      if (bucket.day < lastDay) await this.#removeSeries(bucket, tenant, empty);
+      else await this.#emptied.add({ tenant, day: bucket.day, series: empty });
     }
   }
 
-  async #hasChunks(bucket: DayBucket, tenant: string, series: string): Promise<boolean> {
-    return await this.#hasCell(bucket.table, chunkRow(bucket, tenant, series));
+  async #withoutChunks(bucket: DayBucket, tenant: string, series: readonly string[]): Promise<readonly string[]> {
+    const having = new Set<string>();
+    const lookups = series.map((id) => ({ table: bucket.table, hashValue: chunkRow(bucket, tenant, id), id }));
+    await this.#deps.index.scan(lookups, (cells, { id }) => {
+      if (cells.length > 0) having.add(id);
+      return true;
+    });
+    return series.filter((id) => !having.has(id));
   }
 
   /** Their rows of kinds 1 and 2; those of kind 3 belong to all tenants and days. */
@@ -159,7 +189,7 @@ export class ChunkRemoval {
       const rows = labelEntries(bucket, tenant, labelSetOf(pairs), id);
       await index.delete(rows.filter(({ hashValue }) => hashValue !== id));
       // A flush of late entries may have found the rows there a moment ago.
-      if (await this.#hasChunks(bucket, tenant, id)) await index.write(rows);
+      if ((await this.#withoutChunks(bucket, tenant, [id])).length === 0) await index.write(rows);
     }
   }
 }

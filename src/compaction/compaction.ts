@@ -1,7 +1,6 @@
-import type { Clock } from '../protocol/clock.ts';
 import type { TenantLimits } from '../protocol/limits.ts';
 import { BoundedMap } from '../storage/bounded-map.ts';
-import { DAY_MS, dayBuckets, dayOf, type SchemaConfig } from '../storage/schema-config.ts';
+import { DAY_MS, dayBuckets, dayOf, isIndexTable } from '../storage/schema-config.ts';
 import { ChunkRate } from './chunk-rate.ts';
 import type { TrackedRequest } from './delete-request.ts';
 import type { DeleteRequests } from './delete-requests.ts';
@@ -24,7 +23,6 @@ export interface CompactionOptions {
 export interface CompactionDeps extends TableCompactionDeps {
   readonly requests: DeleteRequests;
   readonly limits: TenantLimits;
-  readonly clock: Clock;
   /** Which of the nodes compacts what has this name: asked again and again. */
   readonly isHere: (name: string) => boolean;
 }
@@ -181,10 +179,3 @@ export class Compaction {
 class TableTaken extends Error {
   override readonly name = 'TableTaken';
 }
-
-/** Others may be there, of other programs too: they are not looked into. */
-const isIndexTable = (schema: SchemaConfig, table: string): boolean =>
-  schema.some(({ tablePrefix, periodHours }) => {
-    if (periodHours === 0) return table === tablePrefix;
-    return table.startsWith(tablePrefix) && /^\d+$/.test(table.slice(tablePrefix.length));
-  });

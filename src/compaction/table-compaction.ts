@@ -1,5 +1,6 @@
 import { decodeChunk } from '../chunk/chunk-object.ts';
 import { CorruptChunkError } from '../chunk/corrupt-chunk-error.ts';
+import type { Clock } from '../protocol/clock.ts';
 import { labelSetOf } from '../protocol/label-text.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { DeletedEntries } from '../query/scan/hidden-entries.ts';
@@ -38,6 +39,7 @@ export interface TableCompactionDeps {
   /** In a worker thread. */
   readonly rewrite: (task: RewriteTask) => Promise<RewrittenChunk>;
   readonly report: (problem: string, error: unknown, about?: object) => void;
+  readonly clock: Clock;
   /**
    * Of a chunk written anew and the old one in the index: a query that reads a row in parts may be past the place of the new one, and must still find the old
    * one.
@@ -67,10 +69,22 @@ const CHUNKS_TOGETHER = 100;
 /** Chosen: chunks in a row that could not be had. */
 const FAILURES_MAX = 3;
 
+/** Chosen: about 5 MB of chunks that overlap with what was written for them. */
+const OVERLAPPING_MAX = 10_000;
+
+/** Chunks to be removed once queries find what was written for them. */
+interface Overlap {
+  readonly untilMs: number;
+  readonly chunks: readonly StoredChunk[];
+}
+
 /** Goes over the chunks of one table and removes, or rewrites, those that are to go. */
 export class TableCompaction {
   readonly #deps: TableCompactionDeps;
   readonly #pass: CompactionPass;
+  /** Those that end first in front. */
+  readonly #overlaps: Overlap[] = [];
+  #overlapping = 0;
   #isComplete = true;
   #failures = 0;
 
@@ -86,9 +100,11 @@ export class TableCompaction {
       for (const group of this.#groupsOf(rows)) {
         this.#pass.check();
         await this.#compact(group);
+        await this.#removeOverlapping(OVERLAPPING_MAX);
       }
       await this.#pass.rate.pause(this.#deps.restMs);
     }
+    await this.#removeOverlapping(0);
     return this.#isComplete;
   }
 
@@ -126,8 +142,30 @@ export class TableCompaction {
       }
     }
     if (this.#deps.isDryRun || gone.length === 0) return;
-    if (this.#pass.figures.rewritten > rewritten) await this.#pass.rate.pause(this.#deps.overlapMs);
-    await this.#deps.removal.remove(gone);
+    if (this.#pass.figures.rewritten === rewritten) await this.#deps.removal.remove(gone);
+    else this.#overlap(gone);
+  }
+
+  /** They may be met again meanwhile, on another of their days. */
+  #overlap(chunks: readonly StoredChunk[]): void {
+    const { clock, overlapMs } = this.#deps;
+    for (const { ref } of chunks) this.#pass.settled.set(ref.key, true);
+    this.#overlaps.push({ untilMs: clock.monotonicMs() + overlapMs, chunks });
+    this.#overlapping += chunks.length;
+  }
+
+  /** Those whose time has come; waits for it while there are more than so many. A pass that ends before is repeated, and writes the same chunks again. */
+  async #removeOverlapping(leftMax: number): Promise<void> {
+    const { clock, removal } = this.#deps;
+    for (let [first] = this.#overlaps; first; [first] = this.#overlaps) {
+      const waitMs = first.untilMs - clock.monotonicMs();
+      if (waitMs > 0 && this.#overlapping <= leftMax) return;
+      await this.#pass.rate.pause(waitMs);
+      this.#pass.check();
+      await removal.remove(first.chunks);
+      this.#overlaps.shift();
+      this.#overlapping -= first.chunks.length;
+    }
   }
 
   /** Labels from the index; undefined where it has not got them. */

@@ -4,12 +4,22 @@ import { CHUNK_RANGE_END, chunkKeyOfCell } from '../storage/index-row.ts';
 import type { IndexStore } from '../storage/index-store.ts';
 import { DAY_MS, type DayBucket, dayBuckets, type SchemaConfig } from '../storage/schema-config.ts';
 
-/** The chunks that the index has of one series on one day, or some of them. */
-export interface ChunkRow {
+/** A series on one day. */
+export interface SeriesDay {
   readonly tenant: string;
   readonly series: string;
   readonly bucket: DayBucket;
+}
+
+/** The chunks that the index has of one series on one day, or some of them. */
+export interface ChunkRow extends SeriesDay {
   readonly chunks: readonly ChunkRef[];
+}
+
+/** The same as it is stored: range values of kind 4. */
+export interface StoredChunkRow extends SeriesDay {
+  readonly hashValue: string;
+  readonly rangeValues: readonly string[];
 }
 
 /** `tenant:d19458:series`; a tenant has no colon. */
@@ -24,20 +34,9 @@ export async function* walkChunks(
   schema: SchemaConfig,
   table: string,
 ): AsyncIterable<readonly ChunkRow[]> {
-  const buckets = new Map<number, DayBucket | undefined>();
-  const bucketOf = (day: number): DayBucket | undefined => {
-    if (!buckets.has(day)) {
-      const [bucket] = dayBuckets(schema, day * DAY_MS, (day + 1) * DAY_MS - 1);
-      buckets.set(day, bucket?.table === table ? bucket : undefined);
-    }
-    return buckets.get(day);
-  };
-  for await (const rows of index.rows(table, CHUNK_RANGE_END)) {
-    yield rows.flatMap(({ hashValue, cells }): readonly ChunkRow[] => {
-      const [, tenant = '', day = '', series = ''] = CHUNK_ROW.exec(hashValue) ?? [];
-      const bucket = day === '' ? undefined : bucketOf(Number(day));
-      if (!bucket) return [];
-      const chunks = cells.flatMap(({ rangeValue }) => {
+  for await (const rows of walkChunkRows(index, schema, table)) {
+    yield rows.flatMap(({ tenant, series, bucket, rangeValues }): readonly ChunkRow[] => {
+      const chunks = rangeValues.flatMap((rangeValue) => {
         const ref = parseChunkKey(chunkKeyOfCell(rangeValue) ?? '');
         return ref?.tenant === tenant ? [ref] : [];
       });
@@ -45,3 +44,32 @@ export async function* walkChunks(
     });
   }
 }
+
+/** As `walkChunks`, with cells whatever they name. */
+export async function* walkChunkRows(
+  index: IndexStore,
+  schema: SchemaConfig,
+  table: string,
+): AsyncIterable<readonly StoredChunkRow[]> {
+  const bucketOf = bucketsOf(schema, table);
+  for await (const rows of index.rows(table, CHUNK_RANGE_END)) {
+    yield rows.flatMap(({ hashValue, cells }): readonly StoredChunkRow[] => {
+      const [, tenant = '', day = '', series = ''] = CHUNK_ROW.exec(hashValue) ?? [];
+      const bucket = day === '' ? undefined : bucketOf(Number(day));
+      if (!bucket) return [];
+      return [{ hashValue, tenant, series, bucket, rangeValues: cells.map(({ rangeValue }) => rangeValue) }];
+    });
+  }
+}
+
+/** Whole days of a table, remembered; undefined for a day whose rows lie in another one. */
+export const bucketsOf = (schema: SchemaConfig, table: string): ((day: number) => DayBucket | undefined) => {
+  const buckets = new Map<number, DayBucket | undefined>();
+  return (day) => {
+    if (!buckets.has(day)) {
+      const [bucket] = dayBuckets(schema, day * DAY_MS, (day + 1) * DAY_MS - 1);
+      buckets.set(day, bucket?.table === table ? bucket : undefined);
+    }
+    return buckets.get(day);
+  };
+};

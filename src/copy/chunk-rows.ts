@@ -63,7 +63,7 @@ export interface ChunkEntries {
 export const entriesOfChunk = (
   schema: SchemaConfig,
   { tenant, labels, fromMs, throughMs, key }: IndexedChunk,
-  known: WrittenSeries,
+  known: Pick<WrittenSeries, 'has'>,
 ): ChunkEntries => {
   const series = seriesIdOf(labels);
   const buckets = dayBuckets(schema, fromMs, throughMs);

@@ -2,8 +2,10 @@ import { CorruptChunkError } from '../chunk/corrupt-chunk-error.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
+import { RefusedError } from '../protocol/refusal.ts';
 import { BoundedMap } from '../storage/bounded-map.ts';
 import { chunkKey, streamName } from '../storage/chunk-key.ts';
+import { ChunkMarks } from '../storage/chunk-marks.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
 import type { IndexedChunk } from '../storage/index-row.ts';
@@ -87,6 +89,8 @@ class ChunkCopier {
   readonly #rate: ByteRate;
   readonly #labels = new BoundedMap<string, LabelSet>(STREAMS_MAX);
   readonly #written: WrittenSeries;
+  /** Of the target. */
+  readonly #marks: ChunkMarks;
 
   constructor(source: CopySide, target: CopySide, options: CopyOptions, deps: CopyDeps) {
     this.#source = source;
@@ -94,6 +98,7 @@ class ChunkCopier {
     this.#options = options;
     this.#deps = deps;
     this.#written = new WrittenSeries(() => deps.clock.nowMs());
+    this.#marks = new ChunkMarks(target.index, target.schema);
     this.#rate = new ByteRate(deps.clock, options.bytesPerSecond);
   }
 
@@ -158,6 +163,12 @@ class ChunkCopier {
   }
 
   async #put(ref: ChunkRef, chunk: IndexedChunk, bytes: Uint8Array): Promise<void> {
+    // Its rows were looked for before: without a mark now, nothing deletes it later.
+    if ((await this.#marks.among([chunk.key])).size > 0) {
+      const text =
+        'the target has removed it and is about to delete its object: run it again after retention_delete_delay';
+      throw new RefusedError({ code: 'BAD_REQUEST', text });
+    }
     if (!this.#options.sharesChunks || chunk.key !== ref.key) {
       await this.#rate.turn(bytes.length, this.#deps.signal);
       await this.#target.chunks.put(chunk.key, bytes);

@@ -138,18 +138,14 @@ export class BigtableCommits {
   }
 
   async *commits(): AsyncIterable<SegmentCommit> {
-    const filter = { chain: { filters: [{ familyNameRegexFilter: COMMIT_FAMILY }, { cellsPerColumnLimitFilter: 1 }] } };
     const budget = bigtableRetries(this.#deps, Number.POSITIVE_INFINITY);
     let last: Buffer | undefined;
     for (;;) {
       const rows = last ? { rows: { rowRanges: [{ startKeyOpen: last }] } } : {};
       try {
-        for await (const { key, cells } of this.#rows({ ...rows, filter })) {
-          for (const { qualifier, value } of cells) {
-            const { committedMs, isShared } = parseCommit(value);
-            yield { stream: streamOfRowKey(key), segment: qualifier, committedMs, isShared };
-          }
-          last = Buffer.from(key, 'latin1');
+        for await (const row of this.#rows({ ...rows, filter: LATEST })) {
+          yield* commitsIn(row);
+          last = Buffer.from(row.key, 'latin1');
           budget.progressed();
         }
         return;
@@ -331,6 +327,17 @@ const rowOf = (decoder: RowDecoder): Row => {
     return { family: decoder.familyOf(index), qualifier, value };
   });
   return { key, cells: found };
+};
+
+const commitsIn = ({ key, cells }: Row): readonly SegmentCommit[] => {
+  const left = cells.filter(({ family }) => family === REDO_FAMILY);
+  const unfinished = new Set(left.map(({ value }) => chunkKeyOfRedo(value)));
+  const stream = streamOfRowKey(key);
+  return cells.flatMap(({ family, qualifier: segment, value }) => {
+    if (family !== COMMIT_FAMILY) return [];
+    const { chunkKey, committedMs, isShared } = parseCommit(value);
+    return [{ stream, segment, chunkKey, committedMs, isShared, isUnfinished: unfinished.has(chunkKey) }];
+  });
 };
 
 /** Streams of one tenant spread over the table. */

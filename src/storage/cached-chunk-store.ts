@@ -1,4 +1,4 @@
-import { type ChunkStore, type ObjectPart, type ObjectRange, rangeWithin } from './chunk-store.ts';
+import { type ChunkStore, type ObjectPart, type ObjectRange, type ObjectState, rangeWithin } from './chunk-store.ts';
 import { type KeptPart, KeptParts } from './kept-parts.ts';
 
 export interface ChunkCacheFigures {
@@ -63,6 +63,10 @@ export class CachedChunkStore implements ChunkStore {
       size: found.size,
       version: found.version ?? version ?? WHOLE,
     };
+  }
+
+  state(key: string): Promise<ObjectState | undefined> {
+    return this.#store.state(key);
   }
 
   async delete(key: string): Promise<boolean> {

@@ -14,6 +14,14 @@ export interface ObjectPart {
   readonly version: string;
 }
 
+/** What a store knows of an object without its bytes. */
+export interface ObjectState {
+  /** In bytes. */
+  readonly size: number;
+  /** When it was put, by the store's clock; put again, an object may keep its time or not. */
+  readonly storedMs: number;
+}
+
 /** Where flushed chunks last. Keys are Loki's object keys; objects never change once written. */
 export interface ChunkStore {
   /**
@@ -33,6 +41,8 @@ export interface ChunkStore {
    * @throws RefusedError STORAGE_UNAVAILABLE
    */
   getRange(key: string, range: ObjectRange, version?: string): Promise<ObjectPart | undefined>;
+  /** undefined if it is not there. @throws RefusedError STORAGE_UNAVAILABLE */
+  state(key: string): Promise<ObjectState | undefined>;
   /** True if it was there. */
   delete(key: string): Promise<boolean>;
   list(prefix: string): AsyncIterable<string>;

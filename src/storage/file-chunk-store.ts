@@ -4,7 +4,7 @@ import { type FileHandle, mkdir, opendir, readdir, rm, stat } from 'node:fs/prom
 import path from 'node:path';
 import { syncFolder, withFile } from '../protocol/durable-files.ts';
 import { RefusedError } from '../protocol/refusal.ts';
-import { type ChunkStore, type ObjectPart, type ObjectRange, rangeWithin } from './chunk-store.ts';
+import { type ChunkStore, type ObjectPart, type ObjectRange, type ObjectState, rangeWithin } from './chunk-store.ts';
 import { codeOf, MISSING_CODES, TEMPORARY } from './file-commit.ts';
 import { FileCommitQueue } from './file-commit-queue.ts';
 import { folderOfTenant, keyOfPath, pathOfKey } from './file-path.ts';
@@ -59,6 +59,12 @@ export class FileChunkStore implements ChunkStore {
   async getRange(key: string, range: ObjectRange, version?: string): Promise<ObjectPart | undefined> {
     const source = path.join(this.#root, pathOfKey(key));
     return await this.#run('read a chunk', async () => await unlessMissing(readPart(source, range, version)));
+  }
+
+  async state(key: string): Promise<ObjectState | undefined> {
+    const file = path.join(this.#root, pathOfKey(key));
+    const found = await this.#run('look for a chunk', () => unlessMissing(stat(file)));
+    return found?.isFile() ? { size: found.size, storedMs: found.mtimeMs } : undefined;
   }
 
   async delete(key: string): Promise<boolean> {

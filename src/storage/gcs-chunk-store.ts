@@ -1,7 +1,7 @@
 import { crc32c } from '../chunk/checksum.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { parseChunkKey } from './chunk-key.ts';
-import type { ChunkStore, ObjectPart, ObjectRange } from './chunk-store.ts';
+import type { ChunkStore, ObjectPart, ObjectRange, ObjectState } from './chunk-store.ts';
 import { checkAccess } from './gcs-access.ts';
 import { checksumText, GcsClient } from './gcs-client.ts';
 import { CallError, type CallLimits, RetriedCalls, type RetriedCallsDeps } from './retried-calls.ts';
@@ -112,6 +112,15 @@ export class GcsChunkStore implements ChunkStore {
       const part = await this.#client.downloadPart(key, range, version, signal);
       if (part === 'missing') await this.#expectBucket();
       return typeof part === 'string' ? undefined : part;
+    });
+  }
+
+  async state(key: string): Promise<ObjectState | undefined> {
+    checkKey(key);
+    return await this.#reads.run(`look for a chunk in bucket ${this.#bucket}`, async () => {
+      const state = await this.#client.state(key);
+      if (!state) await this.#expectBucket();
+      return state;
     });
   }
 

@@ -7,8 +7,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { type Bucket, IdempotencyStrategy, Storage } from '@google-cloud/storage';
 import { EnvHttpProxyAgent, stream } from 'undici';
 import { crc32c } from '../chunk/checksum.ts';
+import { parseRfc3339 } from '../protocol/time-text.ts';
 import { BodyCollector } from './body-collector.ts';
-import { type ObjectPart, type ObjectRange, rangeWithin } from './chunk-store.ts';
+import { type ObjectPart, type ObjectRange, type ObjectState, rangeWithin } from './chunk-store.ts';
 import { callErrorOf, statusError } from './gcs-error.ts';
 import { CallError } from './retried-calls.ts';
 
@@ -31,7 +32,7 @@ export interface GcsPage {
 }
 
 /** An object as the bucket knows it. */
-export interface GcsObjectState {
+export interface GcsObjectState extends ObjectState {
   readonly crc32c: string | undefined;
 }
 
@@ -220,8 +221,11 @@ export class GcsClient {
   /** Undefined if there is no such object, or no such bucket. */
   async state(name: string): Promise<GcsObjectState | undefined> {
     try {
-      const [{ crc32c: checksum }] = await this.#bucket.file(name).getMetadata();
-      return { crc32c: checksum };
+      const [{ crc32c: checksum, size, timeCreated }] = await this.#bucket.file(name).getMetadata();
+      const time = parseRfc3339(timeCreated ?? '');
+      // An emulator that does not say when: as if it were new, so that nobody takes it for left over.
+      const storedMs = time ? time.seconds * 1000 + Math.floor(time.nanos / 1e6) : Number.POSITIVE_INFINITY;
+      return { crc32c: checksum, size: Number(size), storedMs };
     } catch (error) {
       const failure = callErrorOf(error);
       if (failure.status === 404) return undefined;

@@ -28,7 +28,7 @@ export interface IndexedChunk {
 /** The type character near the end of a range value. */
 export const RANGE_TYPES = { chunk: '3', series: '7', labelValue: '8', labelNames: '9' } as const;
 
-const METRIC_NAME = 'logs';
+export const METRIC_NAME = 'logs';
 
 /** Chosen: values and streams of a few thousand apps, about 4 MiB. A miss costs one SHA-256, 2 µs. */
 const HASHES_MAX = 20_000;
@@ -188,8 +188,10 @@ const RELATIVE_TIME_LENGTH = 8;
 const LABEL_RANGE_END = `\0\0${RANGE_TYPES.labelValue}\0`;
 const LABEL_RANGE_LENGTH = HASH_LENGTH + 1 + HASH_LENGTH + LABEL_RANGE_END.length;
 const CHUNK_KEY_BEGIN = '\0\0';
-/** What the range values of kind 4 end with. */
+/** What the range values of kind 4 end with; those of kinds 1 and 2. */
 export const CHUNK_RANGE_END = `\0${RANGE_TYPES.chunk}\0`;
+export const SERIES_RANGE_END = `\0${RANGE_TYPES.series}\0`;
+export const LABEL_VALUE_RANGE_END = `\0${RANGE_TYPES.labelValue}\0`;
 
 const partOf = (text: string, type: string, index: number): string | undefined => {
   const parts = text.split('\0');

@@ -43,6 +43,10 @@ export interface StreamSegment {
 }
 
 export interface SegmentCommit extends StreamSegment {
+  /** The chunk that the segment is in. */
+  readonly chunkKey: string;
+  /** Some of the chunk's rows may not have been written yet. */
+  readonly isUnfinished: boolean;
   /** By the clock of who committed it; 0 if an earlier version did. */
   readonly committedMs: number;
   /** Another disk has or had the segment too, and may take it for unflushed. */

@@ -151,7 +151,7 @@ export class LmdbIndexStore implements IndexStore {
       const found = this.#scan(start, COMMITS_END);
       for (const { key, value } of found) {
         const segment = textOfBytes(Buffer.from(key.slice(COMMIT_PREFIX.length), 'latin1'));
-        yield { segment, ...parseCommit(value) };
+        yield { segment, ...parseCommit(value), isUnfinished: false };
       }
       const last = found.at(-1);
       if (!last || found.length < BATCH_CELLS) return;

@@ -99,6 +99,29 @@ export const chunkFormatOf = (period: SchemaPeriod): 3 | 4 => (period.schema ===
 export const tableOf = (period: SchemaPeriod, day: number): string =>
   period.periodHours === 0 ? period.tablePrefix : period.tablePrefix + tableNumber(period, day).toString();
 
+/** Others may be there, of other programs too. */
+export const isIndexTable = (config: SchemaConfig, table: string): boolean =>
+  config.some((period) => firstDayOfTable(period, table) !== undefined);
+
+/** The first day of which a table of the schema may have rows; undefined if there is none among these. */
+export const firstDayOf = (config: SchemaConfig, tables: Iterable<string>): number | undefined => {
+  let first: number | undefined;
+  for (const table of tables) {
+    for (const period of config) {
+      const day = firstDayOfTable(period, table);
+      if (day !== undefined && (first === undefined || day < first)) first = day;
+    }
+  }
+  return first;
+};
+
+/** undefined if it is no table of the period. Of days before the period it may have rows only if that is the first one. */
+const firstDayOfTable = ({ tablePrefix, periodHours, fromDay }: SchemaPeriod, table: string): number | undefined => {
+  if (periodHours === 0) return table === tablePrefix ? fromDay : undefined;
+  const number = table.startsWith(tablePrefix) ? table.slice(tablePrefix.length) : '';
+  return /^\d+$/.test(number) ? (Number(number) * periodHours) / 24 : undefined;
+};
+
 /** The name of a store's table among the tables of several stores. */
 export const tableIn = (store: IndexStoreName, table: string): string => `${store}:${table}`;
 

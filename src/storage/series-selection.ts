@@ -27,7 +27,7 @@ export const selectSeries = async (
         : await withoutWanted(store, bucket, tenant, plan, selected);
     if (selected.size === 0) return selected;
   }
-  return selected ?? (await allSeries(store, bucket, tenant));
+  return selected ?? (await listedSeries(store, bucket, tenant));
 };
 
 /** Shows every cell of a label on a day: the value, and a series that has it. `series` limits what is read, not exactly. */
@@ -81,23 +81,29 @@ const withoutWanted = async (
   { name, values, isWanted }: MatcherPlan,
   among: Set<string> | undefined,
 ): Promise<Set<string>> => {
-  const rest = among ?? (await allSeries(store, bucket, tenant));
+  const rest = among ?? (await listedSeries(store, bucket, tenant));
   await scanLabel(store, { bucket, tenant, name, values, series: rest }, (value, series) => {
     if (isWanted(value)) rest.delete(series);
   });
   return rest;
 };
 
-const allSeries = async (store: IndexStore, bucket: DayBucket, tenant: string): Promise<Set<string>> => {
+/** Series that have a row of kind 1 on the day. @param among if given, only those of them */
+export const listedSeries = async (
+  store: IndexStore,
+  bucket: DayBucket,
+  tenant: string,
+  among?: ReadonlySet<string>,
+): Promise<Set<string>> => {
   const all = new Set<string>();
-  const lookups = shardsOf(bucket, undefined).map((shard) => ({
+  const lookups = shardsOf(bucket, among).map((shard) => ({
     table: bucket.table,
     hashValue: seriesRow(bucket, tenant, shard),
   }));
   await store.scan(lookups, (cells) => {
     for (let index = 0; index < cells.length; index++) {
       const series = seriesOfCell(cells.rangeValue(index));
-      if (series !== undefined) all.add(series);
+      if (series !== undefined && (!among || among.has(series))) all.add(series);
     }
     return false;
   });

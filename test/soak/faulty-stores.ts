@@ -88,6 +88,10 @@ export class FaultyChunkStore implements ChunkStore {
     return this.#outage.read(() => this.#inner.getRange(key, range, version));
   }
 
+  state(key: string): ReturnType<ChunkStore['state']> {
+    return this.#outage.read(() => this.#inner.state(key));
+  }
+
   delete(key: string): Promise<boolean> {
     return this.#outage.write(() => this.#inner.delete(key));
   }

@@ -1,7 +1,6 @@
 import { expect } from 'chai';
 import { BlockCursor } from '../../../src/chunk/block-reader.ts';
 import { decodeChunk, encodeChunk } from '../../../src/chunk/chunk-object.ts';
-import { ChunkMarks } from '../../../src/compaction/chunk-marks.ts';
 import { ChunkRemoval } from '../../../src/compaction/chunk-removal.ts';
 import { Compaction, type PassOutcome } from '../../../src/compaction/compaction.ts';
 import { DeleteRequests } from '../../../src/compaction/delete-requests.ts';
@@ -9,10 +8,14 @@ import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { readLimits } from '../../../src/protocol/limits.ts';
 import { rewriteChunk } from '../../../src/query/scan/rewrite-chunk.ts';
 import { chunkKey } from '../../../src/storage/chunk-key.ts';
+import { ChunkMarks } from '../../../src/storage/chunk-marks.ts';
 import { chunkEntries, chunkKeyOfCell, seriesIdOf } from '../../../src/storage/index-row.ts';
+import { COMPACTOR_TABLE } from '../../../src/storage/own-tables.ts';
 import { createSchemaConfig, DAY_MS } from '../../../src/storage/schema-config.ts';
 import { SeriesLabels } from '../../../src/storage/series-labels.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { refOf } from '../../support/copy-sides.ts';
+import { eventually } from '../../support/eventually.ts';
 import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
 import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
 import { at, BASE_NS, segmentOf } from '../../unit/query/test-blocks.ts';
@@ -21,7 +24,7 @@ const BASE_MS = Number(BASE_NS / 1_000_000n);
 const schema = createSchemaConfig([
   { from: '2023-01-01', schema: 'v12', prefix: 'index_', periodHours: 24, rowShards: 2 },
 ]);
-const labels = labelSetOf(['app', 'web']);
+const WEB = labelSetOf(['app', 'web']);
 
 /** The process ends here: nothing after this step is done. */
 class Crash extends Error {}
@@ -66,7 +69,7 @@ class World {
   }
 
   /** Lines that are stored and indexed, of all chunks. */
-  async store(lines: readonly (readonly [number, string])[]): Promise<void> {
+  async store(lines: readonly (readonly [number, string])[], labels = WEB): Promise<void> {
     const segment = segmentOf([lines.map(([time, line]) => at(time, line))]);
     const { bytes, fromMs, throughMs, checksum } = encodeChunk({
       tenant: 't',
@@ -96,7 +99,7 @@ class World {
     });
   }
 
-  compaction(isHere: (name: string) => boolean = () => true, limits: object = {}): Compaction {
+  compaction(isHere: (name: string) => boolean = () => true, limits: object = {}, overlapMs = 0): Compaction {
     const { index, chunks, clock, requests } = this;
     const series = new SeriesLabels(index);
     return new Compaction(
@@ -114,7 +117,7 @@ class World {
         report: (_problem, error) => {
           throw error;
         },
-        overlapMs: 0,
+        overlapMs,
         restMs: 0,
         isDryRun: false,
         isHere,
@@ -254,10 +257,35 @@ describe('a compaction that is cut', function () {
     expect(before.filter((key) => world.chunks.objects.has(key)).length).to.equal(1);
   });
 
+  it('keeps old rows of chunks written anew while queries may be between two parts of a row, and goes on meanwhile', async () => {
+    const world = await newWorld();
+    await world.store(
+      [
+        [1_000_000, 'e plain'],
+        [2_000_000, 'e secret'],
+      ],
+      labelSetOf(['app', 'web', 'env', 'prod']),
+    );
+    const old = world.keys();
+    const running = world.compaction(() => true, {}, 60_000).run(SIGNAL);
+    const written = (): readonly string[] => world.keys().filter((key) => !old.includes(key));
+    // Two of the first table.
+    await eventually('both are written anew', () => written().length === 2, written);
+    expect(world.keys()).to.include.members([...old]);
+    world.clock.advance(59_999);
+    expect(world.keys()).to.include.members([...old]);
+    world.clock.advance(1);
+    await eventually('the chunk of the next table is written anew', () => written().length === 3, written);
+    world.clock.advance(60_000);
+    await running;
+    expect(world.keys()).to.have.length(4);
+    expect(indexed(world)).to.deep.equal(['a plain', 'c plain', 'd secret', 'e plain']);
+  });
+
   it('removes the rows first of a chunk that was only marked, and lets its object wait again', async () => {
     const world = await newWorld();
     const [key = ''] = world.keys();
-    await new ChunkMarks(world.index, schema).add([{ key, series: seriesIdOf(labels), markedMs: world.clock.nowMs() }]);
+    await new ChunkMarks(world.index, schema).add([{ key, series: seriesIdOf(WEB), markedMs: world.clock.nowMs() }]);
     world.clock.advance(1000);
     expect(await world.removal().sweep(SIGNAL)).to.equal(0);
     expect([world.keys().includes(key), world.chunks.objects.has(key)]).to.deep.equal([false, true]);
@@ -286,6 +314,57 @@ describe('a compaction that is cut', function () {
     expect(await world.compaction().run(SIGNAL)).to.include({ tables: 0, pending: 1, deleted: 0, rewritten: 0 });
     world.clock.advance(1);
     expect(await world.compaction().run(SIGNAL)).to.include({ pending: 0, deleted: 1, rewritten: 2 });
+  });
+
+  it('takes them off a young day too, once it is old enough', async () => {
+    const world = await newWorld();
+    world.clock.advance(-9 * DAY_MS);
+    const labelRows = (): number => world.index.entries().filter(({ hashValue }) => hashValue.includes(':logs')).length;
+    const gone = world.keys().map((key) => ({ ref: refOf(key), series: seriesIdOf(WEB) }));
+    await world.removal().remove(gone);
+    expect(labelRows(), 'kept: a flush may take them for written').to.be.greaterThan(0);
+    world.clock.advance(2000);
+    await world.removal().sweep(SIGNAL);
+    expect(labelRows()).to.be.greaterThan(0);
+    world.clock.advance(9 * DAY_MS);
+    await world.removal().sweep(SIGNAL);
+    expect(labelRows()).to.equal(0);
+    expect(world.index.entries().filter(({ table }) => table === COMPACTOR_TABLE).length, 'notes').to.equal(1);
+  });
+
+  it('leaves label rows of a series that has chunks again on its young day', async () => {
+    const world = await newWorld();
+    world.clock.advance(-9 * DAY_MS);
+    const before = world.index.entries().filter(({ hashValue }) => hashValue.includes(':logs'));
+    await world.removal().remove(world.keys().map((key) => ({ ref: refOf(key), series: seriesIdOf(WEB) })));
+    await world.store([[0, 'again']]);
+    world.clock.advance(9 * DAY_MS);
+    await world.removal().sweep(SIGNAL);
+    const after = world.index.entries().filter(({ hashValue }) => hashValue.includes(':logs'));
+    expect(after.map(({ hashValue }) => hashValue)).to.have.length(2);
+    expect(before.length).to.be.greaterThan(2);
+  });
+
+  it('takes label rows off that a crash left behind', async () => {
+    const world = await newWorld();
+    const [key = ''] = world.keys();
+    const labelRows = (): number => world.index.entries().filter(({ hashValue }) => hashValue.includes(':logs')).length;
+    const chunks = world.keys().map((one) => ({ ref: refOf(one), series: seriesIdOf(WEB) }));
+    // Marks and rows of chunks: two steps.
+    world.crashAt = 2;
+    world.steps = 0;
+    await world
+      .removal()
+      .remove(chunks)
+      .then(
+        () => expect.fail('no crash'),
+        (error: unknown) => expect(error).to.be.instanceOf(Crash),
+      );
+    world.crashAt = Number.POSITIVE_INFINITY;
+    expect([world.keys(), labelRows() > 0]).to.deep.equal([[], true]);
+    world.clock.advance(2000);
+    await world.removal().sweep(SIGNAL);
+    expect(labelRows(), key).to.equal(0);
   });
 
   it('takes the last label rows of a series off a day that is long ago, and leaves those of other days', async () => {

@@ -190,6 +190,7 @@ describe('the LMDB index store', () => {
           segment: 'local/1/2',
           committedMs: 0,
           isShared: false,
+          isUnfinished: false,
         },
       ]);
       await again.close();

@@ -79,6 +79,7 @@ export const watchedChunks = (chunks: ChunkStore, onStep: OnStep): ChunkStore =>
   },
   get: (key) => chunks.get(key),
   getRange: (key, range, version) => chunks.getRange(key, range, version),
+  state: (key) => chunks.state(key),
   delete: (key) => chunks.delete(key),
   list: (prefix) => chunks.list(prefix),
   close: () => chunks.close(),

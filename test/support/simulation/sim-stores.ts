@@ -64,6 +64,7 @@ export class SharedStores {
       put: (key, bytes) => store.call(clock, true, () => chunks.put(key, bytes)),
       get: (key) => store.call(clock, false, () => chunks.get(key)),
       getRange: (key, range, version) => store.call(clock, false, () => chunks.getRange(key, range, version)),
+      state: (key) => store.call(clock, false, () => chunks.state(key)),
       delete: (key) => store.call(clock, true, () => chunks.delete(key)),
       list: (prefix) => chunks.list(prefix),
       close: async () => undefined,
@@ -83,7 +84,7 @@ export class SharedStores {
       committed: (segment) => store.call(clock, false, () => index.committed(segment)),
       commits: () => index.commits(),
       forget: (segments) => store.call(clock, true, () => index.forget(segments)),
-      unsettled: () => store.call(clock, false, () => index.unsettled()),
+      unsettled: (keys) => store.call(clock, false, () => index.unsettled(keys)),
       delete: (entries) => store.call(clock, true, () => index.delete(entries)),
       scan: async (lookups, visit) => {
         await store.call(clock, false, async () => undefined);

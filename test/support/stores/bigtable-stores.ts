@@ -1,5 +1,6 @@
 /** Bigtable index stores on an emulator. */
 import { holdProcess } from '../../../src/hold-process.ts';
+import type { Clock } from '../../../src/protocol/clock.ts';
 import { BigtableIndexStore, type BigtableIndexStoreOptions } from '../../../src/storage/bigtable-index-store.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 
@@ -28,5 +29,5 @@ export const bigtableOptions = (
 export const openBigtable = (
   options: BigtableIndexStoreOptions,
   report: (problem: string, error: unknown) => void = () => undefined,
-): Promise<BigtableIndexStore> =>
-  BigtableIndexStore.open(options, { clock: systemClock, chance: Math.random, report, holdProcess });
+  clock: Clock = systemClock,
+): Promise<BigtableIndexStore> => BigtableIndexStore.open(options, { clock, chance: Math.random, report, holdProcess });

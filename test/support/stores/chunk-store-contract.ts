@@ -188,6 +188,19 @@ export const chunkStoreContract = (
       expect(found.filter((key) => /:2:[0-9a-f]+$/.test(key)).sort()).to.deep.equal([...staying].sort());
     });
 
+    it('knows how large an object is, and when it was put', async () => {
+      expect(await store.state(V12_KEY)).to.equal(undefined);
+      const beforeMs = Date.now();
+      await store.put(V12_KEY, Buffer.from('12345'));
+      const state = await store.state(V12_KEY);
+      expect(state?.size).to.equal(5);
+      // Clocks of file systems tick every few ms.
+      expect(state?.storedMs).to.be.within(beforeMs - 100, Date.now() + 100);
+      expect(await store.state('tenant-a/85ad393dc21324c')).to.equal(undefined);
+      await store.delete(V12_KEY);
+      expect(await store.state(V12_KEY)).to.equal(undefined);
+    });
+
     it('lets who lists stop early', async () => {
       await store.put(V11_KEY, Buffer.from('x'));
       await store.put(V12_KEY, Buffer.from('x'));

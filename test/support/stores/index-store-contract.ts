@@ -140,8 +140,9 @@ export const indexStoreContract = (make: () => Promise<StoreHarness<IndexStore>>
       store = await harness.open();
       const listed: string[] = [];
       const forgotten: StreamSegment[] = [];
-      for await (const { stream, segment, committedMs, isShared } of store.commits()) {
+      for await (const { stream, segment, chunkKey, committedMs, isShared } of store.commits()) {
         listed.push(segment);
+        expect(chunkKey).to.equal(chunkOf(names.indexOf(segment)));
         forgotten.push({ stream, segment });
         expect(isShared).to.equal(segment === names[7]);
         expect(committedMs).to.be.within(Date.now() - 600_000, Date.now());

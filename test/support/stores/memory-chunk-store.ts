@@ -1,8 +1,17 @@
-import { type ChunkStore, type ObjectPart, type ObjectRange, rangeWithin } from '../../../src/storage/chunk-store.ts';
+import {
+  type ChunkStore,
+  type ObjectPart,
+  type ObjectRange,
+  type ObjectState,
+  rangeWithin,
+} from '../../../src/storage/chunk-store.ts';
 
 /** A chunk store for tests. Keeps copies; what it holds and what goes wrong with it is the test's to see and to set. */
 export class MemoryChunkStore implements ChunkStore {
   readonly objects: Map<string, Uint8Array>;
+  /** When they were put. */
+  readonly storedMs = new Map<string, number>();
+  nowMs: () => number = Date.now;
   /** Awaited before each operation: throw to refuse it, wait to delay it. */
   before: ((operation: 'put' | 'get' | 'delete', key: string) => void | Promise<void>) | undefined;
 
@@ -19,6 +28,7 @@ export class MemoryChunkStore implements ChunkStore {
     const copy = bytes.slice();
     await this.before?.('put', key);
     this.objects.set(key, copy);
+    this.storedMs.set(key, this.nowMs());
   }
 
   async get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
@@ -36,6 +46,12 @@ export class MemoryChunkStore implements ChunkStore {
     this.ranges.push({ key, ...within });
     const bytes = new Uint8Array(object.subarray(within.start, within.end));
     return { bytes, start: within.start, size: object.length, version: found };
+  }
+
+  async state(key: string): Promise<ObjectState | undefined> {
+    await this.before?.('get', key);
+    const object = this.objects.get(key);
+    return object && { size: object.length, storedMs: this.storedMs.get(key) ?? 0 };
   }
 
   async delete(key: string): Promise<boolean> {

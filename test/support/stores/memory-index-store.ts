@@ -35,6 +35,8 @@ export class MemoryIndexStore implements IndexStore {
   >();
   /** For the time of commits. */
   nowMs: () => number = Date.now;
+  /** Chunks some of whose rows their commits still have to write, and those rows; `unsettled` writes them. */
+  readonly unfinished = new Map<string, readonly IndexEntry[]>();
   /** Every lookup that was read, oldest first. */
   readonly lookups: IndexLookup[] = [];
   /** Awaited before each operation: throw to refuse it, wait to delay it. */
@@ -74,12 +76,15 @@ export class MemoryIndexStore implements IndexStore {
   }
 
   async committed({ segment }: StreamSegment): Promise<string | undefined> {
-    return this.#commits.get(segment)?.chunkKey;
+    const chunkKey = this.#commits.get(segment)?.chunkKey;
+    if (chunkKey !== undefined) await this.unsettled([chunkKey]);
+    return chunkKey;
   }
 
   async *commits(): AsyncIterable<SegmentCommit> {
     for (const [segment, { chunkKey, committedMs, isShared }] of this.#commits) {
-      yield { stream: streamOfChunkKey(chunkKey), segment, committedMs, isShared };
+      const isUnfinished = this.unfinished.has(chunkKey);
+      yield { stream: streamOfChunkKey(chunkKey), segment, chunkKey, committedMs, isShared, isUnfinished };
     }
   }
 
@@ -87,8 +92,16 @@ export class MemoryIndexStore implements IndexStore {
     for (const { segment } of segments) this.#commits.delete(segment);
   }
 
-  async unsettled(): Promise<ReadonlySet<string>> {
-    return new Set();
+  async unsettled(chunkKeys: readonly string[]): Promise<ReadonlySet<string>> {
+    const unsettled = new Set<string>();
+    for (const key of chunkKeys) {
+      const left = this.unfinished.get(key);
+      if (!left) continue;
+      await this.write(left);
+      this.unfinished.delete(key);
+      unsettled.add(key);
+    }
+    return unsettled;
   }
 
   async *rows(table: string, rangeEnd: string): AsyncIterable<readonly IndexRow[]> {

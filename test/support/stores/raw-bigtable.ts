@@ -44,6 +44,10 @@ export class RawBigtable {
     return tables.map(({ id }) => id).sort();
   }
 
+  async dropTable(table: string): Promise<void> {
+    await this.#client.instance(this.#instance).table(table).delete();
+  }
+
   async insert(cells: readonly RecordedCell[]): Promise<void> {
     const instance = this.#client.instance(this.#instance);
     for (const table of new Set(cells.map((cell) => cell.table))) {

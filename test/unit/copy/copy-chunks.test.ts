@@ -4,12 +4,16 @@ import { crc32c } from '../../../src/chunk/checksum.ts';
 import { encodeChunkMetadata } from '../../../src/chunk/chunk-metadata.ts';
 import { decodeChunk } from '../../../src/chunk/chunk-object.ts';
 import { compressSnappyFrames } from '../../../src/chunk/snappy-framing.ts';
+import { ChunkRemoval } from '../../../src/compaction/chunk-removal.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { chunkKey } from '../../../src/storage/chunk-key.ts';
-import { chunkEntries, type IndexedChunk, RANGE_TYPES } from '../../../src/storage/index-row.ts';
+import { ChunkMarks } from '../../../src/storage/chunk-marks.ts';
+import { chunkEntries, type IndexedChunk, RANGE_TYPES, seriesIdOf } from '../../../src/storage/index-row.ts';
 import type { IndexEntry } from '../../../src/storage/index-store.ts';
 import { createSchemaConfig, type SchemaConfig } from '../../../src/storage/schema-config.ts';
+import { SeriesLabels } from '../../../src/storage/series-labels.ts';
+import { ManualClock } from '../../support/clock.ts';
 import {
   copied,
   lokiObject,
@@ -366,6 +370,27 @@ describe('copying chunks between stores', () => {
       expect((await copied(source, target)).figures).to.include({ ...expected, leftOut: 1_000 });
       expect(textsOf(target.index.entries())).to.deep.equal(rowTexts(V13, [...chunks, twin]));
     }
+  });
+
+  it('leaves out what the target is about to remove, until it is gone there: it would be removed again', async () => {
+    const target = memorySide(V13);
+    await copied(source, target);
+    const clock = new ManualClock();
+    const marks = new ChunkMarks(target.index, V13);
+    const labels = new SeriesLabels(target.index);
+    const removal = new ChunkRemoval({ ...target, marks, labels, clock, delayMs: 1_000 });
+    const sweep = (): Promise<number> => removal.sweep(new AbortController().signal);
+    const removed = targetChunk(V13, chunks[0] as IndexedChunk);
+    await removal.remove([{ ref: refOf(removed.key), series: seriesIdOf(removed.labels) }]);
+    const { figures, leftOut } = await copied(source, target);
+    expect([...leftOut.keys()]).to.deep.equal([chunks[0]?.key]);
+    expect(figures).to.include({ copied: 0, leftOut: 1, there: chunks.length - 1 });
+    clock.advance(1_000);
+    expect(await sweep()).to.equal(1);
+    expect((await copied(source, target)).figures).to.include({ copied: 1, leftOut: 0 });
+    clock.advance(1_000);
+    expect(await sweep()).to.equal(0);
+    expect((await verified(source, target)).figures).to.include({ equal: chunks.length, different: 0 });
   });
 
   it('does not care what the target has committed', async () => {

@@ -5,6 +5,8 @@ import {
   DAY_MS,
   dayBuckets,
   defaultSchemaConfig,
+  firstDayOf,
+  isIndexTable,
   periodAt,
   SchemaConfigError,
   type SchemaPeriodOptions,
@@ -113,6 +115,18 @@ describe('tables', () => {
 describe('day buckets', () => {
   const day = 19_459;
   const config = createSchemaConfig([period({ prefix: 'a_' }), period({ from: '2023-04-12', prefix: 'b_' })]);
+
+  it('are told from those of others by prefix and number, and so is the first day that any may have rows of', () => {
+    const config = createSchemaConfig([
+      { from: '2020-01-01', schema: 'v11', prefix: 'old_', periodHours: 168, rowShards: 16 },
+      { from: '2023-04-13', schema: 'v13', prefix: 'all', periodHours: 0, rowShards: 16 },
+    ]);
+    const tables = ['old_2779', 'all', 'old_', 'old_x', 'older_1', 'ringlog-commits'];
+    expect(tables.filter((table) => isIndexTable(config, table))).to.deep.equal(['old_2779', 'all']);
+    expect(firstDayOf(config, tables)).to.equal(2779 * 7);
+    expect(firstDayOf(config, ['all'])).to.equal(19_460);
+    expect(firstDayOf(config, ['other'])).to.equal(undefined);
+  });
 
   it('are clipped where a period ends, 1 ms before the next begins', () => {
     const found = dayBuckets(config, day * DAY_MS - 60_000, day * DAY_MS + 60_000);

@@ -4,10 +4,10 @@
  *
  *   row  mark:tenant/fingerprint     chunk key 00 'm'   →  ms since 1970 in decimal, space, series id
  */
-import { streamOfChunkKey } from '../storage/chunk-key.ts';
-import type { IndexPlace, IndexStore } from '../storage/index-store.ts';
-import { compactorTables } from '../storage/own-tables.ts';
-import type { SchemaConfig } from '../storage/schema-config.ts';
+import { streamOfChunkKey } from './chunk-key.ts';
+import type { IndexPlace, IndexStore } from './index-store.ts';
+import { compactorTables } from './own-tables.ts';
+import type { SchemaConfig } from './schema-config.ts';
 
 const ROW_PREFIX = 'mark:';
 const MARK_END = '\0m';
@@ -37,6 +37,22 @@ export class ChunkMarks {
   /** Everything else of them is gone. */
   async remove(keys: readonly string[]): Promise<void> {
     await this.#index.delete(this.#tables.flatMap((table) => keys.map((key) => placeOf(table, key))));
+  }
+
+  /** Those of the chunks that are marked. One read a stream. */
+  async among(keys: readonly string[]): Promise<ReadonlySet<string>> {
+    const asked = new Set(keys);
+    const marked = new Set<string>();
+    const rows = new Set(keys.map((key) => ROW_PREFIX + streamOfChunkKey(key)));
+    const lookups = this.#tables.flatMap((table) => Array.from(rows, (hashValue) => ({ table, hashValue })));
+    await this.#index.scan(lookups, (cells) => {
+      for (const { rangeValue } of cells) {
+        const key = rangeValue.endsWith(MARK_END) ? rangeValue.slice(0, -MARK_END.length) : '';
+        if (asked.has(key)) marked.add(key);
+      }
+      return false;
+    });
+    return marked;
   }
 
   /** In no order. */

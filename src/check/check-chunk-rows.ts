@@ -1,0 +1,122 @@
+import { CorruptChunkError } from '../chunk/corrupt-chunk-error.ts';
+import { type StoredChunkRow, walkChunkRows } from '../compaction/walk-chunks.ts';
+import { hasSpan } from '../copy/chunk-labels.ts';
+import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
+import { parseChunkKey } from '../storage/chunk-key.ts';
+import type { ChunkRef } from '../storage/index-reader.ts';
+import { chunkEntry, chunkKeyOfCell } from '../storage/index-row.ts';
+import type { IndexEntry } from '../storage/index-store.ts';
+import { dayBuckets } from '../storage/schema-config.ts';
+import { readLabels } from './check-objects.ts';
+import type { SeriesDays } from './series-days.ts';
+import { dayInScope, type StoreCheck } from './store-check.ts';
+import type { Suspects } from './suspects.ts';
+
+/** A row of a chunk, where it stands. */
+interface PlacedRow {
+  readonly row: StoredChunkRow;
+  readonly ref: ChunkRef;
+  readonly entry: IndexEntry;
+}
+
+/** Goes over the rows of chunks of a table, and looks for their objects. */
+export class ChunkRowCheck {
+  readonly #check: StoreCheck;
+  readonly #suspects: Suspects;
+  readonly #seriesDays: SeriesDays;
+
+  /** @param seriesDays gets the series that have chunks that are there */
+  constructor(check: StoreCheck, suspects: Suspects, seriesDays: SeriesDays) {
+    this.#check = check;
+    this.#suspects = suspects;
+    this.#seriesDays = seriesDays;
+  }
+
+  async run(table: string): Promise<void> {
+    const { side, options, deps } = this.#check;
+    for await (const rows of walkChunkRows(side.index, side.schema, table)) {
+      if (deps.signal.aborted) return;
+      const wanted = rows.filter(({ tenant }) => this.#check.hasTenant(tenant));
+      const cells = wanted.flatMap((row) => row.rangeValues.map((rangeValue) => ({ row, rangeValue })));
+      await forEachConcurrent(cells, options.concurrency, async ({ row, rangeValue }) => {
+        if (!deps.signal.aborted) await this.#cell(row, rangeValue);
+      });
+      await this.#seriesDays.checkIfMany();
+    }
+    await this.#seriesDays.check();
+  }
+
+  async #cell(row: StoredChunkRow, rangeValue: string): Promise<void> {
+    const { hashValue, tenant, bucket } = row;
+    const { scope } = this.#check.options;
+    const place = { table: bucket.table, hashValue, rangeValue };
+    const ref = parseChunkKey(chunkKeyOfCell(rangeValue) ?? '');
+    if (ref) this.#suspects.takeOrphan(ref.key);
+    if (!ref || ref.tenant !== tenant) {
+      if (!dayInScope(scope, bucket.day)) return;
+      this.#check.figures.rows += 1;
+      await this.#check.found({
+        kind: 'unreadable-row',
+        row: place,
+        why: 'it names no chunk of its tenant',
+        isMended: false,
+      });
+      return;
+    }
+    if (!this.#check.inScope(ref)) return;
+    this.#check.figures.rows += 1;
+    const placed = { row, ref, entry: { ...place, value: chunkEntry(bucket, tenant, row.series, ref.key).value } };
+    if (!(await this.#check.isThere(ref.key))) await this.#withoutObject(placed);
+    else if (this.#suspects.isCorrupt(ref.key)) await this.#ofCorrupt(placed);
+    else if (!isInPlace(this.#check, placed))
+      await this.#seriesDays.misplaced(placed.entry, ref, "its day or time is not the chunk's");
+    else await this.#seriesDays.add(row, ref);
+  }
+
+  async #withoutObject({ ref, entry }: PlacedRow): Promise<void> {
+    const check = this.#check;
+    // Removed in order, it goes before its object.
+    if (!(await check.hasCell(entry))) return;
+    if (await check.isMarked(ref.key)) {
+      check.figures.marked += 1;
+      return;
+    }
+    if (await check.isThere(ref.key)) return;
+    const mayGo = check.options.fixes && check.isOld(ref.throughMs) && !(await check.isUnsettled(ref.key));
+    const isMended = mayGo && (await this.#remove(entry, ref.key));
+    await check.found({ kind: 'dangling-row', chunk: ref.key, row: entry, why: 'its object is not there', isMended });
+  }
+
+  /** The object may come in this moment: then the row comes back. */
+  async #remove(entry: IndexEntry, key: string): Promise<boolean> {
+    const { index } = this.#check.side;
+    await index.delete([entry]);
+    if (!(await this.#check.isThere(key))) return true;
+    await index.write([entry]);
+    return false;
+  }
+
+  /** That it is corrupt was told with the object. */
+  async #ofCorrupt({ ref, entry }: PlacedRow): Promise<void> {
+    const { options, side } = this.#check;
+    if (!options.unindexesCorrupt || (await this.#isReadable(ref))) return;
+    await side.index.delete([entry]);
+    this.#check.figures.unindexed += 1;
+  }
+
+  async #isReadable(ref: ChunkRef): Promise<boolean> {
+    try {
+      return hasSpan(ref) && (await readLabels(this.#check, ref)) !== undefined;
+    } catch (error) {
+      if (error instanceof CorruptChunkError) return false;
+      throw error;
+    }
+  }
+}
+
+/** The day is one of the chunk's, and its time stands in the row as the schema has it. */
+const isInPlace = ({ side }: StoreCheck, { row, ref, entry }: PlacedRow): boolean => {
+  if (!hasSpan(ref)) return false;
+  const bucket = dayBuckets(side.schema, ref.fromMs, ref.throughMs).find(({ day }) => day === row.bucket.day);
+  return bucket !== undefined && chunkEntry(bucket, ref.tenant, row.series, ref.key).rangeValue === entry.rangeValue;
+};
