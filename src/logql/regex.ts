@@ -5,7 +5,7 @@
 import { RE2JS } from 're2js';
 import { anyPlain, plainAlternatives } from '../protocol/plain-pattern.ts';
 import { REGEX_COST_MAX, regexCost } from './regex-cost.ts';
-import { dfaOf, OUTCOME } from './regex-dfa.ts';
+import { dfaOf, OUTCOME, type RegexDfa } from './regex-dfa.ts';
 import {
   type LiteralChoice,
   literalShapes,
@@ -196,6 +196,18 @@ const remembering = (test: (value: string) => boolean): ((value: string) => bool
   };
 };
 
+/** What needs no engine; undefined for other patterns. */
+const simpleValueTest = (pattern: string): ((value: string) => boolean) | undefined => {
+  const plain = plainAlternatives(pattern);
+  if (plain !== undefined) return anyPlain(plain);
+  const node = parseRegex(pattern);
+  if (node === undefined) return undefined;
+  const shapes = literalShapes(node);
+  if (shapes !== undefined) return anyPlain(shapes);
+  if (matchesEverything(node)) return () => true;
+  return matchesAllButEmpty(node) ? (value) => value !== '' : undefined;
+};
+
 /**
  * `=~ "pattern"` on a value: fully anchored. Selectors let `.` match a newline, filters in a pipeline do not, but for `.*` beside a
  * literal and `.*` and `.+` alone.
@@ -205,13 +217,16 @@ export const compileValueRegex = (
   pattern: string,
   { dotMatchesNewline }: { readonly dotMatchesNewline: boolean },
 ): ((value: string) => boolean) => {
-  const plain = plainAlternatives(pattern);
-  if (plain !== undefined) return anyPlain(plain);
+  if (plainAlternatives(pattern) === undefined) compileGoRegex(pattern);
+  const simple = simpleValueTest(pattern);
+  if (simple !== undefined) return simple;
   const regex = compileGoRegex(pattern, { dotMatchesNewline });
-  const node = parseRegex(pattern);
-  if (node === undefined) return remembering((value) => regex.testExact(value));
-  const shapes = literalShapes(node);
-  if (shapes !== undefined) return anyPlain(shapes);
-  if (matchesEverything(node)) return () => true;
-  return matchesAllButEmpty(node) ? (value) => value !== '' : remembering((value) => regex.testExact(value));
+  return remembering((value) => regex.testExact(value));
+};
+
+/** The same for a filter in a pipeline and values of ASCII, from their bytes; undefined where a test of text does better, or must do. */
+export const valueDfaOf = (pattern: string): RegexDfa | undefined => {
+  if (simpleValueTest(pattern) !== undefined) return undefined;
+  const anchored = tryCompileRegex(`\\A(?:${pattern})\\z`);
+  return 'regex' in anchored ? dfaOf(anchored.regex) : undefined;
 };

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { compileGoRegex } from '../../../../src/logql/regex.ts';
+import { compileGoRegex, compileValueRegex, valueDfaOf } from '../../../../src/logql/regex.ts';
 import { dfaOf, OUTCOME, type Outcome } from '../../../../src/logql/regex-dfa.ts';
 import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../../support/property-runs.ts';
 
@@ -85,5 +85,28 @@ describe('RegexDfa', () => {
       }),
       { numRuns: propertyRuns(2) },
     );
+  });
+
+  it('says of whole values what a label filter says of their text', function () {
+    this.timeout(PROPERTY_TIMEOUT_MS);
+    fc.assert(
+      fc.property(pattern, fc.array(line, { minLength: 1, maxLength: 8 }), (text, values) => {
+        const dfa = valueDfaOf(text);
+        const matches = compileValueRegex(text, { dotMatchesNewline: false });
+        for (const value of values) {
+          const bytes = Buffer.from(`a${value}b`);
+          const outcome = dfa?.test(bytes, 1, bytes.length - 1);
+          if (outcome === undefined || outcome === OUTCOME.unknown) continue;
+          expect(outcome === OUTCOME.match, `${text} is ${JSON.stringify(value)}`).to.equal(matches(value));
+        }
+      }),
+      { numRuns: propertyRuns(2) },
+    );
+  });
+
+  it('leaves values to other tests where those do better, or see more than the pattern says', () => {
+    for (const simple of ['GET', 'GET|POST', 'a.*', '.*', '.+']) expect(valueDfaOf(simple), simple).to.equal(undefined);
+    expect(valueDfaOf('\\Qa.b'), 'a quotation that would go on').to.equal(undefined);
+    expect(valueDfaOf('/api/.+')?.test(Buffer.from('/api/x'), 0, 6)).to.equal(OUTCOME.match);
   });
 });
