@@ -1,4 +1,5 @@
 import { RefusedError } from '../protocol/refusal.ts';
+import { releaseMemory } from '../protocol/release-memory.ts';
 import type { PartialCounts, PartialValues } from './scan/scan-messages.ts';
 import { checkSeriesCount } from './series-limit.ts';
 import { sortByTime, type TimedValues } from './sort-by-time.ts';
@@ -88,6 +89,7 @@ interface ValuePart {
 export class ValueMerger {
   readonly #seriesMax: number;
   readonly #series = new Map<string, { readonly labels: readonly string[]; readonly parts: ValuePart[] }>();
+  readonly #sent: PartialValues[] = [];
   #count = 0;
 
   /** `seriesMax` 0: no limit. */
@@ -97,6 +99,7 @@ export class ValueMerger {
 
   /** @throws RefusedError INVALID_QUERY if there are too many series or values */
   async add(from: PartialValues, turns: Turns): Promise<void> {
+    this.#sent.push(from);
     this.#count += from.series.length;
     if (this.#count > VALUES_MAX) throw tooManyCells();
     const keys = [...linesOf(from.keys)];
@@ -116,7 +119,7 @@ export class ValueMerger {
     }
   }
 
-  /** Sorted by time. */
+  /** Sorted by time. Call it last: what the tasks sent is let go of. */
   async *series(turns: Turns): AsyncIterable<ValueSeries> {
     for (const { labels, parts } of this.#series.values()) {
       const count = parts.reduce((sum, part) => sum + part.end - part.start, 0);
@@ -134,8 +137,14 @@ export class ValueMerger {
       }
       yield { labels, ...(await sortByTime({ times, values }, () => turns.breathe())) };
     }
+    for (const { series, times, values } of this.#sent) {
+      // What came from another node lies in its message, with other things.
+      for (const column of [series, times, values]) if (isAlone(column)) releaseMemory(column);
+    }
   }
 }
+
+const isAlone = ({ byteLength, buffer }: ArrayBufferView): boolean => byteLength === buffer.byteLength;
 
 /** Places of a task's values, series by series, each in its order of time. */
 const bySeries = ({ series }: PartialValues, seriesCount: number): { order: Uint32Array; starts: Uint32Array } => {

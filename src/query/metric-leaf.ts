@@ -3,6 +3,7 @@ import { metricStages } from '../logql/hints.ts';
 import type { LabelHints } from '../logql/pipeline.ts';
 import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import { releaseMemory } from '../protocol/release-memory.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
@@ -294,6 +295,8 @@ const valueSeries = async (
       if (step % 16 === 0) await turns.breathe();
     }
     results.push(series);
+    releaseMemory(one.times);
+    releaseMemory(one.values);
     await turns.breathe();
   }
   return results;
