@@ -1,6 +1,6 @@
 /** Keys of JSON objects as labels-to-be, remembered by their bytes and by what usually follows what. */
 import type { Entry } from './entry.ts';
-import { KnownMembers, ROOT_KEY } from './json-members.ts';
+import { type Comparison, KnownMembers, ROOT_KEY } from './json-members.ts';
 import { BACKSLASH, JSON_ERROR, QUOTE } from './json-scan.ts';
 import { unescapeJson } from './json-text.ts';
 import { hashOf, KeyTable } from './key-table.ts';
@@ -54,10 +54,13 @@ export class KeyReader {
   root = new Prefix('', ROOT_KEY);
   known = new KnownMembers();
   readonly #entry: Entry;
+  readonly #comparisons: ReadonlyMap<number, Comparison>;
   #isEscaped = false;
 
-  constructor(entry: Entry) {
+  /** @param comparisons that values must pass, by the ids of their labels */
+  constructor(entry: Entry, comparisons: ReadonlyMap<number, Comparison>) {
     this.#entry = entry;
+    this.#comparisons = comparisons;
   }
 
   /** The key whose text starts at `start`; undefined with `error` set if it does not end or has a bad escape. */
@@ -118,7 +121,8 @@ export class KeyReader {
     const copy = Uint8Array.prototype.slice.call(bytes, start, this.keyEnd);
     const bit = id === SKIPPED ? 0 : this.#entry.neededBit(this.#entry.parsedId(id));
     const isParent = this.#entry.canWantPrefix(name);
-    const known = this.known.learn({ raw: copy, id, parent: prefix.known, isParent, bit });
+    const comparison = this.#comparisons.get(id);
+    const known = this.known.learn({ raw: copy, id, parent: prefix.known, isParent, bit, comparison });
     return { raw: copy, id, name, known, prefix: null, following: undefined };
   }
 

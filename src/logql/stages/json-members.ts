@@ -2,6 +2,7 @@
  * Finds the values of known keys in lines of JSON: WebAssembly with SIMD, which takes a third of the time of JavaScript and is fast from the first
  * line on. It knows what is usual; whatever is not, it leaves to the reader in `json.ts`, from which it also learns the keys.
  */
+import type { CompareOp } from '../ast.ts';
 import { JSON_MEMBERS_WASM } from './json-members-wasm.ts';
 
 /** As json-members.wat lays its memory out, in bytes. */
@@ -11,6 +12,7 @@ const VALUE_SIZE = 16;
 const BUCKETS_AT = 1536;
 const KEYS_AT = 2560;
 const KEY_SIZE = 112;
+const KEY_OTHER_AT = 104;
 const LINES_AT = 32 << 10;
 /** A few vectors are read at once: beyond the end of the lines there must be memory. */
 const LINES_SIZE = (96 << 10) - 128;
@@ -32,6 +34,25 @@ export const ROOT_KEY = KEYS_AT;
 export const NO_KEY = 0;
 /** `find` gives it with the number of values if there may be more. */
 export const MORE = 0x10000;
+/** In place of a number of values: one fails the comparison of its key. */
+export const FAILED = 0x20000;
+
+/** What values are compared with, where they are plain decimals. */
+export interface Comparison {
+  readonly op: CompareOp;
+  readonly value: number;
+}
+
+/** As bits: 1 less, 2 equal, 4 greater. */
+const COMPARISON_BITS: Readonly<Record<CompareOp, number>> = {
+  '<': 1,
+  '=': 2,
+  '==': 2,
+  '<=': 3,
+  '>': 4,
+  '!=': 5,
+  '>=': 6,
+};
 
 /** What is used of WebAssembly: the types of Node 20 leave it out. */
 interface WasmGlobal {
@@ -41,7 +62,7 @@ interface WasmGlobal {
 
 interface MembersExports {
   readonly memory: { readonly buffer: ArrayBuffer };
-  find(start: number, end: number, wanted: number): number;
+  find(start: number, end: number, wanted: number, drops: number): number;
 }
 
 /** One for this thread. */
@@ -76,6 +97,8 @@ export interface KnownKey {
   readonly isParent: boolean;
   /** Its bit among those that make up what `find` is to end at. */
   readonly bit: number;
+  /** undefined, or if it has no bit: for none. */
+  readonly comparison: Comparison | undefined;
 }
 
 /** The keys of one stream's lines. */
@@ -106,9 +129,11 @@ export class KnownMembers {
 
   /**
    * Finds values in the line [start, end), in their order: gives how many, plus MORE if there may be others, of which nothing is said.
+   * FAILED where the first value of a key outside of objects fails its comparison.
    * @param wanted reading ends once the keys with all of these bits are found; 0 for never
+   * @param compares whether comparisons count
    */
-  find(bytes: Buffer, start: number, end: number, wanted: number): number {
+  find(bytes: Buffer, start: number, end: number, wanted: number, compares: boolean): number {
     if (this.#keys.length === 0) return MORE;
     if (this.#scanner.owner !== this.#number) this.#takeOver();
     if (bytes !== this.#bytes || start < this.#from || end > this.#to) {
@@ -116,7 +141,7 @@ export class KnownMembers {
       this.#bring(bytes, start, end);
     }
     const shift = LINES_AT - this.#from;
-    return this.#scanner.find(start + shift, end + shift, wanted);
+    return this.#scanner.find(start + shift, end + shift, wanted, compares ? 1 : 0);
   }
 
   /** Of the value that `find` found there: what it is of, how it is written (`FORM`), and where it lies in the bytes. */
@@ -151,8 +176,9 @@ export class KnownMembers {
     this.#bytes = bytes;
   }
 
-  #write({ raw, id, parent, isParent, bit }: KnownKey, at: number): void {
+  #write({ raw, id, parent, isParent, bit, comparison }: KnownKey, at: number): void {
     const { bytes, words } = this.#scanner;
+    const compares = comparison && bit !== 0 ? COMPARISON_BITS[comparison.op] : 0;
     const size = raw.length + 3;
     bytes.fill(0, at, at + KEY_SIZE);
     bytes[at] = QUOTE;
@@ -161,7 +187,9 @@ export class KnownMembers {
     bytes[at + size - 1] = COLON;
     const bucket = BUCKETS_AT / 4 + hashOf(raw);
     const marks = (1 << Math.min(size, FIRST_BYTES)) - 1;
-    words.set([size, id, parent, isParent ? 1 : 0, 0, words[bucket]!, 0, bit, marks], (at + KEY_BYTES_MAX) / 4);
+    const isRead = isParent ? 1 : 0;
+    words.set([size, id, parent, isRead, 0, words[bucket]!, 0, bit, marks, compares], (at + KEY_BYTES_MAX) / 4);
+    bytes.writeDoubleLE(comparison?.value ?? 0, at + KEY_OTHER_AT);
     words[bucket] = at;
   }
 }

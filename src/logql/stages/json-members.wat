@@ -3,7 +3,8 @@
 ;;   memory:  0 no key | 128 values found, 64 × id | form | from | to, i32 each | 1536 keys by hash, 256 × i32 | 2560 keys | 32768 lines
 ;;   a key:   0 `"key":`, zeros behind it | 64 size of that | 68 id of its label, -1 for none | 72 the key whose object it is in |
 ;;            76 whether its own object is read | 80 the key that followed last | 84 next of the same hash | 88 the first in its object last |
-;;            92 its bit among those after which reading ends | 96 a bit for each of its first 16 bytes | 112 bytes in all
+;;            92 its bit among those after which reading ends | 96 a bit for each of its first 16 bytes |
+;;            100 how its values are compared, 0 for not at all | 104 what with, f64 | 112 bytes in all
 ;;
 ;; Keys are named by where they lie; the first stands for the whole line. "No key" has 16 zeros for its first bytes, which no value follows.
 (module
@@ -171,14 +172,53 @@
         (br $next)))
     (local.get $key))
 
+  ;; Whether the value at [$at, $to) fails the comparison of its key: if it is a plain decimal, of at most 15 bytes without its sign.
+  (func $fails (param $key i32) (param $at i32) (param $to i32) (result i32)
+    (local $byte i32) (local $isNegative i32) (local $digits i64) (local $scale f64) (local $value f64) (local $other f64)
+    (local.set $isNegative (i32.eq (i32.load8_u (local.get $at)) (i32.const 0x2d)))
+    (local.set $at (i32.add (local.get $at) (local.get $isNegative)))
+    (if
+      (i32.or
+        (i32.ge_u (i32.sub (i32.sub (local.get $to) (local.get $at)) (i32.const 1)) (i32.const 15))
+        (i32.ge_u (i32.sub (i32.load8_u (local.get $at)) (i32.const 0x30)) (i32.const 10)))
+      (then (return (i32.const 0))))
+    ;; 0 as long as there is no point.
+    (loop $next
+      (local.set $byte (i32.sub (i32.load8_u (local.get $at)) (i32.const 0x30)))
+      (if (i32.lt_u (local.get $byte) (i32.const 10))
+        (then
+          (local.set $digits
+            (i64.add (i64.mul (local.get $digits) (i64.const 10)) (i64.extend_i32_u (local.get $byte))))
+          (local.set $scale (f64.mul (local.get $scale) (f64.const 10))))
+        (else
+          (if (i32.or (i32.ne (local.get $byte) (i32.const -2)) (f64.gt (local.get $scale) (f64.const 0)))
+            (then (return (i32.const 0))))
+          (local.set $scale (f64.const 1))))
+      (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 1))) (local.get $to))))
+    (local.set $value (f64.convert_i64_s (local.get $digits)))
+    (if (f64.gt (local.get $scale) (f64.const 1))
+      (then (local.set $value (f64.div (local.get $value) (local.get $scale)))))
+    (if (local.get $isNegative) (then (local.set $value (f64.neg (local.get $value)))))
+    (local.set $other (f64.load offset=104 (local.get $key)))
+    ;; Bits of the comparison: 1 less, 2 equal, 4 greater.
+    (i32.eqz
+      (i32.and
+        (i32.load offset=100 (local.get $key))
+        (i32.or
+          (f64.lt (local.get $value) (local.get $other))
+          (i32.or
+            (i32.shl (f64.eq (local.get $value) (local.get $other)) (i32.const 1))
+            (i32.shl (f64.gt (local.get $value) (local.get $other)) (i32.const 2)))))))
+
   ;; How many values lie before $place.
   (func $countOf (param $place i32) (result i32)
     (i32.shr_u (i32.sub (local.get $place) (i32.const 128)) (i32.const 4)))
 
   ;; Reads the line [$at, $end). Gives how many values were found, with bit 16 set if there may be more: reading ended because all of $wanted
-  ;; (if not 0) were there, at something that is not plainly right, or at a key that is not known. What is usual is all in this function: calls
+  ;; (if not 0) were there, at something that is not plainly right, or at a key that is not known. Bit 17 alone, if $drops: a value that is the
+  ;; first of its key, outside of objects, fails its comparison. What is usual is all in this function: calls
   ;; and loops of a few bytes would take four times as long.
-  (func (export "find") (param $at i32) (param $end i32) (param $wanted i32) (result i32)
+  (func (export "find") (param $at i32) (param $end i32) (param $wanted i32) (param $drops i32) (result i32)
     (local $parent i32) (local $last i32) (local $key i32) (local $byte i32) (local $to i32) (local $form i32) (local $marks i32)
     (local $place i32) (local $closed i32) (local $found i32)
     (local $bytes v128) (local $more v128) (local $quotes v128) (local $slashes v128)
@@ -315,6 +355,17 @@
           (if (i32.ge_s (i32.load offset=68 (local.get $key)) (i32.const 0))
             (then
               (br_if $stop (i32.ge_u (local.get $place) (i32.const 1152)))
+              (if (i32.and (local.get $drops) (i32.ne (i32.load offset=100 (local.get $key)) (i32.const 0)))
+                (then
+                  (if
+                    (i32.and
+                      (i32.eqz (i32.and (local.get $found) (i32.load offset=92 (local.get $key))))
+                      (i32.and
+                        (i32.eq (local.get $parent) (global.get $root))
+                        (i32.lt_u (local.get $form) (i32.const 3))))
+                    (then
+                      (if (call $fails (local.get $key) (local.get $at) (local.get $to))
+                        (then (return (i32.const 0x20000))))))))
               (i32.store (local.get $place) (i32.load offset=68 (local.get $key)))
               (i32.store offset=4 (local.get $place) (local.get $form))
               (i32.store offset=8 (local.get $place) (local.get $at))

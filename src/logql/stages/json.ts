@@ -3,7 +3,7 @@ import type { LabelFilter } from '../ast.ts';
 import { EarlyFilters, type EarlyTest } from './early-filters.ts';
 import { type Entry, FORM, type Form } from './entry.ts';
 import { type Key, KeyReader, SKIPPED as NO_LABEL, type Prefix } from './json-keys.ts';
-import { MORE } from './json-members.ts';
+import { FAILED, MORE } from './json-members.ts';
 import {
   BACKSLASH,
   CLOSE_ARRAY,
@@ -45,10 +45,10 @@ class JsonFlattener {
   #error = '';
   #isDropped = false;
 
-  constructor(entry: Entry, early: EarlyTest | undefined) {
+  constructor(entry: Entry, early: EarlyFilters) {
     this.#entry = entry;
-    this.#early = early;
-    this.#keys = new KeyReader(entry);
+    this.#early = early.start(entry);
+    this.#keys = new KeyReader(entry, early.comparisons(entry));
   }
 
   run(): boolean {
@@ -64,9 +64,14 @@ class JsonFlattener {
 
   /** Takes the values of keys seen before. False: the line may hold others, and is to be read from its beginning. */
   #takeKnown(): boolean {
-    const { lineBytes, lineStart, lineEnd, neededBits } = this.#entry;
+    const { lineBytes, lineStart, lineEnd, neededBits, touchedCount } = this.#entry;
     const { known } = this.#keys;
-    const found = known.find(lineBytes, lineStart, lineEnd, neededBits);
+    // A label that is there before the line is read keeps its value.
+    const found = known.find(lineBytes, lineStart, lineEnd, neededBits, touchedCount === 0);
+    if (found === FAILED) {
+      this.#isDropped = true;
+      return true;
+    }
     const count = found & (MORE - 1);
     for (let index = 0; index < count; index++) {
       const form = known.formOf(index) as Form;
@@ -261,7 +266,7 @@ export const compileJson = (followingFilters: readonly LabelFilter[]): CompiledS
   const early = new EarlyFilters(followingFilters);
   return {
     start: (entry) => {
-      const flattener = new JsonFlattener(entry, early.start(entry));
+      const flattener = new JsonFlattener(entry, early);
       return () => flattener.run();
     },
   };

@@ -1,23 +1,31 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { LabelHints } from '../../../../src/logql/pipeline.ts';
-import { KnownMembers, MORE, NO_KEY, ROOT_KEY } from '../../../../src/logql/stages/json-members.ts';
+import {
+  FAILED,
+  type KnownKey,
+  KnownMembers,
+  MORE,
+  NO_KEY,
+  ROOT_KEY,
+} from '../../../../src/logql/stages/json-members.ts';
 import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../../support/property-runs.ts';
 import { startRun } from '../pipeline/run-pipeline.ts';
 
-const key = (raw: string, id: number, more: { parent?: number; isParent?: boolean; bit?: number } = {}) => ({
+const key = (raw: string, id: number, more: Partial<KnownKey> = {}) => ({
   raw: Buffer.from(raw),
   id,
   parent: ROOT_KEY,
   isParent: false,
   bit: 0,
+  comparison: undefined,
   ...more,
 });
 
 /** `[id, form, text]` of what is found, and whether there may be more. */
 const found = (members: KnownMembers, line: string, wanted = 0) => {
   const bytes = Buffer.from(`"{${line}"}`);
-  const result = members.find(bytes, 2, bytes.length - 2, wanted);
+  const result = members.find(bytes, 2, bytes.length - 2, wanted, true);
   const count = result & (MORE - 1);
   const values = Array.from({ length: count }, (_, index) => [
     members.idOf(index),
@@ -76,6 +84,50 @@ describe('known members of JSON', () => {
     expect(found(members, '{"a":1,"b":2}', 3).values).to.have.length(2);
   });
 
+  it('fail where the first value of a key is a plain decimal that fails its comparison', () => {
+    const fails = (op: '<' | '<=' | '==' | '!=' | '>' | '>=', other: number, ...values: string[]) => {
+      const members = new KnownMembers();
+      members.learn(key('a', 1, { bit: 1, comparison: { op, value: other } }));
+      const outer = members.learn(key('o', -1, { isParent: true }));
+      members.learn(key('a', 1, { bit: 1, parent: outer, comparison: { op, value: other } }));
+      const bytes = Buffer.from(
+        `{${values.map((value) => (value.startsWith('{') ? `"o":${value}` : `"a":${value}`))}}`,
+      );
+      return [true, false].map((compares) => members.find(bytes, 0, bytes.length, 0, compares) === FAILED);
+    };
+    const [FAILS, PASSES] = [
+      [true, false],
+      [false, false],
+    ];
+    expect(fails('>=', 500, '499')).to.deep.equal(FAILS);
+    for (const value of ['500', '500.0', '"500"', '501']) expect(fails('>=', 500, value), value).to.deep.equal(PASSES);
+    expect(fails('<', -1.5, '-1.5')).to.deep.equal(FAILS);
+    expect(fails('<=', -1.5, '-1.50')).to.deep.equal(PASSES);
+    expect(fails('==', 0.1, '0.1')).to.deep.equal(PASSES);
+    expect(fails('==', 0.1, '0.11')).to.deep.equal(FAILS);
+    expect(fails('!=', 123456789012345, '123456789012345')).to.deep.equal(FAILS);
+    expect(fails('>', 7, '"7"')).to.deep.equal(FAILS);
+    expect(fails('>', 7, '8', '1'), 'a later value does not count').to.deep.equal(PASSES);
+    expect(fails('>', 7, '{"a":1}'), 'one in an object may not count').to.deep.equal(PASSES);
+    for (const value of [
+      '1e0',
+      '"x"',
+      '""',
+      'true',
+      '1.2.3',
+      '-',
+      '"."',
+      '".5"',
+      '"-."',
+      '" 1"',
+      '"1_0"',
+      '1234567890123456',
+      '"\\u0031"',
+      'null',
+    ])
+      expect(fails('<', -9, value), `${value} is for others to compare`).to.deep.equal(PASSES);
+  });
+
   it('are none in a line that is too long, and keys that are too long or too many are not known', () => {
     const members = new KnownMembers();
     expect(found(members, '{"a":1}')).to.deep.equal({ values: [], isAll: false });
@@ -124,6 +176,9 @@ const TAILS = [
   '| json | b=~"x.+" | a!="1"',
   '| json | o_p="x" or a=1',
   '| json | drop b | json',
+  '| json | a < 3 and b != 7 | a != 2',
+  '| json | o_p == -3.25 | b <= 1e9',
+  '| logfmt | json | a > 4',
 ];
 
 describe('json by known members', () => {
@@ -145,6 +200,10 @@ describe('json by known members', () => {
     fc.constantFrom(
       'x',
       'xy',
+      '.',
+      '5.',
+      '-.5',
+      '4.50',
       'x"',
       'a\\\\',
       '\\"',
