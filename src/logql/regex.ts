@@ -5,12 +5,13 @@
 import { RE2JS } from 're2js';
 import { anyPlain, plainAlternatives } from '../protocol/plain-pattern.ts';
 import { REGEX_COST_MAX, regexCost } from './regex-cost.ts';
-import { dfaOf, OUTCOME, type RegexDfa } from './regex-dfa.ts';
+import { dfaOf, OUTCOME, type Outcome } from './regex-dfa.ts';
 import {
   type LiteralChoice,
   literalShapes,
   matchesAllButEmpty,
   matchesEverything,
+  prefixBeforeAny,
   pureLiterals,
   requiredLiterals,
 } from './regex-literals.ts';
@@ -224,9 +225,33 @@ export const compileValueRegex = (
   return remembering((value) => regex.testExact(value));
 };
 
-/** The same for a filter in a pipeline and values of ASCII, from their bytes; undefined where a test of text does better, or must do. */
-export const valueDfaOf = (pattern: string): RegexDfa | undefined => {
+/** A test of a value's bytes. */
+export type ValueBytesTest = (bytes: Uint8Array, start: number, end: number) => Outcome;
+
+const NEWLINE = 0x0a;
+
+/** A text of ASCII and `.+`. */
+const prefixTest = (prefix: Uint8Array): ValueBytesTest => {
+  const { length } = prefix;
+  return (bytes, start, end) => {
+    const rest = start + length;
+    if (end <= rest) return OUTCOME.noMatch;
+    for (let index = 0; index < length; index++) if (bytes[start + index] !== prefix[index]) return OUTCOME.noMatch;
+    for (let at = rest; at < end; at++) if (bytes[at] === NEWLINE) return OUTCOME.noMatch;
+    return OUTCOME.match;
+  };
+};
+
+/**
+ * What `compileValueRegex` tells for a filter in a pipeline, from the value's bytes (in which bad runes may stand for blanks); undefined where a
+ * test of text does better, or must do.
+ */
+export const compileValueBytesRegex = (pattern: string): ValueBytesTest | undefined => {
   if (simpleValueTest(pattern) !== undefined) return undefined;
+  const node = parseRegex(pattern);
+  const prefix = node && prefixBeforeAny(node);
+  if (prefix !== undefined && ASCII_ONLY.test(prefix)) return prefixTest(Buffer.from(prefix));
   const anchored = tryCompileRegex(`\\A(?:${pattern})\\z`);
-  return 'regex' in anchored ? dfaOf(anchored.regex) : undefined;
+  const dfa = 'regex' in anchored ? dfaOf(anchored.regex) : undefined;
+  return dfa && ((bytes, start, end) => dfa.test(bytes, start, end));
 };

@@ -3,7 +3,7 @@
 import type { LabelMatcher } from '../../protocol/matcher.ts';
 import type { CompareOp, LabelFilter } from '../ast.ts';
 import { compileFilterMatcher } from '../matcher.ts';
-import { valueDfaOf } from '../regex.ts';
+import { compileValueBytesRegex } from '../regex.ts';
 import { OUTCOME } from '../regex-dfa.ts';
 import { type Entry, ERROR_LABEL } from './entry.ts';
 import { type Parsed, parseGoBytes, parseGoDuration, parseGoFloat, parsePlainDecimal } from './go-number.ts';
@@ -92,12 +92,12 @@ const equality = (wanted: string, keepsEqual: boolean): ValueTest => {
 };
 
 const regexTest = ({ op, value: pattern }: LabelMatcher, matches: (value: string) => boolean): ValueTest => {
-  const dfa = valueDfaOf(pattern);
-  if (dfa === undefined) return (entry, id) => matches(entry.text(id));
+  const test = compileValueBytesRegex(pattern);
+  if (test === undefined) return (entry, id) => matches(entry.text(id));
   const keepsMatch = op === '=~';
   return (entry, id) => {
     if (!entry.isPlainBytes(id)) return matches(entry.text(id));
-    const outcome = dfa.test(entry.valueBytes(id), entry.valueStart(id), entry.valueEnd(id));
+    const outcome = test(entry.valueBytes(id), entry.valueStart(id), entry.valueEnd(id));
     return outcome === OUTCOME.unknown ? matches(entry.text(id)) : (outcome === OUTCOME.match) === keepsMatch;
   };
 };

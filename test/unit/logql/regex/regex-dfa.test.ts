@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { compileGoRegex, compileValueRegex, valueDfaOf } from '../../../../src/logql/regex.ts';
+import { compileGoRegex, compileValueBytesRegex, compileValueRegex } from '../../../../src/logql/regex.ts';
 import { dfaOf, OUTCOME, type Outcome } from '../../../../src/logql/regex-dfa.ts';
 import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../../support/property-runs.ts';
 
@@ -87,15 +87,18 @@ describe('RegexDfa', () => {
     );
   });
 
+  const prefixed = fc.stringMatching(/^[ab]{1,3}$/).map((text) => `${text}.+`);
+  const value = fc.oneof(line, fc.string({ unit: fc.constantFrom('a', 'b', 'é', '\n', '\ufffd'), maxLength: 6 }));
+
   it('says of whole values what a label filter says of their text', function () {
     this.timeout(PROPERTY_TIMEOUT_MS);
     fc.assert(
-      fc.property(pattern, fc.array(line, { minLength: 1, maxLength: 8 }), (text, values) => {
-        const dfa = valueDfaOf(text);
+      fc.property(fc.oneof(pattern, prefixed), fc.array(value, { minLength: 1, maxLength: 8 }), (text, values) => {
+        const test = compileValueBytesRegex(text);
         const matches = compileValueRegex(text, { dotMatchesNewline: false });
         for (const value of values) {
           const bytes = Buffer.from(`a${value}b`);
-          const outcome = dfa?.test(bytes, 1, bytes.length - 1);
+          const outcome = test?.(bytes, 1, bytes.length - 1);
           if (outcome === undefined || outcome === OUTCOME.unknown) continue;
           expect(outcome === OUTCOME.match, `${text} is ${JSON.stringify(value)}`).to.equal(matches(value));
         }
@@ -105,8 +108,15 @@ describe('RegexDfa', () => {
   });
 
   it('leaves values to other tests where those do better, or see more than the pattern says', () => {
-    for (const simple of ['GET', 'GET|POST', 'a.*', '.*', '.+']) expect(valueDfaOf(simple), simple).to.equal(undefined);
-    expect(valueDfaOf('\\Qa.b'), 'a quotation that would go on').to.equal(undefined);
-    expect(valueDfaOf('/api/.+')?.test(Buffer.from('/api/x'), 0, 6)).to.equal(OUTCOME.match);
+    for (const simple of ['GET', 'GET|POST', 'a.*', '.*', '.+'])
+      expect(compileValueBytesRegex(simple), simple).to.equal(undefined);
+    expect(compileValueBytesRegex('\\Qa.b'), 'a quotation that would go on').to.equal(undefined);
+    const told = (pattern: string, text: string) =>
+      compileValueBytesRegex(pattern)?.(Buffer.from(text), 0, text.length);
+    expect(told('/api/.+', '/api/x')).to.equal(OUTCOME.match);
+    for (const other of ['/api/', '/apo/x', '/api/x\n', 'x/api/x'])
+      expect(told('/api/.+', other)).to.equal(OUTCOME.noMatch);
+    expect(told('(?i)/api/.+', '/API/x'), 'by the DFA').to.equal(OUTCOME.match);
+    expect(told('(?s)/api/.+', '/api/x\n')).to.equal(OUTCOME.match);
   });
 });
