@@ -6,22 +6,22 @@ import type { CompareOp } from '../ast.ts';
 import { JSON_MEMBERS_WASM } from './json-members-wasm.ts';
 
 /** As json-members.wat lays its memory out, in bytes. */
-const NO_KEY_MARKS_AT = 96;
-const VALUES_AT = 128;
+const NO_KEY_MARKS_AT = 160;
+const VALUES_AT = 192;
 const VALUE_SIZE = 16;
 const BUCKETS_AT = 1536;
 const KEYS_AT = 2560;
-const KEY_SIZE = 112;
-const KEY_OTHER_AT = 104;
-const LINES_AT = 32 << 10;
+const KEY_SIZE = 176;
+const KEY_OTHER_AT = 168;
+const LINES_AT = 48 << 10;
 /** A few vectors are read at once: beyond the end of the lines there must be memory. */
-const LINES_SIZE = (96 << 10) - 128;
+const LINES_SIZE = (96 << 10) - 256;
 /** Of a block's bytes so many are brought in at a time: they stay in the processor's nearest cache. */
 const LINES_SIZE_USUAL = 16 << 10;
 /** Keys of one stream; lines with more of them are read in JavaScript. */
 const KEYS_MAX = 256;
 /** With its quotes and colon. */
-const KEY_BYTES_MAX = 64;
+const KEY_BYTES_MAX = 128;
 const BUCKETS = 256;
 const QUOTE = 0x22;
 const COLON = 0x3a;

@@ -1,14 +1,14 @@
 ;; Finds the values of known keys in one line of JSON. See json-members.ts, which is the only one to call it and lays the memory out.
 ;;
-;;   memory:  0 no key | 128 values found, 64 × id | form | from | to, i32 each | 1536 keys by hash, 256 × i32 | 2560 keys | 32768 lines
-;;   a key:   0 `"key":`, zeros behind it | 64 size of that | 68 id of its label, -1 for none | 72 the key whose object it is in |
-;;            76 whether its own object is read | 80 the key that followed last | 84 next of the same hash | 88 the first in its object last |
-;;            92 its bit among those after which reading ends | 96 a bit for each of its first 16 bytes |
-;;            100 how its values are compared, 0 for not at all | 104 what with, f64 | 112 bytes in all
+;;   memory:  0 no key | 192 values found, 64 × id | form | from | to, i32 each | 1536 keys by hash, 256 × i32 | 2560 keys | 49152 lines
+;;   a key:   0 `"key":`, zeros behind it | 128 size of that | 132 id of its label, -1 for none | 136 the key whose object it is in |
+;;            140 whether its own object is read | 144 the key that followed last | 148 next of the same hash |
+;;            152 the first in its object last | 156 its bit among those after which reading ends | 160 a bit for each of its first 16 bytes |
+;;            164 how its values are compared, 0 for not at all | 168 what with, f64 | 176 bytes in all
 ;;
 ;; Keys are named by where they lie; the first stands for the whole line. "No key" has 16 zeros for its first bytes, which no value follows.
 (module
-  (memory (export "memory") 2)
+  (memory (export "memory") 3)
   (global $root i32 (i32.const 2560))
   (global $isEscaped (mut i32) (i32.const 0))
 
@@ -164,11 +164,11 @@
     (block $done
       (loop $next
         (br_if $done (i32.eqz (local.get $key)))
-        (if (i32.eq (i32.load offset=72 (local.get $key)) (local.get $parent))
+        (if (i32.eq (i32.load offset=136 (local.get $key)) (local.get $parent))
           (then (br_if $done
               (call $isKeyAt
-                (local.get $key) (local.get $at) (i32.sub (i32.load offset=64 (local.get $key)) (i32.const 1))))))
-        (local.set $key (i32.load offset=84 (local.get $key)))
+                (local.get $key) (local.get $at) (i32.sub (i32.load offset=128 (local.get $key)) (i32.const 1))))))
+        (local.set $key (i32.load offset=148 (local.get $key)))
         (br $next)))
     (local.get $key))
 
@@ -199,11 +199,11 @@
     (if (f64.gt (local.get $scale) (f64.const 1))
       (then (local.set $value (f64.div (local.get $value) (local.get $scale)))))
     (if (local.get $isNegative) (then (local.set $value (f64.neg (local.get $value)))))
-    (local.set $other (f64.load offset=104 (local.get $key)))
+    (local.set $other (f64.load offset=168 (local.get $key)))
     ;; Bits of the comparison: 1 less, 2 equal, 4 greater.
     (i32.eqz
       (i32.and
-        (i32.load offset=100 (local.get $key))
+        (i32.load offset=164 (local.get $key))
         (i32.or
           (f64.lt (local.get $value) (local.get $other))
           (i32.or
@@ -212,7 +212,7 @@
 
   ;; How many values lie before $place.
   (func $countOf (param $place i32) (result i32)
-    (i32.shr_u (i32.sub (local.get $place) (i32.const 128)) (i32.const 4)))
+    (i32.shr_u (i32.sub (local.get $place) (i32.const 192)) (i32.const 4)))
 
   ;; Reads the line [$at, $end). Gives how many values were found, with bit 16 set if there may be more: reading ended because all of $wanted
   ;; (if not 0) were there, at something that is not plainly right, or at a key that is not known. Bit 17 alone, if $drops: a value that is the
@@ -225,8 +225,8 @@
     (local.set $quotes (i8x16.splat (i32.const 0x22)))
     (local.set $slashes (i8x16.splat (i32.const 0x5c)))
     (local.set $parent (global.get $root))
-    (local.set $place (i32.const 128))
-    (local.set $closed (i32.const 128))
+    (local.set $place (i32.const 192))
+    (local.set $closed (i32.const 192))
     (local.set $at (call $skipBlanks (local.get $at) (local.get $end)))
     (block $stop
       (br_if $stop (i32.ge_u (local.get $at) (local.get $end)))
@@ -238,10 +238,10 @@
           ;; The key: most lines have the same ones in the same order.
           (local.set $key
             (if (result i32) (local.get $last)
-              (then (i32.load offset=80 (local.get $last)))
-              (else (i32.load offset=88 (local.get $parent)))))
+              (then (i32.load offset=144 (local.get $last)))
+              (else (i32.load offset=152 (local.get $parent)))))
           (block $isKnown
-            (local.set $marks (i32.load offset=96 (local.get $key)))
+            (local.set $marks (i32.load offset=160 (local.get $key)))
             (if
               (i32.eq
                 (i32.and
@@ -249,7 +249,7 @@
                   (local.get $marks))
                 (local.get $marks))
               (then
-                (local.set $to (i32.load offset=64 (local.get $key)))
+                (local.set $to (i32.load offset=128 (local.get $key)))
                 (local.set $at (i32.add (local.get $at) (local.get $to)))
                 (br_if $isKnown (i32.le_u (local.get $to) (i32.const 16)))
                 (br_if $isKnown
@@ -262,17 +262,17 @@
                 (if (i32.eq (local.get $parent) (global.get $root))
                   (then (return (call $countOf (local.get $place)))))
                 (local.set $last (local.get $parent))
-                (local.set $parent (i32.load offset=72 (local.get $parent)))
+                (local.set $parent (i32.load offset=136 (local.get $parent)))
                 (br $behindObject)))
             (br_if $stop (i32.ne (local.get $byte) (i32.const 0x22)))
             (local.set $key (call $keyAt (local.get $at) (local.get $end) (local.get $parent)))
             (br_if $stop (i32.eqz (local.get $key)))
             (if (local.get $last)
-              (then (i32.store offset=80 (local.get $last) (local.get $key)))
-              (else (i32.store offset=88 (local.get $parent) (local.get $key))))
+              (then (i32.store offset=144 (local.get $last) (local.get $key)))
+              (else (i32.store offset=152 (local.get $parent) (local.get $key))))
             (local.set $at
               (call $skipBlanks
-                (i32.add (local.get $at) (i32.sub (i32.load offset=64 (local.get $key)) (i32.const 1)))
+                (i32.add (local.get $at) (i32.sub (i32.load offset=128 (local.get $key)) (i32.const 1)))
                 (local.get $end)))
             (br_if $stop (i32.ne (i32.load8_u (local.get $at)) (i32.const 0x3a)))
             (local.set $at (i32.add (local.get $at) (i32.const 1))))
@@ -312,7 +312,7 @@
                 (br $isScalar)))
             (if (i32.eq (local.get $byte) (i32.const 0x7b))
               (then
-                (if (i32.load offset=76 (local.get $key))
+                (if (i32.load offset=140 (local.get $key))
                   (then
                     (local.set $parent (local.get $key))
                     (local.set $last (i32.const 0))
@@ -352,26 +352,26 @@
                   (then
                     (local.set $at (local.get $to))
                     (br $behindObject))))))
-          (if (i32.ge_s (i32.load offset=68 (local.get $key)) (i32.const 0))
+          (if (i32.ge_s (i32.load offset=132 (local.get $key)) (i32.const 0))
             (then
-              (br_if $stop (i32.ge_u (local.get $place) (i32.const 1152)))
-              (if (i32.and (local.get $drops) (i32.ne (i32.load offset=100 (local.get $key)) (i32.const 0)))
+              (br_if $stop (i32.ge_u (local.get $place) (i32.const 1216)))
+              (if (i32.and (local.get $drops) (i32.ne (i32.load offset=164 (local.get $key)) (i32.const 0)))
                 (then
                   (if
                     (i32.and
-                      (i32.eqz (i32.and (local.get $found) (i32.load offset=92 (local.get $key))))
+                      (i32.eqz (i32.and (local.get $found) (i32.load offset=156 (local.get $key))))
                       (i32.and
                         (i32.eq (local.get $parent) (global.get $root))
                         (i32.lt_u (local.get $form) (i32.const 3))))
                     (then
                       (if (call $fails (local.get $key) (local.get $at) (local.get $to))
                         (then (return (i32.const 0x20000))))))))
-              (i32.store (local.get $place) (i32.load offset=68 (local.get $key)))
+              (i32.store (local.get $place) (i32.load offset=132 (local.get $key)))
               (i32.store offset=4 (local.get $place) (local.get $form))
               (i32.store offset=8 (local.get $place) (local.get $at))
               (i32.store offset=12 (local.get $place) (local.get $to))
               (local.set $place (i32.add (local.get $place) (i32.const 16)))
-              (local.set $found (i32.or (local.get $found) (i32.load offset=92 (local.get $key))))))
+              (local.set $found (i32.or (local.get $found) (i32.load offset=156 (local.get $key))))))
           (local.set $at (i32.add (local.get $to) (i32.ge_u (local.get $form) (i32.const 2)))))
         ;; Behind a value. Those in an object count once it is closed.
         (if (i32.eq (local.get $parent) (global.get $root))

@@ -131,12 +131,12 @@ describe('known members of JSON', () => {
   it('are none in a line that is too long, and keys that are too long or too many are not known', () => {
     const members = new KnownMembers();
     expect(found(members, '{"a":1}')).to.deep.equal({ values: [], isAll: false });
-    expect(members.learn(key('k'.repeat(62), 1))).to.equal(NO_KEY);
+    expect(members.learn(key('k'.repeat(126), 1))).to.equal(NO_KEY);
     expect(members.learn(key('n', 1, { parent: NO_KEY }))).to.equal(NO_KEY);
-    expect(members.learn(key('k'.repeat(61), 0))).to.not.equal(NO_KEY);
+    expect(members.learn(key('k'.repeat(125), 0))).to.not.equal(NO_KEY);
     for (let n = 1; n < 256; n += 1) expect(members.learn(key(`k${n}`, n))).to.not.equal(NO_KEY);
     expect(members.learn(key('k256', 256))).to.equal(NO_KEY);
-    expect(found(members, `{"k255":1,"${'k'.repeat(61)}":2}`).values).to.deep.equal([
+    expect(found(members, `{"k255":1,"${'k'.repeat(125)}":2}`).values).to.deep.equal([
       [255, 1, '1'],
       [0, 1, '2'],
     ]);
@@ -195,6 +195,7 @@ describe('json by known members', () => {
     '\\u0061',
     'k'.repeat(17),
     'k'.repeat(70),
+    'k'.repeat(130),
   );
   const text = fc.oneof(
     fc.constantFrom(
