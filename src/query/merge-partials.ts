@@ -70,7 +70,7 @@ const addTo = (total: Float64Array, at: number, part: Float64Array, start: numbe
   for (let step = 0; step < count; step += 1) total[at + step]! += part[start + step]!;
 };
 
-/** Values of one series in time order. */
+/** Values of one series. */
 export interface ValueSeries extends TimedValues {
   readonly labels: readonly string[];
 }
@@ -119,8 +119,8 @@ export class ValueMerger {
     }
   }
 
-  /** Sorted by time. Call it last: what the tasks sent is let go of. */
-  async *series(turns: Turns): AsyncIterable<ValueSeries> {
+  /** Call it last: what the tasks sent is let go of. @param isSorted by time; else in any order */
+  async *series(turns: Turns, isSorted: boolean): AsyncIterable<ValueSeries> {
     for (const { labels, parts } of this.#series.values()) {
       const count = parts.reduce((sum, part) => sum + part.end - part.start, 0);
       const times = new Float64Array(count);
@@ -135,7 +135,8 @@ export class ValueMerger {
         }
         await turns.breathe();
       }
-      yield { labels, ...(await sortByTime({ times, values }, () => turns.breathe())) };
+      const unsorted = { times, values };
+      yield { labels, ...(isSorted ? await sortByTime(unsorted, () => turns.breathe()) : unsorted) };
     }
     for (const { series, times, values } of this.#sent) {
       // What came from another node lies in its message, with other things.

@@ -3,6 +3,7 @@ import type { ValuesFunction } from './range-function.ts';
 /** Of values sorted ascending, with NaN first; linear between the two around rank q·(n - 1). */
 export const quantileOverTime: ValuesFunction = {
   kind: 'values',
+  takesAnyOrder: true,
   of: ({ values, first, end, parameter }) => {
     if (parameter < 0) return Number.NEGATIVE_INFINITY;
     if (parameter > 1) return Number.POSITIVE_INFINITY;
