@@ -1,8 +1,9 @@
-/** Builds src/chunk/skip-grams-wasm.ts from src/chunk/skip-grams.wat:   node --import tsx scripts/build-wasm.ts */
+/** Builds the modules of all WebAssembly sources:   node --import tsx scripts/build-wasm.ts */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { generatedModule } from './wasm-module.ts';
+import { generatedModule, WASM_SOURCES } from './wasm-module.ts';
 
-const folder = path.join(import.meta.dirname, '../src/chunk');
-const source = readFileSync(path.join(folder, 'skip-grams.wat'), 'utf8');
-writeFileSync(path.join(folder, 'skip-grams-wasm.ts'), await generatedModule(source));
+for (const source of WASM_SOURCES) {
+  const file = path.join(import.meta.dirname, '..', source);
+  writeFileSync(`${file}-wasm.ts`, await generatedModule(path.basename(source), readFileSync(`${file}.wat`, 'utf8')));
+}

@@ -50,6 +50,14 @@ export const matchesEverything = (node: RegexNode): boolean =>
 /** `.+`: Loki keeps every line that is not empty, also one that is only a newline. */
 export const matchesAllButEmpty = (node: RegexNode): boolean => isAnyPlus(node);
 
+/** The text that `.+` follows, in its own case, if that is all of the pattern; a newline ends what it matches. */
+export const prefixBeforeAny = (node: RegexNode): string | undefined => {
+  const [text, rest, ...others] = node.kind === 'concat' ? mergeLiterals(node.parts) : [];
+  if (text?.kind !== 'literal' || text.ignoresCase || rest === undefined || others.length > 0) return undefined;
+  const isUpToNewline = rest.kind === 'repeat' && rest.part.kind === 'anyChar' && !rest.part.matchesNewline;
+  return isUpToNewline && isAnyPlus(rest) ? text.text : undefined;
+};
+
 /** If the pattern is nothing but literals (unanchored: `.*` around them changes nothing), what a line must contain one of. */
 export const pureLiterals = (node: RegexNode): LiteralChoice | undefined => {
   if (node.kind === 'alternation') return alternatives(node.options.map(pureLiterals));

@@ -5,12 +5,13 @@
 import { RE2JS } from 're2js';
 import { anyPlain, plainAlternatives } from '../protocol/plain-pattern.ts';
 import { REGEX_COST_MAX, regexCost } from './regex-cost.ts';
-import { dfaOf, OUTCOME } from './regex-dfa.ts';
+import { dfaOf, OUTCOME, type Outcome } from './regex-dfa.ts';
 import {
   type LiteralChoice,
   literalShapes,
   matchesAllButEmpty,
   matchesEverything,
+  prefixBeforeAny,
   pureLiterals,
   requiredLiterals,
 } from './regex-literals.ts';
@@ -196,6 +197,18 @@ const remembering = (test: (value: string) => boolean): ((value: string) => bool
   };
 };
 
+/** What needs no engine; undefined for other patterns. */
+const simpleValueTest = (pattern: string): ((value: string) => boolean) | undefined => {
+  const plain = plainAlternatives(pattern);
+  if (plain !== undefined) return anyPlain(plain);
+  const node = parseRegex(pattern);
+  if (node === undefined) return undefined;
+  const shapes = literalShapes(node);
+  if (shapes !== undefined) return anyPlain(shapes);
+  if (matchesEverything(node)) return () => true;
+  return matchesAllButEmpty(node) ? (value) => value !== '' : undefined;
+};
+
 /**
  * `=~ "pattern"` on a value: fully anchored. Selectors let `.` match a newline, filters in a pipeline do not, but for `.*` beside a
  * literal and `.*` and `.+` alone.
@@ -205,13 +218,40 @@ export const compileValueRegex = (
   pattern: string,
   { dotMatchesNewline }: { readonly dotMatchesNewline: boolean },
 ): ((value: string) => boolean) => {
-  const plain = plainAlternatives(pattern);
-  if (plain !== undefined) return anyPlain(plain);
+  if (plainAlternatives(pattern) === undefined) compileGoRegex(pattern);
+  const simple = simpleValueTest(pattern);
+  if (simple !== undefined) return simple;
   const regex = compileGoRegex(pattern, { dotMatchesNewline });
+  return remembering((value) => regex.testExact(value));
+};
+
+/** A test of a value's bytes. */
+export type ValueBytesTest = (bytes: Uint8Array, start: number, end: number) => Outcome;
+
+const NEWLINE = 0x0a;
+
+/** A text of ASCII and `.+`. */
+const prefixTest = (prefix: Uint8Array): ValueBytesTest => {
+  const { length } = prefix;
+  return (bytes, start, end) => {
+    const rest = start + length;
+    if (end <= rest) return OUTCOME.noMatch;
+    for (let index = 0; index < length; index++) if (bytes[start + index] !== prefix[index]) return OUTCOME.noMatch;
+    for (let at = rest; at < end; at++) if (bytes[at] === NEWLINE) return OUTCOME.noMatch;
+    return OUTCOME.match;
+  };
+};
+
+/**
+ * What `compileValueRegex` tells for a filter in a pipeline, from the value's bytes (in which bad runes may stand for blanks); undefined where a
+ * test of text does better, or must do.
+ */
+export const compileValueBytesRegex = (pattern: string): ValueBytesTest | undefined => {
+  if (simpleValueTest(pattern) !== undefined) return undefined;
   const node = parseRegex(pattern);
-  if (node === undefined) return remembering((value) => regex.testExact(value));
-  const shapes = literalShapes(node);
-  if (shapes !== undefined) return anyPlain(shapes);
-  if (matchesEverything(node)) return () => true;
-  return matchesAllButEmpty(node) ? (value) => value !== '' : remembering((value) => regex.testExact(value));
+  const prefix = node && prefixBeforeAny(node);
+  if (prefix !== undefined && ASCII_ONLY.test(prefix)) return prefixTest(Buffer.from(prefix));
+  const anchored = tryCompileRegex(`\\A(?:${pattern})\\z`);
+  const dfa = 'regex' in anchored ? dfaOf(anchored.regex) : undefined;
+  return dfa && ((bytes, start, end) => dfa.test(bytes, start, end));
 };

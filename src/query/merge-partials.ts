@@ -1,3 +1,4 @@
+import { releaseMemory } from '../protocol/release-memory.ts';
 import type { PartialCounts, PartialValues } from './scan/scan-messages.ts';
 import { checkSeriesCount } from './series-limit.ts';
 import { sortByTime, type TimedValues } from './sort-by-time.ts';
@@ -68,7 +69,7 @@ const addTo = (total: Float64Array, at: number, part: Float64Array, start: numbe
   for (let step = 0; step < count; step += 1) total[at + step]! += part[start + step]!;
 };
 
-/** Values of one series in time order. */
+/** Values of one series. */
 export interface ValueSeries extends TimedValues {
   readonly labels: readonly string[];
 }
@@ -87,6 +88,7 @@ interface ValuePart {
 export class ValueMerger {
   readonly #seriesMax: number;
   readonly #series = new Map<string, { readonly labels: readonly string[]; readonly parts: ValuePart[] }>();
+  readonly #sent: PartialValues[] = [];
   #count = 0;
 
   /** `seriesMax` 0: no limit. */
@@ -96,6 +98,7 @@ export class ValueMerger {
 
   /** @throws RefusedError INVALID_QUERY if there are too many series or values */
   async add(from: PartialValues, turns: Turns): Promise<void> {
+    this.#sent.push(from);
     this.#count += from.series.length;
     if (this.#count > VALUES_MAX) throw tooManyCells();
     const keys = [...linesOf(from.keys)];
@@ -115,8 +118,8 @@ export class ValueMerger {
     }
   }
 
-  /** Sorted by time. */
-  async *series(turns: Turns): AsyncIterable<ValueSeries> {
+  /** Call it last: what the tasks sent is let go of. @param isSorted by time; else in any order */
+  async *series(turns: Turns, isSorted: boolean): AsyncIterable<ValueSeries> {
     for (const { labels, parts } of this.#series.values()) {
       const count = parts.reduce((sum, part) => sum + part.end - part.start, 0);
       const times = new Float64Array(count);
@@ -131,10 +134,17 @@ export class ValueMerger {
         }
         await turns.breathe();
       }
-      yield { labels, ...(await sortByTime({ times, values }, () => turns.breathe())) };
+      const unsorted = { times, values };
+      yield { labels, ...(isSorted ? await sortByTime(unsorted, () => turns.breathe()) : unsorted) };
+    }
+    for (const { series, times, values } of this.#sent) {
+      // What came from another node lies in its message, with other things.
+      for (const column of [series, times, values]) if (isAlone(column)) releaseMemory(column);
     }
   }
 }
+
+const isAlone = ({ byteLength, buffer }: ArrayBufferView): boolean => byteLength === buffer.byteLength;
 
 /** Places of a task's values, series by series, each in its order of time. */
 const bySeries = ({ series }: PartialValues, seriesCount: number): { order: Uint32Array; starts: Uint32Array } => {

@@ -3,6 +3,7 @@ import { metricStages } from '../logql/hints.ts';
 import type { LabelHints } from '../logql/pipeline.ts';
 import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import { releaseMemory } from '../protocol/release-memory.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
@@ -10,7 +11,7 @@ import { type ChunkWant, fetchChunk } from './fetch-chunk.ts';
 import type { Gathered, GatheredStream } from './gather-streams.ts';
 import type { TenantSources } from './gather-tenants.ts';
 import { loadMemory } from './load-memory.ts';
-import { CountMerger, ValueMerger, type ValueSeries } from './merge-partials.ts';
+import { CountMerger, ValueMerger } from './merge-partials.ts';
 import { chunksPerTask, packTasks } from './pack-tasks.ts';
 import { pipelineErrorText } from './pipeline-error.ts';
 import type { QueryContext } from './query-context.ts';
@@ -33,6 +34,7 @@ import { type PlannedSlice, SlicePlan, type SlicePlanOptions } from './slice-pla
 import { newSeries, type StepSeries } from './step-series.ts';
 import { type StepGrid, StepWindows } from './step-windows.ts';
 import { SERIES_PER_LOOK, type Turns } from './turns.ts';
+import { slidingWindows, valuesByStep } from './value-windows.ts';
 
 /** A range aggregation to evaluate, with what the query around it lets the scan do. */
 export interface LeafPlan {
@@ -164,7 +166,7 @@ class LeafRun {
 }
 
 const COUNT: CountFunction = { kind: 'count', of: (count) => count };
-const PRESENCE: ValuesFunction = { kind: 'values', of: () => 1 };
+const PRESENCE: ValuesFunction = { kind: 'values', takesAnyOrder: true, of: () => 1 };
 
 const scanStreams = async (
   context: QueryContext,
@@ -248,7 +250,7 @@ const countSeries = async (
   return results;
 };
 
-/** Windows slide over the values of each series: both ends only move forward. `baseNs`: what their times are relative to. */
+/** `baseNs`: what the times of the values are relative to. */
 const valueSeries = async (
   merger: ValueMerger,
   baseNs: bigint,
@@ -259,41 +261,25 @@ const valueSeries = async (
   turns: Turns,
 ): Promise<StepSeries[]> => {
   const results: StepSeries[] = [];
-  for await (const one of merger.series(turns)) {
-    const bounds = windowBounds(one, new StepWindows(grid, rangeNs, offsetNs, baseNs));
-    const window = { values: one.values, times: one.times, first: 0, end: 0, rangeSeconds, parameter };
+  const isByStep = apply.takesAnyOrder === true && (grid.count === 1 || rangeNs <= grid.stepNs);
+  for await (const one of merger.series(turns, !isByStep)) {
+    const windows = new StepWindows(grid, rangeNs, offsetNs, baseNs);
+    const { values, firsts, ends } = isByStep ? valuesByStep(one, windows) : slidingWindows(one, windows);
+    const window = { values, times: one.times, first: 0, end: 0, rangeSeconds, parameter };
     const series = newSeries(one.labels, grid.count);
     for (let step = 0; step < grid.count; step += 1) {
-      window.first = bounds.firsts[step]!;
-      window.end = bounds.ends[step]!;
+      window.first = firsts[step]!;
+      window.end = ends[step]!;
       if (window.first >= window.end) continue;
       series.present[step] = 1;
       series.values[step] = apply.of(window);
       if (step % 16 === 0) await turns.breathe();
     }
     results.push(series);
+    for (const column of [one.times, one.values, values]) releaseMemory(column);
     await turns.breathe();
   }
   return results;
-};
-
-/** For each step the values [first, end) of its window. */
-const windowBounds = ({ times }: ValueSeries, windows: StepWindows): { firsts: Uint32Array; ends: Uint32Array } => {
-  const firsts = new Uint32Array(windows.count).fill(times.length);
-  const ends = new Uint32Array(windows.count);
-  let opened = -1;
-  let closed = -1;
-  for (let index = 0; index < times.length; index += 1) {
-    windows.locate(times[index]!);
-    // Steps up to `last` that no earlier value belongs to begin here…
-    for (let step = Math.max(opened + 1, windows.first); step <= windows.last; step += 1) firsts[step] = index;
-    opened = Math.max(opened, windows.last);
-    // …and those before `first` have ended.
-    for (let step = closed + 1; step < windows.first; step += 1) ends[step] = index;
-    closed = Math.max(closed, windows.first - 1);
-  }
-  for (let step = closed + 1; step < windows.count; step += 1) ends[step] = times.length;
-  return { firsts, ends };
 };
 
 const pipelineError = (labels: readonly string[]): RefusedError =>

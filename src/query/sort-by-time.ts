@@ -1,3 +1,5 @@
+import { releaseMemory } from '../protocol/release-memory.ts';
+
 /** Values moved between two looks at the clock: a fraction of a millisecond. */
 const VALUES_A_LOOK = 1 << 14;
 
@@ -9,7 +11,7 @@ export interface TimedValues {
 
 /**
  * Sorted by time; equal times stay in their order. What comes is a few lists that are sorted already, one behind another: they are merged, neighbours
- * first, which takes a pass for each doubling of their number (a comparison sort took ten times as long). Keeps its arguments, or gives them back.
+ * first, which takes a pass for each doubling of their number (a comparison sort took ten times as long). What it is given is its own: given back, or let go.
  * @param breathe lets the event loop go on if it is time
  */
 export const sortByTime = async (unsorted: TimedValues, breathe: () => Promise<void>): Promise<TimedValues> => {
@@ -17,14 +19,12 @@ export const sortByTime = async (unsorted: TimedValues, breathe: () => Promise<v
   let starts = runStarts(unsorted.times);
   if (starts.length <= 1) return from;
   let to = emptyOf(from);
-  let spare = emptyOf(from);
   while (starts.length > 1) {
     starts = await mergePairs(from, to, starts, breathe);
-    const before = from;
-    from = to;
-    to = before === unsorted ? spare : before;
-    spare = to;
+    [from, to] = [to, from];
   }
+  releaseMemory(to.times);
+  releaseMemory(to.values);
   return from;
 };
 

@@ -5,6 +5,7 @@
  */
 import type { LabelFilter } from '../ast.ts';
 import type { Entry } from './entry.ts';
+import type { Comparison } from './json-members.ts';
 import { compileLabelFilter, simpleParts } from './label-filter.ts';
 import type { CompiledStage, RunStage } from './stage.ts';
 
@@ -32,6 +33,16 @@ export class EarlyFilters {
   /** The filters are compiled when first used: what is wrong with one is reported by its own stage. */
   constructor(filters: readonly LabelFilter[]) {
     this.#filters = filters;
+  }
+
+  /** Comparisons with numbers among the filters, by the id of the label that they look at: of several on one label the first. */
+  comparisons(entry: Entry): ReadonlyMap<number, Comparison> {
+    const comparisons = new Map<number, Comparison>();
+    for (const { name, filter } of this.#filters.flatMap(simpleParts)) {
+      const id = entry.id(name);
+      if (filter.kind === 'number' && !comparisons.has(id)) comparisons.set(id, filter);
+    }
+    return comparisons;
   }
 
   /** A test for a label just set: false if a filter on it drops the line. undefined if there is no filter. */

@@ -157,6 +157,17 @@ export class Entry {
     return this.#required === undefined || this.#required.some((name) => name.startsWith(prefix));
   }
 
+  /** Bits of the names the query needs, one for each: 0 if it needs all there are, or more than there are bits. */
+  get neededBits(): number {
+    return this.#requiredCount < 32 ? (1 << this.#requiredCount) - 1 : 0;
+  }
+
+  /** The bit of one of them; 0 for other names. */
+  neededBit(id: number): number {
+    const place = this.#required?.indexOf(this.names.names[id]!) ?? -1;
+    return place < 0 ? 0 : 1 << place;
+  }
+
   /** True once all the names the query needs are found: parsers stop there, so later errors in the line stay unseen. */
   get hasFoundAll(): boolean {
     return this.#requiredCount > 0 && this.#missing === 0;

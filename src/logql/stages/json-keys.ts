@@ -1,6 +1,6 @@
 /** Keys of JSON objects as labels-to-be, remembered by their bytes and by what usually follows what. */
-import { BytePattern } from './byte-words.ts';
 import type { Entry } from './entry.ts';
+import { type Comparison, KnownMembers, ROOT_KEY } from './json-members.ts';
 import { BACKSLASH, JSON_ERROR, QUOTE } from './json-scan.ts';
 import { unescapeJson } from './json-text.ts';
 import { hashOf, KeyTable } from './key-table.ts';
@@ -9,17 +9,14 @@ import { sanitizeLabelName } from './label-names.ts';
 /** Id of a key that nobody wants as a label. */
 export const SKIPPED = -1;
 
-const QUOTE_BYTES = Buffer.from('"');
-const QUOTE_COLON = Buffer.from('":');
-
 /** A key below some prefix: the label it becomes as a scalar, and what it leads to as an object. */
 export interface Key {
   readonly raw: Uint8Array;
-  /** `"key":`, as it nearly always stands in a line. */
-  readonly member: BytePattern;
   /** Id of the label, or SKIPPED. */
   readonly id: number;
   readonly name: string;
+  /** What `KnownMembers` calls it. */
+  readonly known: number;
   /** Keys of the object under this key; undefined if nothing in it can be wanted, null before anyone asked. */
   prefix: Prefix | undefined | null;
   /** The key that came next last time: most lines of a stream have the same keys in the same order. */
@@ -28,14 +25,17 @@ export interface Key {
 
 export class Prefix {
   readonly name: string;
+  /** What `KnownMembers` calls the key that leads here. */
+  readonly known: number;
   readonly keys = new KeyTable<Key>();
   /** The key that came first last time. */
   first: Key | undefined;
   /** The key read last in the object at hand. */
   cursor: Key | undefined;
 
-  constructor(name: string) {
+  constructor(name: string, known: number) {
     this.name = name;
+    this.known = known;
   }
 }
 
@@ -46,15 +46,21 @@ const isAt = (raw: Uint8Array, bytes: Buffer, start: number, end: number): boole
   return true;
 };
 
-/** Reads keys. After read() gave a key, `keyEnd` is where its closing quote stands. */
+/** Reads keys, and remembers them for the lines that follow. After read() gave a key, `keyEnd` is where its closing quote stands. */
 export class KeyReader {
   keyEnd = 0;
   error = '';
+  /** Keys of the outermost object, and what they lead to. */
+  root = new Prefix('', ROOT_KEY);
+  known = new KnownMembers();
   readonly #entry: Entry;
+  readonly #comparisons: ReadonlyMap<number, Comparison>;
   #isEscaped = false;
 
-  constructor(entry: Entry) {
+  /** @param comparisons that values must pass, by the ids of their labels */
+  constructor(entry: Entry, comparisons: ReadonlyMap<number, Comparison>) {
     this.#entry = entry;
+    this.#comparisons = comparisons;
   }
 
   /** The key whose text starts at `start`; undefined with `error` set if it does not end or has a bad escape. */
@@ -113,13 +119,23 @@ export class KeyReader {
     const name = isTop ? part : `${prefix.name}_${part}`;
     const id = name !== '' && this.#entry.canWant(name) ? this.#entry.id(name) : SKIPPED;
     const copy = Uint8Array.prototype.slice.call(bytes, start, this.keyEnd);
-    const member = new BytePattern(Buffer.concat([QUOTE_BYTES, copy, QUOTE_COLON]));
-    return { raw: copy, member, id, name, prefix: null, following: undefined };
+    const bit = id === SKIPPED ? 0 : this.#entry.neededBit(this.#entry.parsedId(id));
+    const isParent = this.#entry.canWantPrefix(name);
+    const comparison = this.#comparisons.get(id);
+    const known = this.known.learn({ raw: copy, id, parent: prefix.known, isParent, bit, comparison });
+    return { raw: copy, id, name, known, prefix: null, following: undefined };
+  }
+
+  /** Ids mean other names from here on. */
+  forget(): void {
+    this.root = new Prefix('', ROOT_KEY);
+    this.known = new KnownMembers();
   }
 
   /** What stands under a key as an object; undefined if nothing in it can be wanted. */
   prefixUnder(key: Key): Prefix | undefined {
-    if (key.prefix === null) key.prefix = this.#entry.canWantPrefix(key.name) ? new Prefix(key.name) : undefined;
+    if (key.prefix === null)
+      key.prefix = this.#entry.canWantPrefix(key.name) ? new Prefix(key.name, key.known) : undefined;
     if (key.prefix !== undefined) key.prefix.cursor = undefined;
     return key.prefix;
   }

@@ -1,9 +1,9 @@
 /** `| json` without arguments: every scalar of the object becomes a label, names of nested keys joined by `_`. Arrays and nulls are skipped. */
 import type { LabelFilter } from '../ast.ts';
-import { BlockView, endOfPlainText } from './byte-words.ts';
 import { EarlyFilters, type EarlyTest } from './early-filters.ts';
 import { type Entry, FORM, type Form } from './entry.ts';
-import { type Key, KeyReader, SKIPPED as NO_LABEL, Prefix } from './json-keys.ts';
+import { type Key, KeyReader, SKIPPED as NO_LABEL, type Prefix } from './json-keys.ts';
+import { FAILED, MORE } from './json-members.ts';
 import {
   BACKSLASH,
   CLOSE_ARRAY,
@@ -23,10 +23,7 @@ export const JSON_PARSER_ERROR = 'JSONParserErr';
 
 // Constants of the inner loop: imported ones are loaded and checked at each use, constants of the module itself are part of the code.
 const QUOTE = 0x22;
-const BLANK = 0x20;
 const COMMA = 0x2c;
-/** `,"` as a little-endian word. */
-const COMMA_QUOTE = 0x222c;
 const SKIPPED: number = NO_LABEL;
 const { bytes: BYTES, cleaned: CLEANED } = FORM;
 
@@ -37,9 +34,7 @@ class JsonFlattener {
   readonly #entry: Entry;
   readonly #early: EarlyTest | undefined;
   readonly #keys: KeyReader;
-  #root = new Prefix('');
   #generation = 0;
-  readonly #view = new BlockView();
   readonly #prefixes: Prefix[] = [];
   #depth = 0;
   /** Labels found inside a top-level member that is an object: they count once it is known to be closed. */
@@ -50,10 +45,10 @@ class JsonFlattener {
   #error = '';
   #isDropped = false;
 
-  constructor(entry: Entry, early: EarlyTest | undefined) {
+  constructor(entry: Entry, early: EarlyFilters) {
     this.#entry = entry;
-    this.#early = early;
-    this.#keys = new KeyReader(entry);
+    this.#early = early.start(entry);
+    this.#keys = new KeyReader(entry, early.comparisons(entry));
   }
 
   run(): boolean {
@@ -61,14 +56,36 @@ class JsonFlattener {
     if (entry.needsNoParser) return true;
     if (entry.generation !== this.#generation) {
       this.#generation = entry.generation;
-      this.#root = new Prefix('');
+      this.#keys.forget();
     }
-    if (entry.lineBytes !== this.#view.bytes) this.#view.show(entry.lineBytes);
-    this.#error = '';
     this.#isDropped = false;
+    return this.#takeKnown() ? !this.#isDropped : this.#readLine();
+  }
+
+  /** Takes the values of keys seen before. False: the line may hold others, and is to be read from its beginning. */
+  #takeKnown(): boolean {
+    const { lineBytes, lineStart, lineEnd, neededBits, touchedCount } = this.#entry;
+    const { known } = this.#keys;
+    // A label that is there before the line is read keeps its value.
+    const found = known.find(lineBytes, lineStart, lineEnd, neededBits, touchedCount === 0);
+    if (found === FAILED) {
+      this.#isDropped = true;
+      return true;
+    }
+    const count = found & (MORE - 1);
+    for (let index = 0; index < count; index++) {
+      const form = known.formOf(index) as Form;
+      if (!this.#set(lineBytes, known.idOf(index), form, known.startOf(index), known.endOf(index))) return true;
+    }
+    return count === found;
+  }
+
+  #readLine(): boolean {
+    const entry = this.#entry;
+    this.#error = '';
     this.#pendingCount = 0;
     this.#depth = 0;
-    this.#root.cursor = undefined;
+    this.#keys.root.cursor = undefined;
     this.#walk(entry.lineBytes, entry.lineEnd);
     if (this.#error !== '' && this.#depth > 0) this.#endUnfinishedMember(entry.lineBytes, entry.lineEnd);
     if (this.#isDropped) return false;
@@ -89,9 +106,8 @@ class JsonFlattener {
   }
 
   #members(bytes: Buffer, end: number): void {
-    let prefix: Prefix | undefined = this.#root;
+    let prefix: Prefix | undefined = this.#keys.root;
     while (prefix !== undefined) {
-      if (this.#depth === 0 && !this.#usualMembers(bytes, end)) return;
       const byte: number = bytes[this.#position]!;
       if (byte === QUOTE) {
         prefix = this.#readMember(bytes, end, prefix);
@@ -102,43 +118,6 @@ class JsonFlattener {
         return;
       }
     }
-  }
-
-  /**
-   * Members of the outermost object as long as they are as usual: the key that came here in the line before, then a string without
-   * escapes or a number. #position then stands at what is not. False: stop.
-   */
-  #usualMembers(bytes: Buffer, end: number): boolean {
-    const view = this.#view;
-    const { data, size } = view;
-    const root = this.#root;
-    let at = this.#position;
-    let last = root.cursor;
-    for (;;) {
-      const key: Key | undefined = last === undefined ? root.first : last.following;
-      if (key === undefined || at + key.member.reach > size || !key.member.isAt(data, at)) break;
-      const start = at + key.member.length;
-      const from = start + +(bytes[start] === BLANK);
-      const isString = bytes[from] === QUOTE;
-      const to = isString ? endOfText(view, bytes, from + 1, end) : endOfNumber(bytes, from, end);
-      if (to < 0 || to >= end) break;
-      at = to + +isString;
-      last = key;
-      if (key.id !== SKIPPED && !this.#set(bytes, key.id, isString ? CLEANED : BYTES, from + +isString, to))
-        return false;
-      at = this.#nextAfter(at, bytes, end);
-      if (at < 0) return false;
-    }
-    root.cursor = last;
-    this.#position = at;
-    return true;
-  }
-
-  /** Position of the next key or the closing bracket after a value that ends at `at`; -1 if something else follows (#error). */
-  #nextAfter(at: number, bytes: Buffer, end: number): number {
-    if (at + 1 < end && this.#view.data.getInt16(at, true) === COMMA_QUOTE) return at + 1;
-    this.#position = at;
-    return this.#skipToNext(bytes, end) ? this.#position : -1;
   }
 
   /** The prefix of the member that follows; undefined to stop. */
@@ -283,30 +262,11 @@ class JsonFlattener {
   }
 }
 
-/** The closing quote of a string without escapes; `end` if it has some or does not close. */
-const endOfText = ({ data, isPlain }: BlockView, bytes: Buffer, position: number, end: number): number => {
-  if (isPlain) return endOfPlainText(data, position, end);
-  for (let at = position; at < end; at++) {
-    const byte = bytes[at]!;
-    if (byte === QUOTE) return at;
-    if (byte === BACKSLASH) break;
-  }
-  return end;
-};
-
-/** Position after a number that a comma or the object's end follows; -1 for anything else. */
-const endOfNumber = (bytes: Buffer, position: number, end: number): number => {
-  let at = position;
-  while (at < end && bytes[at]! >= 0x2d && bytes[at]! <= 0x39) at++;
-  if (at === position || at >= end || bytes[position]! === 0x2e || bytes[position]! === 0x2f) return -1;
-  return bytes[at] === COMMA || bytes[at] === CLOSE_OBJECT ? at : -1;
-};
-
 export const compileJson = (followingFilters: readonly LabelFilter[]): CompiledStage => {
   const early = new EarlyFilters(followingFilters);
   return {
     start: (entry) => {
-      const flattener = new JsonFlattener(entry, early.start(entry));
+      const flattener = new JsonFlattener(entry, early);
       return () => flattener.run();
     },
   };

@@ -3,6 +3,8 @@
 import type { LabelMatcher } from '../../protocol/matcher.ts';
 import type { CompareOp, LabelFilter } from '../ast.ts';
 import { compileFilterMatcher } from '../matcher.ts';
+import { compileValueBytesRegex } from '../regex.ts';
+import { OUTCOME } from '../regex-dfa.ts';
 import { type Entry, ERROR_LABEL } from './entry.ts';
 import { type Parsed, parseGoBytes, parseGoDuration, parseGoFloat, parsePlainDecimal } from './go-number.ts';
 import { IpMatcher } from './ip-matcher.ts';
@@ -77,8 +79,10 @@ const equalBytes = (entry: Entry, id: number, wanted: Buffer): boolean => {
 
 const ASCII_ONLY = /^[\0-\x7f]*$/;
 
+type ValueTest = (entry: Entry, id: number) => boolean;
+
 /** `=` and `!=` on a value that is still bytes, where comparing bytes is right: broken runes only ever become blanks. */
-const equality = (wanted: string, keepsEqual: boolean): ((entry: Entry, id: number) => boolean) => {
+const equality = (wanted: string, keepsEqual: boolean): ValueTest => {
   const bytes = Buffer.from(wanted, 'utf8');
   const comparesBytes = ASCII_ONLY.test(wanted) && !wanted.includes(' ');
   return (entry, id) => {
@@ -87,15 +91,25 @@ const equality = (wanted: string, keepsEqual: boolean): ((entry: Entry, id: numb
   };
 };
 
+const regexTest = ({ op, value: pattern }: LabelMatcher, matches: (value: string) => boolean): ValueTest => {
+  const test = compileValueBytesRegex(pattern);
+  if (test === undefined) return (entry, id) => matches(entry.text(id));
+  const keepsMatch = op === '=~';
+  return (entry, id) => {
+    if (!entry.isPlainBytes(id)) return matches(entry.text(id));
+    const outcome = test(entry.valueBytes(id), entry.valueStart(id), entry.valueEnd(id));
+    return outcome === OUTCOME.unknown ? matches(entry.text(id)) : (outcome === OUTCOME.match) === keepsMatch;
+  };
+};
+
 const stringFilter = (matcher: LabelMatcher): CompiledStage => {
   const matches = compileFilterMatcher(matcher);
   if (matcher.name === ERROR_LABEL) return { start: () => (entry) => matches(entry.error) };
   const isEquality = matcher.op === '=' || matcher.op === '!=';
+  const test = isEquality ? equality(matcher.value, matcher.op === '=') : regexTest(matcher, matches);
   return {
     start: (fresh) => {
       const id = fresh.id(matcher.name);
-      if (!isEquality) return (entry) => matches(entry.text(id));
-      const test = equality(matcher.value, matcher.op === '=');
       return (entry) => test(entry, id);
     },
   };

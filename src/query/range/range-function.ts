@@ -10,6 +10,8 @@ export interface CountFunction {
 /** From unwrapped values in time order. Never called for an empty window. */
 export interface ValuesFunction {
   readonly kind: 'values';
+  /** True if the order of the values makes no difference, nor do their times: they may come in any. */
+  readonly takesAnyOrder?: boolean;
   readonly of: (window: ValueWindow) => number;
 }
 

@@ -1,9 +1,10 @@
 import { prepareCodec } from '../../chunk/block-codec.ts';
 import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
 import { RefusedError } from '../../protocol/refusal.ts';
+import { releaseMemory } from '../../protocol/release-memory.ts';
 import type { Handled } from '../../workers/worker-main.ts';
 import { CompiledScans } from './compiled-scan.ts';
-import type { LogResult, MetricResult, ScanTask } from './scan-messages.ts';
+import type { LogResult, LogTask, MetricResult, MetricTask, ScanTask } from './scan-messages.ts';
 import { runLogTask, runMetricTask } from './scan-tasks.ts';
 
 /** Runs scan tasks, one at a time: the inside of a scan worker. */
@@ -16,21 +17,30 @@ export class ScanRunner {
   async run(task: ScanTask): Promise<Handled> {
     await this.#codecs;
     try {
-      const compiled = this.#compiled;
-      const result =
-        task.kind === 'metric'
-          ? runMetricTask(
-              task,
-              task.plans.map((plan) => compiled.of(plan)),
-            )
-          : runLogTask(task, compiled.of(task.plan));
-      return { result, transfer: result.kind === 'metric' ? countBuffersOf(result) : buffersOf(result) };
+      return task.kind === 'metric' ? this.#runMetric(task) : this.#runLog(task);
     } catch (cause) {
       if (!(cause instanceof CorruptChunkError)) throw cause;
       throw new RefusedError({ code: 'INTERNAL', text: `a block cannot be read: ${cause.message}` }, { cause });
     }
   }
+
+  #runMetric(task: MetricTask): Handled {
+    const compiled = task.plans.map((plan) => this.#compiled.of(plan));
+    const result = runMetricTask(task, compiled);
+    releaseChunks(task);
+    return { result, transfer: countBuffersOf(result) };
+  }
+
+  #runLog(task: LogTask): Handled {
+    const result = runLogTask(task, this.#compiled.of(task.plan));
+    return { result, transfer: buffersOf(result) };
+  }
 }
+
+/** Chunks came with the task, and nobody wants them any more. */
+const releaseChunks = ({ slices }: MetricTask): void => {
+  for (const { chunks } of slices) for (const { bytes } of chunks) releaseMemory(bytes);
+};
 
 const countBuffersOf = ({ parts }: MetricResult): ArrayBuffer[] =>
   parts.flatMap(({ series, values }) => {

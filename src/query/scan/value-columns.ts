@@ -1,9 +1,9 @@
+import { RefusedError } from '../../protocol/refusal.ts';
+import { releaseMemory } from '../../protocol/release-memory.ts';
 import type { PartialValues } from './scan-messages.ts';
 
 /** Values kept by one task before the query is refused: 20 bytes each. */
 const VALUES_MAX = 16 << 20;
-
-import { RefusedError } from '../../protocol/refusal.ts';
 
 /** Unwrapped values as growing columns. */
 export class ValueColumns {
@@ -20,13 +20,16 @@ export class ValueColumns {
     this.#count += 1;
   }
 
+  /** Call it last. */
   take(keys: string): PartialValues {
-    return {
+    const taken = {
       keys,
       series: this.#series.slice(0, this.#count),
       times: this.#times.slice(0, this.#count),
       values: this.#values.slice(0, this.#count),
     };
+    this.#release();
+    return taken;
   }
 
   #grow(): void {
@@ -41,8 +44,13 @@ export class ValueColumns {
     times.set(this.#times);
     const values = new Float64Array(capacity);
     values.set(this.#values);
+    this.#release();
     this.#series = series;
     this.#times = times;
     this.#values = values;
+  }
+
+  #release(): void {
+    for (const column of [this.#series, this.#times, this.#values]) releaseMemory(column);
   }
 }

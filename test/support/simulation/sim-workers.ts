@@ -20,10 +20,10 @@ const cut = async (task: CutWorkerTask): Promise<unknown> => {
 export const inlineWorkers = (): NodeWorkers =>
   ({
     cut: { size: 1, run: cut, close: async () => undefined },
-    // A copy, as a thread would send it.
+    // Copies, as a thread would get and send them.
     scan: {
       size: 1,
-      run: async (task: ScanTask) => structuredClone((await runner.run(task)).result),
+      run: async (task: ScanTask) => structuredClone((await runner.run(structuredClone(task))).result),
       close: async () => undefined,
     },
   }) as unknown as NodeWorkers;

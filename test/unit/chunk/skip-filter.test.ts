@@ -1,14 +1,9 @@
-import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { generatedModule } from '../../../scripts/wasm-module.ts';
 import { cutBlock } from '../../../src/chunk/cut-block.ts';
 import { encodeHead } from '../../../src/chunk/encode-head.ts';
 import { buildSkipFilter, gramHashes, mayHold } from '../../../src/chunk/skip-filter.ts';
 import { type Entry, headOf, propertyRuns } from './entries.ts';
-
-const CHUNK_FOLDER = path.join(import.meta.dirname, '../../../src/chunk');
 
 const contentOf = (entries: readonly Entry[], withMetadataSections: boolean): Uint8Array =>
   encodeHead(headOf(entries), { withMetadataSections }).bytes.slice();
@@ -105,11 +100,5 @@ describe('skip filter', () => {
     const { skipFilter, bytes } = cutBlock(head, { encoding: 'gzip', withMetadataSections: true });
     expect(skipFilter).to.have.length(Math.floor(bytes.length / 21));
     expect(Buffer.compare(skipFilter!, plainFilter(lines, skipFilter!.length))).to.equal(0);
-  });
-
-  it('is filled by a module that was assembled from its source', async () => {
-    const source = readFileSync(path.join(CHUNK_FOLDER, 'skip-grams.wat'), 'utf8');
-    const kept = readFileSync(path.join(CHUNK_FOLDER, 'skip-grams-wasm.ts'), 'utf8');
-    expect(kept, 'run scripts/build-wasm.ts').to.equal(await generatedModule(source));
   });
 });

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import fc from 'fast-check';
 import type { RangeAggregation, RangeOp, VectorAggregation, VectorOp } from '../../../src/logql/ast.ts';
 import { absenceOf } from '../../../src/query/range/absent-over-time.ts';
 import { rangeFunctionOf } from '../../../src/query/range/range-functions.ts';
@@ -6,6 +7,7 @@ import { newSeries, type StepSeries } from '../../../src/query/step-series.ts';
 import { Turns } from '../../../src/query/turns.ts';
 import { aggregateSeries } from '../../../src/query/vector/vector-aggregation.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../support/property-runs.ts';
 
 const window = (op: RangeOp, values: readonly number[], seconds = 60, parameter = 0): number => {
   const range = { unwrap: { name: 'v', conversion: 'none', filters: [] } };
@@ -46,6 +48,33 @@ describe('range aggregations of values', () => {
   it('give infinite quantiles outside of 0 to 1', () => {
     expect(window('quantile_over_time', [1], 60, 1.5)).to.equal(Number.POSITIVE_INFINITY);
   });
+
+  it('give the quantile of the sorted values, NaN first', () => {
+    const number = fc.oneof(fc.double(), fc.integer({ max: 3 }), fc.constant(Number.NaN));
+    const values = fc.oneof(
+      fc.array(number, { minLength: 1, maxLength: 60 }),
+      // What a search for a place might meet with: sorted, reversed, up and down.
+      fc
+        .tuple(fc.constantFrom(1, -1), fc.nat({ max: 300 }), fc.integer({ min: 1, max: 300 }))
+        .map(([sign, top, length]) => Array.from({ length }, (_, index) => sign * Math.abs(top - index))),
+    );
+    fc.assert(
+      fc.property(
+        values,
+        fc.oneof(fc.double({ min: 0, max: 1, noNaN: true }), fc.constantFrom(0, 0.5, 0.99, 1)),
+        (all, q) => {
+          const sorted = [...all].sort((a, b) => (Number.isNaN(a) ? -1 : Number.isNaN(b) ? 1 : a - b));
+          const rank = q * (all.length - 1);
+          const lower = sorted[Math.floor(rank)]!;
+          const upper = sorted[Math.min(all.length - 1, Math.floor(rank) + 1)]!;
+          const weight = rank - Math.floor(rank);
+          // Without the sign of a zero, which no order of values tells.
+          expect(window('quantile_over_time', all, 60, q) + 0).to.deep.equal(lower * (1 - weight) + upper * weight + 0);
+        },
+      ),
+      { numRuns: propertyRuns(4) },
+    );
+  }).timeout(PROPERTY_TIMEOUT_MS);
 
   it('keep an infinite mean until its opposite comes', () => {
     expect(window('avg_over_time', [1, Number.POSITIVE_INFINITY, 5])).to.equal(Number.POSITIVE_INFINITY);

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { compileGoRegex } from '../../../../src/logql/regex.ts';
+import { compileGoRegex, compileValueBytesRegex, compileValueRegex } from '../../../../src/logql/regex.ts';
 import { dfaOf, OUTCOME, type Outcome } from '../../../../src/logql/regex-dfa.ts';
 import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../../support/property-runs.ts';
 
@@ -85,5 +85,38 @@ describe('RegexDfa', () => {
       }),
       { numRuns: propertyRuns(2) },
     );
+  });
+
+  const prefixed = fc.stringMatching(/^[ab]{1,3}$/).map((text) => `${text}.+`);
+  const value = fc.oneof(line, fc.string({ unit: fc.constantFrom('a', 'b', 'é', '\n', '\ufffd'), maxLength: 6 }));
+
+  it('says of whole values what a label filter says of their text', function () {
+    this.timeout(PROPERTY_TIMEOUT_MS);
+    fc.assert(
+      fc.property(fc.oneof(pattern, prefixed), fc.array(value, { minLength: 1, maxLength: 8 }), (text, values) => {
+        const test = compileValueBytesRegex(text);
+        const matches = compileValueRegex(text, { dotMatchesNewline: false });
+        for (const value of values) {
+          const bytes = Buffer.from(`a${value}b`);
+          const outcome = test?.(bytes, 1, bytes.length - 1);
+          if (outcome === undefined || outcome === OUTCOME.unknown) continue;
+          expect(outcome === OUTCOME.match, `${text} is ${JSON.stringify(value)}`).to.equal(matches(value));
+        }
+      }),
+      { numRuns: propertyRuns(2) },
+    );
+  });
+
+  it('leaves values to other tests where those do better, or see more than the pattern says', () => {
+    for (const simple of ['GET', 'GET|POST', 'a.*', '.*', '.+'])
+      expect(compileValueBytesRegex(simple), simple).to.equal(undefined);
+    expect(compileValueBytesRegex('\\Qa.b'), 'a quotation that would go on').to.equal(undefined);
+    const told = (pattern: string, text: string) =>
+      compileValueBytesRegex(pattern)?.(Buffer.from(text), 0, text.length);
+    expect(told('/api/.+', '/api/x')).to.equal(OUTCOME.match);
+    for (const other of ['/api/', '/apo/x', '/api/x\n', 'x/api/x'])
+      expect(told('/api/.+', other)).to.equal(OUTCOME.noMatch);
+    expect(told('(?i)/api/.+', '/API/x'), 'by the DFA').to.equal(OUTCOME.match);
+    expect(told('(?s)/api/.+', '/api/x\n')).to.equal(OUTCOME.match);
   });
 });

@@ -1,0 +1,49 @@
+import { expect } from 'chai';
+import { ValueMerger } from '../../../src/query/merge-partials.ts';
+import type { PartialValues } from '../../../src/query/scan/scan-messages.ts';
+import { keyOfLabels } from '../../../src/query/step-series.ts';
+import { Turns } from '../../../src/query/turns.ts';
+import { ManualClock } from '../../support/clock.ts';
+
+/** Of two series in turn, so many that their columns are let go of. */
+const COUNT = 20_000;
+
+const valuesFrom = (first: number): PartialValues => ({
+  keys: ['a', 'b'].map((app) => keyOfLabels(['app', app])).join('\n'),
+  series: Uint32Array.from({ length: COUNT }, (_, index) => index % 2),
+  times: Float64Array.from({ length: COUNT }, (_, index) => first + index),
+  values: Float64Array.from({ length: COUNT }, (_, index) => first + index),
+});
+
+/** As they may come from another node: all columns lie in one message. */
+const inOneMessage = ({ keys, ...columns }: PartialValues): PartialValues => {
+  const message = new ArrayBuffer(20 * COUNT);
+  const values = new Float64Array(message, 0, COUNT);
+  const times = new Float64Array(message, 8 * COUNT, COUNT);
+  const series = new Uint32Array(message, 16 * COUNT, COUNT);
+  values.set(columns.values);
+  times.set(columns.times);
+  series.set(columns.series);
+  return { keys, series, times, values };
+};
+
+describe('values of several tasks', () => {
+  it('are put together by series, in order of time, wherever they come from', async () => {
+    const merger = new ValueMerger(0);
+    const turns = new Turns(new ManualClock());
+    const [here, there] = [valuesFrom(COUNT), inOneMessage(valuesFrom(0))];
+    for (const values of [here, there]) await merger.add(values, turns);
+    const found: [readonly string[], number[]][] = [];
+    for await (const { labels, times, values } of merger.series(turns, true)) {
+      expect(values).to.deep.equal(times);
+      found.push([labels, [...times]]);
+    }
+    const wanted = (odd: number) => Array.from({ length: COUNT }, (_, index) => 2 * index + odd);
+    expect(found).to.deep.equal([
+      [['app', 'a'], wanted(0)],
+      [['app', 'b'], wanted(1)],
+    ]);
+    expect(here.times.length, 'what a worker sent is let go of').to.equal(0);
+    expect(there.times.length, 'a message of another node is not ours alone').to.equal(COUNT);
+  });
+});
