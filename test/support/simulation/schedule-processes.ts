@@ -30,7 +30,7 @@ export interface SchedulesDone {
 
 const ROOT = path.join(import.meta.dirname, '../../..');
 /** Garbage is collected after each (chosen: 1 % of the time, and a process stays under 1 GB). */
-const BATCH = 20;
+const BATCH = 10;
 const PROCESSES_MAX = 8;
 /** A schedule takes 0.1 s, on a busy machine several times that: this one hangs. */
 const HANG_MS = 60_000;
@@ -83,6 +83,9 @@ export const runSchedules = async ({ from, end }: Batch, isBailing: boolean): Pr
   };
 };
 
+/** It ended in the middle of a schedule, or was ended because that took too long. */
+export class ScheduleProcessError extends Error {}
+
 class ScheduleProcess {
   /** Once there is no batch left. Rejects if the process ends before that, or a schedule hangs. */
   readonly end: Promise<void>;
@@ -118,7 +121,7 @@ class ScheduleProcess {
       this.#child.once('error', reject);
       this.#child.once('exit', (code, signal) => {
         clearTimeout(this.#hang);
-        reject(new Error(`the process of schedule SEED=${this.#seed} ended with ${code ?? signal}`));
+        reject(new ScheduleProcessError(`the process of schedule SEED=${this.#seed} ended with ${code ?? signal}`));
       });
       askNext();
     });
