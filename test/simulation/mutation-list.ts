@@ -45,16 +45,10 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   once('what comes back is released all the same', ADOPTIONS, '    this.#deps.returned(name, epoch);\n', ''),
   once(
-    'what is being released is taken back',
-    ADOPTIONS,
-    "      if (known?.isReleasing) return { type: 'refused' };\n",
-    '',
-  ),
-  once(
-    'adoption replaces what is there',
+    'a part is taken whatever is missing in front of it',
     'src/log/adoption.ts',
-    '    segment.accepted = prefixOf(segment);\n',
-    '    segment.accepted = part.runs[0]?.first ?? 0;\n',
+    '      if (run.first > has) return has;\n',
+    '',
   ),
   {
     name: 'a seal says that all is there, not how much',
@@ -89,12 +83,21 @@ export const MUTATIONS: readonly Mutation[] = [
     'return this.#end(segment, RecordType.RELEASED, segment.count, epoch);',
     'return this.#end(segment, RecordType.DROP, 0, 0);',
   ),
-  once(
-    'leaves with segments on its disk',
-    'src/member/member.ts',
-    'while (!(handover.isSettled && this.#isEmpty())) {',
-    'while (!handover.isSettled) {',
-  ),
+  {
+    name: 'leaves with segments on its disk',
+    edits: [
+      {
+        file: 'src/member/member.ts',
+        from: 'while (!(handover.isSettled && this.#isEmpty())) {',
+        to: 'while (!handover.isSettled) {',
+      },
+      {
+        file: 'src/member/member.ts',
+        from: 'return await membership.leave(() => this.#isEmpty(), restMs);',
+        to: 'return await membership.leave(() => true, restMs);',
+      },
+    ],
+  },
   once(
     'commit without condition',
     'test/support/stores/memory-index-store.ts',
@@ -119,18 +122,21 @@ export const MUTATIONS: readonly Mutation[] = [
     '  const memory = await sources.memory.select(tenant, matchers, range, signal, onMissing);\n  const refs = await sources.stored.index.chunkRefs(tenant, matchers, range);\n',
     '  const refs = await sources.stored.index.chunkRefs(tenant, matchers, range);\n  const memory = await sources.memory.select(tenant, matchers, range, signal, onMissing);\n',
   ),
-  once(
-    'a query takes the view it has',
-    'src/member/member.ts',
-    'freshView: (deadlineMs) => membership.freshView(deadlineMs),',
-    'freshView: async () => membership.view,',
-  ),
-  once(
-    'an answer of a later view is as good',
-    'src/member/cluster-memory.ts',
-    'if (latest > Math.max(view.changedAt, knownThrough)) {',
-    'if (latest < 0) {',
-  ),
+  {
+    name: 'a query takes the view it has, and an answer of a later one is as good',
+    edits: [
+      {
+        file: 'src/member/member.ts',
+        from: 'freshView: (deadlineMs) => membership.freshView(deadlineMs),',
+        to: 'freshView: async () => membership.view,',
+      },
+      {
+        file: 'src/member/cluster-memory.ts',
+        from: 'if (latest > Math.max(view.changedAt, knownThrough)) {',
+        to: 'if (latest < 0) {',
+      },
+    ],
+  },
   once(
     'missing disks are no matter',
     'src/member/cluster-memory.ts',

@@ -1,5 +1,5 @@
 /**
- * Each of these mistakes must turn the simulation red: `node --import tsx test/simulation/mutations.ts [name…]`. Works on a copy of the tree;
+ * Each of these mistakes should turn the simulation red, and ends this with an error if it does not: `node --import tsx test/simulation/mutations.ts [name…]`. Works on a copy of the tree;
  * MUTATION_SCHEDULES sets how many schedules each may survive. Those of the protocol that need a second copy of a segment are not among them.
  */
 import { spawnSync } from 'node:child_process';

@@ -321,7 +321,10 @@ export class SimCluster {
     this.network.heal();
     this.stores.heal();
     Object.assign(this.membershipFaults, calmMembership());
-    for (const { process } of this.machines) if (process?.clock.isPaused) process.clock.resume();
+    for (const { process, disk } of this.machines) {
+      disk.clear();
+      if (process?.clock.isPaused) process.clock.resume();
+    }
   }
 }
 
