@@ -1,6 +1,7 @@
 /**
- * Each of these mistakes should turn the simulation red, and ends this with an error if it does not: `node --import tsx test/simulation/mutations.ts [name…]`. Works on a copy of the tree;
- * MUTATION_SCHEDULES sets how many schedules each may survive. Those of the protocol that need a second copy of a segment are not among them.
+ * Each of these mistakes should turn the simulation red; this fails if one does not: `node --import tsx test/simulation/mutations.ts [name…]`.
+ * Works on a copy of the tree; MUTATION_SCHEDULES sets how many schedules each may survive. Those of the protocol that need a second copy of a
+ * segment are not among them.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
