@@ -66,12 +66,18 @@ export const runSchedules = async ({ from, end }: Batch, isBailing: boolean): Pr
     if (outcome.violations.length > 0) broken.push(outcome);
   };
   const processes = Math.min(availableParallelism(), PROCESSES_MAX);
-  const runProcess = (_: unknown, number: number) =>
-    new ScheduleProcess(file, nextBatch, ended, (report) => {
+  const running = Array.from({ length: processes }, (_, number) => {
+    return new ScheduleProcess(file, nextBatch, ended, (report) => {
       rssBytesMax = Math.max(rssBytesMax, report.rssBytes);
       cpuMs.set(number, report.cpuMs);
-    }).end;
-  await Promise.all(Array.from({ length: processes }, runProcess));
+    });
+  });
+  try {
+    await Promise.all(running.map(({ end: whenOver }) => whenOver));
+  } finally {
+    // One that hangs would not hear of the end of this process.
+    for (const one of running) one.kill();
+  }
   return {
     schedules,
     broken,
@@ -107,7 +113,7 @@ class ScheduleProcess {
         if (batch) this.#child.send(batch);
         else {
           resolve();
-          this.#child.kill();
+          this.kill();
         }
       };
       this.#child.on('message', (report: ScheduleReport) => {
@@ -125,6 +131,11 @@ class ScheduleProcess {
       });
       askNext();
     });
+  }
+
+  kill(): void {
+    clearTimeout(this.#hang);
+    this.#child.kill('SIGKILL');
   }
 
   #began(seed: number): void {
