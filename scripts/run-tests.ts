@@ -1,6 +1,7 @@
 /**
  * Runs mocha over all tests, or only test/<each folder or file named>, and ends with `N passed, N failed, N skipped`.
- * All tests run in two processes side by side: one computes, the other mostly waits for processes, sockets and disks.
+ * All tests: first the simulation, which takes all cores by itself, then two processes side by side: one computes, the other mostly waits for
+ * processes, sockets and disks.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -17,10 +18,8 @@ interface Counts {
 }
 
 const ROOT = path.join(import.meta.dirname, '..');
-const LANES = [
-  ['simulation', 'unit'],
-  ['integration', 'chaos', 'soak'],
-];
+/** One after the other; the lanes of each side by side. */
+const STAGES = [[['simulation']], [['unit'], ['integration', 'chaos', 'soak']]];
 
 /** Only ends a test that hangs: the machine may be busy with other work. */
 const TEST_TIMEOUT_MS = 20_000;
@@ -88,12 +87,18 @@ const sum = (a: Counts, b: Counts): Counts => ({
   skipped: a.skipped + b.skipped,
 });
 
+const runStages = async (): Promise<Counts> => {
+  const counts: Counts[] = [];
+  for (const lanes of STAGES) counts.push(...(await Promise.all(lanes.map(runLane))));
+  return counts.reduce(sum);
+};
+
 const named = process.argv.slice(2);
 if (named[0] === LANE) {
   const counts = await runHere(named.slice(1), FileReporter);
   process.send?.(counts, () => process.exit(0));
 } else {
-  const counts = named.length > 0 ? await runHere(named, 'spec') : (await Promise.all(LANES.map(runLane))).reduce(sum);
+  const counts = named.length > 0 ? await runHere(named, 'spec') : await runStages();
   console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
   // No test at all must not look like success.
   process.exit(counts.failed > 0 || counts.passed === 0 ? 1 : 0);

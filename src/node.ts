@@ -19,6 +19,7 @@ import type { Log } from './log/log.ts';
 import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
 import type { ClusterMember } from './member/member.ts';
+import type { MessageSizes } from './member/offered-parts.ts';
 import { type StartedMember, type StartPeers, startMember } from './member/start-member.ts';
 import { compactionOf, type NodeCompaction } from './node-compaction.ts';
 import { type NodeIdentity, newUid, nextIdentity } from './node-identity.ts';
@@ -65,6 +66,8 @@ export interface NodeDeps {
   readonly members?: MembershipStore;
   /** Of a member of a cluster: how it talks to the others in place of gRPC. */
   readonly startPeers?: StartPeers;
+  /** Of a member of a cluster: how it cuts what it hands over. */
+  readonly messageSizes?: MessageSizes;
   /** Of a member of a cluster: the others no longer count it in. It acknowledges nothing any more; stop it and start it anew. */
   readonly onLost?: (reason: string) => void;
 }
@@ -187,6 +190,7 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
       identity: logDisk.identity,
       store: deps.members,
       startPeers: deps.startPeers,
+      messageSizes: deps.messageSizes,
       scanPool: scan,
       chunks,
       report,

@@ -23,7 +23,7 @@ export class Ring {
   /** @param virtualNodes of a member of weight 1; all nodes of a cluster must use the same */
   constructor(view: Pick<View, 'members'>, virtualNodes = VIRTUAL_NODES, table?: TokenTable) {
     this.members = onRing(view);
-    this.#table = table ?? runToEnd(mergedTokens(this.members, virtualNodes));
+    this.#table = table ?? runToEnd(tableOf(this.members, virtualNodes));
     this.#tokens = this.#table.tokens;
     this.#owners = this.#table.owners;
     const zones = [...new Set(this.members.map(({ zone }) => zone))];
@@ -43,7 +43,7 @@ export class Ring {
       return this;
     }
     const hasTable = isSameLength && members.every((member, at) => isAlike(member, this.members[at]));
-    return new Ring(view, VIRTUAL_NODES, hasTable ? this.#table : yield* mergedTokens(members, VIRTUAL_NODES));
+    return new Ring(view, VIRTUAL_NODES, hasTable ? this.#table : yield* tableOf(members, VIRTUAL_NODES));
   }
 
   /** @param key 32 bits, of `streamKey`. undefined if no member is ACTIVE */
@@ -123,6 +123,19 @@ export const virtualNodesOf = ({ weight }: Pick<Member, 'weight'>, virtualNodes 
   Math.max(1, Math.round(virtualNodes * weight));
 
 type Steps<Result> = Generator<undefined, Result, undefined>;
+
+/** Of rings made last: nodes of one process have the same ones, and a node that comes back has a ring that was there before. 25 KB a node each. */
+const tables = new Map<string, TokenTable>();
+const TABLES_MAX = 8;
+
+function* tableOf(members: readonly Member[], virtualNodes: number): Steps<TokenTable> {
+  const name = JSON.stringify([virtualNodes, members.map(({ nodeId, weight }) => [nodeId, weight])]);
+  const table = tables.get(name) ?? (yield* mergedTokens(members, virtualNodes));
+  tables.delete(name);
+  tables.set(name, table);
+  for (const oldest of [...tables.keys()].slice(0, -TABLES_MAX)) tables.delete(oldest);
+  return table;
+}
 
 /** Neighbours first, so that each token is looked at as often as the number of members can be halved. */
 function* mergedTokens(members: readonly Member[], virtualNodes: number): Steps<TokenTable> {

@@ -14,12 +14,12 @@ import { PeerError, type Peers } from '../cluster/transport/peers.ts';
 import type { Member, View } from '../cluster/view.ts';
 import type { AppendRun } from '../log/append-record.ts';
 import type { Log } from '../log/log.ts';
-import { encodeSegmentPart } from '../log/segment-part.ts';
 import type { Clock } from '../protocol/clock.ts';
-import { decodeAdoptReply, encodeAdoptRequest, type OfferedPart, type PartAnswer } from './adopt-message.ts';
+import { decodeAdoptReply, encodeAdoptRequest, type PartAnswer } from './adopt-message.ts';
 import { Adoptions } from './adoptions.ts';
 import { CallKind } from './call-kinds.ts';
 import type { Holding, Holdings } from './holdings.ts';
+import { MESSAGE_SIZES, type MessageSizes, type NamedPart, partsOf } from './offered-parts.ts';
 import { Pace } from './pace.ts';
 
 export interface HandoverDeps {
@@ -29,6 +29,8 @@ export interface HandoverDeps {
   readonly holdings: Holdings;
   readonly nodeId: string;
   readonly giver: GiverOptions;
+  /** Unless it is to be otherwise, MESSAGE_SIZES. */
+  readonly messageSizes?: MessageSizes | undefined;
   readonly view: () => View;
   readonly ring: () => Ring;
   /** Why nothing is taken from others now. */
@@ -48,10 +50,6 @@ export interface HandoverFigures extends GiverFigures {
 const TICK_MS = 500;
 /** Orders between two turns of the event loop: some milliseconds. */
 const SLICE = 250;
-/** One message of a session, unless a single part is larger. */
-const MESSAGE_BYTES_MAX = 256 << 10;
-/** A run of a part. */
-const PART_BYTES_MAX = 256 << 10;
 const ADOPT_MS = 20_000;
 
 /**
@@ -301,14 +299,15 @@ export class Handover {
   /** The segments in messages of a bounded size, their parts in order. */
   async *#messagesOf(names: readonly string[]): AsyncGenerator<readonly NamedPart[]> {
     const holdings = names.flatMap((name) => this.#moving.get(name) ?? []);
+    const { messageBytesMax, partBytesMax } = this.#deps.messageSizes ?? MESSAGE_SIZES;
     let message: NamedPart[] = [];
     let bytes = 0;
     const records = await this.#recordsOf(holdings);
     for (const [index, holding] of holdings.entries()) {
       const runs = records[index];
       if (!runs) continue;
-      for (const part of partsOf(holding, this.#epochOf(holding), runs)) {
-        if (message.length > 0 && bytes + part.part.length > MESSAGE_BYTES_MAX) {
+      for (const part of partsOf(holding, this.#epochOf(holding), runs, partBytesMax)) {
+        if (message.length > 0 && bytes + part.part.length > messageBytesMax) {
           yield message;
           message = [];
           bytes = 0;
@@ -360,40 +359,12 @@ export class Handover {
   }
 }
 
-/** A session is about as large as a message, or is one large segment. */
-const partsOf = (
-  { name, segment, finalCount }: Holding,
-  epoch: number,
-  records: readonly AppendRun[],
-): readonly NamedPart[] => {
-  const parts: NamedPart[] = [];
-  let runs: AppendRun[] = [];
-  let bytes = 0;
-  const end = (count: number): void => {
-    const part = encodeSegmentPart({ id: segment.id, epoch, open: segment.open, runs });
-    parts.push({ name, epoch, finalCount: count, part });
-    runs = [];
-    bytes = 0;
-  };
-  for (const run of records) {
-    if (runs.length > 0 && bytes + run.columns.bytes.length > PART_BYTES_MAX) end(0);
-    runs.push(run);
-    bytes += run.columns.bytes.length;
-  }
-  end(finalCount);
-  return parts;
-};
-
 interface Leaving {
   /** Monotonic. */
   readonly startMs: number;
   readonly ms: number;
   /** By then. */
   readonly givenSegments: number;
-}
-
-interface NamedPart extends OfferedPart {
-  readonly name: string;
 }
 
 const targetOf = ({ nodeId, incarnation }: Member): Target => ({ nodeId, incarnation });

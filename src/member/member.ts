@@ -32,6 +32,7 @@ import { Handover } from './handover.ts';
 import { isStoringDue } from './leave-progress.ts';
 import { MemoryServer } from './memory-server.ts';
 import { NodeHoldings } from './node-holdings.ts';
+import type { MessageSizes } from './offered-parts.ts';
 import { RemoteScans } from './remote-scans.ts';
 import { ScanServer } from './scan-server.ts';
 import { encodeStatus } from './status-message.ts';
@@ -46,6 +47,7 @@ export interface MemberDeps {
   /** Threads of this node that scan: what others believe of themselves too. */
   readonly chunks: ChunkReader;
   readonly giver: GiverOptions;
+  readonly messageSizes?: MessageSizes | undefined;
   readonly report: (problem: string, error: unknown, about?: object) => void;
   readonly info: (fields: object, text: string) => void;
 }
@@ -152,7 +154,7 @@ export class ClusterMember {
   attach(node: LocalNode, log: Log, logged: LoggedSegments): void {
     const { moves } = node;
     if (!moves) throw new Error('a member needs a log');
-    const { scanPool, chunks, clock, peers, nodeId, giver, report } = this.#deps;
+    const { scanPool, chunks, clock, peers, nodeId, giver, messageSizes, report } = this.#deps;
     this.#node = node;
     this.#log = log;
     this.#handover = new Handover({
@@ -162,6 +164,7 @@ export class ClusterMember {
       holdings: new NodeHoldings(node, moves, (segment) => void logged.add(segment), clock, report),
       nodeId,
       giver,
+      messageSizes,
       view: () => this.view,
       ring: () => this.ring,
       refusal: () => (this.#self?.state === 'ACTIVE' ? this.#fence()?.text : 'this node is not an active member'),

@@ -19,6 +19,7 @@ import type { ScanPool } from '../query/query-context.ts';
 import type { ChunkReader } from '../storage/chunk-store.ts';
 import { CallKind } from './call-kinds.ts';
 import { ClusterMember } from './member.ts';
+import type { MessageSizes } from './offered-parts.ts';
 
 export interface StartMemberDeps {
   readonly clock: Clock;
@@ -28,6 +29,7 @@ export interface StartMemberDeps {
   readonly store?: MembershipStore | undefined;
   /** In place of gRPC. */
   readonly startPeers?: StartPeers | undefined;
+  readonly messageSizes?: MessageSizes | undefined;
   readonly scanPool: ScanPool;
   readonly chunks: ChunkReader;
   readonly report: (problem: string, error: unknown, about?: object) => void;
@@ -66,7 +68,7 @@ export const startMember = async (
   deps: StartMemberDeps,
 ): Promise<StartedMember> => {
   const { cluster } = config;
-  const { clock, chance, identity, report, info, onLost, scanPool, chunks } = deps;
+  const { clock, chance, identity, report, info, onLost, scanPool, chunks, messageSizes } = deps;
   const listen = parseListenAddress(cluster.listen);
   if (!listen) throw new Error('cluster.listen: a member needs an address for the other nodes');
   // A store that is given has no cluster that outlives it.
@@ -104,7 +106,7 @@ export const startMember = async (
     retryMs: RETRY_MS,
   };
   const { node_id: nodeId } = cluster;
-  member = new ClusterMember({ clock, membership, peers, nodeId, scanPool, chunks, giver, report, info });
+  member = new ClusterMember({ clock, membership, peers, nodeId, scanPool, chunks, giver, messageSizes, report, info });
   const started = member;
   const register = async (httpAddress: string): Promise<void> => {
     const { incarnation, clusterUid } = await membership.register({

@@ -5,8 +5,8 @@ import { logRequest } from '../cluster.ts';
 import { entryAt, pushOf, T0_NS } from '../entries.ts';
 import { seededChance } from '../log/test-log.ts';
 import { watchActorSystems } from './crashed-actors.ts';
+import { ACTIONS, type Action, LEAVE_MS, ScheduleActions } from './schedule-actions.ts';
 import { liveSegments, SimCluster, SimMachine } from './sim-cluster.ts';
-import { CALM } from './sim-network.ts';
 import { SimOracle } from './sim-oracle.ts';
 
 // Each node watches the garbage collector: time that is not the simulation's.
@@ -30,14 +30,13 @@ export interface RunOptions {
   readonly linger?: string;
 }
 
-const APPS = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
+const APPS = ['a', 'b', 'c', 'd', 'e'];
 const CLIENT_MS = 12_000;
 const QUERY_MS = 40_000;
 const WATCH_MS = 500;
 /** Lease, linger, walks, sessions that must fail first. */
 const SETTLE_MS = 150_000;
 const FLUSH_MS = 120_000;
-const LEAVE_MS = 120_000;
 /** A push to nodes that are all there: a few messages and syncs. */
 const PROMPT_MS = 1_500;
 
@@ -59,9 +58,9 @@ class ScheduleRun {
   readonly #oracle = new SimOracle();
   readonly #figures: Record<string, number> = {};
   #cluster!: SimCluster;
+  #actions!: ScheduleActions;
   #pushNumber = 0;
   #running = 0;
-  #isFaulty = false;
 
   constructor(seed: number, options: RunOptions) {
     this.#seed = seed;
@@ -76,6 +75,15 @@ class ScheduleRun {
       linger: this.#options.linger ?? '15s',
     });
     const cluster = this.#cluster;
+    this.#actions = new ScheduleActions({
+      cluster,
+      profile: this.#profile,
+      chance: this.#chance,
+      addMachine: (number) => this.#addMachine(number),
+      query: () => this.#background(this.#query()),
+      background: (work) => this.#background(work),
+      count: (action) => this.#count(action),
+    });
     let error: unknown;
     try {
       await this.#schedule();
@@ -109,10 +117,11 @@ class ScheduleRun {
   async #schedule(): Promise<void> {
     const cluster = this.#cluster;
     const { time } = cluster;
-    const count = 2 + Math.floor(this.#chance() * 3);
+    // More nodes cost more and, most of the time, show no more.
+    const count = 2 + Math.floor(this.#chance() ** 2 * 3);
     for (let number = 1; number <= count; number += 1) this.#addMachine(number).start();
     await this.#until('the cluster starts', () => cluster.unsettled() === undefined, 30_000);
-    const steps = 12 + Math.floor(this.#chance() * 14);
+    const steps = 6 + Math.floor(this.#chance() * 8);
     for (let step = 0; step < steps; step += 1) {
       await time.runUntil(() => false, this.#chance() < 0.5 ? this.#chance() * 50 : this.#chance() * 4_000);
       cluster.sample();
@@ -132,159 +141,13 @@ class ScheduleRun {
     for (let pushes = 1 + Math.floor(this.#chance() * 3); pushes > 0; pushes -= 1) this.#background(this.#push());
     if (this.#chance() < 0.6) this.#background(this.#query());
     const actions = ACTIONS[this.#profile];
-    this.#act(actions[Math.floor(this.#chance() * actions.length)] as Action);
+    this.#actions.act(actions[Math.floor(this.#chance() * actions.length)] as Action);
     // Close to what was just begun, too.
     if (this.#chance() < 0.5) {
       this.#cluster.time.after(this.#chance() * 300, () => {
         this.#background(this.#push());
         this.#background(this.#query());
       });
-    }
-  }
-
-  #act(action: Action): void {
-    const cluster = this.#cluster;
-    const { time, network, stores, membershipFaults } = cluster;
-    const machine = this.#oneOf(cluster.machines);
-    const isStrict = this.#profile === 'strict';
-    const lastMs = 500 + this.#chance() * (this.#chance() < 0.3 ? 16_000 : 4_000);
-    if (FAULTS.has(action)) {
-      if (isStrict && this.#isFaulty) return;
-      this.#isFaulty = true;
-    }
-    const later = (end: () => void): void => {
-      time.after(lastMs, () => {
-        cluster.say(`${action} is over`);
-        end();
-        if (isStrict)
-          time.after(12_000, () => {
-            this.#isFaulty = false;
-          });
-      });
-    };
-    const did = (text: string): void => {
-      this.#figures[action] = (this.#figures[action] ?? 0) + 1;
-      cluster.say(`${action} ${text}`);
-    };
-    switch (action) {
-      case 'nothing':
-        return;
-      case 'join': {
-        const free = cluster.machines.find(({ isGone }) => isGone);
-        if (!free && cluster.machines.length >= 5) return;
-        const joining = free ?? this.#addMachine(cluster.machines.length + 1);
-        did(joining.nodeId);
-        joining.start();
-        return;
-      }
-      case 'leave': {
-        if (
-          !machine.node ||
-          machine.isLeaving ||
-          cluster.machines.filter(({ node, isLeaving }) => node && !isLeaving).length < 3
-        )
-          return;
-        did(machine.nodeId);
-        this.#background(
-          machine.leave(this.#profile === 'calm' || this.#chance() < 0.7 ? LEAVE_MS : 20_000).then((isGone) => {
-            cluster.say(`${machine.nodeId} has left: ${isGone}`);
-            if (!isGone && !machine.isHeldDown) machine.start();
-          }),
-        );
-        return;
-      }
-      case 'restart':
-        if (!machine.node) return;
-        did(machine.nodeId);
-        this.#background(machine.restart());
-        return;
-      case 'weight':
-        did(machine.nodeId);
-        this.#background(cluster.setWeight(machine.nodeId, 1 + Math.floor(this.#chance() * 3)));
-        return;
-      case 'flush':
-        if (!machine.node || this.#profile === 'calm') return;
-        did(machine.nodeId);
-        machine.process?.clock.after(0, () => void machine.node?.services.flush().catch(() => undefined));
-        return;
-      case 'slow-queries':
-        did('');
-        network.faults = { ...CALM, slowShare: 0.5, slowMs: 1_500, slowClass: 'query' };
-        for (let queries = 8; queries > 0; queries -= 1) {
-          time.after(this.#chance() * lastMs, () => this.#background(this.#query()));
-        }
-        time.after(this.#chance() * 500, () =>
-          this.#act(this.#oneOf(['weight', 'join', 'leave', 'flush', 'flush'] as const)),
-        );
-        later(() => {
-          if (network.faults.slowClass) network.faults = CALM;
-        });
-        return;
-      case 'stall-transfers':
-        did('');
-        network.holdTransfers();
-        later(() => network.releaseTransfers());
-        return;
-      case 'crash': {
-        if (!machine.process) return;
-        const isPowerLost = this.#chance() < 0.6;
-        did(`${machine.nodeId}${isPowerLost ? ', power lost' : ''}`);
-        machine.isHeldDown = true;
-        machine.crash(isPowerLost);
-        later(() => machine.start());
-        return;
-      }
-      case 'pause':
-        if (!machine.process) return;
-        did(machine.nodeId);
-        machine.process.clock.pause();
-        {
-          const { clock } = machine.process;
-          later(() => clock.resume());
-        }
-        return;
-      case 'partition': {
-        const [some, others] = [cluster.machines.slice(0, 1), cluster.machines.slice(1)];
-        const names = (machines: readonly SimMachine[]) => machines.map(({ nodeId }) => nodeId);
-        did(names(some).join());
-        network.partition(names(some), names(others));
-        later(() => network.heal());
-        return;
-      }
-      case 'cut-link': {
-        const other = this.#oneOf(cluster.machines);
-        did(`${machine.nodeId} to ${other.nodeId}`);
-        network.cut(machine.nodeId, other.nodeId);
-        later(() => network.heal());
-        return;
-      }
-      case 'bad-network':
-        did('');
-        network.faults = { lossShare: this.#chance() * 0.3, slowShare: 0.2, slowMs: 4_000, latencyMs: 30 };
-        later(() => network.heal());
-        return;
-      case 'store-outage': {
-        const store = this.#oneOf([stores.chunkStore, stores.indexStore]);
-        store.fault = this.#oneOf(['refuse', 'hang', 'lose-answer'] as const);
-        store.share = this.#oneOf([1, 0.4]);
-        did(`${store === stores.chunkStore ? 'chunks' : 'index'} ${store.fault}`);
-        later(() => store.heal());
-        return;
-      }
-      case 'members-outage':
-        did('');
-        membershipFaults.isAway = true;
-        later(() => {
-          membershipFaults.isAway = false;
-        });
-        return;
-      case 'members-bad':
-        did('');
-        membershipFaults.lossShare = 0.3;
-        membershipFaults.watchLagMs = 5_000;
-        membershipFaults.silentWatchShare = this.#chance() < 0.5 ? 0.5 : 0;
-        later(() => Object.assign(membershipFaults, { lossShare: 0, watchLagMs: 5, silentWatchShare: 0 }));
-        return;
     }
   }
 
@@ -330,6 +193,7 @@ class ScheduleRun {
               cluster.broken(`I12: a push waited ${Math.round(tookMs)} ms at ${machine.nodeId}`);
             if (!refusal && time.monotonicMs() - sentMs < CLIENT_MS) {
               const number = lines[0]?.[1] ?? '';
+              this.#count('batches');
               cluster.say(`ack ${number.slice(0, 8)} ${lines.map(([app]) => app).join('')} at ${machine.nodeId}`);
               for (const [app, line] of lines) this.#oracle.acknowledged(app, line);
             }
@@ -342,7 +206,7 @@ class ScheduleRun {
         );
       });
     });
-    if (!isTaken) this.#figures['refused'] = (this.#figures['refused'] ?? 0) + 1;
+    if (!isTaken) this.#count('refused');
     return isTaken;
   }
 
@@ -398,7 +262,7 @@ class ScheduleRun {
           },
           (error: unknown) => {
             cluster.say(`${name} failed: ${(error as Error).message}`);
-            this.#figures['failedQueries'] = (this.#figures['failedQueries'] ?? 0) + 1;
+            this.#count('failedQueries');
             end(false);
           },
         );
@@ -434,17 +298,16 @@ class ScheduleRun {
     let asked = 0;
     let answered = 0;
     let isOver = false;
-    for (const machine of this.#cluster.machines) {
-      if (machine.isGone) continue;
-      for (const kind of ['log', 'count'] as const) {
-        asked += 1;
-        const ask = async (): Promise<void> => {
-          // As a client does: a node may have lost its lease in a fault, and start again only now.
-          while (!isOver && !(await this.#queryAt(machine, kind, when))) await this.#pause(WATCH_MS);
-          answered += 1;
-        };
-        this.#background(ask());
-      }
+    const first = Math.floor(this.#chance() * 2);
+    for (const [at, machine] of this.#cluster.machines.filter(({ isGone }) => !isGone).entries()) {
+      asked += 1;
+      const ask = async (): Promise<void> => {
+        const kind = (at + first) % 2 === 0 ? 'log' : 'count';
+        // As a client does: a node may have lost its lease in a fault, and start again only now.
+        while (!isOver && !(await this.#queryAt(machine, kind, when))) await this.#pause(WATCH_MS);
+        answered += 1;
+      };
+      this.#background(ask());
     }
     await this.#until(`questions ${when} are answered`, () => answered === asked, QUERY_MS);
     isOver = true;
@@ -468,24 +331,13 @@ class ScheduleRun {
     if (isOver()) return;
     for (const { nodeId, node } of cluster.machines) {
       const handover = node?.cluster?.handover;
-      if (handover && process.env['DEBUG_SEGMENTS'])
-        for (const {
-          id,
-          count,
-          accepted,
-          waiting,
-          isRefused,
-          isOffered,
-          custodyEpoch,
-          header,
-          finalCount,
-        } of node.handOver?.log.segments() ?? [])
-          cluster.say(
-            `${nodeId} ${JSON.stringify({ id, count, accepted, waiting, isRefused, isOffered, custodyEpoch, header, finalCount })}`,
-          );
       if (handover) cluster.say(`${nodeId} ${JSON.stringify(handover.figures)} ${handover.isSettled}`);
     }
     cluster.broken(`not within ${ms} ms: ${what}; ${cluster.unsettled() ?? 'settled'}; ${this.#running} run`);
+  }
+
+  #count(what: string): void {
+    this.#figures[what] = (this.#figures[what] ?? 0) + 1;
   }
 
   #background(work: Promise<unknown>): void {
@@ -501,44 +353,6 @@ class ScheduleRun {
     return items[Math.floor(this.#chance() * items.length)] as Item;
   }
 }
-
-type Action =
-  | 'nothing'
-  | 'join'
-  | 'leave'
-  | 'restart'
-  | 'weight'
-  | 'flush'
-  | 'stall-transfers'
-  | 'slow-queries'
-  | 'crash'
-  | 'pause'
-  | 'partition'
-  | 'cut-link'
-  | 'bad-network'
-  | 'store-outage'
-  | 'members-outage'
-  | 'members-bad';
-
-const RESIZE: readonly Action[] = ['nothing', 'join', 'leave', 'restart', 'weight', 'stall-transfers', 'slow-queries'];
-const FAULTY: readonly Action[] = [
-  'crash',
-  'crash',
-  'pause',
-  'partition',
-  'cut-link',
-  'bad-network',
-  'store-outage',
-  'members-outage',
-  'members-bad',
-];
-const FAULTS: ReadonlySet<Action> = new Set(FAULTY);
-const ACTIONS: Readonly<Record<Profile, readonly Action[]>> = {
-  calm: RESIZE,
-  flushing: [...RESIZE, 'flush', 'flush'],
-  strict: [...RESIZE, 'flush', ...FAULTY],
-  wild: [...RESIZE, 'flush', ...FAULTY, ...FAULTY],
-};
 
 const HOUR_NS = 3_600_000_000_000n;
 const AT_NS = T0_NS + 12n * HOUR_NS;

@@ -24,6 +24,8 @@ const PREFIX = 'sim';
 const WORKERS = inlineWorkers();
 const START_AGAIN_MS = 1_000;
 const STOP_MS = 5_000;
+/** A segment of some entries moves in several parts and messages. */
+const MESSAGE_SIZES = { messageBytesMax: 400, partBytesMax: 100 };
 
 export interface SimProcess {
   readonly clock: ProcessClock;
@@ -104,6 +106,7 @@ export class SimMachine {
         identity: { uid: this.diskUid, incarnation: this.#incarnation },
       },
       members: membership,
+      messageSizes: MESSAGE_SIZES,
       startPeers: network.starter(clock, (kind) => this.#acknowledges(process, kind)),
       onLost: (reason) => {
         cluster.say(`${this.nodeId} lost: ${reason}`);
@@ -318,7 +321,10 @@ export class SimCluster {
     this.network.heal();
     this.stores.heal();
     Object.assign(this.membershipFaults, calmMembership());
-    for (const { process } of this.machines) if (process?.clock.isPaused) process.clock.resume();
+    for (const { process, disk } of this.machines) {
+      disk.clear();
+      if (process?.clock.isPaused) process.clock.resume();
+    }
   }
 }
 

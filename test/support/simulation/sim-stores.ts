@@ -164,17 +164,19 @@ export class SimMembership implements MembershipStore {
   watch(prefix: string, from: number, handlers: WatchHandlers): () => void {
     let isOver = false;
     let lastMs = 0;
+    // In order, however late: whichever of their timers fires brings the oldest.
+    const waiting: (() => void)[] = [];
+    const arrive = (): void => {
+      if (isOver) return;
+      if (this.#faults.isAway) this.#clock.after(100, arrive);
+      else waiting.shift()?.();
+    };
     const isSilent = this.#faults.silentWatchShare > 0 && this.#chance() < this.#faults.silentWatchShare;
-    // In order, however late.
     const later = (tell: () => void): void => {
       if (isSilent && this.#faults.silentWatchShare > 0) return;
       const nowMs = this.#clock.monotonicMs();
       lastMs = Math.max(lastMs, nowMs + 0.5 + this.#chance() * this.#faults.watchLagMs);
-      const arrive = (): void => {
-        if (isOver) return;
-        if (this.#faults.isAway) this.#clock.after(100, arrive);
-        else tell();
-      };
+      waiting.push(tell);
       this.#clock.after(lastMs - nowMs, arrive);
     };
     const cancel = this.#store.watch(prefix, from, {

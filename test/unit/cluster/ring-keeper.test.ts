@@ -121,4 +121,14 @@ describe('a ring that follows the view', function () {
     // How long the longest takes says the benchmark of the ring.
     expect(stepsOf(next)).to.be.within(VIRTUAL_NODES / 256, VIRTUAL_NODES / 64);
   });
+
+  it('is made once for all nodes of a process', () => {
+    const members = named('shared', 3);
+    const first = new Ring(view(...members));
+    expect(stepsOf(new Ring(view()).next(view(...members)))).to.equal(1);
+    // The members are those of the view all the same.
+    const moved = new Ring(view(...members.map((member) => ({ ...member, address: 'elsewhere:1' }))));
+    expect(moved.shares()).to.deep.equal(first.shares());
+    expect(moved.owner(7)?.address).to.equal('elsewhere:1');
+  });
 });

@@ -1,0 +1,43 @@
+import type { AppendRun } from '../log/append-record.ts';
+import { encodeSegmentPart } from '../log/segment-part.ts';
+import type { OfferedPart } from './adopt-message.ts';
+import type { Holding } from './holdings.ts';
+
+/** How what is handed over is cut. */
+export interface MessageSizes {
+  /** One message of a session. */
+  readonly messageBytesMax: number;
+  /** Runs of a part. */
+  readonly partBytesMax: number;
+}
+
+export const MESSAGE_SIZES: MessageSizes = { messageBytesMax: 256 << 10, partBytesMax: 256 << 10 };
+
+export interface NamedPart extends OfferedPart {
+  readonly name: string;
+}
+
+/** A session is about as large as a message, or is one large segment. */
+export const partsOf = (
+  { name, segment, finalCount }: Holding,
+  epoch: number,
+  records: readonly AppendRun[],
+  partBytesMax: number,
+): readonly NamedPart[] => {
+  const parts: NamedPart[] = [];
+  let runs: AppendRun[] = [];
+  let bytes = 0;
+  const end = (count: number): void => {
+    const part = encodeSegmentPart({ id: segment.id, epoch, open: segment.open, runs });
+    parts.push({ name, epoch, finalCount: count, part });
+    runs = [];
+    bytes = 0;
+  };
+  for (const run of records) {
+    if (runs.length > 0 && bytes + run.columns.bytes.length > partBytesMax) end(0);
+    runs.push(run);
+    bytes += run.columns.bytes.length;
+  }
+  end(finalCount);
+  return parts;
+};
