@@ -139,11 +139,11 @@ export class Outbox {
     return this.#lanes[callClass];
   }
 
-  /** At the end of the turn, so that frames of one turn share a packet. */
+  /** At the end of the turn of the event loop: the answers to all that one batch of the log has settled share a packet, as do the pushes that came together. */
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#isScheduled = false;
       this.#pump();
     });
