@@ -199,7 +199,7 @@ const readBlock = (bytes: Uint8Array, parts: Parts): BlockData => {
 
 /** A copy: nodes of before have none, and skip the field. */
 const skipFilterIn = (block: Uint8Array): Uint8Array | undefined => {
-  for (const { number, bytes } of protoFields(block, 'Block')) if (number === 7) return bytes.slice();
+  for (const { number, bytes } of protoFields(block, 'Block')) if (number === 7) return new Uint8Array(bytes);
   return undefined;
 };
 

@@ -126,7 +126,7 @@ export class GroupCommit {
 
   #put(segment: LogSegment, record: LogRecord): Promise<void> {
     const { buffer, settlement } = this.#open;
-    if (buffer.isEmpty) this.#startDeadline(settlement);
+    const isFirst = buffer.isEmpty;
     if ('plan' in record) {
       const { plan } = record;
       if (needsOpen(segment)) buffer.add(segment, openRecord(segment));
@@ -135,6 +135,8 @@ export class GroupCommit {
     } else {
       buffer.add(segment, record);
     }
+    // Only now: of what cannot be copied nobody waits for a batch.
+    if (isFirst) this.#startDeadline(settlement);
     // A turn later, so that all streams of a push get into one batch.
     this.#running ??= new Promise((resolve) => setImmediate(resolve)).then(() => this.#run());
     return settlement.promise;
@@ -226,8 +228,13 @@ export class GroupCommit {
       this.#waiting.delete(waiting);
       waiting.cancelDeadline();
       if ('plan' in record && segment.isRefused) waiting.reject(new RefusedError(segmentClosed()));
-      else waiting.resolve(this.#put(segment, record));
+      else waiting.resolve(this.#putAfterAll(segment, record));
     }
+  }
+
+  /** What cannot be copied any more fails its own, not the batches. */
+  async #putAfterAll(segment: LogSegment, record: LogRecord): Promise<void> {
+    await this.#put(segment, record);
   }
 }
 

@@ -56,7 +56,11 @@ const takeSlot = (port: MessagePort): void => {
   const write = slot.take();
   if (!write) return;
   const { memory, start, length, handle, offset, isSynced } = write;
-  const bytes = new Uint8Array(memories[memory] as SharedArrayBuffer, start, length);
+  // Sent before the write was posted, maybe after this turn looked for messages.
+  if (memories[memory] === undefined) takeMessages(port);
+  const shared = memories[memory];
+  if (!shared) throw new Error(`the log's thread was not sent memory ${memory}`);
+  const bytes = new Uint8Array(shared, start, length);
   const done = answer({ id: SLOT_ID, request: { type: 'write', handle, offset, bytes, isSynced } });
   // Before the slot says so: who hears that it failed waits for why.
   if (!done.ok) port.postMessage(done);

@@ -57,7 +57,7 @@ export const encodeSegmentPart = ({ id, epoch, open, runs }: SegmentPart): Uint8
   return bytes;
 };
 
-/** Runs are copies of their bytes. @throws CorruptChunkError if the bytes are not whole, or of another major version */
+/** All of it is copied: nothing refers to `bytes` afterwards. @throws CorruptChunkError if the bytes are not whole, or of another major version */
 export const decodeSegmentPart = (bytes: Uint8Array): SegmentPart => {
   if (bytes.length < HEADER_SIZE) throw new CorruptChunkError('a part of a segment is too short');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -79,7 +79,8 @@ export const decodeSegmentPart = (bytes: Uint8Array): SegmentPart => {
     if (start + size > bytes.length) throw new CorruptChunkError('a section of a part is longer than the part');
     const payload = bytes.subarray(start, start + size);
     if (type === Section.ID) segment = decodeId(payload);
-    else if (type === Section.OPEN) open = payload.slice();
+    // Not `slice`: of a Buffer that is a view.
+    else if (type === Section.OPEN) open = new Uint8Array(payload);
     else if (type === Section.RUN) runs.push(decodeRun(payload));
     at = start + paddedSize(size);
   }

@@ -2,7 +2,7 @@
  * One write on its way from the event loop to the log's thread, in shared memory. A message costs both sides about 70 µs of CPU (serialized, received on an
  * event loop of its own, answered the same way), which is a fifth of a small push; numbers and a futex cost a third of that.
  *
- *   event loop: fields, STATE = posted, BELL + 1, notify ──► thread: waits for BELL, writes, OUTCOME, STATE = free, DONE + 1, notify ──► event loop: waitAsync
+ *   event loop: fields, STATE = posted, BELL + 1, notify ──► thread: waits for BELL, STATE = taken, writes, OUTCOME, DONE + 1, notify ──► event loop: waitAsync, STATE = free
  */
 
 /** Places in the words; the offset is a float64, for a file may be larger than 2³¹. */
@@ -20,6 +20,7 @@ const SIZE = 48;
 
 const FREE = 0;
 const POSTED = 1;
+const TAKEN = 2;
 
 /** Names the write in the slot where others have numbers, from 1 on. */
 export const SLOT_ID = 0;
@@ -66,7 +67,9 @@ export class WriteSlot {
     const { value } = Atomics.waitAsync(words, DONE, done);
     this.ring();
     await value;
-    return Atomics.load(words, OUTCOME) === 1;
+    const isWritten = Atomics.load(words, OUTCOME) === 1;
+    Atomics.store(words, STATE, FREE);
+    return isWritten;
   }
 
   /** For the event loop: wakes the thread, or keeps it from falling asleep. */
@@ -88,7 +91,7 @@ export class WriteSlot {
   /** For the thread: what to write, if anything. `finish` it. */
   take(): SlotWrite | undefined {
     const words = this.#words;
-    if (Atomics.load(words, STATE) !== POSTED) return undefined;
+    if (Atomics.compareExchange(words, STATE, POSTED, TAKEN) !== POSTED) return undefined;
     const at = (place: number): number => words[place] as number;
     return {
       memory: at(MEMORY),
@@ -103,7 +106,6 @@ export class WriteSlot {
   finish(isWritten: boolean): void {
     const words = this.#words;
     Atomics.store(words, OUTCOME, isWritten ? 1 : 0);
-    Atomics.store(words, STATE, FREE);
     Atomics.add(words, DONE, 1);
     Atomics.notify(words, DONE);
   }

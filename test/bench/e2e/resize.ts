@@ -29,7 +29,7 @@ const FIRST = ['node-1', 'node-2', 'node-3'];
 const ADDED = ['node-4', 'node-5'];
 const CONNECTIONS = 8;
 /** Enough that a push is sent when it is due, as by many agents: none waits for one that is late. */
-const PUSHERS = 64;
+const PUSHERS = 16;
 const STREAMS_A_PUSH = 20;
 const LINES_A_STREAM = 5;
 const PROBES = 4;

@@ -3,9 +3,10 @@ import type { Ring } from '../../../src/cluster/ring.ts';
 import type { Member, View } from '../../../src/cluster/view.ts';
 import type { Log } from '../../../src/log/log.ts';
 import { encodeSegmentPart } from '../../../src/log/segment-part.ts';
-import { decodeAdoptReply, encodeAdoptRequest } from '../../../src/member/adopt-message.ts';
+import { decodeAdoptReply, encodeAdoptRequest, type OfferedPart } from '../../../src/member/adopt-message.ts';
 import { Adoptions } from '../../../src/member/adoptions.ts';
 import type { Holdings } from '../../../src/member/holdings.ts';
+import { releaseMemory } from '../../../src/protocol/release-memory.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { entryAt, rangeOf } from '../../support/entries.ts';
 import { PowerLossFiles } from '../../support/log/power-loss-files.ts';
@@ -54,6 +55,32 @@ describe('the taking side of a hand-over', () => {
   it('refuses a part that does not decode, and takes the others', async () => {
     expect(await offer([new Uint8Array([1, 2, 3]), 1], [part, 1])).to.deep.equal(['refused', 'adopted']);
     expect(adoptions.taken).to.equal(1);
+  });
+
+  it('has read the message by the time it says so, segments that are new here too', async () => {
+    const giver = await openTestLog(new PowerLossFiles().process());
+    const names = [2, 3, 4].map(segmentId);
+    const parts: OfferedPart[] = [];
+    for (const id of names) {
+      const segment = giver.open(id, HEADER);
+      await giver.append(segment, rangeOf([entryAt(0, 'line of 40 KB '.padEnd(40_000, '.'))]));
+      const runs = [];
+      for await (const run of giver.records(segment)) runs.push(run);
+      const bytes = encodeSegmentPart({ id, epoch: 0, open: segment.open, runs });
+      parts.push({ epoch: 0, finalCount: 1, part: bytes });
+    }
+    // As it comes from a link: a Buffer, whose `slice` does not copy.
+    const body = Buffer.concat(encodeAdoptRequest({ changedAt: 1, parts }));
+    const [reply] = await adoptions.adopt(body, GIVER, () => releaseMemory(body));
+    expect(body.length, 'its memory is gone').to.equal(0);
+    expect(decodeAdoptReply(reply!).answers.map(({ type }) => type)).to.deep.equal(['adopted', 'adopted', 'adopted']);
+    for (const id of names) {
+      const segment = log.find(id)!;
+      expect(segment.header, 'who it is').to.deep.equal(giver.find(id)!.header);
+      const lines: number[] = [];
+      for await (const { columns } of log.records(segment)) lines.push(columns.bytes.length);
+      expect(lines).to.have.lengthOf(1);
+    }
   });
 
   it('gives up what stays incomplete for a minute', async () => {
