@@ -71,7 +71,7 @@ export class OrphanCheck {
   #whyAllStay(): string | undefined {
     const { options, figures } = this.#check;
     const { orphanCount } = this.#suspects;
-    if (orphanCount <= figures.objects * options.orphanShareMax) return undefined;
+    if (orphanCount <= figures.objects * options.removalShareMax) return undefined;
     return `kept: ${orphanCount} of ${figures.objects} objects are orphans, is this their index?`;
   }
 

@@ -7,6 +7,7 @@ import { ChunkRowCheck } from './check-chunk-rows.ts';
 import { checkCommits } from './check-commits.ts';
 import { newStreamLabels, ObjectCheck } from './check-objects.ts';
 import { OrphanCheck } from './check-orphans.ts';
+import { DanglingRows } from './dangling-rows.ts';
 import { SeriesDays } from './series-days.ts';
 import { StaleLabelCheck } from './stale-labels.ts';
 import { type CheckDeps, type CheckOptions, StoreCheck } from './store-check.ts';
@@ -16,7 +17,7 @@ import { Suspects } from './suspects.ts';
  * Compares the objects of a store with the rows of its index, both ways, and mends what is asked for. Beside nodes that write, query and compact: what is on its way
  * in or out is left alone. In bounded memory, whatever the store holds; what it did stays done, however it ends.
  *
- *   commits → objects, with a look at their rows → rows, table by table, with a look at their objects → what neither named
+ *   commits → objects, with a look at their rows → rows, table by table, with a look at their objects → rows of labels → what neither named
  *
  * @throws RefusedError of either store, after its own retries; what the signal was aborted with
  */
@@ -42,12 +43,21 @@ export const checkStore = async (
   await new ObjectCheck(check, suspects, streams).run();
   // An object is deleted only if no row anywhere names it.
   const tables = options.deletesOrphans ? all : tablesInScope(schema, all, options.scope, check.firstMs);
+  const seriesDays = new SeriesDays(check, streams);
+  const dangling = new DanglingRows(check);
+  const chunkRows = new ChunkRowCheck(check, suspects, seriesDays, dangling);
   for (const table of tables) {
     if (signal.aborted) return;
     onPart(`rows of ${table}`);
-    const seriesDays = new SeriesDays(check, streams);
-    await new ChunkRowCheck(check, suspects, seriesDays).run(table);
-    if (!signal.aborted) await new StaleLabelCheck(check, seriesDays).run(table);
+    await chunkRows.run(table);
+  }
+  onPart('rows without objects');
+  await dangling.remove();
+  // Whose last chunk row has just gone has no chunks.
+  for (const table of tables) {
+    if (signal.aborted) return;
+    onPart(`rows of labels in ${table}`);
+    await new StaleLabelCheck(check, seriesDays).run(table);
   }
   if (signal.aborted) return;
   onPart('objects without rows');

@@ -24,7 +24,7 @@ interface Looked extends SeriesDay {
 }
 
 /**
- * The series of a table that have chunks on a day: whether every matcher finds them, and whether the chunks are theirs. A series id is a hash of its labels, so
+ * The series that have chunks on a day: whether every matcher finds them, and whether the chunks are theirs. A series id is a hash of its labels, so
  * the index can tell by itself: where names and values that it has of a series give its id, nothing is missing, and a fingerprint that they give is the
  * right one. Only where they do not is an object read. Schemas v9 and v10 have no names in the index: there one is read for each series and day.
  */

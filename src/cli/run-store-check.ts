@@ -62,7 +62,7 @@ const optionsOf = (flags: StoreCheckFlags): Options => {
     isQuick: flags.quick ?? false,
     fixes,
     deletesOrphans,
-    orphanShareMax: flags.orphansMax / 100,
+    removalShareMax: flags.removalsMax / 100,
     orphanHoldMs: ORPHAN_HOLD_MS,
     secondLookMs: SECOND_LOOK_MS,
     unindexesCorrupt,

@@ -31,7 +31,7 @@ const PLAIN: Options = {
   isQuick: false,
   fixes: false,
   deletesOrphans: false,
-  orphanShareMax: 0.5,
+  removalShareMax: 0.5,
   orphanHoldMs: 0,
   secondLookMs: 0,
   unindexesCorrupt: false,

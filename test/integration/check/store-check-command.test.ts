@@ -121,7 +121,7 @@ describe('ringlog store check', function () {
     expect(busy.code).to.equal(3);
     expect(busy.stderr).to.include('is in use by another ringlog node');
     await stop();
-    const fixed = await check(embedded(), '--fix', '--unindex-corrupt', '--output', 'json');
+    const fixed = await check(embedded(), '--fix', '--removals-max', '50', '--unindex-corrupt', '--output', 'json');
     expect(totalsOf(fixed)).to.deep.include({ left: 1, unindexed: 1 });
     expect(totalsOf(fixed).mended).to.include({ 'dangling-row': 1 });
     await rm(second);
@@ -168,7 +168,7 @@ describe('ringlog store check', function () {
       // Those of the first of March, and of the first push.
       for (const table of tables.splice(0, 2)) await raw.dropTable(table);
       const { size } = server.objects.bucket('chunks');
-      const args = ['--fix', '--delete-orphans', '--orphans-max', '100', '--grace', '0s', '--output', 'json'];
+      const args = ['--fix', '--delete-orphans', '--removals-max', '100', '--grace', '0s', '--output', 'json'];
       const totals = totalsOf(await check(inCloud(instance), ...args));
       expect(totals).to.deep.include({ objects: size, dropped: STREAMS, left: 0, found: {} });
       expect(server.objects.bucket('chunks').size).to.equal(size);
@@ -188,7 +188,7 @@ describe('ringlog store check', function () {
       bucket.delete(lost);
       const look = await check(settings);
       expect(look.stdout).to.match(new RegExp(`^dangling-row ${lost} `, 'm'));
-      const mended = totalsOf(await check(settings, '--fix', '--output', 'json'));
+      const mended = totalsOf(await check(settings, '--fix', '--removals-max', '50', '--output', 'json'));
       expect(mended).to.include({ left: 0, objects: bucket.size });
       expect(mended.found).to.deep.equal(mended.mended);
       expect((await check(settings)).stdout).to.include('found nothing\n');

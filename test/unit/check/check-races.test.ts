@@ -66,7 +66,7 @@ describe('a check of a store that is in use', () => {
     };
     side.index.before = act;
     side.chunks.before = act;
-    const options = { fixes: true, deletesOrphans: true, orphanShareMax: 1, concurrency: 1 };
+    const options = { fixes: true, deletesOrphans: true, removalShareMax: 1, concurrency: 1 };
     const { findings, figures } = await checked(side, options);
     isActing = true;
     while (done < actions.length) await actions[done++]?.();
@@ -149,6 +149,7 @@ describe('a check of a store that is in use', () => {
   });
 
   it('puts a dangling row back whose object comes in the moment it goes', async () => {
+    await indexed(side, labelSetOf(['app', 'other']));
     const chunk = await indexed(side);
     const bytes = side.chunks.objects.get(chunk.key) as Uint8Array;
     side.chunks.objects.delete(chunk.key);
@@ -246,7 +247,7 @@ describe('a check of a store that is in use', () => {
       chunkEntry(bucket, quoted.tenant, series, quoted.key),
     ]);
     await side.index.write(entries);
-    const { findings } = await checked(side, { fixes: true, deletesOrphans: true, orphanShareMax: 1 });
+    const { findings } = await checked(side, { fixes: true, deletesOrphans: true, removalShareMax: 1 });
     expect(findings).to.deep.equal([]);
   });
 
