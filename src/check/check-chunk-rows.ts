@@ -37,9 +37,11 @@ export class ChunkRowCheck {
 
   async run(table: string): Promise<void> {
     const { side, options, deps } = this.#check;
-    for await (const rows of walkChunkRows(side.index, side.schema, table)) {
+    const onOther = (rangeValues: readonly string[]): void => this.#outside(rangeValues, table);
+    for await (const rows of walkChunkRows(side.index, side.schema, table, onOther)) {
       if (deps.signal.aborted) return;
       const wanted = rows.filter(({ tenant }) => this.#check.hasTenant(tenant));
+      for (const { tenant, rangeValues } of rows) if (!this.#check.hasTenant(tenant)) onOther(rangeValues);
       const cells = wanted.flatMap((row) => row.rangeValues.map((rangeValue) => ({ row, rangeValue })));
       await forEachConcurrent(cells, options.concurrency, async ({ row, rangeValue }) => {
         if (!deps.signal.aborted) await this.#cell(row, rangeValue);
@@ -47,6 +49,14 @@ export class ChunkRowCheck {
       await this.#seriesDays.checkIfMany();
     }
     await this.#seriesDays.check();
+  }
+
+  /** Rows that are not the schema's, or another tenant's: what they name is no orphan. */
+  #outside(rangeValues: readonly string[], table: string): void {
+    for (const rangeValue of rangeValues) {
+      const ref = parseChunkKey(chunkKeyOfCell(rangeValue) ?? '');
+      if (ref) this.#suspects.noteOutside(ref.key, table);
+    }
   }
 
   async #cell(row: StoredChunkRow, rangeValue: string): Promise<void> {

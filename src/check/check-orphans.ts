@@ -37,12 +37,12 @@ export class OrphanCheck {
   }
 
   async run(): Promise<void> {
-    const { deps } = this.#check;
+    const { deps, objectLimit } = this.#check;
     await this.#committed();
-    const whyKept = this.#whyAllStay();
+    for (const { tenant } of this.#suspects.orphans) objectLimit.lose(tenant);
     for (const ref of this.#suspects.orphans) {
       if (deps.signal.aborted) break;
-      await this.#orphan(ref, whyKept);
+      await this.#orphan(ref);
       if (this.#heldBytes >= HELD_BYTES_MAX) await this.#settle();
     }
     await this.#settle();
@@ -68,21 +68,22 @@ export class OrphanCheck {
   }
 
   /** An index that is not the one of these objects makes all of them orphans. */
-  #whyAllStay(): string | undefined {
-    const { options, figures } = this.#check;
-    const { orphanCount } = this.#suspects;
-    if (orphanCount <= figures.objects * options.removalShareMax) return undefined;
-    return `kept: ${orphanCount} of ${figures.objects} objects are orphans, is this their index?`;
+  #whyStays({ key, tenant }: ChunkRef): string | undefined {
+    const table = this.#suspects.outsideOf(key);
+    if (table !== undefined) return `kept: a row of ${table} names it where the schema has none`;
+    if (this.#suspects.isOverfull) return 'kept: too many orphans to count, is this their index?';
+    return this.#check.objectLimit.whyHeld(tenant);
   }
 
-  async #orphan(ref: ChunkRef, whyKept: string | undefined): Promise<void> {
+  async #orphan(ref: ChunkRef): Promise<void> {
     const { options } = this.#check;
     if (!(await this.#isStillOne(ref))) return;
     const missing = this.#check.daysOf(ref).find(({ table }) => this.#tables?.has(table) === false);
     const why = missing ? `no row names it: table ${missing.table} is not there` : 'no row names it';
+    const whyKept = options.deletesOrphans ? this.#whyStays(ref) : undefined;
     const mayGo = options.deletesOrphans && whyKept === undefined && !missing;
     const isMended = mayGo && (await this.#delete(ref));
-    const note = options.deletesOrphans && whyKept !== undefined ? `; ${whyKept}` : '';
+    const note = whyKept === undefined ? '' : `; ${whyKept}`;
     await this.#check.found({ kind: 'orphan-object', chunk: ref.key, why: why + note, isMended });
   }
 

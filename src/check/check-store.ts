@@ -25,24 +25,26 @@ export const checkStore = async (
   side: CopySide,
   options: CheckOptions & { readonly bytesPerSecond: number },
   deps: CheckDeps,
+  suspects = new Suspects(),
 ): Promise<void> => {
   const { index, schema } = side;
   const { signal, onPart } = deps;
-  const all = ((await index.tables?.()) ?? []).filter((table) => isIndexTable(schema, table)).sort();
+  const listed = [...((await index.tables?.()) ?? [])].sort();
+  const all = listed.filter((table) => isIndexTable(schema, table));
   const firstDay = firstDayOf(schema, all);
   const check = new StoreCheck(side, options, deps, {
     marks: new ChunkMarks(index, schema),
     rate: new ByteRate(deps.clock, options.bytesPerSecond),
     firstMs: firstDay === undefined ? Number.NEGATIVE_INFINITY : firstDay * DAY_MS,
   });
-  const suspects = new Suspects();
   const streams = newStreamLabels();
   onPart('commits');
   await checkCommits(check);
   onPart('objects');
   await new ObjectCheck(check, suspects, streams).run();
-  // An object is deleted only if no row anywhere names it.
-  const tables = options.deletesOrphans ? all : tablesInScope(schema, all, options.scope, check.firstMs);
+  // An object is deleted only if no row anywhere names it, whether this schema reaches the row or not.
+  const inScope = tablesInScope(schema, all, options.scope, check.firstMs);
+  const tables = options.deletesOrphans ? listed : inScope;
   const seriesDays = new SeriesDays(check, streams);
   const dangling = new DanglingRows(check);
   const chunkRows = new ChunkRowCheck(check, suspects, seriesDays, dangling);
@@ -54,7 +56,7 @@ export const checkStore = async (
   onPart('rows without objects');
   await dangling.remove();
   // Whose last chunk row has just gone has no chunks.
-  for (const table of tables) {
+  for (const table of inScope) {
     if (signal.aborted) return;
     onPart(`rows of labels in ${table}`);
     await new StaleLabelCheck(check, seriesDays).run(table);

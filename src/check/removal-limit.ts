@@ -33,14 +33,14 @@ export class RemovalLimit {
 
   /** Why none of the tenant's may go; undefined if they may. */
   whyHeld(tenant: string): string | undefined {
-    return this.#whyHeld(this.#all, '') ?? this.#whyHeld(this.#of(tenant), ` of ${tenant}`);
+    return this.#whyHeld(this.#all, '') ?? this.#whyHeld(this.#of(tenant), `${tenant}'s `);
   }
 
   #whyHeld({ kept, lost }: Counts, whose: string): string | undefined {
     const count = kept + lost;
     if (lost === 0 || lost / count <= this.#shareMax) return undefined;
     const percent = Math.ceil((lost / count) * 100);
-    return `kept: ${lost} of ${count}${whose} ${this.#what} If it is, add --removals-max ${percent}`;
+    return `kept: ${lost} of ${whose}${count} ${this.#what} If it is, add --removals-max ${percent}`;
   }
 
   #of(tenant: string): Counts {

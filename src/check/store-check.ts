@@ -58,6 +58,7 @@ export class StoreCheck {
   readonly marks: ChunkMarks;
   readonly rate: ByteRate;
   readonly rowLimit: RemovalLimit;
+  readonly objectLimit: RemovalLimit;
   /** Before it no table is there: retention dropped them. */
   readonly firstMs: number;
 
@@ -74,6 +75,7 @@ export class StoreCheck {
     this.rate = more.rate;
     this.firstMs = more.firstMs;
     this.rowLimit = new RemovalLimit(options.removalShareMax, 'rows have no object: is this their bucket?');
+    this.objectLimit = new RemovalLimit(options.removalShareMax, 'objects are orphans: is this their index?');
   }
 
   get figures(): CheckFigures {

@@ -2,6 +2,7 @@
 import { checkStore } from '../../src/check/check-store.ts';
 import { CheckFigures, type Finding, type FindingKind } from '../../src/check/findings.ts';
 import type { CheckOptions } from '../../src/check/store-check.ts';
+import { Suspects } from '../../src/check/suspects.ts';
 import { encodeChunk } from '../../src/chunk/chunk-object.ts';
 import type { CopySide } from '../../src/copy/copy-chunks.ts';
 import type { Clock } from '../../src/protocol/clock.ts';
@@ -50,12 +51,14 @@ export const checked = async (
   {
     clock = LATER,
     signal = new AbortController().signal,
-  }: { readonly clock?: Clock; readonly signal?: AbortSignal } = {},
+    suspects = new Suspects(),
+  }: { readonly clock?: Clock; readonly signal?: AbortSignal; readonly suspects?: Suspects } = {},
 ): Promise<CheckOutcome> => {
   const figures = new CheckFigures();
   const findings: Finding[] = [];
   const onFinding = async (finding: Finding): Promise<void> => void findings.push(finding);
-  await checkStore(side, { ...PLAIN, ...options }, { clock, signal, figures, onFinding, onPart: () => undefined });
+  const deps = { clock, signal, figures, onFinding, onPart: () => undefined };
+  await checkStore(side, { ...PLAIN, ...options }, deps, suspects);
   return { findings, kinds: findings.map(({ kind }) => kind).sort(), figures };
 };
 

@@ -1,8 +1,9 @@
 import { expect } from 'chai';
+import { Suspects } from '../../../src/check/suspects.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { chunkEntries } from '../../../src/storage/index-row.ts';
-import { createSchemaConfig } from '../../../src/storage/schema-config.ts';
-import { checked, contentOf, madeChunk } from '../../support/check-sides.ts';
+import { createSchemaConfig, DAY_MS, type SchemaConfig } from '../../../src/storage/schema-config.ts';
+import { checked, contentOf, LATER, madeChunk } from '../../support/check-sides.ts';
 import { type MemorySide, memorySide } from '../../support/copy-sides.ts';
 
 const schema = createSchemaConfig([
@@ -70,5 +71,68 @@ describe('the limit of what a check removes', () => {
       ['tenant-b', false],
       ['tenant-b', false],
     ]);
+  });
+
+  const DELETING = { fixes: true, deletesOrphans: true, removalShareMax: 0.1 };
+
+  it('deletes no orphan if there were more than it remembers', async () => {
+    await fill('tenant-a', 40);
+    await fill('tenant-a', 4, { isIndexed: false });
+    const before = await contentOf(side);
+    const { findings } = await checked(side, DELETING, { suspects: new Suspects(3) });
+    expect(findings.map(({ kind }) => kind)).to.deep.equal(Array(4).fill('orphan-object'));
+    expect(findings[1]?.why).to.equal('no row names it; kept: too many orphans to count, is this their index?');
+    expect(await contentOf(side)).to.deep.equal(before);
+  });
+
+  it('takes the share of the objects whose rows were looked up: not of those of dropped tables, of damaged ones, or of young ones', async () => {
+    await fill('tenant-a', 1);
+    await fill('tenant-a', 5, { isIndexed: false });
+    await fill('tenant-a', 100, { isIndexed: false, atMs: NOON_MS - 400 * DAY_MS });
+    for (let at = 0; at < 100; at += 1) {
+      const { chunk } = madeChunk(side, labelSetOf(['app', `damaged-${at}`]), NOON_MS);
+      await side.chunks.put(chunk.key, new Uint8Array(10));
+    }
+    side.chunks.nowMs = LATER.nowMs;
+    for (let at = 1; at <= 100; at += 1) await fill('tenant-a', 1, { isIndexed: false, atMs: NOON_MS + at });
+    const { findings, figures } = await checked(side, DELETING);
+    expect([figures.dropped, figures.young]).to.deep.equal([100, 100]);
+    const orphans = findings.filter(({ kind }) => kind === 'orphan-object');
+    expect(orphans.map(({ isMended }) => isMended)).to.deep.equal(Array(5).fill(false));
+    expect(orphans[0]?.why).to.include('5 of 6 objects are orphans');
+  });
+
+  it('deletes no orphans of a tenant of whose objects most are', async () => {
+    await fill('tenant-a', 40);
+    await fill('tenant-b', 2, { isIndexed: false });
+    const { findings } = await checked(side, DELETING);
+    expect(findings.map(({ isMended }) => isMended)).to.deep.equal([false, false]);
+    expect(findings[0]?.why).to.include("2 of tenant-b's 2 objects are orphans");
+  });
+
+  it('keeps objects whose rows lie where another schema has them', async () => {
+    const of = (second: string): SchemaConfig =>
+      createSchemaConfig([
+        { from: '2023-01-01', schema: 'v12', prefix: 'old_', periodHours: 168, rowShards: 2 },
+        { from: second, schema: 'v13', prefix: 'new_', periodHours: 168, rowShards: 2 },
+      ]);
+    side = memorySide(of('2023-04-12'));
+    for (let day = -10; day < 15; day += 1) {
+      const { chunk, bytes } = madeChunk(side, labelSetOf(['app', `${day}`]), NOON_MS + day * DAY_MS);
+      await side.chunks.put(chunk.key, bytes);
+      await side.index.write(chunkEntries(side.schema, chunk));
+    }
+    const before = await contentOf(side);
+    const { findings } = await checked({ ...side, schema: of('2023-04-13') }, DELETING);
+    expect(findings.map(({ kind, why }) => [kind, why])).to.deep.equal([
+      ['orphan-object', 'no row names it; kept: a row of new_2779 names it where the schema has none'],
+    ]);
+    expect(await contentOf(side)).to.deep.equal(before);
+    // Nor where it has no table at all.
+    const elsewhere = createSchemaConfig([
+      { from: '2023-01-01', schema: 'v12', prefix: 'old_', periodHours: 168, rowShards: 2 },
+    ]);
+    await checked({ ...side, schema: elsewhere }, { ...DELETING, removalShareMax: 1 });
+    expect((await contentOf(side)).keys).to.deep.equal(before.keys);
   });
 });
