@@ -40,6 +40,8 @@ export interface CheckDeps {
   readonly signal: AbortSignal;
   readonly figures: CheckFigures;
   readonly onFinding: (finding: Finding) => Promise<void>;
+  /** Writes the bytes of an object that could not be put back to a file, and says which. */
+  readonly keepBytes: (key: string, bytes: Uint8Array) => Promise<string>;
   /** The part that begins now. */
   readonly onPart: (what: string) => void;
 }

@@ -1,7 +1,7 @@
 /** Checks of stores, as tests run them. */
 import { checkStore } from '../../src/check/check-store.ts';
 import { CheckFigures, type Finding, type FindingKind } from '../../src/check/findings.ts';
-import type { CheckOptions } from '../../src/check/store-check.ts';
+import type { CheckDeps, CheckOptions } from '../../src/check/store-check.ts';
 import { Suspects } from '../../src/check/suspects.ts';
 import { encodeChunk } from '../../src/chunk/chunk-object.ts';
 import type { CopySide } from '../../src/copy/copy-chunks.ts';
@@ -52,12 +52,18 @@ export const checked = async (
     clock = LATER,
     signal = new AbortController().signal,
     suspects = new Suspects(),
-  }: { readonly clock?: Clock; readonly signal?: AbortSignal; readonly suspects?: Suspects } = {},
+    keepBytes = async (key) => key,
+  }: {
+    readonly clock?: Clock;
+    readonly signal?: AbortSignal;
+    readonly suspects?: Suspects;
+    readonly keepBytes?: CheckDeps['keepBytes'];
+  } = {},
 ): Promise<CheckOutcome> => {
   const figures = new CheckFigures();
   const findings: Finding[] = [];
   const onFinding = async (finding: Finding): Promise<void> => void findings.push(finding);
-  const deps = { clock, signal, figures, onFinding, onPart: () => undefined };
+  const deps = { clock, signal, figures, onFinding, onPart: () => undefined, keepBytes };
   await checkStore(side, { ...PLAIN, ...options }, deps, suspects);
   return { findings, kinds: findings.map(({ kind }) => kind).sort(), figures };
 };

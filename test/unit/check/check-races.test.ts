@@ -148,6 +148,65 @@ describe('a check of a store that is in use', () => {
     expect((await checked(side)).findings).to.deep.equal([]);
   });
 
+  it('puts an orphan back of which a commit is under way the moment it goes', async () => {
+    await indexed(side, labelSetOf(['app', 'other']));
+    const orphan = await stored(side);
+    const [elsewhere] = chunkEntries(schema, orphan);
+    side.chunks.before = (operation) => {
+      // None of its own rows: those may still be on their way.
+      if (operation === 'delete' && elsewhere) side.index.unfinished.set(orphan.key, [elsewhere]);
+    };
+    const { figures } = await checked(side, { fixes: true, deletesOrphans: true });
+    expect(figures.restored).to.equal(1);
+    expect(await side.chunks.state(orphan.key)).to.not.equal(undefined);
+  });
+
+  it('keeps the bytes of an orphan that cannot be put back, and names their file', async () => {
+    await indexed(side, labelSetOf(['app', 'other']));
+    await indexed(side, labelSetOf(['app', 'third']));
+    const orphans = [await stored(side), await stored(side, labelSetOf(['app', 'db']))];
+    const bytes = orphans.map(({ key }) => side.chunks.objects.get(key));
+    side.chunks.before = async (operation, key) => {
+      if (operation === 'put') throw new Error('no room');
+      const orphan = orphans.find((one) => one.key === key);
+      if (operation === 'delete' && orphan) await side.index.write(chunkEntries(schema, orphan));
+    };
+    const kept = new Map<string, Uint8Array>();
+    const keepBytes = async (key: string, held: Uint8Array): Promise<string> => {
+      kept.set(key, held);
+      return `/kept/${key}`;
+    };
+    const { findings, figures } = await checked(side, { fixes: true, deletesOrphans: true }, { keepBytes });
+    expect(orphans.map(({ key }) => kept.get(key))).to.deep.equal(bytes);
+    const left = findings.filter(({ isMended }) => !isMended);
+    expect(left.map(({ why }) => why).sort()).to.deep.equal(
+      orphans
+        .map(({ key }) => `it may have got rows, and could not be put back (no room): its bytes are in /kept/${key}`)
+        .sort(),
+    );
+    expect(figures.restored).to.equal(0);
+  });
+
+  it('puts back what it deleted if it fails afterwards, or cannot tell whether that got rows', async () => {
+    await indexed(side, labelSetOf(['app', 'other']));
+    const orphan = await stored(side);
+    side.chunks.before = (operation) => {
+      if (operation !== 'delete') return;
+      side.chunks.before = undefined;
+      side.chunks.objects.delete(orphan.key);
+      side.index.before = () => {
+        throw new Error('the index is away');
+      };
+      throw new Error('no answer');
+    };
+    let failure = '';
+    await checked(side, { fixes: true, deletesOrphans: true }).catch((error: Error) => {
+      failure = error.message;
+    });
+    expect(failure).to.equal('no answer');
+    expect(await side.chunks.state(orphan.key)).to.not.equal(undefined);
+  });
+
   it('puts a dangling row back whose object comes in the moment it goes', async () => {
     await indexed(side, labelSetOf(['app', 'other']));
     const chunk = await indexed(side);
