@@ -1,4 +1,4 @@
-import { CorruptChunkError } from '../chunk/corrupt-chunk-error.ts';
+import { CorruptChunkError, UnknownChunkFormatError } from '../chunk/corrupt-chunk-error.ts';
 import { type StoredChunkRow, walkChunkRows } from '../compaction/walk-chunks.ts';
 import { hasSpan } from '../copy/chunk-labels.ts';
 import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
@@ -102,7 +102,7 @@ export class ChunkRowCheck {
     try {
       return hasSpan(ref) && (await readLabels(this.#check, ref)) !== undefined;
     } catch (error) {
-      if (error instanceof CorruptChunkError) return false;
+      if (error instanceof CorruptChunkError) return error instanceof UnknownChunkFormatError;
       throw error;
     }
   }

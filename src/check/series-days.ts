@@ -192,6 +192,8 @@ export class SeriesDays {
 
   async #replace(entry: IndexEntry, ref: ChunkRef, labels: LabelSet, own: readonly IndexEntry[]): Promise<boolean> {
     const check = this.#check;
+    // All days of the chunk are of tables that were dropped: nothing takes this row's place.
+    if (own.length === 0) return false;
     if ((await check.missingOf(own)).length > 0 && !(await check.writeRowsOf(ref, labels))) return false;
     await check.side.index.delete([entry]);
     return true;

@@ -1,7 +1,9 @@
 import { expect } from 'chai';
 import { Suspects } from '../../../src/check/suspects.ts';
+import { crc32c } from '../../../src/chunk/checksum.ts';
 import { ChunkRemoval } from '../../../src/compaction/chunk-removal.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
+import { chunkKey } from '../../../src/storage/chunk-key.ts';
 import { ChunkMarks } from '../../../src/storage/chunk-marks.ts';
 import {
   chunkEntries,
@@ -331,6 +333,38 @@ describe('a check of a store that is in use', () => {
     side.chunks.before = () => ending.abort();
     const { figures } = await checked(side, {}, { signal: ending.signal });
     expect(figures.objects).to.be.lessThan(10);
+  });
+
+  it('keeps a misplaced row whose chunk is only of days whose tables were dropped: nothing takes its place', async () => {
+    await indexed(side);
+    const old = await stored(side, undefined, NOON_MS - 400 * DAY_MS);
+    const [bucket] = dayBuckets(schema, NOON_MS, NOON_MS);
+    if (!bucket) throw new Error('no day');
+    await side.index.write([chunkEntry(bucket, old.tenant, seriesIdOf(old.labels), old.key)]);
+    const before = await contentOf(side);
+    const { findings } = await checked(side, { fixes: true });
+    expect(findings.map(({ kind, isMended }) => [kind, isMended])).to.deep.equal([['misplaced-row', false]]);
+    expect(await contentOf(side)).to.deep.equal(before);
+  });
+
+  it('keeps rows of chunks of a later version among those of corrupt ones', async () => {
+    const { chunk, bytes } = madeChunk(side, labelSetOf(['app', 'later']), NOON_MS);
+    const later = Buffer.from(bytes);
+    // The version stands behind the length of the metadata, the metadata, the length of the rest, and the magic number.
+    later[later.readUInt32BE(0) + 8] = 9;
+    const key = chunkKey(schema, { ...refOf(chunk.key), checksum: crc32c(later) });
+    await side.chunks.put(key, later);
+    await side.index.write(chunkEntries(schema, { ...chunk, key }));
+    const corrupt = await indexed(side);
+    await side.chunks.put(corrupt.key, new Uint8Array(10));
+    const { findings, figures } = await checked(side, { fixes: true, unindexesCorrupt: true });
+    const told = findings.filter(({ kind }) => kind === 'corrupt-object');
+    expect(told.map(({ why }) => why).sort())
+      .to.include('unknown chunk version 9')
+      .and.have.length(2);
+    expect(figures.unindexed).to.equal(1);
+    const { rows } = await contentOf(side);
+    expect(rows.filter((row) => row.includes(key))).to.have.length(1);
   });
 
   it('remembers a bounded number of orphans', () => {
