@@ -80,7 +80,7 @@ export class ChunkRowCheck {
     this.#check.figures.rows += 1;
     const placed = { row, ref, entry: { ...place, value: chunkEntry(bucket, tenant, row.series, ref.key).value } };
     if (!(await this.#check.isThere(ref.key))) {
-      await this.#dangling.add(placed);
+      await this.#dangling.add({ ref, entry: placed.entry });
       return;
     }
     this.#check.rowLimit.keep(ref.tenant);
