@@ -48,6 +48,16 @@ export class SeriesDays {
     this.#known.set(row, true);
   }
 
+  /** Of the chunk's stream; undefined if nothing is known of it and the chunk is gone, or corrupt. */
+  async labelsOf(ref: ChunkRef): Promise<LabelSet | undefined> {
+    const stream = streamName(ref.tenant, ref.fingerprint);
+    const known = this.#streams.get(stream);
+    if (known) return known;
+    const labels = await this.#readLabels(ref);
+    if (labels) this.#streams.set(stream, labels);
+    return labels;
+  }
+
   add({ tenant, series, bucket }: SeriesDay, ref: ChunkRef): void {
     const row = chunkRow(bucket, tenant, series);
     const day = this.#days.get(row) ?? { tenant, series, bucket, samples: new Map<bigint, ChunkRef>() };
@@ -101,7 +111,7 @@ export class SeriesDays {
     for (const sample of day.samples.values()) {
       if (sample.fingerprint === labels.fingerprint) continue;
       // A Loki gives streams whose fingerprints clash small numbers in their place.
-      const own = await this.#labelsOf(sample);
+      const own = await this.labelsOf(sample);
       if (own && seriesIdOf(own) !== day.series) await this.#othersChunks(day, sample.fingerprint);
     }
   }
@@ -110,7 +120,7 @@ export class SeriesDays {
   async #notFound(day: Looked, labels: LabelSet | undefined): Promise<void> {
     let isTold = false;
     for (const sample of day.samples.values()) {
-      const own = await this.#labelsOf(sample);
+      const own = await this.labelsOf(sample);
       if (!own) continue;
       // Quoted by another version of Unicode, the same labels have another id: queries find it.
       const isQuotedOtherwise = own.canonical === labels?.canonical;
@@ -197,15 +207,6 @@ export class SeriesDays {
     if ((await check.missingOf(own)).length > 0 && !(await check.writeRowsOf(ref, labels))) return false;
     await check.side.index.delete([entry]);
     return true;
-  }
-
-  async #labelsOf(ref: ChunkRef): Promise<LabelSet | undefined> {
-    const stream = streamName(ref.tenant, ref.fingerprint);
-    const known = this.#streams.get(stream);
-    if (known) return known;
-    const labels = await this.#readLabels(ref);
-    if (labels) this.#streams.set(stream, labels);
-    return labels;
   }
 
   /** undefined if it is gone, or corrupt: that is told elsewhere. */

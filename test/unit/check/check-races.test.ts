@@ -282,6 +282,21 @@ describe('a check of a store that is in use', () => {
     expect((await checked(side, { fixes: true })).findings).to.deep.equal([]);
   });
 
+  it('keeps label rows of a commit that has not written its chunk rows yet', async () => {
+    await indexed(side, labelSetOf(['app', 'other']));
+    const late = await stored(side);
+    const entries = chunkEntries(schema, late);
+    const ofChunk = entries.filter(({ rangeValue }) => rangeValue.includes(late.key));
+    await side.index.write(entries.filter((entry) => !ofChunk.includes(entry)));
+    side.index.nowMs = LATER.nowMs;
+    await side.index.commit(['node/1/1'], late.key, []);
+    side.index.unfinished.set(late.key, ofChunk);
+    const { findings } = await checked(side, { fixes: true });
+    expect(findings).to.deep.equal([]);
+    await side.index.unsettled([late.key]);
+    expect((await checked(side)).findings).to.deep.equal([]);
+  });
+
   it('tells of commits that were cut, and finishes them', async () => {
     await indexed(side, labelSetOf(['app', 'other']));
     const chunk = await stored(side);
