@@ -7,7 +7,7 @@ import { ChunkRowCheck } from './check-chunk-rows.ts';
 import { checkCommits } from './check-commits.ts';
 import { newStreamLabels, ObjectCheck } from './check-objects.ts';
 import { OrphanCheck } from './check-orphans.ts';
-import { DanglingRows } from './dangling-rows.ts';
+import { DANGLING_MAX, DanglingRows } from './dangling-rows.ts';
 import { SeriesDays } from './series-days.ts';
 import { StaleLabelCheck } from './stale-labels.ts';
 import { type CheckDeps, type CheckOptions, StoreCheck } from './store-check.ts';
@@ -19,14 +19,16 @@ import { Suspects } from './suspects.ts';
  *
  *   commits → objects, with a look at their rows → rows, table by table, with a look at their objects → rows of labels → what neither named
  *
+ * @param bounds of what is remembered of the store
  * @throws RefusedError of either store, after its own retries; what the signal was aborted with
  */
 export const checkStore = async (
   side: CopySide,
   options: CheckOptions & { readonly bytesPerSecond: number },
   deps: CheckDeps,
-  suspects = new Suspects(),
+  bounds: { readonly suspects?: Suspects; readonly danglingMax?: number } = {},
 ): Promise<void> => {
+  const { suspects = new Suspects(), danglingMax = DANGLING_MAX } = bounds;
   const { index, schema } = side;
   const { signal, onPart } = deps;
   const listed = [...((await index.tables?.()) ?? [])].sort();
@@ -46,7 +48,7 @@ export const checkStore = async (
   const inScope = tablesInScope(schema, all, options.scope, check.firstMs);
   const tables = options.deletesOrphans ? listed : inScope;
   const seriesDays = new SeriesDays(check, streams);
-  const dangling = new DanglingRows(check);
+  const dangling = new DanglingRows(check, danglingMax);
   const chunkRows = new ChunkRowCheck(check, suspects, seriesDays, dangling);
   for (const table of tables) {
     if (signal.aborted) return;

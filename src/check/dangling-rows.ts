@@ -4,7 +4,7 @@ import type { IndexEntry } from '../storage/index-store.ts';
 import type { StoreCheck } from './store-check.ts';
 
 /** Chosen: about 60 MB. Further ones are told, and left to the next run. */
-const ROWS_MAX = 100_000;
+export const DANGLING_MAX = 100_000;
 
 const WHY = 'its object is not there';
 
@@ -20,7 +20,7 @@ export class DanglingRows {
   readonly #rowsMax: number;
   #rows: DanglingRow[] = [];
 
-  constructor(check: StoreCheck, rowsMax = ROWS_MAX) {
+  constructor(check: StoreCheck, rowsMax: number) {
     this.#check = check;
     this.#rowsMax = rowsMax;
   }

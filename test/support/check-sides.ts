@@ -1,5 +1,6 @@
 /** Checks of stores, as tests run them. */
 import { checkStore } from '../../src/check/check-store.ts';
+import { DANGLING_MAX } from '../../src/check/dangling-rows.ts';
 import { CheckFigures, type Finding, type FindingKind } from '../../src/check/findings.ts';
 import type { CheckDeps, CheckOptions } from '../../src/check/store-check.ts';
 import { Suspects } from '../../src/check/suspects.ts';
@@ -52,11 +53,13 @@ export const checked = async (
     clock = LATER,
     signal = new AbortController().signal,
     suspects = new Suspects(),
+    danglingMax = DANGLING_MAX,
     keepBytes = async (key) => key,
   }: {
     readonly clock?: Clock;
     readonly signal?: AbortSignal;
     readonly suspects?: Suspects;
+    readonly danglingMax?: number;
     readonly keepBytes?: CheckDeps['keepBytes'];
   } = {},
 ): Promise<CheckOutcome> => {
@@ -64,7 +67,7 @@ export const checked = async (
   const findings: Finding[] = [];
   const onFinding = async (finding: Finding): Promise<void> => void findings.push(finding);
   const deps = { clock, signal, figures, onFinding, onPart: () => undefined, keepBytes };
-  await checkStore(side, { ...PLAIN, ...options }, deps, suspects);
+  await checkStore(side, { ...PLAIN, ...options }, deps, { suspects, danglingMax });
   return { findings, kinds: findings.map(({ kind }) => kind).sort(), figures };
 };
 

@@ -73,6 +73,21 @@ describe('the limit of what a check removes', () => {
     ]);
   });
 
+  it('removes a bounded number of rows in a run, and tells of the others', async () => {
+    await fill('tenant-a', 10);
+    await fill('tenant-a', 2, { isStored: false });
+    const danglingMax = 1;
+    const { findings } = await checked(side, { fixes: true }, { danglingMax });
+    expect(
+      findings.filter(({ kind }) => kind === 'dangling-row').map(({ why, isMended }) => [why, isMended]),
+    ).to.deep.equal([
+      ['its object is not there; too many to remember, the next run removes it', false],
+      ['its object is not there', true],
+    ]);
+    expect((await checked(side, { fixes: true }, { danglingMax })).figures.left).to.equal(0);
+    expect((await checked(side)).findings).to.deep.equal([]);
+  });
+
   const DELETING = { fixes: true, deletesOrphans: true, removalShareMax: 0.1 };
 
   it('deletes no orphan if there were more than it remembers', async () => {
