@@ -98,7 +98,7 @@ const openSide = async (
   try {
     const isShared = isReadOnly || config.store_dir !== '';
     const indexDeps = { ...deps, folder, isShared, isReadOnly, makesTables };
-    const { index } = await indexStoreOf(withoutRetention(config), indexDeps);
+    const { index } = await indexStoreOf(withoutRetention(uncached(config)), indexDeps);
     const close = async (): Promise<void> => {
       await Promise.all([chunks.close(), index.close()]);
     };
@@ -109,10 +109,13 @@ const openSide = async (
   }
 };
 
-/** Each object is read once. */
+const NO_CACHE = { embedded_cache: { enabled: false, max_size_mb: 1 } };
+
+/** Each object is read once; rows are looked at again to see what others have changed. */
 const uncached = (config: Config): Config => ({
   ...config,
-  chunk_store_config: { chunk_cache_config: { embedded_cache: { enabled: false, max_size_mb: 1 } } },
+  chunk_store_config: { chunk_cache_config: NO_CACHE },
+  storage_config: { ...config.storage_config, index_queries_cache_config: NO_CACHE },
 });
 
 const withoutRetention = (config: Config): Config => ({

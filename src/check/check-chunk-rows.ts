@@ -1,4 +1,4 @@
-import { CorruptChunkError } from '../chunk/corrupt-chunk-error.ts';
+import { CorruptChunkError, UnknownChunkFormatError } from '../chunk/corrupt-chunk-error.ts';
 import { type StoredChunkRow, walkChunkRows } from '../compaction/walk-chunks.ts';
 import { hasSpan } from '../copy/chunk-labels.ts';
 import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
@@ -8,6 +8,7 @@ import { chunkEntry, chunkKeyOfCell } from '../storage/index-row.ts';
 import type { IndexEntry } from '../storage/index-store.ts';
 import { dayBuckets } from '../storage/schema-config.ts';
 import { readLabels } from './check-objects.ts';
+import type { DanglingRows } from './dangling-rows.ts';
 import type { SeriesDays } from './series-days.ts';
 import { dayInScope, type StoreCheck } from './store-check.ts';
 import type { Suspects } from './suspects.ts';
@@ -24,19 +25,23 @@ export class ChunkRowCheck {
   readonly #check: StoreCheck;
   readonly #suspects: Suspects;
   readonly #seriesDays: SeriesDays;
+  readonly #dangling: DanglingRows;
 
   /** @param seriesDays gets the series that have chunks that are there */
-  constructor(check: StoreCheck, suspects: Suspects, seriesDays: SeriesDays) {
+  constructor(check: StoreCheck, suspects: Suspects, seriesDays: SeriesDays, dangling: DanglingRows) {
     this.#check = check;
     this.#suspects = suspects;
     this.#seriesDays = seriesDays;
+    this.#dangling = dangling;
   }
 
   async run(table: string): Promise<void> {
     const { side, options, deps } = this.#check;
-    for await (const rows of walkChunkRows(side.index, side.schema, table)) {
+    const onOther = (rangeValues: readonly string[]): void => this.#outside(rangeValues, table);
+    for await (const rows of walkChunkRows(side.index, side.schema, table, onOther)) {
       if (deps.signal.aborted) return;
       const wanted = rows.filter(({ tenant }) => this.#check.hasTenant(tenant));
+      for (const { tenant, rangeValues } of rows) if (!this.#check.hasTenant(tenant)) onOther(rangeValues);
       const cells = wanted.flatMap((row) => row.rangeValues.map((rangeValue) => ({ row, rangeValue })));
       await forEachConcurrent(cells, options.concurrency, async ({ row, rangeValue }) => {
         if (!deps.signal.aborted) await this.#cell(row, rangeValue);
@@ -44,6 +49,14 @@ export class ChunkRowCheck {
       await this.#seriesDays.checkIfMany();
     }
     await this.#seriesDays.check();
+  }
+
+  /** Rows that are not the schema's, or another tenant's: what they name is no orphan. */
+  #outside(rangeValues: readonly string[], table: string): void {
+    for (const rangeValue of rangeValues) {
+      const ref = parseChunkKey(chunkKeyOfCell(rangeValue) ?? '');
+      if (ref) this.#suspects.noteOutside(ref.key, table);
+    }
   }
 
   async #cell(row: StoredChunkRow, rangeValue: string): Promise<void> {
@@ -66,34 +79,15 @@ export class ChunkRowCheck {
     if (!this.#check.inScope(ref)) return;
     this.#check.figures.rows += 1;
     const placed = { row, ref, entry: { ...place, value: chunkEntry(bucket, tenant, row.series, ref.key).value } };
-    if (!(await this.#check.isThere(ref.key))) await this.#withoutObject(placed);
-    else if (this.#suspects.isCorrupt(ref.key)) await this.#ofCorrupt(placed);
+    if (!(await this.#check.isThere(ref.key))) {
+      await this.#dangling.add({ ref, entry: placed.entry });
+      return;
+    }
+    this.#check.rowLimit.keep(ref.tenant);
+    if (this.#suspects.isCorrupt(ref.key)) await this.#ofCorrupt(placed);
     else if (!isInPlace(this.#check, placed))
       await this.#seriesDays.misplaced(placed.entry, ref, "its day or time is not the chunk's");
     else await this.#seriesDays.add(row, ref);
-  }
-
-  async #withoutObject({ ref, entry }: PlacedRow): Promise<void> {
-    const check = this.#check;
-    // Removed in order, it goes before its object.
-    if (!(await check.hasCell(entry))) return;
-    if (await check.isMarked(ref.key)) {
-      check.figures.marked += 1;
-      return;
-    }
-    if (await check.isThere(ref.key)) return;
-    const mayGo = check.options.fixes && check.isOld(ref.throughMs) && !(await check.isUnsettled(ref.key));
-    const isMended = mayGo && (await this.#remove(entry, ref.key));
-    await check.found({ kind: 'dangling-row', chunk: ref.key, row: entry, why: 'its object is not there', isMended });
-  }
-
-  /** The object may come in this moment: then the row comes back. */
-  async #remove(entry: IndexEntry, key: string): Promise<boolean> {
-    const { index } = this.#check.side;
-    await index.delete([entry]);
-    if (!(await this.#check.isThere(key))) return true;
-    await index.write([entry]);
-    return false;
   }
 
   /** That it is corrupt was told with the object. */
@@ -108,7 +102,7 @@ export class ChunkRowCheck {
     try {
       return hasSpan(ref) && (await readLabels(this.#check, ref)) !== undefined;
     } catch (error) {
-      if (error instanceof CorruptChunkError) return false;
+      if (error instanceof CorruptChunkError) return error instanceof UnknownChunkFormatError;
       throw error;
     }
   }

@@ -69,7 +69,7 @@ export class ObjectCheck {
   }
 
   async #checkPage(page: readonly ChunkRef[]): Promise<void> {
-    const { side, deps } = this.#check;
+    const { side, deps, objectLimit } = this.#check;
     const labelled: Labelled[] = [];
     if (this.#check.options.isQuick) {
       const [firsts, others] = this.#firstsOf(await this.#withoutFound(page));
@@ -81,6 +81,7 @@ export class ObjectCheck {
     const missing = labelled.filter(({ ref }) => !whole.has(ref.key));
     const lacking = chunks.filter(({ key }) => !whole.has(key));
     const named = await indexedChunks(side, lacking, 'any');
+    for (const { key, tenant } of chunks) if (whole.has(key) || named.has(key)) objectLimit.keep(tenant);
     await forEachConcurrent(missing, this.#check.options.concurrency, async ({ ref, labels }) => {
       if (!deps.signal.aborted) await this.#lacksRows(ref, labels, named.has(ref.key));
     });
@@ -106,13 +107,14 @@ export class ObjectCheck {
 
   /** Those that have to be read, since nothing is known of their stream, or rows of them were not found by what is. */
   async #withoutFound(page: readonly ChunkRef[]): Promise<readonly ChunkRef[]> {
-    const { side, figures } = this.#check;
+    const { side, figures, objectLimit } = this.#check;
     const known = page.flatMap((ref) => {
       const labels = this.#streams.get(streamName(ref.tenant, ref.fingerprint));
       return labels && hasSpan(ref) && !this.#isDropped(ref) ? [this.#check.indexed(ref, labels)] : [];
     });
     const found = await indexedChunks(side, known, 'all');
     figures.objects += found.size;
+    for (const { key, tenant } of known) if (found.has(key)) objectLimit.keep(tenant);
     return page.filter(({ key }) => !found.has(key));
   }
 

@@ -37,15 +37,18 @@ export class OrphanCheck {
   }
 
   async run(): Promise<void> {
-    const { deps } = this.#check;
+    const { deps, objectLimit } = this.#check;
     await this.#committed();
-    const whyKept = this.#whyAllStay();
-    for (const ref of this.#suspects.orphans) {
-      if (deps.signal.aborted) break;
-      await this.#orphan(ref, whyKept);
-      if (this.#heldBytes >= HELD_BYTES_MAX) await this.#settle();
+    for (const { tenant } of this.#suspects.orphans) objectLimit.lose(tenant);
+    try {
+      for (const ref of this.#suspects.orphans) {
+        if (deps.signal.aborted) break;
+        await this.#orphan(ref);
+        if (this.#heldBytes >= HELD_BYTES_MAX) await this.#settle();
+      }
+    } finally {
+      await this.#settle();
     }
-    await this.#settle();
   }
 
   async #committed(): Promise<void> {
@@ -68,21 +71,22 @@ export class OrphanCheck {
   }
 
   /** An index that is not the one of these objects makes all of them orphans. */
-  #whyAllStay(): string | undefined {
-    const { options, figures } = this.#check;
-    const { orphanCount } = this.#suspects;
-    if (orphanCount <= figures.objects * options.orphanShareMax) return undefined;
-    return `kept: ${orphanCount} of ${figures.objects} objects are orphans, is this their index?`;
+  #whyStays({ key, tenant }: ChunkRef): string | undefined {
+    const table = this.#suspects.outsideOf(key);
+    if (table !== undefined) return `kept: a row of ${table} names it where the schema has none`;
+    if (this.#suspects.isOverfull) return 'kept: too many orphans to count, is this their index?';
+    return this.#check.objectLimit.whyHeld(tenant);
   }
 
-  async #orphan(ref: ChunkRef, whyKept: string | undefined): Promise<void> {
+  async #orphan(ref: ChunkRef): Promise<void> {
     const { options } = this.#check;
     if (!(await this.#isStillOne(ref))) return;
     const missing = this.#check.daysOf(ref).find(({ table }) => this.#tables?.has(table) === false);
     const why = missing ? `no row names it: table ${missing.table} is not there` : 'no row names it';
+    const whyKept = options.deletesOrphans ? this.#whyStays(ref) : undefined;
     const mayGo = options.deletesOrphans && whyKept === undefined && !missing;
     const isMended = mayGo && (await this.#delete(ref));
-    const note = options.deletesOrphans && whyKept !== undefined ? `; ${whyKept}` : '';
+    const note = whyKept === undefined ? '' : `; ${whyKept}`;
     await this.#check.found({ kind: 'orphan-object', chunk: ref.key, why: why + note, isMended });
   }
 
@@ -104,9 +108,10 @@ export class OrphanCheck {
     const { side } = this.#check;
     const bytes = await side.chunks.get(ref.key);
     if (!bytes || (await this.#check.isUnsettled(ref.key)) || (await this.#hasRows({ ref, bytes }))) return false;
-    await side.chunks.delete(ref.key);
+    // Held first: a delete that fails may have deleted it.
     this.#held.push({ ref, bytes });
     this.#heldBytes += bytes.length;
+    await side.chunks.delete(ref.key);
     return true;
   }
 
@@ -122,18 +127,41 @@ export class OrphanCheck {
     }
   }
 
-  /** Puts back what was committed while it was deleted. Also at an early end: what was begun is finished. */
+  /** Puts back what was committed, or is being, while it was deleted. Also at an early end: what was begun is finished. */
   async #settle(): Promise<void> {
-    const { side, options, deps, figures } = this.#check;
+    const { options, deps } = this.#check;
     const held = this.#held;
     this.#held = [];
     this.#heldBytes = 0;
     if (held.length === 0) return;
     await new Promise<void>((resolve) => deps.clock.after(options.orphanHoldMs, resolve));
     await forEachConcurrent(held, options.concurrency, async (one) => {
-      if (!(await this.#hasRows(one))) return;
-      await side.chunks.put(one.ref.key, one.bytes);
-      figures.restored += 1;
+      if (await this.#mayHaveRows(one)) await this.#putBack(one);
     });
+  }
+
+  /** Where that cannot be told it goes back: an orphan more does no harm. */
+  async #mayHaveRows(one: Held): Promise<boolean> {
+    try {
+      return (await this.#check.isUnsettled(one.ref.key)) || (await this.#hasRows(one));
+    } catch {
+      return true;
+    }
+  }
+
+  /** One that fails does not keep the others from going back. */
+  async #putBack({ ref, bytes }: Held): Promise<void> {
+    const { side, deps, figures } = this.#check;
+    try {
+      await side.chunks.put(ref.key, bytes);
+      figures.restored += 1;
+    } catch (error) {
+      const where = await deps.keepBytes(ref.key, bytes).then(
+        (file) => `its bytes are in ${file}`,
+        (cause: Error) => `its bytes could not be written to a file: ${cause.message}`,
+      );
+      const why = `it may have got rows, and could not be put back (${(error as Error).message}): ${where}`;
+      await this.#check.found({ kind: 'orphan-object', chunk: ref.key, why, isMended: false });
+    }
   }
 }

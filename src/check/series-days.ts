@@ -24,7 +24,7 @@ interface Looked extends SeriesDay {
 }
 
 /**
- * The series of a table that have chunks on a day: whether every matcher finds them, and whether the chunks are theirs. A series id is a hash of its labels, so
+ * The series that have chunks on a day: whether every matcher finds them, and whether the chunks are theirs. A series id is a hash of its labels, so
  * the index can tell by itself: where names and values that it has of a series give its id, nothing is missing, and a fingerprint that they give is the
  * right one. Only where they do not is an object read. Schemas v9 and v10 have no names in the index: there one is read for each series and day.
  */
@@ -46,6 +46,16 @@ export class SeriesDays {
 
   note(row: string): void {
     this.#known.set(row, true);
+  }
+
+  /** Of the chunk's stream; undefined if nothing is known of it and the chunk is gone, or corrupt. */
+  async labelsOf(ref: ChunkRef): Promise<LabelSet | undefined> {
+    const stream = streamName(ref.tenant, ref.fingerprint);
+    const known = this.#streams.get(stream);
+    if (known) return known;
+    const labels = await this.#readLabels(ref);
+    if (labels) this.#streams.set(stream, labels);
+    return labels;
   }
 
   add({ tenant, series, bucket }: SeriesDay, ref: ChunkRef): void {
@@ -101,7 +111,7 @@ export class SeriesDays {
     for (const sample of day.samples.values()) {
       if (sample.fingerprint === labels.fingerprint) continue;
       // A Loki gives streams whose fingerprints clash small numbers in their place.
-      const own = await this.#labelsOf(sample);
+      const own = await this.labelsOf(sample);
       if (own && seriesIdOf(own) !== day.series) await this.#othersChunks(day, sample.fingerprint);
     }
   }
@@ -110,7 +120,7 @@ export class SeriesDays {
   async #notFound(day: Looked, labels: LabelSet | undefined): Promise<void> {
     let isTold = false;
     for (const sample of day.samples.values()) {
-      const own = await this.#labelsOf(sample);
+      const own = await this.labelsOf(sample);
       if (!own) continue;
       // Quoted by another version of Unicode, the same labels have another id: queries find it.
       const isQuotedOtherwise = own.canonical === labels?.canonical;
@@ -192,18 +202,11 @@ export class SeriesDays {
 
   async #replace(entry: IndexEntry, ref: ChunkRef, labels: LabelSet, own: readonly IndexEntry[]): Promise<boolean> {
     const check = this.#check;
+    // All days of the chunk are of tables that were dropped: nothing takes this row's place.
+    if (own.length === 0) return false;
     if ((await check.missingOf(own)).length > 0 && !(await check.writeRowsOf(ref, labels))) return false;
     await check.side.index.delete([entry]);
     return true;
-  }
-
-  async #labelsOf(ref: ChunkRef): Promise<LabelSet | undefined> {
-    const stream = streamName(ref.tenant, ref.fingerprint);
-    const known = this.#streams.get(stream);
-    if (known) return known;
-    const labels = await this.#readLabels(ref);
-    if (labels) this.#streams.set(stream, labels);
-    return labels;
   }
 
   /** undefined if it is gone, or corrupt: that is told elsewhere. */

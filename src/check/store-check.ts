@@ -11,6 +11,7 @@ import type { IndexEntry, IndexPlace } from '../storage/index-store.ts';
 import { WrittenSeries } from '../storage/index-writer.ts';
 import { DAY_MS, type DayBucket, dayBuckets } from '../storage/schema-config.ts';
 import type { CheckFigures, Finding } from './findings.ts';
+import { RemovalLimit } from './removal-limit.ts';
 
 export interface CheckOptions {
   readonly scope: CopyScope;
@@ -23,8 +24,8 @@ export interface CheckOptions {
   /** Mends what can be mended without a loss. */
   readonly fixes: boolean;
   readonly deletesOrphans: boolean;
-  /** Nothing is deleted if more of the objects are orphans: then the index is another one, or gone. */
-  readonly orphanShareMax: number;
+  /** No row and no object is removed if more of those looked at would be: then the other side is another one, or gone. */
+  readonly removalShareMax: number;
   /** What was deleted could be put back for so long: longer than a commit takes. */
   readonly orphanHoldMs: number;
   /** What another process removes step by step is done with it after so long. */
@@ -39,6 +40,8 @@ export interface CheckDeps {
   readonly signal: AbortSignal;
   readonly figures: CheckFigures;
   readonly onFinding: (finding: Finding) => Promise<void>;
+  /** Writes the bytes of an object that could not be put back to a file, and says which. */
+  readonly keepBytes: (key: string, bytes: Uint8Array) => Promise<string>;
   /** The part that begins now. */
   readonly onPart: (what: string) => void;
 }
@@ -56,6 +59,8 @@ export class StoreCheck {
   readonly deps: CheckDeps;
   readonly marks: ChunkMarks;
   readonly rate: ByteRate;
+  readonly rowLimit: RemovalLimit;
+  readonly objectLimit: RemovalLimit;
   /** Before it no table is there: retention dropped them. */
   readonly firstMs: number;
 
@@ -71,6 +76,8 @@ export class StoreCheck {
     this.marks = more.marks;
     this.rate = more.rate;
     this.firstMs = more.firstMs;
+    this.rowLimit = new RemovalLimit(options.removalShareMax, 'rows have no object: is this their bucket?');
+    this.objectLimit = new RemovalLimit(options.removalShareMax, 'objects are orphans: is this their index?');
   }
 
   get figures(): CheckFigures {

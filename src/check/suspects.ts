@@ -10,7 +10,10 @@ export class Suspects {
   /** Objects without a row where it should be, by key: some other row or a commit may name them. */
   readonly #orphans = new Map<string, ChunkRef>();
   readonly #corrupt = new Set<string>();
+  /** Of the orphans those that rows outside of the schema name, with the table of one. */
+  readonly #outside = new Map<string, string>();
   readonly #orphansMax: number;
+  #isOverfull = false;
 
   constructor(orphansMax = ORPHANS_MAX) {
     this.#orphansMax = orphansMax;
@@ -18,7 +21,10 @@ export class Suspects {
 
   /** False if there are too many to remember. */
   addOrphan(ref: ChunkRef): boolean {
-    if (this.#orphans.size >= this.#orphansMax) return false;
+    if (this.#orphans.size >= this.#orphansMax) {
+      this.#isOverfull = true;
+      return false;
+    }
     this.#orphans.set(ref.key, ref);
     return true;
   }
@@ -28,6 +34,21 @@ export class Suspects {
     const orphan = this.#orphans.get(key);
     this.#orphans.delete(key);
     return orphan;
+  }
+
+  /** A row that the schema does not reach names it: nobody reads it by that, and it must not go. */
+  noteOutside(key: string, table: string): void {
+    if (this.#orphans.has(key)) this.#outside.set(key, table);
+  }
+
+  /** The table in which a row that the schema does not reach names the orphan. */
+  outsideOf(key: string): string | undefined {
+    return this.#outside.get(key);
+  }
+
+  /** There were more orphans than it remembers: nobody knows how many. */
+  get isOverfull(): boolean {
+    return this.#isOverfull;
   }
 
   get orphanCount(): number {

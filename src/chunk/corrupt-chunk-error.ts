@@ -5,3 +5,6 @@ export class CorruptChunkError extends Error {
     this.name = 'CorruptChunkError';
   }
 }
+
+/** Bytes whose checksum is right and whose version or encoding is not known: a later program may read them. */
+export class UnknownChunkFormatError extends CorruptChunkError {}

@@ -7,7 +7,7 @@ import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import { compressBlockParts, decompressBlock } from './block-codec.ts';
 import { BLOCK_ENCODINGS, type BlockEncoding } from './block-encoding.ts';
 import { crc32c } from './checksum.ts';
-import { CorruptChunkError } from './corrupt-chunk-error.ts';
+import { CorruptChunkError, UnknownChunkFormatError } from './corrupt-chunk-error.ts';
 import type { BlockData } from './memory-format.ts';
 import { decodeSkipSection, encodeSkipSection, type SkipFilter } from './skip-section.ts';
 import { highWord, lowWord, uvarintSize, VarintReader, writeUvarint, writeVarint64 } from './varint.ts';
@@ -149,9 +149,11 @@ export const decodeMemchunk = (bytes: Buffer): MemchunkView => {
     throw new CorruptChunkError('not a chunk: the magic number is missing');
   }
   const version = bytes[4]!;
-  if (version < 1 || version > 4) throw new CorruptChunkError(`unknown chunk version ${version}`);
+  if (version < 1 || version > 4) throw new UnknownChunkFormatError(`unknown chunk version ${version}`);
   const encoding = version === 1 ? 'gzip' : BLOCK_ENCODINGS[bytes[5]!];
-  if (encoding === undefined || encoding === 'dumb') throw new CorruptChunkError(`unknown block encoding ${bytes[5]}`);
+  if (encoding === undefined || encoding === 'dumb') {
+    throw new UnknownChunkFormatError(`unknown block encoding ${bytes[5]}`);
+  }
   const headerSize = version === 1 ? 5 : 6;
   const trailerStart = bytes.length - (version === 4 ? V4_TRAILER_SIZE : OFFSET_SIZE);
   const metasOffset = offsetAt(bytes, bytes.length - OFFSET_SIZE);

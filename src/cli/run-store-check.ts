@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { checkStore } from '../check/check-store.ts';
 import { CheckFigures, type Finding } from '../check/findings.ts';
 import { type Config, loadConfig } from '../config.ts';
@@ -18,8 +20,8 @@ import { parseDurationOption } from './time-options.ts';
 /** It says nothing about the store. */
 const UNCHECKED = { exitCode: 3 };
 const NS_PER_MS = 1_000_000n;
-/** Chosen: a step of a commit takes 30 s at the most. */
-const ORPHAN_HOLD_MS = 60_000;
+/** Chosen: a step of a commit takes 30 s at the most, and a flush has a few. */
+const ORPHAN_HOLD_MS = 120_000;
 /** Chosen: compaction removes rows of labels right after those of chunks. */
 const SECOND_LOOK_MS = 5_000;
 
@@ -62,7 +64,7 @@ const optionsOf = (flags: StoreCheckFlags): Options => {
     isQuick: flags.quick ?? false,
     fixes,
     deletesOrphans,
-    orphanShareMax: flags.orphansMax / 100,
+    removalShareMax: flags.removalsMax / 100,
     orphanHoldMs: ORPHAN_HOLD_MS,
     secondLookMs: SECOND_LOOK_MS,
     unindexesCorrupt,
@@ -100,7 +102,7 @@ const check = async (side: OpenCopySide, options: Options, { flags, terminal, si
   );
   progress.start();
   try {
-    await checkStore(side, options, { clock: systemClock, signal, figures, onFinding, onPart });
+    await checkStore(side, options, { clock: systemClock, signal, figures, onFinding, onPart, keepBytes });
   } catch (error) {
     if (!signal.aborted || error !== signal.reason) throw error;
   } finally {
@@ -112,6 +114,13 @@ const check = async (side: OpenCopySide, options: Options, { flags, terminal, si
   for (const line of lines) await terminal.line(line);
   if (signal.aborted) throw new CommandError('interrupted: not all was checked', UNCHECKED);
   if (figures.left > 0) throw new CommandError(`${figures.left} findings are left`);
+};
+
+/** In the working folder, under a name that can be decoded to the key. A file of an earlier run stays. */
+const keepBytes = async (key: string, bytes: Uint8Array): Promise<string> => {
+  const file = path.resolve(`ringlog-kept-${encodeURIComponent(key)}`);
+  await writeFile(file, bytes, { flag: 'wx', flush: true });
+  return file;
 };
 
 /** Rows are not counted ahead. */

@@ -10,14 +10,14 @@ export interface StoreCheckFlags extends ScopeFlags, PaceFlags, Pick<ConfigFlags
   readonly quick?: boolean;
   readonly fix?: boolean;
   readonly deleteOrphans?: boolean;
-  /** Of all objects, in percent. */
-  readonly orphansMax: number;
+  /** Of the rows and of the objects looked at, in percent. */
+  readonly removalsMax: number;
   readonly unindexCorrupt?: boolean;
   readonly output: 'text' | 'json';
 }
 
-/** Chosen: more than a store collects by crashes, less than a wrong index makes of all objects. */
-const ORPHANS_MAX_PERCENT = 10;
+/** Chosen: more than a store collects by crashes, less than a wrong bucket or index makes of all. */
+const REMOVALS_MAX_PERCENT = 10;
 
 const HELP = `
 Compares the objects of a store with its index, both ways. Found are
@@ -33,7 +33,9 @@ Compares the objects of a store with its index, both ways. Found are
   unreadable-row      a row that names no chunk of its tenant: kept
 
 Nothing is changed without --fix. Nodes may run meanwhile: what is younger than --grace, or marked by compaction, is left alone, and
-everything is looked at again right before it is changed. With --fix, embedded stores in a data_dir are for the command alone.
+everything is looked at again right before it is changed. No row without object and no orphan goes if more than
+--removals-max percent are such: then the bucket or the index may be another one. Objects of another
+system in the bucket are orphans here. With --fix, embedded stores in a data_dir are for the command alone.
 
 Exit code 0 if nothing was found or all of it was mended, 1 if something is left, 3 if it could not be checked to the end. It may be
 ended at any moment and run again.
@@ -55,7 +57,12 @@ export const addStoreCommand = (program: Command, terminal: Terminal): void => {
     .option('--quick', 'read one object of each stream, and of the others only their rows')
     .option('--fix', 'mend what can be mended without a loss')
     .option('--delete-orphans', 'with --fix: delete objects that no row names')
-    .option('--orphans-max <percent>', 'delete none if more of the objects are such', parsePercent, ORPHANS_MAX_PERCENT)
+    .option(
+      '--removals-max <percent>',
+      'remove no row without object, and no orphan, if more of those looked at are such, of all or of the tenant',
+      parsePercent,
+      REMOVALS_MAX_PERCENT,
+    )
     .option('--unindex-corrupt', 'with --fix: remove the rows of corrupt objects, so that queries answer without them')
     .addOption(new Option('--output <format>', 'how to print').choices(['text', 'json']).default('text'))
     .addHelpText('after', HELP)

@@ -45,19 +45,25 @@ export async function* walkChunks(
   }
 }
 
-/** As `walkChunks`, with cells whatever they name. */
+/**
+ * As `walkChunks`, with cells whatever they name.
+ * @param onOther gets the range values of each row that is left out
+ */
 export async function* walkChunkRows(
   index: IndexStore,
   schema: SchemaConfig,
   table: string,
+  onOther?: (rangeValues: readonly string[]) => void,
 ): AsyncIterable<readonly StoredChunkRow[]> {
   const bucketOf = bucketsOf(schema, table);
   for await (const rows of index.rows(table, CHUNK_RANGE_END)) {
     yield rows.flatMap(({ hashValue, cells }): readonly StoredChunkRow[] => {
       const [, tenant = '', day = '', series = ''] = CHUNK_ROW.exec(hashValue) ?? [];
       const bucket = day === '' ? undefined : bucketOf(Number(day));
-      if (!bucket) return [];
-      return [{ hashValue, tenant, series, bucket, rangeValues: cells.map(({ rangeValue }) => rangeValue) }];
+      const rangeValues = cells.map(({ rangeValue }) => rangeValue);
+      if (bucket) return [{ hashValue, tenant, series, bucket, rangeValues }];
+      onOther?.(rangeValues);
+      return [];
     });
   }
 }

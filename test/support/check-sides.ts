@@ -1,7 +1,9 @@
 /** Checks of stores, as tests run them. */
 import { checkStore } from '../../src/check/check-store.ts';
+import { DANGLING_MAX } from '../../src/check/dangling-rows.ts';
 import { CheckFigures, type Finding, type FindingKind } from '../../src/check/findings.ts';
-import type { CheckOptions } from '../../src/check/store-check.ts';
+import type { CheckDeps, CheckOptions } from '../../src/check/store-check.ts';
+import { Suspects } from '../../src/check/suspects.ts';
 import { encodeChunk } from '../../src/chunk/chunk-object.ts';
 import type { CopySide } from '../../src/copy/copy-chunks.ts';
 import type { Clock } from '../../src/protocol/clock.ts';
@@ -31,7 +33,7 @@ const PLAIN: Options = {
   isQuick: false,
   fixes: false,
   deletesOrphans: false,
-  orphanShareMax: 0.5,
+  removalShareMax: 0.5,
   orphanHoldMs: 0,
   secondLookMs: 0,
   unindexesCorrupt: false,
@@ -50,12 +52,22 @@ export const checked = async (
   {
     clock = LATER,
     signal = new AbortController().signal,
-  }: { readonly clock?: Clock; readonly signal?: AbortSignal } = {},
+    suspects = new Suspects(),
+    danglingMax = DANGLING_MAX,
+    keepBytes = async (key) => key,
+  }: {
+    readonly clock?: Clock;
+    readonly signal?: AbortSignal;
+    readonly suspects?: Suspects;
+    readonly danglingMax?: number;
+    readonly keepBytes?: CheckDeps['keepBytes'];
+  } = {},
 ): Promise<CheckOutcome> => {
   const figures = new CheckFigures();
   const findings: Finding[] = [];
   const onFinding = async (finding: Finding): Promise<void> => void findings.push(finding);
-  await checkStore(side, { ...PLAIN, ...options }, { clock, signal, figures, onFinding, onPart: () => undefined });
+  const deps = { clock, signal, figures, onFinding, onPart: () => undefined, keepBytes };
+  await checkStore(side, { ...PLAIN, ...options }, deps, { suspects, danglingMax });
   return { findings, kinds: findings.map(({ kind }) => kind).sort(), figures };
 };
 

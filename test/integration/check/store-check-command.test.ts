@@ -2,9 +2,14 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
+import { openForRepair } from '../../../src/copy-stores.ts';
 import { type RinglogNode, startNode } from '../../../src/node.ts';
+import { labelSetOf } from '../../../src/protocol/label-text.ts';
+import { chunkEntries } from '../../../src/storage/index-row.ts';
 import { DAY_MS } from '../../../src/storage/schema-config.ts';
+import { systemClock } from '../../../src/system-clock.ts';
 import { suiteBigtable } from '../../support/bigtable-process.ts';
+import { LATER, madeChunk } from '../../support/check-sides.ts';
 import { sharedWorkers, testConfig } from '../../support/cluster.ts';
 import { entryAt, pushOf } from '../../support/entries.ts';
 import { GcsServer } from '../../support/gcs/gcs-server.ts';
@@ -121,7 +126,7 @@ describe('ringlog store check', function () {
     expect(busy.code).to.equal(3);
     expect(busy.stderr).to.include('is in use by another ringlog node');
     await stop();
-    const fixed = await check(embedded(), '--fix', '--unindex-corrupt', '--output', 'json');
+    const fixed = await check(embedded(), '--fix', '--removals-max', '50', '--unindex-corrupt', '--output', 'json');
     expect(totalsOf(fixed)).to.deep.include({ left: 1, unindexed: 1 });
     expect(totalsOf(fixed).mended).to.include({ 'dangling-row': 1 });
     await rm(second);
@@ -168,12 +173,45 @@ describe('ringlog store check', function () {
       // Those of the first of March, and of the first push.
       for (const table of tables.splice(0, 2)) await raw.dropTable(table);
       const { size } = server.objects.bucket('chunks');
-      const args = ['--fix', '--delete-orphans', '--orphans-max', '100', '--grace', '0s', '--output', 'json'];
+      const args = ['--fix', '--delete-orphans', '--removals-max', '100', '--grace', '0s', '--output', 'json'];
       const totals = totalsOf(await check(inCloud(instance), ...args));
       expect(totals).to.deep.include({ objects: size, dropped: STREAMS, left: 0, found: {} });
       expect(server.objects.bucket('chunks').size).to.equal(size);
       expect((await raw.tables()).filter((table) => table.startsWith('index_')).sort()).to.deep.equal(tables);
       await raw.close();
+    });
+
+    it('sees at once what another process removed, whatever the configuration says of caches', async () => {
+      const settings = testConfig({ ...inCloud(newInstance()) });
+      const storage_config = {
+        ...settings.storage_config,
+        index_queries_cache_config: { embedded_cache: { enabled: true, max_size_mb: 10 } },
+      };
+      const deps = { clock: systemClock, chance: Math.random, report: () => undefined };
+      const config = { ...settings, storage_config };
+      // The other is at the day of the rows and does not say that they changed: no more does a Loki.
+      const sides = [
+        await openForRepair(config, { ...deps, clock: LATER }),
+        await openForRepair(config, deps),
+      ] as const;
+      const [ours, theirs] = sides;
+      try {
+        const entries = chunkEntries(ours.schema, madeChunk(ours, labelSetOf(['app', 'a']), systemClock.nowMs()).chunk);
+        const found = async (): Promise<number> => {
+          let count = 0;
+          await ours.index.scan(entries, (cells) => {
+            for (const _ of cells) count += 1;
+            return false;
+          });
+          return count;
+        };
+        await theirs.index.write(entries);
+        expect(await found()).to.equal(entries.length);
+        await theirs.index.delete(entries);
+        expect(await found()).to.equal(0);
+      } finally {
+        await Promise.all(sides.map((side) => side.close()));
+      }
     });
 
     it('finds nothing beside a node, tells of what is damaged, and mends it beside the node', async () => {
@@ -188,7 +226,7 @@ describe('ringlog store check', function () {
       bucket.delete(lost);
       const look = await check(settings);
       expect(look.stdout).to.match(new RegExp(`^dangling-row ${lost} `, 'm'));
-      const mended = totalsOf(await check(settings, '--fix', '--output', 'json'));
+      const mended = totalsOf(await check(settings, '--fix', '--removals-max', '50', '--output', 'json'));
       expect(mended).to.include({ left: 0, objects: bucket.size });
       expect(mended.found).to.deep.equal(mended.mended);
       expect((await check(settings)).stdout).to.include('found nothing\n');

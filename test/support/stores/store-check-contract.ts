@@ -123,7 +123,7 @@ export const storeCheckContract = (dump: string, open: (schema: SchemaConfig) =>
 
     it('deletes none if too many are orphans: the index may be another one', async () => {
       const orphan = await stored();
-      const { findings } = await checked(side, { fixes: true, deletesOrphans: true, orphanShareMax: 0.01 });
+      const { findings } = await checked(side, { fixes: true, deletesOrphans: true, removalShareMax: 0.01 });
       expect(findings[0]).to.include({ kind: 'orphan-object', chunk: orphan.key, isMended: false });
       expect(findings[0]?.why).to.include('is this their index?');
       expect(await side.chunks.state(orphan.key)).to.not.equal(undefined);

@@ -1,7 +1,9 @@
 import { expect } from 'chai';
 import { Suspects } from '../../../src/check/suspects.ts';
+import { crc32c } from '../../../src/chunk/checksum.ts';
 import { ChunkRemoval } from '../../../src/compaction/chunk-removal.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
+import { chunkKey } from '../../../src/storage/chunk-key.ts';
 import { ChunkMarks } from '../../../src/storage/chunk-marks.ts';
 import {
   chunkEntries,
@@ -66,7 +68,7 @@ describe('a check of a store that is in use', () => {
     };
     side.index.before = act;
     side.chunks.before = act;
-    const options = { fixes: true, deletesOrphans: true, orphanShareMax: 1, concurrency: 1 };
+    const options = { fixes: true, deletesOrphans: true, removalShareMax: 1, concurrency: 1 };
     const { findings, figures } = await checked(side, options);
     isActing = true;
     while (done < actions.length) await actions[done++]?.();
@@ -148,7 +150,67 @@ describe('a check of a store that is in use', () => {
     expect((await checked(side)).findings).to.deep.equal([]);
   });
 
+  it('puts an orphan back of which a commit is under way the moment it goes', async () => {
+    await indexed(side, labelSetOf(['app', 'other']));
+    const orphan = await stored(side);
+    const [elsewhere] = chunkEntries(schema, orphan);
+    side.chunks.before = (operation) => {
+      // None of its own rows: those may still be on their way.
+      if (operation === 'delete' && elsewhere) side.index.unfinished.set(orphan.key, [elsewhere]);
+    };
+    const { figures } = await checked(side, { fixes: true, deletesOrphans: true });
+    expect(figures.restored).to.equal(1);
+    expect(await side.chunks.state(orphan.key)).to.not.equal(undefined);
+  });
+
+  it('keeps the bytes of an orphan that cannot be put back, and names their file', async () => {
+    await indexed(side, labelSetOf(['app', 'other']));
+    await indexed(side, labelSetOf(['app', 'third']));
+    const orphans = [await stored(side), await stored(side, labelSetOf(['app', 'db']))];
+    const bytes = orphans.map(({ key }) => side.chunks.objects.get(key));
+    side.chunks.before = async (operation, key) => {
+      if (operation === 'put') throw new Error('no room');
+      const orphan = orphans.find((one) => one.key === key);
+      if (operation === 'delete' && orphan) await side.index.write(chunkEntries(schema, orphan));
+    };
+    const kept = new Map<string, Uint8Array>();
+    const keepBytes = async (key: string, held: Uint8Array): Promise<string> => {
+      kept.set(key, held);
+      return `/kept/${key}`;
+    };
+    const { findings, figures } = await checked(side, { fixes: true, deletesOrphans: true }, { keepBytes });
+    expect(orphans.map(({ key }) => kept.get(key))).to.deep.equal(bytes);
+    const left = findings.filter(({ isMended }) => !isMended);
+    expect(left.map(({ why }) => why).sort()).to.deep.equal(
+      orphans
+        .map(({ key }) => `it may have got rows, and could not be put back (no room): its bytes are in /kept/${key}`)
+        .sort(),
+    );
+    expect(figures.restored).to.equal(0);
+  });
+
+  it('puts back what it deleted if it fails afterwards, or cannot tell whether that got rows', async () => {
+    await indexed(side, labelSetOf(['app', 'other']));
+    const orphan = await stored(side);
+    side.chunks.before = (operation) => {
+      if (operation !== 'delete') return;
+      side.chunks.before = undefined;
+      side.chunks.objects.delete(orphan.key);
+      side.index.before = () => {
+        throw new Error('the index is away');
+      };
+      throw new Error('no answer');
+    };
+    let failure = '';
+    await checked(side, { fixes: true, deletesOrphans: true }).catch((error: Error) => {
+      failure = error.message;
+    });
+    expect(failure).to.equal('no answer');
+    expect(await side.chunks.state(orphan.key)).to.not.equal(undefined);
+  });
+
   it('puts a dangling row back whose object comes in the moment it goes', async () => {
+    await indexed(side, labelSetOf(['app', 'other']));
     const chunk = await indexed(side);
     const bytes = side.chunks.objects.get(chunk.key) as Uint8Array;
     side.chunks.objects.delete(chunk.key);
@@ -220,6 +282,21 @@ describe('a check of a store that is in use', () => {
     expect((await checked(side, { fixes: true })).findings).to.deep.equal([]);
   });
 
+  it('keeps label rows of a commit that has not written its chunk rows yet', async () => {
+    await indexed(side, labelSetOf(['app', 'other']));
+    const late = await stored(side);
+    const entries = chunkEntries(schema, late);
+    const ofChunk = entries.filter(({ rangeValue }) => rangeValue.includes(late.key));
+    await side.index.write(entries.filter((entry) => !ofChunk.includes(entry)));
+    side.index.nowMs = LATER.nowMs;
+    await side.index.commit(['node/1/1'], late.key, []);
+    side.index.unfinished.set(late.key, ofChunk);
+    const { findings } = await checked(side, { fixes: true });
+    expect(findings).to.deep.equal([]);
+    await side.index.unsettled([late.key]);
+    expect((await checked(side)).findings).to.deep.equal([]);
+  });
+
   it('tells of commits that were cut, and finishes them', async () => {
     await indexed(side, labelSetOf(['app', 'other']));
     const chunk = await stored(side);
@@ -246,7 +323,7 @@ describe('a check of a store that is in use', () => {
       chunkEntry(bucket, quoted.tenant, series, quoted.key),
     ]);
     await side.index.write(entries);
-    const { findings } = await checked(side, { fixes: true, deletesOrphans: true, orphanShareMax: 1 });
+    const { findings } = await checked(side, { fixes: true, deletesOrphans: true, removalShareMax: 1 });
     expect(findings).to.deep.equal([]);
   });
 
@@ -271,6 +348,38 @@ describe('a check of a store that is in use', () => {
     side.chunks.before = () => ending.abort();
     const { figures } = await checked(side, {}, { signal: ending.signal });
     expect(figures.objects).to.be.lessThan(10);
+  });
+
+  it('keeps a misplaced row whose chunk is only of days whose tables were dropped: nothing takes its place', async () => {
+    await indexed(side);
+    const old = await stored(side, undefined, NOON_MS - 400 * DAY_MS);
+    const [bucket] = dayBuckets(schema, NOON_MS, NOON_MS);
+    if (!bucket) throw new Error('no day');
+    await side.index.write([chunkEntry(bucket, old.tenant, seriesIdOf(old.labels), old.key)]);
+    const before = await contentOf(side);
+    const { findings } = await checked(side, { fixes: true });
+    expect(findings.map(({ kind, isMended }) => [kind, isMended])).to.deep.equal([['misplaced-row', false]]);
+    expect(await contentOf(side)).to.deep.equal(before);
+  });
+
+  it('keeps rows of chunks of a later version among those of corrupt ones', async () => {
+    const { chunk, bytes } = madeChunk(side, labelSetOf(['app', 'later']), NOON_MS);
+    const later = Buffer.from(bytes);
+    // The version stands behind the length of the metadata, the metadata, the length of the rest, and the magic number.
+    later[later.readUInt32BE(0) + 8] = 9;
+    const key = chunkKey(schema, { ...refOf(chunk.key), checksum: crc32c(later) });
+    await side.chunks.put(key, later);
+    await side.index.write(chunkEntries(schema, { ...chunk, key }));
+    const corrupt = await indexed(side);
+    await side.chunks.put(corrupt.key, new Uint8Array(10));
+    const { findings, figures } = await checked(side, { fixes: true, unindexesCorrupt: true });
+    const told = findings.filter(({ kind }) => kind === 'corrupt-object');
+    expect(told.map(({ why }) => why).sort())
+      .to.include('unknown chunk version 9')
+      .and.have.length(2);
+    expect(figures.unindexed).to.equal(1);
+    const { rows } = await contentOf(side);
+    expect(rows.filter((row) => row.includes(key))).to.have.length(1);
   });
 
   it('remembers a bounded number of orphans', () => {
