@@ -86,17 +86,19 @@ interface ValuePart {
 
 /** Puts the values the tasks collected together by series. */
 export class ValueMerger {
+  readonly #stepCount: number;
   readonly #seriesMax: number;
   readonly #series = new Map<string, { readonly labels: readonly string[]; readonly parts: ValuePart[] }>();
   readonly #sent: PartialValues[] = [];
   #count = 0;
 
   /** `seriesMax` 0: no limit. */
-  constructor(seriesMax: number) {
+  constructor(stepCount: number, seriesMax: number) {
+    this.#stepCount = stepCount;
     this.#seriesMax = seriesMax;
   }
 
-  /** @throws RefusedError INVALID_QUERY if there are too many series or values */
+  /** @throws RefusedError INVALID_QUERY if there are too many series, steps of them or values */
   async add(from: PartialValues, turns: Turns): Promise<void> {
     this.#sent.push(from);
     this.#count += from.series.length;
@@ -112,6 +114,8 @@ export class ValueMerger {
       if (known) known.parts.push({ from, order, start, end });
       else {
         checkSeriesCount(this.#series.size + 1, this.#seriesMax);
+        // Each becomes a number for each step.
+        if ((this.#series.size + 1) * this.#stepCount > CELLS_MAX) throw tooManyCells();
         this.#series.set(key, { labels: labelsOfKey(key), parts: [{ from, order, start, end }] });
       }
       if (index % SERIES_PER_LOOK === 0) await turns.breathe();

@@ -1,7 +1,8 @@
 import { expect } from 'chai';
+import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { ValueMerger } from '../../../src/query/merge-partials.ts';
 import type { PartialValues } from '../../../src/query/scan/scan-messages.ts';
-import { keyOfLabels } from '../../../src/query/step-series.ts';
+import { CELLS_MAX, keyOfLabels } from '../../../src/query/step-series.ts';
 import { Turns } from '../../../src/query/turns.ts';
 import { ManualClock } from '../../support/clock.ts';
 
@@ -29,7 +30,7 @@ const inOneMessage = ({ keys, ...columns }: PartialValues): PartialValues => {
 
 describe('values of several tasks', () => {
   it('are put together by series, in order of time, wherever they come from', async () => {
-    const merger = new ValueMerger(0);
+    const merger = new ValueMerger(1, 0);
     const turns = new Turns(new ManualClock());
     const [here, there] = [valuesFrom(COUNT), inOneMessage(valuesFrom(0))];
     for (const values of [here, there]) await merger.add(values, turns);
@@ -45,5 +46,17 @@ describe('values of several tasks', () => {
     ]);
     expect(here.times.length, 'what a worker sent is let go of').to.equal(0);
     expect(there.times.length, 'a message of another node is not ours alone').to.equal(COUNT);
+  });
+
+  it('are refused where they make more series and steps than counts may', async () => {
+    const turns = new Turns(new ManualClock());
+    await new ValueMerger(CELLS_MAX / 2, 0).add(valuesFrom(0), turns);
+    const error = await new ValueMerger(CELLS_MAX / 2 + 1, 0)
+      .add(valuesFrom(0), turns)
+      .catch((thrown: unknown) => thrown);
+    expect(error)
+      .to.be.instanceOf(RefusedError)
+      .with.property('message')
+      .that.matches(/too many series and steps/);
   });
 });
