@@ -65,7 +65,9 @@ export class MetricScanner implements EntryVisitor {
   startStream(labels: LabelSet): void {
     this.#run = this.#pipeline.forStream(labels);
     this.#series.startStream(labels.pairs, this.#run);
-    this.#unwrap?.startStream(this.#run);
+    if (!this.#unwrap) return;
+    this.#unwrap.startStream(this.#run);
+    this.#values.startStream(labels.fingerprint);
   }
 
   visit(entries: BlockColumns, hits: LineHits, first: number, end: number): void {

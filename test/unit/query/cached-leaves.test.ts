@@ -80,6 +80,31 @@ describe('a metric query of which parts are kept', () => {
     expect(log.cache.stored).to.equal(6);
   });
 
+  it('takes values of one time in the same order, whatever was read with them', async () => {
+    const ask = setup();
+    const oneWithout = (value: number, missing: readonly number[]) => {
+      const seconds = Array.from({ length: SECONDS }, (_, second) => second).filter((one) => !missing.includes(one));
+      return [segmentOf([seconds.map((second) => at(second * 1e9, `v=${value}`))])];
+    };
+    // Each begins before the other in some part.
+    const sources = sourcesOf([
+      { labels: { app: 'a', pod: 'x' }, stored: oneWithout(1, [17, 18]) },
+      { labels: { app: 'a', pod: 'y' }, stored: oneWithout(2, [0, 1, 2, 3]) },
+    ]);
+    for (const op of ['last_over_time', 'first_over_time']) {
+      const query = `${op}({app="a"} | logfmt | unwrap v [4s]) by (app)`;
+      const { caching: _, ...plain } = REQUEST;
+      const whole = await ask({ sources, request: { ...plain, query, caching: undefined } as unknown as QueryRequest });
+      for (let second = 0n; second < SECONDS; second += 10n) {
+        const [startNs, endNs] = [BASE_NS + second * SECOND_NS, BASE_NS + (second + 9n) * SECOND_NS];
+        await ask({ sources, request: { query, startNs, endNs } });
+      }
+      const ofParts = await ask({ sources, request: { query } });
+      expect(ofParts.cache.found, op).to.equal(6);
+      expect(ofParts.values, op).to.deep.equal(whole.values);
+    }
+  });
+
   it('forgets what is past its retention while time goes by', async () => {
     const ask = setup();
     const keptFromSecond = (second: number): HiddenEntries => ({
