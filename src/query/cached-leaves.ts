@@ -8,7 +8,7 @@ import type { QueryContext } from './query-context.ts';
 import type { KeptExtent, ResultsCache } from './results-cache.ts';
 import { checkSeriesCount } from './series-limit.ts';
 import { sourceMarks } from './source-marks.ts';
-import { extentsOf, intervalOf, partOf, type StepExtent } from './step-extents.ts';
+import { extentsOf, intervalOf, missingPieces, partOf, type StepExtent } from './step-extents.ts';
 import { CELLS_MAX, keyOfLabels, newSeries, type StepSeries, tooManyCells } from './step-series.ts';
 import type { StepGrid } from './step-windows.ts';
 import { SERIES_PER_LOOK, type Turns } from './turns.ts';
@@ -118,36 +118,32 @@ class CachedLeaves {
     return kept.size === 0 ? await scan(this.#extents) : await this.#together(kept, scan);
   }
 
-  /** What is kept, and what is scanned of extents that follow one another. */
+  /** What is kept, and what is scanned where that is not enough. */
   async #together(
     kept: ReadonlyMap<PastExtent, readonly KeptExtent[]>,
     scan: (extents: readonly PastExtent[]) => Promise<readonly (readonly StepSeries[])[]>,
   ): Promise<readonly (readonly StepSeries[])[]> {
     const { grid } = this.#options;
     const answers = this.#leaves.map(() => new SeriesOfParts(this.#options));
-    let missing: PastExtent[] = [];
-    const addMissing = async (): Promise<void> => {
-      const [first] = missing;
-      if (!first) return;
-      const count = stepsOf(missing);
-      for (const [index, series] of (await scan(missing)).entries()) {
-        await answers[index]!.add(series, 0, { first: first.first, count });
-      }
-      missing = [];
-    };
-    for (const extent of this.#extents) {
-      const found = kept.get(extent);
-      if (!found) {
-        missing.push(extent);
+    const scanned = new Map(
+      missingPieces(this.#extents.map((extent) => !kept.has(extent))).map(({ start, end }) => [start, end]),
+    );
+    for (let at = 0; at < this.#extents.length; ) {
+      const extent = this.#extents[at]!;
+      const end = scanned.get(at) ?? at;
+      if (end > at) {
+        const piece = this.#extents.slice(at, end);
+        const steps = { first: extent.first, count: stepsOf(piece) };
+        for (const [index, series] of (await scan(piece)).entries()) await answers[index]!.add(series, 0, steps);
+        at = end;
         continue;
       }
-      await addMissing();
       const asked = partOf(grid, extent.first, extent.count);
-      for (const [index, one] of found.entries()) {
+      for (const [index, one] of kept.get(extent)!.entries()) {
         await answers[index]!.add(one.series, stepsBetween(one, asked), extent);
       }
+      at += 1;
     }
-    await addMissing();
     return answers.map((answer) => answer.series());
   }
 
