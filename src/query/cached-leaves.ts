@@ -263,8 +263,8 @@ const partsOf = async (
   const parts: StepSeries[] = [];
   let bytes = 0;
   for (const [index, { labels, values, present }] of series.entries()) {
-    const part = { labels, values: values.slice(from, from + count), present: present.slice(from, from + count) };
-    if (part.present.includes(1)) {
+    if (present.subarray(from, from + count).includes(1)) {
+      const part = { labels, values: values.slice(from, from + count), present: present.slice(from, from + count) };
       bytes += part.values.byteLength + part.present.byteLength;
       if (bytes > bytesMax) return undefined;
       parts.push(part);
