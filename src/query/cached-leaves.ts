@@ -9,7 +9,7 @@ import type { KeptExtent, ResultsCache } from './results-cache.ts';
 import { checkSeriesCount } from './series-limit.ts';
 import { sourceMarks } from './source-marks.ts';
 import { extentsOf, intervalOf, missingPieces, partOf, type StepExtent } from './step-extents.ts';
-import { CELLS_MAX, keyOfLabels, newSeries, type StepSeries, tooManyCells } from './step-series.ts';
+import { CELLS_MAX, hasPoint, keyOfLabels, newSeries, type StepSeries, tooManyCells } from './step-series.ts';
 import type { StepGrid } from './step-windows.ts';
 import { SERIES_PER_LOOK, type Turns } from './turns.ts';
 
@@ -262,8 +262,9 @@ const partsOf = async (
 ): Promise<readonly StepSeries[] | undefined> => {
   const parts: StepSeries[] = [];
   let bytes = 0;
-  for (const [index, { labels, values, present }] of series.entries()) {
-    if (present.subarray(from, from + count).includes(1)) {
+  for (const [index, one] of series.entries()) {
+    if (hasPoint(one, from, count)) {
+      const { labels, values, present } = one;
       const part = { labels, values: values.slice(from, from + count), present: present.slice(from, from + count) };
       bytes += part.values.byteLength + part.present.byteLength;
       if (bytes > bytesMax) return undefined;
@@ -297,12 +298,11 @@ class SeriesOfParts {
     { first, count }: Pick<StepExtent, 'first' | 'count'>,
   ): Promise<void> {
     const { grid, turns } = this.#options;
-    for (const [index, { labels, values, present }] of part.entries()) {
-      const shown = present.subarray(from, from + count);
-      if (shown.includes(1)) {
-        const series = this.#of(labels, grid.count);
-        series.values.set(values.subarray(from, from + count), first);
-        series.present.set(shown, first);
+    for (const [index, one] of part.entries()) {
+      if (hasPoint(one, from, count)) {
+        const series = this.#of(one.labels, grid.count);
+        series.values.set(one.values.subarray(from, from + count), first);
+        series.present.set(one.present.subarray(from, from + count), first);
       }
       if (index % SERIES_PER_LOOK === 0) await turns.breathe();
     }
