@@ -142,6 +142,7 @@ class CachedLeaves {
       for (const [index, one] of kept.get(extent)!.entries()) {
         await answers[index]!.add(one.series, stepsBetween(one, asked), extent);
       }
+      this.#context.resultsCache.servedMs += Number((BigInt(extent.count) * grid.stepNs) / NS_PER_MS);
       at += 1;
     }
     return answers.map((answer) => answer.series());
@@ -186,7 +187,7 @@ class CachedLeaves {
   }
 
   /** What is kept of an extent, if it holds for all leaves. */
-  #take({ extent, keys, grid }: View, mark: string | undefined): readonly KeptExtent[] | undefined {
+  #take({ keys, grid }: View, mark: string | undefined): readonly KeptExtent[] | undefined {
     const { resultsCache } = this.#context;
     const kept = keys.flatMap((key) => {
       const found = this.#results.find(key);
@@ -198,7 +199,6 @@ class CachedLeaves {
     for (const key of keys) resultsCache.bytesReceived += this.#results.used(key, isHit);
     if (!isHit) return undefined;
     resultsCache.found += keys.length;
-    resultsCache.servedMs += Number((BigInt(extent.count) * grid.stepNs) / NS_PER_MS);
     return kept;
   }
 

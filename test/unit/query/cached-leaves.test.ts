@@ -93,7 +93,8 @@ describe('a metric query of which parts are kept', () => {
     pool.tasks.length = 0;
     const again = await ask({ sources, request });
     expect(again.values).to.deep.equal(seconds.map((second) => (isLate(second) ? 2 : 1)));
-    expect(again.cache).to.include({ found: 40, stored: 20 });
+    // The first two, and two between each piece and the next.
+    expect(again.cache).to.include({ found: 40, stored: 20, servedMs: 8_000 });
     const scans = pool.tasks.map((task) => (task.kind === 'metric' ? task.plans[0]?.scanId : undefined));
     expect(new Set(scans)).to.have.property('size', 4);
     expect((await ask({ sources, request })).cache.found).to.equal(60);
