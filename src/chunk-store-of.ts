@@ -1,14 +1,12 @@
 import path from 'node:path';
 import type { Config } from './config.ts';
-import { chunkStoreKind } from './config-storage.ts';
+import { BYTES_PER_MB, chunkStoreKind } from './config-storage.ts';
 import { holdProcess } from './hold-process.ts';
 import { CachedChunkStore } from './storage/cached-chunk-store.ts';
 import type { ChunkStore } from './storage/chunk-store.ts';
 import { FileChunkStore } from './storage/file-chunk-store.ts';
 import type { GcsChunkStoreOptions } from './storage/gcs-chunk-store.ts';
 import type { RetryDeps } from './storage/retry-budget.ts';
-
-const BYTES_PER_MB = 1 << 20;
 
 /**
  * Opens the chunk store that the configuration names. `isReadOnly`: it must be there, and nothing of it is touched.

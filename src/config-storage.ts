@@ -23,6 +23,9 @@ const gcs = z.strictObject({
   max_waiting_requests: wholeNumber(0, 1_000_000).prefault(10_000),
 });
 
+/** Of `max_size_mb`. */
+export const BYTES_PER_MB = 2 ** 20;
+
 /** Loki's, in memory. */
 export const cacheConfig = (isEnabled: boolean, megabytes: number) =>
   z

@@ -1,4 +1,5 @@
 import type { Config } from './config.ts';
+import { BYTES_PER_MB } from './config-storage.ts';
 import { holdProcess } from './hold-process.ts';
 import type { BigtableIndexStoreDeps, BigtableIndexStoreOptions } from './storage/bigtable-index-store.ts';
 import { tablePeriods } from './storage/bigtable-table-plan.ts';
@@ -24,8 +25,6 @@ export interface OpenIndex {
   /** undefined where nothing is cached. */
   readonly cacheFigures: () => IndexCacheFigures | undefined;
 }
-
-const BYTES_PER_MB = 1 << 20;
 
 /**
  * Opens the index stores that the schema periods name; if there are several, as one.

@@ -14,6 +14,7 @@ import type { BlockData } from './chunk/memory-format.ts';
 import { chunkStoreOf } from './chunk-store-of.ts';
 import type { MembershipStore } from './cluster/membership/membership-store.ts';
 import type { Config } from './config.ts';
+import { BYTES_PER_MB } from './config-storage.ts';
 import { type IndexStoreDeps, indexStoreOf, type OpenIndex } from './index-store-of.ts';
 import type { Log } from './log/log.ts';
 import type { LogFiles } from './log/log-files.ts';
@@ -274,7 +275,7 @@ const localNodeOf = (config: Config, parts: NodeParts, results: ResultsCache | u
 
 const resultsCacheOf = ({ query_range }: Config): ResultsCache | undefined => {
   const { enabled, max_size_mb } = query_range.results_cache.cache.embedded_cache;
-  return query_range.cache_results && enabled ? new ResultsCache(max_size_mb << 20) : undefined;
+  return query_range.cache_results && enabled ? new ResultsCache(max_size_mb * BYTES_PER_MB) : undefined;
 };
 
 const needsLog = (): RefusedError =>

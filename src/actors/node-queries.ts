@@ -43,7 +43,7 @@ export class NodeQueries {
     this.#querier = {
       parent: system,
       clock: deps.clock,
-      gate: new QueryGate({ ...options.gate, mustSpare: () => pressure.isHigh }),
+      gate: new QueryGate({ ...options.gate, sparing: { isDue: () => pressure.isHigh, clock: deps.clock } }),
       execute: (request, signal) => deps.execute(request, { memory, stored }, signal),
       report: deps.report,
     };

@@ -2,6 +2,8 @@ import type { Clock } from '../protocol/clock.ts';
 
 /** A push takes a dozen turns of the event loop and more on each node that it comes to: these make it wait a tenth of a second. Chosen. */
 const TURN_MS_MAX = 5;
+/** What one turn counts for at most: two in a row are pressure, and one is not, be it a pause for garbage collection. */
+const SEEN_MS_MAX = 3 * TURN_MS_MAX;
 /** Turns are short and long in turn: what was seen holds for so long, and no longer than pushes come. Chosen. */
 const HOLDS_MS = 1_000;
 /** Weight of the last turn in the mean. */
@@ -37,7 +39,7 @@ export class PushPressure {
   }
 
   #sawTurn(ms: number): void {
-    this.#turnMs += LAST_SHARE * (ms - this.#turnMs);
+    this.#turnMs += LAST_SHARE * (Math.min(ms, SEEN_MS_MAX) - this.#turnMs);
     if (this.#turnMs > TURN_MS_MAX) this.#highUntilMs = this.#clock.monotonicMs() + HOLDS_MS;
   }
 }

@@ -81,7 +81,8 @@ async function* framesOf(
       const dropped = buffer.takeDropped();
       const live = await liveEntries(deps, request, arrived, signal);
       const missed = missing.take();
-      const streams = shown.fresh(missed.length > 0 ? [...missed, ...live].sort(byTime) : live);
+      const isHeld = gaps.areOpen || missing.isLooking || missed.length > 0;
+      const streams = shown.fresh(missed.length > 0 ? [...missed, ...live].sort(byTime) : live, isHeld);
       if (streams.length > 0 || dropped.length > 0) yield { streams, dropped };
     }
   } catch (error) {
@@ -98,6 +99,10 @@ const LOOKUP_REST_MS_MAX = 30_000;
 /** The earliest time from which on something may have been missed. */
 class Gaps {
   #sinceMs: number | undefined;
+
+  get areOpen(): boolean {
+    return this.#sinceMs !== undefined;
+  }
 
   add(sinceMs: number): void {
     this.#sinceMs = Math.min(this.#sinceMs ?? sinceMs, sinceMs);
@@ -130,6 +135,10 @@ class MissingEntries {
     const [oldest] = newest;
     const isCut = newest.length >= request.limit;
     this.#oldestNs = isCut ? (oldest?.entries[0]?.timeNs ?? request.startNs) + 1n : request.startNs;
+  }
+
+  get isLooking(): boolean {
+    return this.#isLooking;
   }
 
   /** Begins to look up what the gaps name, one look-up at a time. */

@@ -8,8 +8,8 @@ import type { QueryContext } from './query-context.ts';
 import type { KeptExtent, ResultsCache } from './results-cache.ts';
 import { checkSeriesCount } from './series-limit.ts';
 import { sourceMarks } from './source-marks.ts';
-import { extentsOf, intervalOf, partOf, type StepExtent } from './step-extents.ts';
-import { CELLS_MAX, keyOfLabels, newSeries, type StepSeries, tooManyCells } from './step-series.ts';
+import { extentsOf, intervalOf, missingPieces, partOf, type StepExtent } from './step-extents.ts';
+import { CELLS_MAX, hasPoint, keyOfLabels, newSeries, type StepSeries, tooManyCells } from './step-series.ts';
 import type { StepGrid } from './step-windows.ts';
 import { SERIES_PER_LOOK, type Turns } from './turns.ts';
 
@@ -118,36 +118,33 @@ class CachedLeaves {
     return kept.size === 0 ? await scan(this.#extents) : await this.#together(kept, scan);
   }
 
-  /** What is kept, and what is scanned of extents that follow one another. */
+  /** What is kept, and what is scanned where that is not enough. */
   async #together(
     kept: ReadonlyMap<PastExtent, readonly KeptExtent[]>,
     scan: (extents: readonly PastExtent[]) => Promise<readonly (readonly StepSeries[])[]>,
   ): Promise<readonly (readonly StepSeries[])[]> {
     const { grid } = this.#options;
     const answers = this.#leaves.map(() => new SeriesOfParts(this.#options));
-    let missing: PastExtent[] = [];
-    const addMissing = async (): Promise<void> => {
-      const [first] = missing;
-      if (!first) return;
-      const count = stepsOf(missing);
-      for (const [index, series] of (await scan(missing)).entries()) {
-        await answers[index]!.add(series, 0, { first: first.first, count });
-      }
-      missing = [];
-    };
-    for (const extent of this.#extents) {
-      const found = kept.get(extent);
-      if (!found) {
-        missing.push(extent);
+    const scanned = new Map(
+      missingPieces(this.#extents.map((extent) => !kept.has(extent))).map(({ start, end }) => [start, end]),
+    );
+    for (let at = 0; at < this.#extents.length; ) {
+      const extent = this.#extents[at]!;
+      const end = scanned.get(at) ?? at;
+      if (end > at) {
+        const piece = this.#extents.slice(at, end);
+        const steps = { first: extent.first, count: stepsOf(piece) };
+        for (const [index, series] of (await scan(piece)).entries()) await answers[index]!.add(series, 0, steps);
+        at = end;
         continue;
       }
-      await addMissing();
       const asked = partOf(grid, extent.first, extent.count);
-      for (const [index, one] of found.entries()) {
+      for (const [index, one] of kept.get(extent)!.entries()) {
         await answers[index]!.add(one.series, stepsBetween(one, asked), extent);
       }
+      this.#context.resultsCache.servedMs += Number((BigInt(extent.count) * grid.stepNs) / NS_PER_MS);
+      at += 1;
     }
-    await addMissing();
     return answers.map((answer) => answer.series());
   }
 
@@ -190,7 +187,7 @@ class CachedLeaves {
   }
 
   /** What is kept of an extent, if it holds for all leaves. */
-  #take({ extent, keys, grid }: View, mark: string | undefined): readonly KeptExtent[] | undefined {
+  #take({ keys, grid }: View, mark: string | undefined): readonly KeptExtent[] | undefined {
     const { resultsCache } = this.#context;
     const kept = keys.flatMap((key) => {
       const found = this.#results.find(key);
@@ -202,7 +199,6 @@ class CachedLeaves {
     for (const key of keys) resultsCache.bytesReceived += this.#results.used(key, isHit);
     if (!isHit) return undefined;
     resultsCache.found += keys.length;
-    resultsCache.servedMs += Number((BigInt(extent.count) * grid.stepNs) / NS_PER_MS);
     return kept;
   }
 
@@ -266,9 +262,10 @@ const partsOf = async (
 ): Promise<readonly StepSeries[] | undefined> => {
   const parts: StepSeries[] = [];
   let bytes = 0;
-  for (const [index, { labels, values, present }] of series.entries()) {
-    const part = { labels, values: values.slice(from, from + count), present: present.slice(from, from + count) };
-    if (part.present.includes(1)) {
+  for (const [index, one] of series.entries()) {
+    if (hasPoint(one, from, count)) {
+      const { labels, values, present } = one;
+      const part = { labels, values: values.slice(from, from + count), present: present.slice(from, from + count) };
       bytes += part.values.byteLength + part.present.byteLength;
       if (bytes > bytesMax) return undefined;
       parts.push(part);
@@ -301,12 +298,11 @@ class SeriesOfParts {
     { first, count }: Pick<StepExtent, 'first' | 'count'>,
   ): Promise<void> {
     const { grid, turns } = this.#options;
-    for (const [index, { labels, values, present }] of part.entries()) {
-      const shown = present.subarray(from, from + count);
-      if (shown.includes(1)) {
-        const series = this.#of(labels, grid.count);
-        series.values.set(values.subarray(from, from + count), first);
-        series.present.set(shown, first);
+    for (const [index, one] of part.entries()) {
+      if (hasPoint(one, from, count)) {
+        const series = this.#of(one.labels, grid.count);
+        series.values.set(one.values.subarray(from, from + count), first);
+        series.present.set(one.present.subarray(from, from + count), first);
       }
       if (index % SERIES_PER_LOOK === 0) await turns.breathe();
     }

@@ -76,9 +76,10 @@ export interface ValueSeries extends TimedValues {
 
 const VALUES_MAX = 32 << 20;
 
-/** A task's values of one series: places [start, end) of `order`. */
+/** A task's values of one series and stream: places [start, end) of `order`. */
 interface ValuePart {
   readonly from: PartialValues;
+  readonly fingerprint: bigint;
   readonly order: Uint32Array;
   readonly start: number;
   readonly end: number;
@@ -86,17 +87,19 @@ interface ValuePart {
 
 /** Puts the values the tasks collected together by series. */
 export class ValueMerger {
+  readonly #stepCount: number;
   readonly #seriesMax: number;
   readonly #series = new Map<string, { readonly labels: readonly string[]; readonly parts: ValuePart[] }>();
   readonly #sent: PartialValues[] = [];
   #count = 0;
 
   /** `seriesMax` 0: no limit. */
-  constructor(seriesMax: number) {
+  constructor(stepCount: number, seriesMax: number) {
+    this.#stepCount = stepCount;
     this.#seriesMax = seriesMax;
   }
 
-  /** @throws RefusedError INVALID_QUERY if there are too many series or values */
+  /** @throws RefusedError INVALID_QUERY if there are too many series, steps of them or values */
   async add(from: PartialValues, turns: Turns): Promise<void> {
     this.#sent.push(from);
     this.#count += from.series.length;
@@ -104,29 +107,23 @@ export class ValueMerger {
     const keys = [...linesOf(from.keys)];
     const { order, starts } = bySeries(from, keys.length);
     for (let index = 0; index < keys.length; index += 1) {
-      const start = starts[index]!;
-      const end = starts[index + 1]!;
-      if (start === end) continue;
-      const key = keys[index]!;
-      const known = this.#series.get(key);
-      if (known) known.parts.push({ from, order, start, end });
-      else {
-        checkSeriesCount(this.#series.size + 1, this.#seriesMax);
-        this.#series.set(key, { labels: labelsOfKey(key), parts: [{ from, order, start, end }] });
-      }
+      const places = { order, start: starts[index]!, end: starts[index + 1]! };
+      if (places.start < places.end) addByStream(this.#partsOf(keys[index]!), from, places);
       if (index % SERIES_PER_LOOK === 0) await turns.breathe();
     }
   }
 
-  /** Call it last: what the tasks sent is let go of. @param isSorted by time; else in any order */
+  /**
+   * Call it last: what the tasks sent is let go of. @param isSorted by time, those of one time by stream, as they were pushed; else in any order
+   */
   async *series(turns: Turns, isSorted: boolean): AsyncIterable<ValueSeries> {
     for (const { labels, parts } of this.#series.values()) {
       const count = parts.reduce((sum, part) => sum + part.end - part.start, 0);
       const times = new Float64Array(count);
       const values = new Float64Array(count);
       let at = 0;
-      // Tasks end in any order; those of one stream do not overlap.
-      for (const { from, order, start, end } of parts.sort((a, b) => firstTimeOf(a) - firstTimeOf(b))) {
+      // Tasks end in any order; those of one stream do not overlap. By stream, so that the order of equal times does not go by what else was scanned.
+      for (const { from, order, start, end } of parts.sort(byStream)) {
         for (let place = start; place < end; place += 1) {
           times[at] = from.times[order[place]!]!;
           values[at] = from.values[order[place]!]!;
@@ -141,6 +138,17 @@ export class ValueMerger {
       // What came from another node lies in its message, with other things.
       for (const column of [series, times, values]) if (isAlone(column)) releaseMemory(column);
     }
+  }
+
+  #partsOf(key: string): ValuePart[] {
+    const known = this.#series.get(key);
+    if (known) return known.parts;
+    checkSeriesCount(this.#series.size + 1, this.#seriesMax);
+    // Each becomes a number for each step.
+    if ((this.#series.size + 1) * this.#stepCount > CELLS_MAX) throw tooManyCells();
+    const parts: ValuePart[] = [];
+    this.#series.set(key, { labels: labelsOfKey(key), parts });
+    return parts;
   }
 }
 
@@ -159,6 +167,29 @@ const bySeries = ({ series }: PartialValues, seriesCount: number): { order: Uint
     next[index]! += 1;
   }
   return { order, starts };
+};
+
+/** Parts of the places [start, end) of `order`, one for each stream in a row. */
+const addByStream = (
+  parts: ValuePart[],
+  from: PartialValues,
+  { order, start, end }: Pick<ValuePart, 'order' | 'start' | 'end'>,
+): void => {
+  const { streams, streamStarts } = from;
+  let stream = 0;
+  for (let first = start; first < end; ) {
+    while (stream + 1 < streams.length && streamStarts[stream + 1]! <= order[first]!) stream += 1;
+    const streamEnd = streamStarts[stream + 1] ?? from.series.length;
+    let next = first + 1;
+    while (next < end && order[next]! < streamEnd) next += 1;
+    parts.push({ from, fingerprint: streams[stream]!, order, start: first, end: next });
+    first = next;
+  }
+};
+
+const byStream = (a: ValuePart, b: ValuePart): number => {
+  if (a.fingerprint === b.fingerprint) return firstTimeOf(a) - firstTimeOf(b);
+  return a.fingerprint < b.fingerprint ? -1 : 1;
 };
 
 const firstTimeOf = ({ from, order, start }: ValuePart): number => from.times[order[start]!]!;

@@ -127,7 +127,7 @@ class LeafRun {
       hidden,
     }));
     this.#counts = new CountMerger(grid.count, seriesMax);
-    this.#values = new ValueMerger(seriesMax);
+    this.#values = new ValueMerger(grid.count, seriesMax);
   }
 
   async take({ errorLabels, series, values }: MetricPart): Promise<void> {

@@ -13,7 +13,7 @@ import { SERIES_PER_LOOK, type Turns } from './turns.ts';
 /** Of a tenant, once memory and index were asked. */
 export type ReadSources = Pick<TenantSources, 'tenant' | 'hidden' | 'gathered'>;
 
-/** Refs or streams between two looks at the clock, each about a microsecond. */
+/** Refs in marks, or streams, between two looks at the clock, each about a microsecond. */
 const SEEN_PER_LOOK = 256;
 
 /** fingerprint u64 | from f64 | through f64 | checksum u32 */
@@ -43,7 +43,9 @@ export const sourceMarks = async (
       if (looked % SEEN_PER_LOOK === 0) await turns.breathe();
     }
     // They come in the order in which the store had them.
-    for (const refs of await sortInTurns(stored, byFingerprint, turns)) await addRefs(marks, refs, turns);
+    let added = 0;
+    for (const refs of await sortInTurns(stored, byFingerprint, turns))
+      added = await addRefs(marks, refs, added, turns);
   }
   return marks.map((mark) => mark.text());
 };
@@ -70,19 +72,24 @@ const unsettle = (marks: readonly Mark[], segment: UnflushedSegment): void => {
   }
 };
 
-const addRefs = async (marks: readonly Mark[], refs: StreamRefs, turns: Turns): Promise<void> => {
+/** @param added since the last look at the clock @returns the same afterwards */
+const addRefs = async (marks: readonly Mark[], refs: StreamRefs, added: number, turns: Turns): Promise<number> => {
   const { fingerprint } = refs;
-  let looked = 0;
+  let unseen = added;
   for (const place of refs.places()) {
     const [fromMs, throughMs] = [refs.fromMs(place), refs.throughMs(place)];
+    unseen += 1;
     for (let index = firstEndingAt(marks, fromMs); index < marks.length; index += 1) {
       const mark = marks[index]!;
       if (mark.startMs > throughMs) break;
       if (mark.isSettled) mark.addRef(fingerprint, fromMs, throughMs, refs.checksum(place));
+      unseen += 1;
     }
-    looked += 1;
-    if (looked % SEEN_PER_LOOK === 0) await turns.breathe();
+    if (unseen < SEEN_PER_LOOK) continue;
+    unseen = 0;
+    await turns.breathe();
   }
+  return unseen;
 };
 
 /** The first that ends at `ms` or later. */

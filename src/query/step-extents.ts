@@ -40,3 +40,32 @@ export const partOf = ({ startNs, stepNs }: StepGrid, first: number, count: numb
   stepNs,
   count,
 });
+
+/** Extents in a row, by their places: [start, end). */
+export interface Piece {
+  readonly start: number;
+  end: number;
+}
+
+/** Chosen: pieces are scanned one after another, and each waits for the store. */
+const PIECES_MAX = 4;
+
+/** What to scan so that nothing is missing. Where it is in many pieces, those nearest to each other go together, with what is between them. */
+export const missingPieces = (isMissing: readonly boolean[]): readonly Piece[] => {
+  const pieces: Piece[] = [];
+  for (const [at, isOne] of isMissing.entries()) {
+    const last = pieces.at(-1);
+    if (isOne && last?.end === at) last.end += 1;
+    else if (isOne) pieces.push({ start: at, end: at + 1 });
+  }
+  const widthBefore = (index: number): number => pieces[index]!.start - pieces[index - 1]!.end;
+  const [, ...later] = pieces.keys();
+  const apart = new Set(later.sort((a, b) => widthBefore(b) - widthBefore(a)).slice(0, PIECES_MAX - 1));
+  const joined: Piece[] = [];
+  for (const [index, { start, end }] of pieces.entries()) {
+    const last = joined.at(-1);
+    if (last && !apart.has(index)) last.end = end;
+    else joined.push({ start, end });
+  }
+  return joined;
+};

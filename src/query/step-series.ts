@@ -29,6 +29,12 @@ export const newSeries = (labels: readonly string[], stepCount: number): StepSer
   present: new Uint8Array(stepCount),
 });
 
+/** Whether there is a point in [from, from + count). A loop: views of few steps take longer to make than to look through. */
+export const hasPoint = ({ present }: StepSeries, from: number, count: number): boolean => {
+  for (let step = from; step < from + count; step += 1) if (present[step] === 1) return true;
+  return false;
+};
+
 /** A series with the same value at every step: what a literal or `vector(n)` stands for. */
 export const constantSeries = (value: number, stepCount: number): StepSeries => ({
   labels: [],

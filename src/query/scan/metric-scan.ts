@@ -65,7 +65,9 @@ export class MetricScanner implements EntryVisitor {
   startStream(labels: LabelSet): void {
     this.#run = this.#pipeline.forStream(labels);
     this.#series.startStream(labels.pairs, this.#run);
-    this.#unwrap?.startStream(this.#run);
+    if (!this.#unwrap) return;
+    this.#unwrap.startStream(this.#run);
+    this.#values.startStream(labels.fingerprint);
   }
 
   visit(entries: BlockColumns, hits: LineHits, first: number, end: number): void {
@@ -99,7 +101,6 @@ export class MetricScanner implements EntryVisitor {
   }
 
   #visitPlain(entries: BlockColumns, hits: LineHits, first: number, end: number): void {
-    const series = this.#series.ofStream();
     const windows = this.#windows;
     const { isEvery } = hits;
     for (let index = hits.next(first); index < end; ) {
@@ -107,7 +108,7 @@ export class MetricScanner implements EntryVisitor {
       const beyond = isEvery ? Math.min(end, entries.upperBound(windows.validUntil, index)) : index + 1;
       if (windows.first <= windows.last) {
         const size = this.#needsLength ? lineBytes(entries, index, beyond) : 0;
-        this.#table.add(series, windows, beyond - index, size);
+        this.#table.add(this.#series.ofStream(), windows, beyond - index, size);
       }
       index = hits.next(beyond);
     }

@@ -155,7 +155,7 @@ export interface PartialCounts {
   readonly sums: Float64Array | undefined;
 }
 
-/** Unwrapped values in time order; series[i] is a line of `keys`. */
+/** Unwrapped values, stream after stream, those of each in time order; series[i] is a line of `keys`. */
 export interface PartialValues {
   /** `keyOfLabels` of each series, one a line. */
   readonly keys: string;
@@ -163,6 +163,9 @@ export interface PartialValues {
   /** ns relative to the plan's start. */
   readonly times: Float64Array;
   readonly values: Float64Array;
+  /** Fingerprints of the streams that they come from, and where those of each begin. */
+  readonly streams: BigUint64Array;
+  readonly streamStarts: Uint32Array;
 }
 
 /** Of one plan. */

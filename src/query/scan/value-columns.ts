@@ -11,6 +11,15 @@ export class ValueColumns {
   #times = new Float64Array(1024);
   #values = new Float64Array(1024);
   #count = 0;
+  readonly #streams: bigint[] = [];
+  readonly #streamStarts: number[] = [];
+
+  /** Those that follow are of this stream. */
+  startStream(fingerprint: bigint): void {
+    if (this.#streamStarts.at(-1) === this.#count) this.#streams.pop();
+    else this.#streamStarts.push(this.#count);
+    this.#streams.push(fingerprint);
+  }
 
   push(series: number, time: number, value: number): void {
     if (this.#count === this.#times.length) this.#grow();
@@ -27,6 +36,8 @@ export class ValueColumns {
       series: this.#series.slice(0, this.#count),
       times: this.#times.slice(0, this.#count),
       values: this.#values.slice(0, this.#count),
+      streams: BigUint64Array.from(this.#streams),
+      streamStarts: Uint32Array.from(this.#streamStarts),
     };
     this.#release();
     return taken;

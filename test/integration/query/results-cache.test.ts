@@ -234,6 +234,15 @@ describe('answers of which parts are kept', function () {
     expect((await check(node, queryOf(60))).resultsCache.found, 'the first').to.equal(0);
   });
 
+  it('have as much room as they are given, be it gigabytes', async () => {
+    await start({ query_range: { results_cache: { cache: { embedded_cache: { max_size_mb: 4096 } } } } });
+    await push('a', minutes);
+    await node.services.flush();
+    const request = overHours('count_over_time({app="a"}[60s])', 0, HOURS * HOUR_MS - 1);
+    await check(node, request);
+    expect((await check(node, request)).resultsCache.found).to.equal(HOURS);
+  });
+
   describe('of a log query that finds nothing', () => {
     const [nowhere = ''] = SEARCHES;
     const search = (fromMs: number, toMs: number): QueryRequest => overHours(nowhere, fromMs, toMs, { stepNs: 0n });

@@ -39,6 +39,16 @@ describe('the pressure of pushes', () => {
     expect(pressure.isHigh).to.equal(false);
   });
 
+  it('is not high for a pause now and then, as of garbage collection, but for two long turns in a row', async () => {
+    for (let second = 0; second < 5; second += 1) {
+      await pushInTurnsOf(1, 50);
+      await pushInTurnsOf(100, 1);
+      expect(pressure.isHigh).to.equal(false);
+    }
+    await pushInTurnsOf(100, 1);
+    expect(pressure.isHigh).to.equal(true);
+  });
+
   it('is over when no pushes come', async () => {
     await pushInTurnsOf(20, 50);
     clock.advance(1_000);

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { QueryGate } from '../../../src/actors/query-gate.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
+import { ManualClock } from '../../support/clock.ts';
 
 const setup = (options = {}) => {
   const gate = new QueryGate({ runningMax: 2, runningPerTenantMax: 2, waitingPerTenantMax: 3, ...options });
@@ -72,8 +73,9 @@ describe('the gate of queries', () => {
   });
 
   it('runs two of a tenant while pushes are to be spared, and all again afterwards', () => {
+    const clock = new ManualClock();
     let mustSpare = true;
-    const gate = new QueryGate({ ...many, waitingPerTenantMax: 10, mustSpare: () => mustSpare });
+    const gate = new QueryGate({ ...many, waitingPerTenantMax: 10, sparing: { isDue: () => mustSpare, clock } });
     const leaving = Array.from({ length: 8 }, () => gate.enter('a', () => undefined));
     expect(gate.figures).to.deep.equal({ running: 2, waiting: 6 });
     leaving[0]?.();
@@ -89,8 +91,9 @@ describe('the gate of queries', () => {
   });
 
   it('refuses nobody for the sake of pushes, and lets nobody overtake those it held back', () => {
+    const clock = new ManualClock();
     let mustSpare = true;
-    const gate = new QueryGate({ ...many, waitingPerTenantMax: 0, mustSpare: () => mustSpare });
+    const gate = new QueryGate({ ...many, waitingPerTenantMax: 0, sparing: { isDue: () => mustSpare, clock } });
     const admitted: string[] = [];
     const enter = (name: string): (() => void) => gate.enter('a', () => admitted.push(name));
     const leaving = ['1', '2', '3'].map(enter);
@@ -101,5 +104,32 @@ describe('the gate of queries', () => {
     expect(() => enter('5')).to.throw('too many outstanding requests');
     for (const leave of leaving) leave();
     expect(gate.figures).to.deep.equal({ running: 0, waiting: 0 });
+  });
+
+  it('lets those in that it held back once pushes no longer suffer, though nobody comes or goes', () => {
+    const clock = new ManualClock();
+    let mustSpare = true;
+    const gate = new QueryGate({ ...many, waitingPerTenantMax: 10, sparing: { isDue: () => mustSpare, clock } });
+    const leaving = Array.from({ length: 6 }, () => gate.enter('a', () => undefined));
+    clock.advance(5_000);
+    expect(gate.figures).to.deep.equal({ running: 2, waiting: 4 });
+    expect(clock.timers).to.equal(1);
+    mustSpare = false;
+    clock.advance(250);
+    expect(gate.figures).to.deep.equal({ running: 4, waiting: 2 });
+    expect(clock.timers, 'those who wait for others need none').to.equal(0);
+    for (const leave of leaving) leave();
+    expect(gate.figures).to.deep.equal({ running: 0, waiting: 0 });
+  });
+
+  it('asks once for each query that enters whether pushes suffer', () => {
+    let asked = 0;
+    const isDue = (): boolean => {
+      asked += 1;
+      return true;
+    };
+    const gate = new QueryGate({ ...many, waitingPerTenantMax: 9, sparing: { isDue, clock: new ManualClock() } });
+    for (let entered = 0; entered < 4; entered += 1) gate.enter('a', () => undefined);
+    expect(asked).to.equal(4);
   });
 });

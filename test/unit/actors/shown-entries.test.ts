@@ -27,4 +27,19 @@ describe('the entries that a tail showed', () => {
     shown.fresh(Array.from({ length: 60_000 }, (_, index) => one(BigInt(index + 1), 'y')));
     expect(shown.fresh([one(0n, 'first')])).to.have.length(1);
   });
+
+  it('are not forgotten while a look-up may bring them again, up to a bound', () => {
+    const shown = new ShownEntries();
+    shown.fresh([one(0n, 'first')], true);
+    shown.fresh(
+      Array.from({ length: 100_000 }, (_, index) => one(BigInt(index + 1), 'x')),
+      true,
+    );
+    expect(shown.fresh([one(0n, 'first')], true)).to.deep.equal([]);
+    shown.fresh(
+      Array.from({ length: 400_000 }, (_, index) => one(BigInt(index + 1), 'y')),
+      true,
+    );
+    expect(shown.fresh([one(0n, 'first')], true)).to.have.length(1);
+  });
 });

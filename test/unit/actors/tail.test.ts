@@ -10,6 +10,7 @@ import { ManualClock } from '../../support/clock.ts';
 const NOTHING: QueryResult = { type: 'streams', streams: [], statistics: NO_STATISTICS };
 const REQUEST = { tenant: 't', query: '{app="a"}', startNs: 0n, limit: 10, delayMs: 0 };
 const STEP_MS = 250;
+const BUSY = labelSetOf(['app', 'busy']);
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -90,7 +91,14 @@ describe('a tail that missed something', () => {
       },
       queryStreams: async ({ deletesAgeMsMax }, streams) => {
         ages.push(deletesAgeMsMax);
-        return resultOf(streams.map(({ labels }) => [2n, labels.canonical]));
+        return resultOf(
+          streams.flatMap(({ labels }) =>
+            Array.from(
+              { length: labels === BUSY ? 60_000 : 1 },
+              (_, index) => [2n + BigInt(index), labels.canonical] as const,
+            ),
+          ),
+        );
       },
       queryTimeoutMs: 1000,
     };
@@ -114,6 +122,9 @@ describe('a tail that missed something', () => {
     listener?.appended({ labels: labelSetOf(['app', 'a']), segments: [] });
     await pass();
     expect(shown).to.deep.equal(['{app="a"}']);
+    listener?.appended({ labels: BUSY, segments: [] });
+    await pass();
+    expect(shown.splice(1), 'more than is remembered else').to.have.lengthOf(60_000);
     answers[1]?.(
       resultOf([
         [1n, 'missed'],
@@ -122,7 +133,7 @@ describe('a tail that missed something', () => {
     );
     await pass();
     await pass();
-    expect(ages, 'how old delete requests may be').to.deep.equal([undefined, undefined, 10_000]);
+    expect(ages, 'how old delete requests may be').to.deep.equal([undefined, undefined, 10_000, 10_000]);
     expect(shown, 'each once').to.deep.equal(['{app="a"}', 'missed']);
     tail.cancel();
     clock.advance(STEP_MS);

@@ -29,9 +29,8 @@ interface Asked {
   readonly hidden?: HiddenEntries;
 }
 
-const setup = () => {
+const setup = (pool = inThreadPool()) => {
   const results = new ResultsCache(1 << 20);
-  const pool = inThreadPool();
   return async ({ sources = stored(), request = {}, hidden }: Asked = {}) => {
     const series: MetricSeries[] = [];
     const deps = { scanPool: pool, clock: systemClock, results, hidden: async () => hidden };
@@ -78,6 +77,52 @@ describe('a metric query of which parts are kept', () => {
     }
     const log = await ask({ request: { query: '{app="a"} |= "nothing has this"', stepNs: 0n } });
     expect(log.cache.stored).to.equal(6);
+  });
+
+  it('is read in few pieces where much of it is out of date, here and there', async () => {
+    const pool = inThreadPool();
+    const ask = setup(pool);
+    const request = { query: 'sum(count_over_time({app="a"}[1s]))', caching: { intervalMs: 1_000, freshnessMs: 0 } };
+    const chunkAt = (second: number, line: string) => segmentOf([[at(second * 1e9 + 5e8, line)]]);
+    const seconds = Array.from({ length: SECONDS - 1 }, (_, second) => second);
+    const isLate = (second: number): boolean => second % 3 === 1;
+    const chunks = seconds.map((second) => chunkAt(second, 'first'));
+    await ask({ sources: sourcesOf([{ labels: { app: 'a' }, stored: chunks }]), request });
+    const late = seconds.filter(isLate).map((second) => chunkAt(second, 'late'));
+    const sources = sourcesOf([{ labels: { app: 'a' }, stored: [...chunks, ...late] }]);
+    pool.tasks.length = 0;
+    const again = await ask({ sources, request });
+    expect(again.values).to.deep.equal(seconds.map((second) => (isLate(second) ? 2 : 1)));
+    // The first two, and two between each piece and the next.
+    expect(again.cache).to.include({ found: 40, stored: 20, servedMs: 8_000 });
+    const scans = pool.tasks.map((task) => (task.kind === 'metric' ? task.plans[0]?.scanId : undefined));
+    expect(new Set(scans)).to.have.property('size', 4);
+    expect((await ask({ sources, request })).cache.found).to.equal(60);
+  });
+
+  it('takes values of one time in the same order, whatever was read with them', async () => {
+    const ask = setup();
+    const oneWithout = (value: number, missing: readonly number[]) => {
+      const seconds = Array.from({ length: SECONDS }, (_, second) => second).filter((one) => !missing.includes(one));
+      return [segmentOf([seconds.map((second) => at(second * 1e9, `v=${value}`))])];
+    };
+    // Each begins before the other in some part.
+    const sources = sourcesOf([
+      { labels: { app: 'a', pod: 'x' }, stored: oneWithout(1, [17, 18]) },
+      { labels: { app: 'a', pod: 'y' }, stored: oneWithout(2, [0, 1, 2, 3]) },
+    ]);
+    for (const op of ['last_over_time', 'first_over_time']) {
+      const query = `${op}({app="a"} | logfmt | unwrap v [4s]) by (app)`;
+      const { caching: _, ...plain } = REQUEST;
+      const whole = await ask({ sources, request: { ...plain, query, caching: undefined } as unknown as QueryRequest });
+      for (let second = 0n; second < SECONDS; second += 10n) {
+        const [startNs, endNs] = [BASE_NS + second * SECOND_NS, BASE_NS + (second + 9n) * SECOND_NS];
+        await ask({ sources, request: { query, startNs, endNs } });
+      }
+      const ofParts = await ask({ sources, request: { query } });
+      expect(ofParts.cache.found, op).to.equal(6);
+      expect(ofParts.values, op).to.deep.equal(whole.values);
+    }
   });
 
   it('forgets what is past its retention while time goes by', async () => {

@@ -289,6 +289,22 @@ describe('limits of a query', () => {
     expect((await answerOf(few, sourcesOf(streams))).type).to.equal('vector');
   });
 
+  it('counts no series of streams without an entry that counts', async () => {
+    const limits = { timeoutMs: 1000, bytesReadMax: 0, seriesMax: 1 };
+    const between = ['1', '2', '3'].map((i) => ({
+      labels: { app: 'a', i },
+      memory: [segmentOf([[at(i === '1' ? 1e9 : 5e8, 'x')]])],
+    }));
+    const steps = { endNs: BASE_NS + SECOND, stepNs: SECOND, limits };
+    const answer = await answerOf(requestOf('count_over_time({app="a"}[100ms])', steps), sourcesOf(between));
+    expect(answer).to.have.property('series').with.lengthOf(1);
+    const labelled = streams.map(({ labels }) => ({ labels, memory: [segmentOf([[at(1, `is ${labels.i}`)]])] }));
+    const found = requestOf('count_over_time({app="a"} |= "is 2" [1m])', { ...instant, limits });
+    expect(await answerOf(found, sourcesOf(labelled)))
+      .to.have.property('series')
+      .with.lengthOf(1);
+  });
+
   it('refuses to read more bytes than allowed', async () => {
     const limits = { timeoutMs: 1000, bytesReadMax: 50, seriesMax: 0 };
     expect(await refusalOf(requestOf('{app="a"}', { limits }), sourcesOf(streams))).to.match(

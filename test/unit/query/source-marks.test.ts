@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { Stage } from '../../../src/logql/ast.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import type { HiddenEntries } from '../../../src/query/scan/hidden-entries.ts';
-import { sourceMarks } from '../../../src/query/source-marks.ts';
+import { type ReadSources, sourceMarks } from '../../../src/query/source-marks.ts';
 import { Turns } from '../../../src/query/turns.ts';
 import { formatChunkKey } from '../../../src/storage/chunk-key.ts';
 import { ManualClock } from '../../support/clock.ts';
@@ -27,20 +27,22 @@ interface Sources {
 }
 
 /** Times in ms after the base. */
-const markOf = async (sources: readonly Sources[], startMs = 100, endMs = 200): Promise<string | undefined> => {
-  const tenants = sources.map(async ({ tenant = 't', chunks = [], memory = [], hidden }) => {
-    const keys = chunks.map(({ fingerprint = 1n, fromMs, throughMs, checksum = 7 }) => {
-      const bounds = { fromMs: BASE_MS + fromMs, throughMs: BASE_MS + throughMs };
-      return formatChunkKey('v13', { tenant, fingerprint, checksum, ...bounds });
-    });
-    const refs = await chunkRefsOf(tenant, keys);
-    const held = { memory: [{ labels: labelSetOf(['app', 'm']), segments: memory }], refs: undefined };
-    const streams = () => [...Array.from(refs.streams(), (stored) => ({ memory: [], refs: stored })), held];
-    const gathered = { streams, chunkRefs: keys.length, streamsInMemory: 1, chunksInMemory: memory.length };
-    return { tenant, matchers: [], isNamed: false, hidden, gathered };
+const readSources = async ({ tenant = 't', chunks = [], memory = [], hidden }: Sources): Promise<ReadSources> => {
+  const keys = chunks.map(({ fingerprint = 1n, fromMs, throughMs, checksum = 7 }) => {
+    const bounds = { fromMs: BASE_MS + fromMs, throughMs: BASE_MS + throughMs };
+    return formatChunkKey('v13', { tenant, fingerprint, checksum, ...bounds });
   });
+  const refs = await chunkRefsOf(tenant, keys);
+  const held = { memory: [{ labels: labelSetOf(['app', 'm']), segments: memory }], refs: undefined };
+  const streams = () => [...Array.from(refs.streams(), (stored) => ({ memory: [], refs: stored })), held];
+  const gathered = { streams, chunkRefs: keys.length, streamsInMemory: 1, chunksInMemory: memory.length };
+  return { tenant, hidden, gathered };
+};
+
+const markOf = async (sources: readonly Sources[], startMs = 100, endMs = 200): Promise<string | undefined> => {
   const range = { startNs: BASE_NS + BigInt(startMs) * MS_NS, endNs: BASE_NS + BigInt(endMs) * MS_NS };
-  const [mark] = await sourceMarks(await Promise.all(tenants), [range], new Turns(new ManualClock()));
+  const tenants = await Promise.all(sources.map(readSources));
+  const [mark] = await sourceMarks(tenants, [range], new Turns(new ManualClock()));
   return mark;
 };
 
@@ -115,5 +117,24 @@ describe('the mark of what a range is read from', () => {
     expect(await markOf([{ chunks: many.toReversed() }])).to.equal(mark);
     expect(await markOf([{ chunks: many.slice(1) }])).to.not.equal(mark);
     expect(await markOf([{ chunks: many.slice(0, -1) }])).to.not.equal(mark);
+  });
+
+  it('is made in turns, by what there is to hash: each chunk may be in all ranges', async () => {
+    const COUNT = 100;
+    const chunks = Array.from({ length: COUNT }, (_, index) => ({ ...CHUNK, fingerprint: BigInt(index) }));
+    const ranges = Array.from({ length: COUNT }, (_, index) => ({
+      startNs: BASE_NS + BigInt(100 + index) * MS_NS,
+      endNs: BASE_NS + BigInt(200 + index) * MS_NS,
+    }));
+    let looks = 0;
+    const clock = {
+      monotonicMs: () => {
+        looks += 1;
+        return 0;
+      },
+    };
+    const marks = await sourceMarks([await readSources({ chunks })], ranges, new Turns(clock));
+    expect(new Set(marks)).to.have.property('size', 1);
+    expect(looks).to.be.above((COUNT * COUNT) / 512);
   });
 });

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { extentsOf, intervalOf, partOf } from '../../../src/query/step-extents.ts';
+import { extentsOf, intervalOf, missingPieces, partOf } from '../../../src/query/step-extents.ts';
 
 describe('intervals of extents', () => {
   it('are as long as asked for, and longer where there would be very many', () => {
@@ -46,5 +46,20 @@ describe('extents of steps', () => {
         expect(new Set(extents.map(({ interval }) => interval)).size).to.equal(extents.length);
       }),
     );
+  });
+});
+
+describe('pieces of what is missing', () => {
+  const piecesOf = (text: string): string[] =>
+    missingPieces([...text].map((one) => one === 'x')).map(({ start, end }) => text.slice(start, end));
+
+  it('are what is missing in a row', () => {
+    expect(piecesOf('..xx.x')).to.deep.equal(['xx', 'x']);
+    expect(piecesOf('....')).to.deep.equal([]);
+  });
+
+  it('are few: those nearest to each other go together', () => {
+    expect(piecesOf('x.x...xx..x....x.x.x..')).to.deep.equal(['x.x', 'xx', 'x', 'x.x.x']);
+    expect(piecesOf('x.'.repeat(500))).to.have.lengthOf(4);
   });
 });
