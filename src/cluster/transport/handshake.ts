@@ -3,7 +3,7 @@ import { encodePacket, FRAME, type Hello, helloOf } from './frame.ts';
 import type { Pipe } from './pipe.ts';
 
 /** Versions of the protocol that this code speaks. */
-export const PROTOCOL = { min: 1, max: 3 };
+export const PROTOCOL = { min: 1, max: 4 };
 
 export interface Self {
   readonly nodeId: string;
