@@ -28,8 +28,6 @@ export interface PushSample {
 const FIRST = ['node-1', 'node-2', 'node-3'];
 const ADDED = ['node-4', 'node-5'];
 const CONNECTIONS = 8;
-/** Enough that a push is sent when it is due, as by many agents: none waits for one that is late. */
-const PUSHERS = 16;
 const STREAMS_A_PUSH = 20;
 const LINES_A_STREAM = 5;
 const PROBES = 4;
@@ -67,7 +65,7 @@ class Resize {
   readonly #cluster: LocalCluster;
   readonly #folder: string;
   readonly #options: ResizeOptions;
-  readonly #agent = new Agent({ connections: PUSHERS });
+  readonly #agent = new Agent({ connections: 64 });
   readonly #pushes: PushSample[] = [];
   readonly #probes: PushSample[] = [];
   readonly #marks: { readonly atMs: number; readonly text: string }[] = [];
@@ -99,7 +97,7 @@ class Resize {
       '| | pushes | p50 ms | p99 ms | p99.9 ms | most ms | one stream, most ms | moved in s | lingers gone in s | chunks | CPU s |',
     );
     console.log(`|${' --- |'.repeat(11)}`);
-    const pushing = this.#pace((1000 * PUSHERS) / (peak * LOAD_SHARE));
+    const pushing = this.#pace((1000 * CONNECTIONS) / (peak * LOAD_SHARE));
     await pause(2_000);
     await this.#phase('3 nodes', () => steady());
     const { nodes } = await this.#status();
@@ -201,7 +199,7 @@ class Resize {
     return peak;
   }
 
-  /** Pushes a second, each pusher as fast as it is answered. */
+  /** Pushes a second, each connection as fast as it is answered. */
   async #peak(forMs: number): Promise<number> {
     const endMs = performance.now() + forMs;
     let count = 0;
@@ -211,15 +209,15 @@ class Resize {
         count += 1;
       }
     };
-    await Promise.all(Array.from({ length: PUSHERS }, lane));
+    await Promise.all(Array.from({ length: CONNECTIONS }, lane));
     return (1000 * count) / forMs;
   }
 
   async #pace(everyMs: number): Promise<void> {
     const lane = async (index: number): Promise<void> => {
-      await this.#every(everyMs, (index * everyMs) / PUSHERS, this.#pushes, () => this.#nextBody());
+      await this.#every(everyMs, (index * everyMs) / CONNECTIONS, this.#pushes, () => this.#nextBody());
     };
-    await Promise.all(Array.from({ length: PUSHERS }, (_, index) => lane(index)));
+    await Promise.all(Array.from({ length: CONNECTIONS }, (_, index) => lane(index)));
   }
 
   /** A line to each of a few streams again and again, from the beginning: they are part of what the peak does not have. */
