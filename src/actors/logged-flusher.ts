@@ -51,7 +51,8 @@ export class LoggedFlusher {
 
   /** Stores all of it; what fails is reported and stays. */
   async flushAll(): Promise<void> {
-    await this.#running;
+    // A sweep may begin while this one waits; it takes only what is due.
+    while (this.#running !== undefined) await this.#running;
     await this.#flush((stream) => this.#groups(waitingParts(stream)));
   }
 

@@ -36,6 +36,7 @@ const QUERY_MS = 40_000;
 const WATCH_MS = 500;
 /** Lease, linger, walks, sessions that must fail first. */
 const SETTLE_MS = 150_000;
+const FLUSH_AGAIN_MS = 10_000;
 const FLUSH_MS = 120_000;
 /** A push to nodes that are all there: a few messages and syncs. */
 const PROMPT_MS = 1_500;
@@ -285,11 +286,17 @@ class ScheduleRun {
       cluster.broken(`${stores.chunks.objects.size} chunks were stored though nobody asked for any`);
     }
     await this.#checkAll('at the end');
-    for (const { node, process } of cluster.machines) {
-      process?.clock.after(0, () => void node?.services.flush().catch(() => undefined));
-    }
     const isStored = (): boolean =>
       cluster.machines.every(({ node, isGone }) => isGone || (node && liveSegments(node).length === 0));
+    const flush = (): void => {
+      if (isStored()) return;
+      for (const { node, process } of cluster.machines) {
+        process?.clock.after(0, () => void node?.services.flush().catch(() => undefined));
+      }
+      // Asked again: what moves just then is nobody's to store.
+      time.after(FLUSH_AGAIN_MS, flush);
+    };
+    flush();
     await this.#until('all is stored', isStored, FLUSH_MS);
     await this.#checkAll('when all is stored');
   }
