@@ -52,6 +52,11 @@ export class Adoptions {
     return this.#taken;
   }
 
+  /** Something of another node is on its way to this disk, acknowledged or not. */
+  get isBusy(): boolean {
+    return this.#adopting.size > 0;
+  }
+
   /** ADOPT. @param bodyRead called once nothing refers to the body any more */
   async adopt(body: Uint8Array, from: Target, bodyRead?: () => void): Promise<readonly Uint8Array[]> {
     const { view, refusal } = this.#deps;

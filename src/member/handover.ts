@@ -96,6 +96,10 @@ export class Handover {
     return !this.#isWalkDue && this.#walking === undefined && waiting + sending + given + this.#flushing === 0;
   }
 
+  get isAdopting(): boolean {
+    return this.#adoptions.isBusy;
+  }
+
   /** Something came that may belong elsewhere. */
   look(): void {
     this.#isWalkDue = true;

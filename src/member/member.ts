@@ -304,9 +304,10 @@ export class ClusterMember {
     }
   }
 
-  /** Nor is anything on its way to the log: what is refused at the fence lies there all the same. */
+  /** Nor is anything on its way to the log, pushed or adopted: what is refused at the end lies there all the same. */
   #isEmpty(): boolean {
     const { appendBytesInFlight, pushesWaiting } = this.#running().figures;
+    if (this.#handover?.isAdopting) return false;
     return this.#segmentCount() === 0 && appendBytesInFlight === 0 && pushesWaiting === 0;
   }
 
