@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { type Outcome, runSchedule } from '../support/simulation/run-schedule.ts';
+import { FAULTS } from '../support/simulation/schedule-actions.ts';
 import { runSchedules, type SchedulesDone } from '../support/simulation/schedule-processes.ts';
 
 /** SEED=n replays one schedule; SIM_SCHEDULES sets how many are tried (CI: more), SIM_FROM the first of them, SIM_BAIL=1 ends soon after one that fails. */
@@ -13,17 +14,6 @@ const HISTORY_LINES = 150;
 const SHOWN = 3;
 
 const RESIZES = ['join', 'leave', 'restart', 'weight'];
-const FAULTS = [
-  'crash',
-  'pause',
-  'partition',
-  'cut-link',
-  'bad-network',
-  'store-outage',
-  'disk-full',
-  'members-outage',
-  'members-bad',
-];
 
 const textOf = ({ seed, profile, violations, history }: Outcome): string =>
   [
@@ -82,7 +72,7 @@ const summaryOf = ({ schedules: count, figures, processes, rssBytesMax, cpuMs, t
     (names.reduce((sum, name) => sum + (figures.get(name) ?? 0), 0) / count).toFixed(1);
   return (
     `      ${count} schedules in ${(tookMs / 1000).toFixed(0)} s (${Math.round((count / tookMs) * 60_000)} a minute) in ${processes} processes, each up to ` +
-    `${rssBytesMax >> 20} MB\n      each: ${(cpuMs / count).toFixed(0)} ms of CPU, ${each(FAULTS)} faults, ${each(RESIZES)} resizes, ${each(['flush'])} flushes, ${each(['answers'])} answers checked, ` +
+    `${rssBytesMax >> 20} MB\n      each: ${(cpuMs / count).toFixed(0)} ms of CPU, ${each([...FAULTS])} faults, ${each(RESIZES)} resizes, ${each(['flush'])} flushes, ${each(['answers'])} answers checked, ` +
     `${each(['batches'])} batches acknowledged, ${each(['messages'])} messages, ${each(['virtualMs'])} ms`
   );
 };

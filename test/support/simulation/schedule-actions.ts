@@ -34,7 +34,7 @@ const FAULTY: readonly Action[] = [
   'members-outage',
   'members-bad',
 ];
-const FAULTS: ReadonlySet<Action> = new Set(FAULTY);
+export const FAULTS: ReadonlySet<Action> = new Set(FAULTY);
 /** What a step of a schedule chooses from. */
 export const ACTIONS: Readonly<Record<Profile, readonly Action[]>> = {
   calm: RESIZE,
