@@ -10,6 +10,7 @@ import type { Clock } from './protocol/clock.ts';
 import type { Limits } from './protocol/limits.ts';
 import { Permits } from './protocol/permits.ts';
 import { type RefusalCode, RefusedError } from './protocol/refusal.ts';
+import { TurnBudget } from './protocol/turn-budget.ts';
 import { queryLimitsOf } from './query/query-limits.ts';
 import type { QueryRequest, QueryResult } from './query/query-messages.ts';
 import { EvaluationError } from './ruler/alerting-rule.ts';
@@ -54,6 +55,9 @@ export interface NodeRuler {
   stop(deadlineMs: number): Promise<void>;
 }
 
+/** Of each turn of the event loop, for the texts of alerts; one of them may take as long again. Chosen. */
+const TEMPLATES_MS = 2;
+
 /** Chosen: what waits for receivers when a node ends. */
 const CLOSE_MS_MAX = 5_000;
 
@@ -69,6 +73,7 @@ export const rulerOf = (config: Config, deps: NodeRulerDeps): NodeRuler => {
   const alertmanager = alertmanagerOf(settings, sender, deps);
   const remoteWrite = remoteWriteOf(settings, sender, deps);
   const query = queryOf(config, deps);
+  const turns = new TurnBudget(clock, TEMPLATES_MS);
   const surroundings = { externalUrl: settings.external_url, externalLabels: settings.external_labels };
   const defaultIntervalMs = settings.evaluation_interval;
   const ofRule = ({ tenant, group }: StoredGroup): RuleRunnerDeps => {
@@ -77,6 +82,7 @@ export const rulerOf = (config: Config, deps: NodeRulerDeps): NodeRuler => {
       clock,
       query: (expr, timeMs, signal) => query(tenant, expr, timeMs, signal),
       surroundings,
+      turns,
       resendDelayMs: settings.resend_delay,
       alert: (expr, alerts) => alertmanager.send(tenant, expr, alerts, periodMs),
       write: (samples) => remoteWrite.send(tenant, samples),

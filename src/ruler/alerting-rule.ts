@@ -51,50 +51,51 @@ export const compileAlertingRule = (rule: Rule, groupLabels: NamedTexts): Compil
   return { rule, labels: compiled({ ...groupLabels, ...rule.labels }), annotations: compiled(rule.annotations) };
 };
 
-/** The labels that the alert of a sample has. */
-export const alertLabels = (
-  { rule, labels }: CompiledAlertingRule,
+/** A sample as an alert shows it. */
+export type AlertSample = Pick<Alert, 'labels' | 'annotations' | 'value'>;
+
+/** Labels and annotations as the templates make them of a sample: up to some ms, for templates are anybody's. */
+export const alertSample = (
+  { rule, labels, annotations }: CompiledAlertingRule,
   sample: Sample,
   surroundings: AlertSurroundings,
-): readonly string[] => {
-  const own = labels.map(([name, template]) => [name, template(sample, surroundings)] as const);
-  return withLabels(sample.labels, [['__name__', ''], ...own, ['alertname', rule.alert]]);
+): AlertSample => {
+  const made = (templates: CompiledAlertingRule['labels']): (readonly [string, string])[] =>
+    templates.map(([name, template]) => [name, template(sample, surroundings)]);
+  return {
+    labels: withLabels(sample.labels, [['__name__', ''], ...made(labels), ['alertname', rule.alert]]),
+    annotations: Object.fromEntries(made(annotations)),
+    value: sample.value,
+  };
 };
 
 export interface AlertStep {
-  readonly samples: readonly Sample[];
+  readonly samples: readonly AlertSample[];
   readonly nowMs: number;
   /** 0: any number. */
   readonly limit: number;
-  readonly surroundings: AlertSurroundings;
   /** Of alerts that were active before this node evaluated the rule, by the text of their labels. */
   readonly activeSinceMs?: ReadonlyMap<string, number> | undefined;
 }
 
 /** @throws EvaluationError if two samples make one alert, or there are too many of them */
-export const stepAlerts = (compiled: CompiledAlertingRule, alerts: Alerts, step: AlertStep): Alerts => {
-  const { samples, nowMs, limit, surroundings, activeSinceMs } = step;
+export const stepAlerts = (rule: Rule, alerts: Alerts, step: AlertStep): Alerts => {
+  const { samples, nowMs, limit, activeSinceMs } = step;
   const next = new Map(alerts);
   const present = new Set<string>();
-  for (const sample of samples) {
-    const labels = alertLabels(compiled, sample, surroundings);
+  for (const { labels, annotations, value } of samples) {
     const key = labelKey(labels);
     if (present.has(key)) {
       throw new EvaluationError('vector contains metrics with the same labelset after applying alert labels');
     }
     present.add(key);
-    const annotations = Object.fromEntries(
-      compiled.annotations.map(([name, template]) => [name, template(sample, surroundings)]),
-    );
     const known = next.get(key);
     const fresh: Alert = known && known.state !== 'inactive' ? known : newAlert(labels, nowMs);
     const activeAtMs = activeSinceMs?.get(key) ?? fresh.activeAtMs;
-    next.set(key, { ...fresh, activeAtMs, annotations, value: sample.value, keepFiringSinceMs: undefined });
+    next.set(key, { ...fresh, activeAtMs, annotations, value, keepFiringSinceMs: undefined });
   }
   for (const [key, alert] of next) {
-    const stepped = present.has(key)
-      ? activeAlert(alert, compiled.rule, nowMs)
-      : absentAlert(alert, compiled.rule, nowMs);
+    const stepped = present.has(key) ? activeAlert(alert, rule, nowMs) : absentAlert(alert, rule, nowMs);
     if (stepped) next.set(key, stepped);
     else next.delete(key);
   }

@@ -65,7 +65,7 @@ export class HttpSender {
         await answer.body.dump();
         return 'delivered';
       }
-      const text = (await answer.body.text()).slice(0, SHOWN_BYTES_MAX);
+      const text = await beginningOf(answer.body);
       report('a receiver of alerts or samples refused them', new Error(`${statusCode}: ${text}`), {
         url: shownUrl(url),
       });
@@ -83,6 +83,18 @@ export class HttpSender {
     await this.#agent.destroy();
   }
 }
+
+/** The rest is not read. */
+const beginningOf = async (body: AsyncIterable<Buffer>): Promise<string> => {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of body) {
+    parts.push(part);
+    size += part.length;
+    if (size >= SHOWN_BYTES_MAX) break;
+  }
+  return Buffer.concat(parts).toString('utf8', 0, SHOWN_BYTES_MAX);
+};
 
 const authorizationOf = async ({ url, authorization }: HttpReceiver): Promise<Readonly<Record<string, string>>> => {
   const { type, credentials_file } = authorization;

@@ -1,9 +1,11 @@
 import type { Clock } from '../protocol/clock.ts';
+import type { TurnBudget } from '../protocol/turn-budget.ts';
 import type { AlertSurroundings } from './alert-template.ts';
 import {
   type Alert,
+  type AlertSample,
   type Alerts,
-  alertLabels,
+  alertSample,
   alertSamples,
   alertsToSend,
   type CompiledAlertingRule,
@@ -22,6 +24,8 @@ export interface RuleRunnerDeps {
   /** The samples of the expression at a time. @throws RefusedError */
   readonly query: (expr: string, timeMs: number, signal: AbortSignal) => Promise<readonly Sample[]>;
   readonly surroundings: AlertSurroundings;
+  /** Of all rules of the node. */
+  readonly turns: TurnBudget;
   readonly resendDelayMs: number;
   /** Alerts that Alertmanagers should hear of. */
   readonly alert: (expr: string, alerts: readonly Alert[]) => void;
@@ -119,10 +123,11 @@ export class RuleRunner {
       this.#write(recordedSamples(this.rule, this.#groupLabels, samples, limit), timeMs);
       return;
     }
+    const made = await this.#made(compiled, samples, signal);
     const activeSinceMs = await this.#activeBefore(compiled, samples, timeMs, signal);
     signal.throwIfAborted();
-    const { surroundings, resendDelayMs, alert } = this.#deps;
-    const alerts = stepAlerts(compiled, this.#alerts, { samples, nowMs: timeMs, limit, surroundings, activeSinceMs });
+    const { resendDelayMs, alert } = this.#deps;
+    const alerts = stepAlerts(this.rule, this.#alerts, { samples: made, nowMs: timeMs, limit, activeSinceMs });
     const told = alertsToSend(alerts, timeMs, resendDelayMs);
     this.#alerts = told.alerts;
     this.#isRestored = true;
@@ -138,10 +143,25 @@ export class RuleRunner {
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, number> | undefined> {
     if (this.#isRestored || samples.length === 0) return undefined;
-    const { query, surroundings } = this.#deps;
     const thenMs = timeMs - this.rule.forMs;
-    const before = await query(this.rule.expr, thenMs, signal);
-    return new Map(before.map((sample) => [labelKey(alertLabels(compiled, sample, surroundings)), thenMs]));
+    const before = await this.#deps.query(this.rule.expr, thenMs, signal);
+    return new Map((await this.#made(compiled, before, signal)).map(({ labels }) => [labelKey(labels), thenMs]));
+  }
+
+  /** In slices of the event loop: texts of 500 alerts may take seconds. */
+  async #made(
+    compiled: CompiledAlertingRule,
+    samples: readonly Sample[],
+    signal: AbortSignal,
+  ): Promise<readonly AlertSample[]> {
+    const { turns, surroundings } = this.#deps;
+    const made: AlertSample[] = [];
+    for (const sample of samples) {
+      while (!turns.hasTime()) await turns.nextTurn();
+      signal.throwIfAborted();
+      made.push(alertSample(compiled, sample, surroundings));
+    }
+    return made;
   }
 
   #write(samples: readonly Sample[], timeMs: number): void {

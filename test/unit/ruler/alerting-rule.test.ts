@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import {
   type Alert,
   type Alerts,
+  alertSample,
   alertSamples,
   alertsToSend,
   compileAlertingRule,
@@ -36,7 +37,8 @@ const timeline = (rule: Rule, groupLabels = {}, limit = 0) => {
   return {
     at: (minute: number, samples: readonly Sample[], activeSinceMs?: ReadonlyMap<string, number>): readonly Alert[] => {
       const nowMs = T0 + minute * MINUTE;
-      alerts = stepAlerts(compiled, alerts, { samples, nowMs, limit, surroundings: SURROUNDINGS, activeSinceMs });
+      const made = samples.map((sample) => alertSample(compiled, sample, SURROUNDINGS));
+      alerts = stepAlerts(rule, alerts, { samples: made, nowMs, limit, activeSinceMs });
       return [...alerts.values()];
     },
     sent: (minute: number, resendMinutes: number): readonly string[] => {

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { type Ref, start, stop } from 'nact';
+import { TurnBudget } from '../../../src/protocol/turn-budget.ts';
 import type { Alert } from '../../../src/ruler/alerting-rule.ts';
 import { GroupRunner } from '../../../src/ruler/group-runner.ts';
 import { missedSince, nextTime, offsetOf } from '../../../src/ruler/group-schedule.ts';
@@ -8,6 +9,7 @@ import { readGroup } from '../../../src/ruler/group-yaml.ts';
 import type { StoredGroup } from '../../../src/ruler/rule-group.ts';
 import type { Sample } from '../../../src/ruler/sample.ts';
 import type { TimedSample } from '../../../src/ruler/write-request.ts';
+import { systemClock } from '../../../src/system-clock.ts';
 import { ManualClock } from '../../support/clock.ts';
 
 const MINUTE = 60_000;
@@ -80,6 +82,7 @@ describe('the actor of a group', () => {
           return await answer(expr, timeMs, signal);
         },
         surroundings: { externalUrl: '', externalLabels: {} },
+        turns: new TurnBudget(systemClock, 5),
         resendDelayMs: MINUTE,
         alert: (_expr, due) => void alerts.push(...due),
         write: (samples) => void written.push(...samples),

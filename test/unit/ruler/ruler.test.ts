@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { TurnBudget } from '../../../src/protocol/turn-budget.ts';
 import { readGroup } from '../../../src/ruler/group-yaml.ts';
 import type { StoredGroup } from '../../../src/ruler/rule-group.ts';
 import { mergedStatuses, unknownStatus } from '../../../src/ruler/rule-status.ts';
@@ -41,6 +42,7 @@ describe('the ruler of a node', () => {
           clock,
           query: async () => [],
           surroundings: { externalUrl: '', externalLabels: {} },
+          turns: new TurnBudget(clock, 5),
           resendDelayMs: 1,
           alert: () => undefined,
           write: () => undefined,
