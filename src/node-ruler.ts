@@ -3,7 +3,7 @@ import type { NodeServices } from './actors/node-services.ts';
 import type { Config } from './config.ts';
 import type { RulerSettings } from './config-ruler.ts';
 import { checkBlocked } from './http/blocked-queries.ts';
-import { checkQueryLimits } from './http/query-checks.ts';
+import { checkQueryLimits, withinLookback } from './http/query-checks.ts';
 import { parseExpr } from './logql/parser.ts';
 import type { ClusterRules } from './member/cluster-rules.ts';
 import type { Clock } from './protocol/clock.ts';
@@ -216,6 +216,7 @@ const queryOf = ({ ruler, limits }: Config, { services, clock, chance }: NodeRul
   return async (tenant, expr, timeMs, signal) => {
     const own = limits.limitsFor(tenant);
     const request = requestOf(tenant, expr, timeMs, own);
+    if (!withinLookback(request, own, BigInt(Math.trunc(clock.nowMs())) * NS_PER_MS)) return [];
     const ask = async (): Promise<readonly Sample[]> => {
       const budget = new RetryBudget({ clock, chance }, own.queryTimeoutMs || DEADLINE_MS, RETRIES);
       for (;;) {

@@ -6,6 +6,7 @@ export interface Received {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
+  readonly atMs: number;
 }
 
 export class Receiver {
@@ -25,7 +26,8 @@ export class Receiver {
       const parts: Buffer[] = [];
       request.on('data', (part: Buffer) => parts.push(part));
       request.on('end', () => {
-        receiver.received.push({ path: request.url ?? '', headers: request.headers, body: Buffer.concat(parts) });
+        const { url: path = '', headers } = request;
+        receiver.received.push({ path, headers, body: Buffer.concat(parts), atMs: Date.now() });
         response.writeHead(receiver.statuses.shift() ?? 200);
         response.end('so it is');
       });
@@ -50,7 +52,12 @@ export interface PostedAlert {
   readonly startsAt: string;
   readonly endsAt: string;
   readonly generatorURL: string;
+  /** It had ended when it was sent. */
+  readonly isResolved: boolean;
 }
 
 export const alertsOf = ({ received }: Receiver): readonly PostedAlert[] =>
-  received.flatMap(({ body }) => JSON.parse(body.toString()) as PostedAlert[]);
+  received.flatMap(({ body, atMs }) => {
+    const posted = JSON.parse(body.toString()) as Omit<PostedAlert, 'isResolved'>[];
+    return posted.map((alert) => ({ ...alert, isResolved: Date.parse(alert.endsAt) <= atMs }));
+  });
