@@ -26,7 +26,7 @@ describe('rules over processes', function () {
   let cluster: LocalCluster;
 
   before(async () => {
-    await buildNodes();
+    buildNodes();
     folder = mkdtempSync(path.join(os.tmpdir(), 'ringlog-rules-'));
     alertmanager = await Receiver.start();
     cluster = await LocalCluster.open({
