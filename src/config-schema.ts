@@ -7,6 +7,7 @@ import { DEFAULT_GZIP_LEVEL } from './chunk/gzip-level.ts';
 import { WEIGHT_MAX } from './cluster/view.ts';
 import { BIGTABLE_DURATION_KEYS, tableManager } from './config-bigtable.ts';
 import { COMPACTOR_DURATION_KEYS, compactor } from './config-compactor.ts';
+import { RULER_DURATION_KEYS, ruler } from './config-ruler.ts';
 import { CHUNK_STORES, cacheConfig, chunkStoreConfig, storageConfig } from './config-storage.ts';
 import { duration, flag, listenAddress, oneOf, size, text, wholeNumber } from './config-values.ts';
 import { INDEX_STORES } from './storage/schema-config.ts';
@@ -168,6 +169,7 @@ export const configSchema = z.strictObject({
   chunk_store_config: chunkStoreConfig.prefault({}),
   table_manager: tableManager.prefault({}),
   compactor: compactor.prefault({}),
+  ruler: ruler.prefault({}),
   schema_config: z.strictObject({ configs: z.array(period).min(1, 'want at least one period') }).prefault({
     configs: [{ from: '2020-01-01', schema: 'v13' }],
   }),
@@ -209,4 +211,5 @@ export const DURATION_KEYS: ReadonlySet<string> = new Set([
   'call_timeout',
   ...BIGTABLE_DURATION_KEYS,
   ...COMPACTOR_DURATION_KEYS,
+  ...RULER_DURATION_KEYS,
 ]);

@@ -3,6 +3,7 @@ import { parse as parseYaml, stringify as toYaml } from 'yaml';
 import type { z } from 'zod';
 import { bigtableProblems } from './config-bigtable.ts';
 import { retentionProblems } from './config-compactor.ts';
+import { rulerProblems } from './config-ruler.ts';
 import { configSchema, DURATION_KEYS, type Settings } from './config-schema.ts';
 import { chunkStoreKind, chunkStoreProblems } from './config-storage.ts';
 import { durationText } from './protocol/limit-values.ts';
@@ -166,6 +167,7 @@ const checked = (input: ConfigInput): Config => {
         ...chunkStoreProblems(parsed.data),
         ...bigtableProblems(parsed.data),
         ...sharedStoreProblems(parsed.data),
+        ...rulerProblems(parsed.data),
       ]
     : parsed.error.issues.flatMap(describeIssue);
   const schema = parsed.success ? attempt(() => schemaOf(parsed.data), problems) : undefined;

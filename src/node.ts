@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Ref } from 'nact';
 import type { Compactor } from './actors/compactor.ts';
 import { LocalNode } from './actors/local-node.ts';
-import type { LocalNodeDeps, LocalNodeOptions, NodeFigures } from './actors/local-node-options.ts';
+import type { LocalNodeDeps, NodeFigures } from './actors/local-node-options.ts';
 import type { LoggedSegments } from './actors/logged-segments.ts';
 import type { NodeServices } from './actors/node-services.ts';
 import type { QueryReader } from './actors/querier.ts';
@@ -21,11 +21,13 @@ import type { LogFiles } from './log/log-files.ts';
 import { NodeLogFiles } from './log/node-log-files.ts';
 import type { ClusterMember } from './member/member.ts';
 import type { MessageSizes } from './member/offered-parts.ts';
-import { type StartedMember, type StartPeers, startMember } from './member/start-member.ts';
+import { type StartedMember, type StartMemberDeps, type StartPeers, startMember } from './member/start-member.ts';
 import { compactionOf, type NodeCompaction } from './node-compaction.ts';
 import { type NodeIdentity, newUid, nextIdentity } from './node-identity.ts';
 import { type NodeLogDeps, openNodeLog } from './node-log.ts';
-import { CUTS_PER_WORKER, type NodeWorkers, startWorkers } from './node-workers.ts';
+import { localNodeOptions } from './node-options.ts';
+import { type NodeRuler, rulerOf } from './node-ruler.ts';
+import { type NodeWorkers, startWorkers } from './node-workers.ts';
 import { ProblemLog } from './problem-log.ts';
 import type { Clock } from './protocol/clock.ts';
 import { RefusedError } from './protocol/refusal.ts';
@@ -79,6 +81,8 @@ export interface NodeObserver {
   committed(ms: number): void;
   /** A request to a store over the network failed and is sent again. */
   retried(store: 'chunks' | 'index'): void;
+  /** A rule was evaluated, in so many ms. */
+  evaluated(ms: number, isFine: boolean): void;
 }
 
 export interface LogDisk {
@@ -105,6 +109,8 @@ export interface RinglogNode {
   figures(): NodeFigures;
   /** undefined without `compactor.retention_enabled`. */
   readonly compactor: Compactor | undefined;
+  /** Evaluates from the node's start on; may be told to end that before the node stops. */
+  readonly ruler: Pick<NodeRuler, 'figures' | 'endEvaluations'>;
   /** For moves of streams between nodes; undefined without a log. */
   readonly handOver: HandOver | undefined;
   /** Looks for idle and old streams now instead of at the next `flush_check_period`. */
@@ -182,24 +188,7 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
   const { cut, scan } = deps.workers ?? startWorkers(config);
   if (!deps.workers) closers.push(() => Promise.all([cut.close(), scan.close()]));
   closers.push(async () => wal?.log.close());
-  const openMember = async (): Promise<StartedMember | undefined> => {
-    if (!config.cluster.enabled) return undefined;
-    if (!logDisk || !wal) throw needsLog();
-    return await startMember(config, {
-      clock,
-      chance,
-      identity: logDisk.identity,
-      store: deps.members,
-      startPeers: deps.startPeers,
-      messageSizes: deps.messageSizes,
-      scanPool: scan,
-      chunks,
-      report,
-      info: (fields, text) => log?.info(fields, text),
-      onLost: (reason) => deps.onLost?.(reason),
-    });
-  };
-  const cluster = await openMember();
+  const cluster = await memberOf(config, deps, wal && logDisk, { clock, chance, scanPool: scan, chunks, report });
   closers.push(async () => cluster?.close());
   const compaction = compactionOf(config, {
     clock,
@@ -217,10 +206,25 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
   const parts = { clock, chance, chunks, index, memory, report, identity, wal, cluster, compaction, cut, scan };
   const node = localNodeOf(config, parts, results);
   if (cluster && wal) cluster.member.attach(node, wal.log, wal.logged);
+  const ruler = rulerOf(config, {
+    clock,
+    chance,
+    chunks,
+    services: node.services,
+    cluster: cluster?.member.rules,
+    report,
+    info: (fields, text) => log?.info(fields, text),
+    evaluated: (ms, isFine) => deps.observer?.evaluated(ms, isFine),
+  });
+  const join = async (httpAddress: string): Promise<void> => {
+    await cluster?.join(httpAddress);
+    ruler.start();
+  };
   return {
-    join: async (httpAddress) => cluster?.join(httpAddress),
+    join,
     cluster: cluster?.member,
-    services: { ...node.services, deletes: compaction?.deletes },
+    services: { ...node.services, deletes: compaction?.deletes, rules: ruler.rules },
+    ruler,
     compactor: compaction?.compactor,
     spawnQuery: (request, reader) => node.spawnQuery(request, reader),
     handOver: wal && node.moves && { moves: node.moves, ...wal },
@@ -233,13 +237,34 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
     }),
     sweep: () => node.sweep(),
     stop: async ({ deadlineMs = config.server.graceful_shutdown_timeout } = {}) => {
+      const rulerStopped = ruler.stop(deadlineMs);
       try {
         await node.stop(deadlineMs);
       } finally {
+        await rulerStopped;
         await closeAll(closers);
       }
     },
   };
+};
+
+const memberOf = async (
+  config: Config,
+  { log, members: store, startPeers, messageSizes, onLost }: NodeDeps,
+  logDisk: LogDisk | undefined,
+  parts: Pick<StartMemberDeps, 'clock' | 'chance' | 'scanPool' | 'chunks' | 'report'>,
+): Promise<StartedMember | undefined> => {
+  if (!config.cluster.enabled) return undefined;
+  if (!logDisk) throw needsLog();
+  return await startMember(config, {
+    ...parts,
+    identity: logDisk.identity,
+    store,
+    startPeers,
+    messageSizes,
+    info: (fields, text) => log?.info(fields, text),
+    onLost: (reason) => onLost?.(reason),
+  });
 };
 
 interface NodeParts
@@ -255,7 +280,7 @@ const localNodeOf = (config: Config, parts: NodeParts, results: ResultsCache | u
   const { clock, chance, chunks, index, memory, report, identity, wal, cluster, compaction, cut, scan } = parts;
   const places = cluster?.member.places;
   const queryDeps = { scanPool: scan, clock, places, hidden: compaction?.hidden, results };
-  return new LocalNode(optionsOf(config, cut.size, identity, wal !== undefined), {
+  return new LocalNode(localNodeOptions(config, cut.size, identity, wal !== undefined), {
     clock,
     chance,
     chunks,
@@ -359,48 +384,3 @@ const folderIn = async (parent: string, name: string): Promise<string> => {
   await makeFolder(folder);
   return folder;
 };
-
-const NS_PER_MS = 1_000_000n;
-
-const optionsOf = (
-  { ingester, querier, schema, limits }: Config,
-  cutWorkers: number,
-  { uid, incarnation }: NodeIdentity,
-  hasLog: boolean,
-): LocalNodeOptions => ({
-  nodeId: uid,
-  incarnation,
-  blockSize: ingester.chunk_block_size,
-  targetSize: ingester.chunk_target_size,
-  encoding: ingester.chunk_encoding,
-  level: ingester.gzip_level,
-  rules: {
-    idleMs: ingester.chunk_idle_period,
-    ageNs: BigInt(ingester.max_chunk_age) * NS_PER_MS,
-    passivateMs: ingester.stream_idle_period,
-  },
-  flushCheckMs: ingester.flush_check_period,
-  flushConcurrencyMax: ingester.concurrent_flushes,
-  flushTimeoutMs: ingester.flush_op_timeout,
-  flushesAtStop: !hasLog || ingester.wal.flush_on_shutdown,
-  flushBackOff: { firstMs: ingester.flush_backoff_min, lastMs: ingester.flush_backoff_max },
-  headBytesMax: ingester.head_memory_budget,
-  unflushedBytesMax: ingester.unflushed_memory_max,
-  append: {
-    bytesMax: ingester.append_budget,
-    waitingMax: ingester.append_waiting_max,
-    waitMsMax: ingester.append_wait_max,
-    retryAfterMs: RETRY_AFTER_MS,
-  },
-  labelCacheBytes: ingester.label_cache_size,
-  cutConcurrencyMax: CUTS_PER_WORKER * cutWorkers,
-  gate: {
-    runningMax: querier.max_concurrent_of_node,
-    runningPerTenantMax: querier.max_concurrent,
-    waitingPerTenantMax: querier.max_outstanding_per_tenant,
-  },
-  schema,
-  limits,
-});
-
-const RETRY_AFTER_MS = 1000;

@@ -7,6 +7,7 @@ import { addEventLoopMetrics } from './http/event-loop-metrics.ts';
 import { type RunningGrpcServer, startGrpcServer } from './http/grpc-server.ts';
 import { EdgeMetrics } from './http/metrics.ts';
 import { addMemberMetrics, addNodeMetrics, addReadyMetric } from './http/node-metrics.ts';
+import { addRulerMetrics } from './http/ruler-metrics.ts';
 import { type RunningHttpServer, startHttpServer } from './http/server.ts';
 import type { ClusterServices } from './member/cluster-services.ts';
 import { type NodeDeps, openNode, type RinglogNode } from './node.ts';
@@ -140,6 +141,7 @@ export const startServer = async (
   const cluster = member?.services(() => end('drain'));
   const options = edgeOptionsOf(config, metrics, log, { notReady, isStarting }, cluster);
   addNodeMetrics(metrics.registry, () => node.figures());
+  addRulerMetrics(metrics.registry, () => node.ruler.figures);
   addReadyMetric(metrics.registry, () => notReady() ?? node.services.notReady());
   if (member) {
     addMemberMetrics(metrics.registry, {
@@ -189,6 +191,8 @@ export const startServer = async (
   state = 'serving';
   const leave = async (): Promise<boolean> => {
     state = 'stopping';
+    // What it evaluates is somebody else's as soon as it is no longer on the ring.
+    await node.ruler.endEvaluations();
     return (await member?.leave(drainMs)) ?? false;
   };
   return { httpAddress: http?.address, grpcAddress: grpc?.address, node, ending, leave, close };

@@ -8,6 +8,7 @@ import type { Refusal } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { LogStream, QueryEvent, QueryRequest, QueryResult } from '../query/query-messages.ts';
 import type { StreamVolume } from '../query/stream-volume.ts';
+import type { RulesService } from '../ruler/rules-service.ts';
 
 /** A decoded push body: streams in the order they were sent, columns shared between them (of OTLP by some of them). Borrowed until the push resolves. */
 export interface DecodedPush {
@@ -106,6 +107,8 @@ export interface NodeServices {
   volumes(request: VolumeRequest, signal: AbortSignal): Promise<readonly StreamVolume[]>;
   /** undefined: there are no deletes. */
   readonly deletes?: DeleteService | undefined;
+  /** undefined: rules are not served. */
+  readonly rules?: RulesService | undefined;
   /** Flushes every stream's memory; resolves when it is stored. */
   flush(): Promise<void>;
   /** undefined when ready, else the reason. */

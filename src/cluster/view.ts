@@ -21,6 +21,8 @@ export interface Member {
   readonly diskId: string;
   /** What it can speak with its peers. */
   readonly protocol: { readonly min: number; readonly max: number };
+  /** It takes groups of rules. Nodes of versions before there were rules do not say. */
+  readonly evaluatesRules?: boolean | undefined;
 }
 
 /** A disk that was a member's, and is until it is known that nothing on it is needed. */

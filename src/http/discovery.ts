@@ -3,12 +3,12 @@ import { parseLogExpr, parseMatchers } from '../logql/parser.ts';
 import { type DetectedField, DetectedFields } from '../query/detected-fields.ts';
 import { detectedLabelsOf } from '../query/detected-labels.ts';
 import { LinePatterns } from '../query/line-patterns.ts';
+import { queryLimitsOf } from '../query/query-limits.ts';
 import type { LogEntry } from '../query/query-messages.ts';
 import { Turns } from '../query/turns.ts';
 import { type AskedRange, readAskedRange } from './asked-range.ts';
 import type { EdgeState } from './form.ts';
 import { checkResolution, EVERY_STREAM, parseLimit, parseStep } from './parameters.ts';
-import { limitsFor } from './query.ts';
 import { checkQueryLimits } from './query-checks.ts';
 import type { Exchange, Handler } from './routes.ts';
 
@@ -112,7 +112,7 @@ export class DiscoveryHandlers {
       direction: 'backward' as const,
       intervalNs: 0n,
       categorizeLabels: true,
-      limits: limitsFor(limits),
+      limits: queryLimitsOf(limits),
     };
     const result = await this.#services.queryAll(request, exchange.signal);
     if (result.type !== 'streams') return;

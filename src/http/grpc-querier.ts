@@ -1,4 +1,5 @@
 /** Loki's `logproto.Querier`: what is asked of a node over gRPC, over all the data there is. */
+
 import {
   type ServerErrorResponse,
   type ServerWritableStream,
@@ -24,6 +25,7 @@ import {
   type QuerierRequest,
 } from '../protocol/querier-messages.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
+import { queryLimitsOf } from '../query/query-limits.ts';
 import type { LogStream, QueryRequest } from '../query/query-messages.ts';
 import { entryBatches, mergedLabels, sampleBatches, sampleSourceOf } from './answered-batches.ts';
 import { type EdgeOptions, nowNsOf, startingError } from './edge-options.ts';
@@ -31,7 +33,6 @@ import { encodingFlagsOf, requireSingleTenant } from './form.ts';
 import { answerTo, method, observedCall, tenantMetadata, type UnaryCall, unaryHandler } from './grpc-call.ts';
 import { grpcErrorOf, plainError } from './grpc-error.ts';
 import { groupsOf, matchersOf } from './metadata.ts';
-import { limitsFor } from './query.ts';
 
 export type GrpcQuerierOptions = Pick<
   EdgeOptions,
@@ -163,7 +164,7 @@ export class GrpcQuerier {
       direction: request.isBackward ? 'backward' : 'forward',
       intervalNs: 0n,
       categorizeLabels,
-      limits: limitsFor(this.#options.limitsOf(tenant)),
+      limits: queryLimitsOf(this.#options.limitsOf(tenant)),
     };
     const running = this.#services.query(query);
     const cancel = (): void => running.cancel();

@@ -1,4 +1,4 @@
-import { Counter, Histogram, type Registry } from 'prom-client';
+import { Counter, Histogram, type Registry, Summary } from 'prom-client';
 
 /** Seconds: from a disk that has a cache of its own to one that hangs. */
 const COMMIT_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -7,6 +7,7 @@ const COMMIT_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 export class NodeEventMetrics {
   readonly #commits: Histogram;
   readonly #retries: Counter<'store'>;
+  readonly #evaluations: Summary;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -22,10 +23,20 @@ export class NodeEventMetrics {
       labelNames: ['store'],
       registers,
     });
+    this.#evaluations = new Summary({
+      name: 'loki_prometheus_rule_evaluation_duration_seconds',
+      help: 'Time (in seconds) in which a rule was evaluated.',
+      percentiles: [0.5, 0.9, 0.99],
+      maxAgeSeconds: 600,
+      ageBuckets: 5,
+      registers,
+    });
     for (const store of ['chunks', 'index']) this.#retries.inc({ store }, 0);
   }
 
   readonly committed = (ms: number): void => this.#commits.observe(ms / 1000);
+
+  readonly evaluated = (ms: number): void => this.#evaluations.observe(ms / 1000);
 
   readonly retried = (store: 'chunks' | 'index'): void => this.#retries.inc({ store });
 }

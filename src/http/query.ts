@@ -2,6 +2,7 @@ import type { NodeServices } from '../actors/node-services.ts';
 import type { Expr } from '../logql/ast.ts';
 import { parseExpr } from '../logql/parser.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import { queryLimitsOf } from '../query/query-limits.ts';
 import { NO_STATISTICS, type QueryRequest, type QueryResult } from '../query/query-messages.ts';
 import { answerPieces } from './answer-json.ts';
 import { checkBlocked } from './blocked-queries.ts';
@@ -17,14 +18,6 @@ const emptyResult = (expr: Expr, isInstant: boolean): QueryResult => {
 };
 
 type QueryText = Omit<QueryRequest, 'tenant' | 'limits' | 'caching' | 'categorizeLabels'>;
-
-export const limitsFor = (limits: EdgeLimits): QueryRequest['limits'] => ({
-  timeoutMs: limits.queryTimeoutMs,
-  bytesReadMax: limits.maxQueryBytesRead,
-  querierBytesReadMax: limits.maxQuerierBytesRead,
-  seriesMax: limits.maxQuerySeries,
-  tasksMax: limits.maxQueryParallelism,
-});
 
 /** Grafana's Logs Drilldown shows the first of too many values of a field; anybody else is told to ask for less. As Loki has it. */
 const isFromDrilldown = ({ request }: Exchange): boolean =>
@@ -94,7 +87,7 @@ export class QueryHandlers {
     const request = { ...(within ?? text), tenant, categorizeLabels, allowsPartial, ...(caching && { caching }) };
     const result = within
       ? await this.#services.queryAll(
-          { ...request, limits: { ...limitsFor(limits), cutsSeries: isFromDrilldown(exchange) } },
+          { ...request, limits: { ...queryLimitsOf(limits), cutsSeries: isFromDrilldown(exchange) } },
           exchange.signal,
         )
       : emptyResult(expr, text.isInstant);

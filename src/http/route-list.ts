@@ -8,7 +8,8 @@ import { MetadataHandlers } from './metadata.ts';
 import { LimitsHandlers } from './published-limits.ts';
 import { PushHandlers } from './push.ts';
 import { QueryHandlers } from './query.ts';
-import { type Handler, type NamedRoute, type Route, RouteTable, routeName } from './routes.ts';
+import { type Handler, type NamedRoute, type NamesRoute, type Route, RouteTable, routeName } from './routes.ts';
+import { RulesHandlers } from './rules.ts';
 import { VolumeHandlers } from './volume.ts';
 
 const GET = ['GET'];
@@ -59,6 +60,12 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
     const { handle } = new DeleteHandlers(services.deletes, state);
     add('/loki/api/v1/delete', DELETES, handle);
   }
+  const rules = services.rules && new RulesHandlers(services.rules, state);
+  if (rules) {
+    for (const path of RULES_PATHS) add(path, GET, rules.all);
+    add('/prometheus/api/v1/rules', GET, rules.prometheusRules);
+    add('/prometheus/api/v1/alerts', GET, rules.prometheusAlerts);
+  }
   const cluster = new ClusterHandlers(state.options);
   add('/ring', GET, cluster.ringPage);
   add('/ringlog/v1/ring', GET, cluster.ring);
@@ -71,10 +78,24 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   add('/config', GET, admin.config);
   add('/services', GET, admin.services);
   add('/log_level', GET_POST, admin.logLevel);
-  return new RouteTable(routes, [
+  const named = [
     valuesRoute('label', 'loki_api_v1_label_name_values', metadata.labelValues),
     valuesRoute('detected_field', 'loki_api_v1_detected_field_name_values', discovery.fieldValues),
-  ]);
+  ];
+  return new RouteTable(routes, named, rules ? RULES_PATHS.map((path) => rulesRoute(path, rules)) : []);
+};
+
+const RULES_PATHS = ['/loki/api/v1/rules', '/api/prom/rules'];
+
+const rulesRoute = (path: string, rules: RulesHandlers): NamesRoute => {
+  const name = `${routeName(path)}_namespace`;
+  return {
+    prefix: `${path}/`,
+    routes: [
+      { name, methods: ['GET', 'POST', 'DELETE'], handler: rules.namespace },
+      { name: `${name}_groupname`, methods: ['GET', 'DELETE'], handler: rules.group },
+    ],
+  };
 };
 
 const valuesRoute = (of: string, name: string, handler: Handler): NamedRoute => ({

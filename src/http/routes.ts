@@ -12,6 +12,8 @@ export interface Exchange {
   readonly signal: AbortSignal;
   /** The decoded `{name}` of a path that has one. */
   readonly labelName: string;
+  /** The decoded names at the end of a path that ends in such. */
+  readonly names: readonly string[];
 }
 
 export type Handler = (exchange: Exchange) => Promise<void>;
@@ -30,6 +32,13 @@ export interface Route {
 export interface RouteMatch {
   readonly route: Route;
   readonly labelName: string;
+  readonly names: readonly string[];
+}
+
+/** Paths that end in names, such as `/loki/api/v1/rules/{namespace}/{group}`: one route for each number of them. */
+export interface NamesRoute {
+  readonly prefix: string;
+  readonly routes: readonly Route[];
 }
 
 /** A path with a name in it, such as `/loki/api/v1/label/{name}/values`. */
@@ -62,21 +71,34 @@ const decoded = (text: string): string | undefined => {
 export class RouteTable {
   readonly #exact: ReadonlyMap<string, Route>;
   readonly #named: readonly NamedRoute[];
+  readonly #ended: readonly NamesRoute[];
 
-  constructor(exact: ReadonlyMap<string, Route>, named: readonly NamedRoute[]) {
+  constructor(exact: ReadonlyMap<string, Route>, named: readonly NamedRoute[], ended: readonly NamesRoute[] = []) {
     this.#exact = exact;
     this.#named = named;
+    this.#ended = ended;
   }
 
   match(path: string): RouteMatch | undefined {
     const route = this.#exact.get(path);
-    if (route) return { route, labelName: '' };
+    if (route) return { route, labelName: '', names: [] };
     const named = this.#named.find(({ prefix, suffix }) => path.startsWith(prefix) && path.endsWith(suffix));
-    if (!named) return undefined;
+    if (!named) return this.#matchNames(path);
     const encoded = path.slice(named.prefix.length, -named.suffix.length);
     const labelName = encoded.includes('/') ? undefined : decoded(encoded);
     // An encoded slash splits the path in Loki's router too.
-    return !labelName || labelName.includes('/') ? undefined : { route: named.route, labelName };
+    return !labelName || labelName.includes('/') ? undefined : { route: named.route, labelName, names: [] };
+  }
+
+  #matchNames(path: string): RouteMatch | undefined {
+    const ended = this.#ended.find(({ prefix }) => path.startsWith(prefix));
+    if (!ended) return undefined;
+    const names = path
+      .slice(ended.prefix.length)
+      .split('/')
+      .map((name) => decoded(name) ?? '');
+    const route = ended.routes[names.length - 1];
+    return route && !names.includes('') ? { route, labelName: '', names } : undefined;
   }
 }
 

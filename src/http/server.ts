@@ -92,7 +92,7 @@ class HttpEdge {
       await reply.text(404, '404 page not found\n');
       return;
     }
-    const { route, labelName } = match;
+    const { route, labelName, names } = match;
     if (!route.methods.includes(request.method ?? '')) {
       await reply.empty(405);
       return;
@@ -104,7 +104,7 @@ class HttpEdge {
     const search = new URLSearchParams(query);
     try {
       if (this.#options.isStarting() && route.isAlwaysOpen !== true) throw startingError();
-      await route.handler({ request, reply, path, search, signal: cancelled.signal, labelName });
+      await route.handler({ request, reply, path, search, signal: cancelled.signal, labelName, names });
     } catch (error) {
       await this.#fail(error, route, reply, response);
     }

@@ -9,4 +9,5 @@ export const CallKind = {
   STATUS: 7,
   VOLUMES: 8,
   TAIL: 9,
+  RULES: 10,
 } as const;

@@ -25,11 +25,12 @@ import { decodeAppendRequest, encodeAppendReply, ownCopy } from './append-messag
 import { AppendRouting } from './append-routing.ts';
 import { CallKind } from './call-kinds.ts';
 import { ClusterMemory } from './cluster-memory.ts';
+import { ClusterRules } from './cluster-rules.ts';
 import type { ClusterServices, MemberFigures } from './cluster-services.ts';
 import { ClusterStatus } from './cluster-status.ts';
 import { ClusterTails } from './cluster-tails.ts';
 import { Handover } from './handover.ts';
-import { isStoringDue } from './leave-progress.ts';
+import { isStoringDue, type Leaving } from './leave-progress.ts';
 import { MemoryServer } from './memory-server.ts';
 import { NodeHoldings } from './node-holdings.ts';
 import type { MessageSizes } from './offered-parts.ts';
@@ -62,6 +63,7 @@ const LEAVE_REST_MS = 2_000;
 export class ClusterMember {
   readonly #deps: MemberDeps;
   readonly routing: AppendRouting;
+  readonly rules: ClusterRules;
   readonly #rings: RingKeeper;
   #node: LocalNode | undefined;
   #log: Log | undefined;
@@ -87,6 +89,7 @@ export class ClusterMember {
       look: () => this.handover.look(),
       sawView: (changedAt) => this.#sawView(changedAt),
     });
+    this.rules = new ClusterRules({ peers, nodeId, ring: () => this.ring });
     membership.onChange((view) => this.#changed(view));
   }
 
@@ -147,6 +150,7 @@ export class ClusterMember {
       [CallKind.SCAN, (body, call) => this.#scans().run(body, call)],
       [CallKind.TAIL, (body, call) => new TailServer(this.#deps.clock, this.#running().memory).tail(body, call)],
       [CallKind.STATUS, async () => [encodeStatus(this.figures)]],
+      [CallKind.RULES, (body) => this.rules.answer(body)],
     ]);
   }
 
@@ -396,11 +400,3 @@ export class ClusterMember {
 /** The asker goes to the next node. */
 const notActive = (): RefusedError =>
   new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'this node takes no entries now' });
-
-interface Leaving {
-  /** Monotonic. */
-  readonly startMs: number;
-  readonly deadlineMs: number;
-  /** The deadline has passed: nobody waits any more. */
-  isLate: boolean;
-}

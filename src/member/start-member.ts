@@ -64,7 +64,7 @@ const CLOSE_MS = 2_000;
 
 /** Listening, and no member yet. @throws an error of the system if the address is taken */
 export const startMember = async (
-  config: Pick<Config, 'cluster' | 'data_dir'>,
+  config: Pick<Config, 'cluster' | 'data_dir' | 'ruler'>,
   deps: StartMemberDeps,
 ): Promise<StartedMember> => {
   const { cluster } = config;
@@ -118,6 +118,7 @@ export const startMember = async (
       state: 'JOINING',
       diskId: identity.uid,
       protocol: PROTOCOL,
+      evaluatesRules: config.ruler.enabled,
     });
     if (uidFile) await replaceFile(uidFile, `${clusterUid}\n`);
     peers.register(incarnation, clusterUid);

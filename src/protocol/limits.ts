@@ -121,11 +121,15 @@ const UNUSED_FIELDS = {
   patternPersistenceEnabled: field('pattern_persistence_enabled', flag(), false),
   enableMultiVariantQueries: field('enable_multi_variant_queries', flag(), false),
   shardAggregations: field('shard_aggregations', texts(), []),
+};
+
+/** Checked when a group is stored. */
+const RULER_FIELDS = {
   rulerMaxRulesPerRuleGroup: field('ruler_max_rules_per_rule_group', count(), 0),
   rulerMaxRuleGroupsPerTenant: field('ruler_max_rule_groups_per_tenant', count(), 0),
 };
 
-const FIELDS = { ...PUSH_FIELDS, ...QUERY_FIELDS, ...RETENTION_FIELDS, ...UNUSED_FIELDS };
+const FIELDS = { ...PUSH_FIELDS, ...QUERY_FIELDS, ...RETENTION_FIELDS, ...RULER_FIELDS, ...UNUSED_FIELDS };
 
 type Fields = typeof FIELDS;
 

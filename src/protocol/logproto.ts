@@ -119,6 +119,13 @@ export class WireWriter {
     this.#used = this.#buffer.writeDoubleLE(value, this.#used);
   }
 
+  /** A double field of these bits: a NaN of its own, which a number would not keep. */
+  fixed64(field: number, bits: bigint): void {
+    this.#reserve(20);
+    this.#uvarint(field * 8 + 1);
+    this.#used = this.#buffer.writeBigUInt64LE(bits, this.#used);
+  }
+
   /** A string or bytes field. */
   bytes(field: number, value: string | Uint8Array): void {
     const sizeMax = typeof value === 'string' ? value.length * 3 : value.length;

@@ -83,6 +83,8 @@ describe('the dashboard and the alerts', function () {
     const tail = new WebSocket(`${url.replace('http', 'ws')}/loki/api/v1/tail?query=${query}`);
     await new Promise((resolve) => tail.once('open', resolve));
     tail.terminate();
+    const group = JSON.stringify({ name: 'g', rules: [{ alert: 'Always', expr: 'vector(1)' }] });
+    await ask(`${url}/loki/api/v1/rules/ns`, { method: 'POST', body: group });
   };
 
   before(async () => {
@@ -95,6 +97,8 @@ describe('the dashboard and the alerts', function () {
       ingester: { cut_workers: 1 },
       querier: { scan_workers: 1 },
       compactor: { retention_enabled: true },
+      // Nobody listens there.
+      ruler: { alertmanager_url: 'http://127.0.0.1:9', evaluation_interval: '1s' },
       schema_config: { configs: [{ from: '2020-01-01', schema: 'v13', object_store: 'gcs' }] },
       storage_config: { gcs: { bucket_name: 'chunks', api_endpoint: gcs.url } },
     };
@@ -106,9 +110,10 @@ describe('the dashboard and the alerts', function () {
     const scrape = async (): Promise<boolean> => {
       texts = await Promise.all(cluster.nodes.map(({ url }) => ask(`${url}/metrics`)));
       // The first collection of garbage is told some time after it.
-      return texts.some((text) => text.includes('nodejs_gc_duration_seconds_sum'));
+      const told = ['nodejs_gc_duration_seconds_sum', 'loki_prometheus_rule_evaluations_total{'];
+      return told.every((series) => texts.some((text) => text.includes(series)));
     };
-    await eventually('a collection of garbage', scrape, () => texts.length, 60_000);
+    await eventually('a collection of garbage, and an evaluation of a rule', scrape, () => texts.length, 60_000);
     metrics = metricsIn(texts);
   });
   after(async () => {

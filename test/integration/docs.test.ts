@@ -72,4 +72,31 @@ describe('the documents', function () {
     expect(shown.table_manager).to.deep.equal(defaults.table_manager);
     expect({ ...shown.storage_config.gcs, bucket_name: '' }).to.deep.equal(defaults.storage_config.gcs);
   });
+
+  it('show a configuration of rules with all of its settings', async () => {
+    const markdown = await readFile(path.join(ROOT, 'docs/ruler.md'), 'utf8');
+    const text = blocksOf(markdown, 'yaml');
+    const shown = loadConfig({ file: { name: 'ruler.md', text } }).ruler;
+    const pathsOf = (value: unknown, at = ''): readonly string[] =>
+      typeof value === 'object' && value !== null && Object.keys(value).length > 0
+        ? Object.entries(value).flatMap(([name, inner]) => pathsOf(inner, `${at}.${name}`))
+        : [at];
+    expect(
+      pathsOf(parseYaml(text).ruler)
+        .map((one) => one.replace('.cluster', ''))
+        .sort(),
+    ).to.deep.equal(
+      pathsOf(shown)
+        .map((one) => one.replace('.cluster', ''))
+        .sort(),
+    );
+    const { remote_write, external_url, datasource_uid, external_labels, alertmanager_url, ...usual } = shown;
+    const defaults = loadConfig({}).ruler;
+    expect({ ...defaults, ...usual }).to.deep.equal(defaults);
+    expect({ ...remote_write, enabled: false, client: undefined }).to.deep.equal({
+      ...defaults.remote_write,
+      client: undefined,
+    });
+    expect([external_url, datasource_uid, external_labels, alertmanager_url]).to.not.include('');
+  });
 });

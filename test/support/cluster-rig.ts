@@ -35,7 +35,12 @@ export class ClusterRig {
     return new ClusterRig(settings, members, await serveStore(members, { port: 0 }));
   }
 
-  async start(nodeId: string, deps: Pick<NodeDeps, 'workers' | 'startPeers'> = {}): Promise<TestNode> {
+  /** @param own settings of this node alone */
+  async start(
+    nodeId: string,
+    deps: Pick<NodeDeps, 'workers' | 'startPeers'> = {},
+    own: ConfigInput = {},
+  ): Promise<TestNode> {
     this.#incarnation += 1;
     const disk = this.disks.get(nodeId) ?? new PowerLossFiles();
     this.disks.set(nodeId, disk);
@@ -48,7 +53,7 @@ export class ClusterRig {
       unsafe_short_linger: true,
     };
     const node = await startTestNode(
-      { ...this.#settings, cluster: { ...cluster, ...(this.#settings['cluster'] as object) } },
+      { ...this.#settings, ...own, cluster: { ...cluster, ...(this.#settings['cluster'] as object) } },
       {
         chunks: this.chunks,
         index: this.index,

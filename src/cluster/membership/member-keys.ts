@@ -55,8 +55,8 @@ export class MemberKeys {
  */
 export const encodeMember = (member: MemberDescription, incarnation?: number): string => {
   // One by one: a caller's object may hold more, such as the incarnation of the process before.
-  const { address, httpAddress, zone, weight, state, diskId, protocol } = member;
-  return JSON.stringify({ address, httpAddress, zone, weight, state, diskId, protocol, incarnation });
+  const { address, httpAddress, zone, weight, state, diskId, protocol, evaluatesRules } = member;
+  return JSON.stringify({ address, httpAddress, zone, weight, state, diskId, protocol, evaluatesRules, incarnation });
 };
 
 const STATES: readonly MemberState[] = ['JOINING', 'ACTIVE', 'LEAVING'];
@@ -69,9 +69,11 @@ const decodeMember = ({ key, value, modRevision }: KeyValue): Member | undefined
     return undefined;
   }
   const { address, httpAddress, zone, weight, state, diskId, protocol, incarnation = modRevision } = fields;
+  const { evaluatesRules } = fields;
   if (typeof address !== 'string' || typeof httpAddress !== 'string' || typeof zone !== 'string') return undefined;
   if (typeof weight !== 'number' || typeof diskId !== 'string' || !protocol) return undefined;
   if (state === undefined || !STATES.includes(state)) return undefined;
   const nodeId = key.slice(key.lastIndexOf('/') + 1);
-  return { nodeId, incarnation, address, httpAddress, zone, weight, state, diskId, protocol };
+  const known = { nodeId, incarnation, address, httpAddress, zone, weight, state, diskId, protocol };
+  return evaluatesRules === true ? { ...known, evaluatesRules } : known;
 };

@@ -34,14 +34,16 @@ type Final = GoValue | typeof MISSING;
 class Execution {
   readonly #template: ParsedTemplate;
   readonly #data: TemplateData;
+  readonly #functions: ReadonlyMap<string, TemplateFunction>;
   #variables: Variable[] = [];
   #output = '';
   #steps = 0;
   #depth = 0;
 
-  constructor(template: ParsedTemplate, data: TemplateData) {
+  constructor(template: ParsedTemplate, data: TemplateData, functions: ReadonlyMap<string, TemplateFunction>) {
     this.#template = template;
     this.#data = data;
+    this.#functions = functions;
   }
 
   run(): string {
@@ -281,7 +283,7 @@ class Execution {
       this.#checkCount(node, name, NO_ARGUMENTS, count);
       return name === '__line__' ? this.#data.line() : new GoTime(this.#data.timeNs());
     }
-    const called = FUNCTIONS.get(name)!;
+    const called = this.#functions.get(name)!;
     this.#checkCount(node, name, called, count);
     const values = args.map((arg, index) => this.#argument(typeOf(called, index), arg, dot));
     if (final !== MISSING) values.push(this.#checked(typeOf(called, args.length), final, args.at(-1) ?? node));
@@ -371,7 +373,8 @@ class Execution {
 
 /**
  * The text (bytes) that a template makes of an entry.
+ * @param functions of those that it was parsed with
  * @throws TemplateError with Go's text
  */
-export const executeTemplate = (template: ParsedTemplate, data: TemplateData): string =>
-  new Execution(template, data).run();
+export const executeTemplate = (template: ParsedTemplate, data: TemplateData, functions = FUNCTIONS): string =>
+  new Execution(template, data, functions).run();

@@ -42,7 +42,11 @@ describe('a node with its chunks in Cloud Storage', function () {
 
   const start = async (gcs?: object, chunkStore: object = {}): Promise<RinglogNode> => {
     const config = testConfig({ ...settings(gcs), chunk_store_config: chunkStore });
-    const observer = { committed: () => undefined, retried: (store: string) => retried.push(store) };
+    const observer = {
+      committed: () => undefined,
+      retried: (store: string) => retried.push(store),
+      evaluated: () => undefined,
+    };
     node = await startNode(config, { workers: sharedWorkers(), observer });
     return node;
   };

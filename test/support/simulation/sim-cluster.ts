@@ -340,6 +340,8 @@ const configFor = (nodeId: string, { chunkTargetSize, linger }: SimOptions): Con
       flush_backoff_max: '2s',
       wal: { file_size: '1MB', batch_size: '512KB', tidy_period: '1h' },
     },
+    // Rules move no streams.
+    ruler: { enabled: false },
     cluster: {
       enabled: true,
       node_id: nodeId,

@@ -1,0 +1,172 @@
+import type { Clock } from '../protocol/clock.ts';
+import type { TurnBudget } from '../protocol/turn-budget.ts';
+import type { AlertSurroundings } from './alert-template.ts';
+import {
+  type Alert,
+  type AlertSample,
+  type Alerts,
+  alertSample,
+  alertSamples,
+  alertsToSend,
+  type CompiledAlertingRule,
+  compileAlertingRule,
+  stepAlerts,
+} from './alerting-rule.ts';
+import { recordedSamples } from './recording-rule.ts';
+import { isAlerting, type NamedTexts, type Rule, ruleName } from './rule-group.ts';
+import type { RuleStatus } from './rule-status.ts';
+import { labelKey, type Sample } from './sample.ts';
+import { staleMarkers, type TimedSample, timed } from './write-request.ts';
+
+/** How a rule's expression is asked, and where what comes of it goes: of one tenant. */
+export interface RuleRunnerDeps {
+  readonly clock: Clock;
+  /** The samples of the expression at a time. @throws RefusedError */
+  readonly query: (expr: string, timeMs: number, signal: AbortSignal) => Promise<readonly Sample[]>;
+  readonly surroundings: AlertSurroundings;
+  /** Of all rules of the node. */
+  readonly turns: TurnBudget;
+  readonly resendDelayMs: number;
+  /** Alerts that Alertmanagers should hear of. */
+  readonly alert: (expr: string, alerts: readonly Alert[]) => void;
+  readonly write: (samples: readonly TimedSample[]) => void;
+}
+
+export interface EvaluationContext {
+  readonly timeMs: number;
+  readonly limit: number;
+  readonly signal: AbortSignal;
+}
+
+/** One rule of a group as it is evaluated again and again. What it has come to stays if an evaluation fails. */
+export class RuleRunner {
+  readonly rule: Rule;
+  readonly #groupLabels: NamedTexts;
+  readonly #deps: RuleRunnerDeps;
+  readonly #compiled: CompiledAlertingRule | undefined;
+  #alerts: Alerts = new Map();
+  /** What was active before this node evaluated the rule is asked for once. */
+  #isRestored: boolean;
+  #series: ReadonlyMap<string, readonly string[]> = new Map();
+  #health: RuleStatus['health'] = 'unknown';
+  #lastError = '';
+  #lastEvaluationMs = 0;
+  #evaluationMs = 0;
+
+  /** @throws Error if a text of it is no template */
+  constructor(rule: Rule, groupLabels: NamedTexts, deps: RuleRunnerDeps) {
+    this.rule = rule;
+    this.#groupLabels = groupLabels;
+    this.#deps = deps;
+    this.#compiled = isAlerting(rule) ? compileAlertingRule(rule, groupLabels) : undefined;
+    this.#isRestored = rule.forMs === 0;
+  }
+
+  /** Rules that are this one, but for what may change without another history: by their name and labels, as Prometheus has it. */
+  get identity(): string {
+    return JSON.stringify([isAlerting(this.rule), ruleName(this.rule), Object.entries(this.rule.labels).sort()]);
+  }
+
+  /** Goes on where another one of the same identity was. */
+  takeOver(before: RuleRunner): void {
+    this.#alerts = before.#alerts;
+    this.#isRestored ||= before.#isRestored;
+    this.#series = before.#series;
+    this.#health = before.#health;
+    this.#lastError = before.#lastError;
+    this.#lastEvaluationMs = before.#lastEvaluationMs;
+    this.#evaluationMs = before.#evaluationMs;
+  }
+
+  get status(): RuleStatus {
+    const active = [...this.#alerts.values()].filter(({ state }) => state !== 'inactive');
+    return {
+      rule: { ...this.rule, labels: { ...this.#groupLabels, ...this.rule.labels } },
+      health: this.#health,
+      lastError: this.#lastError,
+      lastEvaluationMs: this.#lastEvaluationMs,
+      evaluationMs: this.#evaluationMs,
+      // Numbers such as infinity have no JSON.
+      alerts: active.map(({ value, ...alert }) => ({ ...alert, value: String(value) })),
+    };
+  }
+
+  /** False if it failed. Where the signal ends it, nothing has changed. */
+  async evaluate(context: EvaluationContext): Promise<boolean> {
+    const { clock } = this.#deps;
+    const startMs = clock.monotonicMs();
+    let error: string | undefined;
+    try {
+      await this.#evaluate(context);
+    } catch (failure) {
+      error = failure instanceof Error ? failure.message : String(failure);
+    }
+    if (context.signal.aborted) return true;
+    this.#lastEvaluationMs = context.timeMs;
+    this.#evaluationMs = clock.monotonicMs() - startMs;
+    this.#health = error === undefined ? 'ok' : 'err';
+    this.#lastError = error ?? '';
+    return error === undefined;
+  }
+
+  /** It is evaluated nowhere any more: its series end. */
+  retire(timeMs: number): void {
+    this.#deps.write(staleMarkers(this.#series, new Map(), timeMs));
+    this.#series = new Map();
+  }
+
+  async #evaluate({ timeMs, limit, signal }: EvaluationContext): Promise<void> {
+    const { query } = this.#deps;
+    const samples = await query(this.rule.expr, timeMs, signal);
+    const compiled = this.#compiled;
+    if (!compiled) {
+      this.#write(recordedSamples(this.rule, this.#groupLabels, samples, limit), timeMs);
+      return;
+    }
+    const made = await this.#made(compiled, samples, signal);
+    const activeSinceMs = await this.#activeBefore(compiled, samples, timeMs, signal);
+    signal.throwIfAborted();
+    const { resendDelayMs, alert } = this.#deps;
+    const alerts = stepAlerts(this.rule, this.#alerts, { samples: made, nowMs: timeMs, limit, activeSinceMs });
+    const told = alertsToSend(alerts, timeMs, resendDelayMs);
+    this.#alerts = told.alerts;
+    this.#isRestored = true;
+    if (told.due.length > 0) alert(this.rule.expr, told.due);
+    this.#write(alertSamples(alerts), timeMs);
+  }
+
+  /** A node that is new to the rule asks how things stood `for` ago: who was active then, and is now, has been so since then. */
+  async #activeBefore(
+    compiled: CompiledAlertingRule,
+    samples: readonly Sample[],
+    timeMs: number,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, number> | undefined> {
+    if (this.#isRestored || samples.length === 0) return undefined;
+    const thenMs = timeMs - this.rule.forMs;
+    const before = await this.#deps.query(this.rule.expr, thenMs, signal);
+    return new Map((await this.#made(compiled, before, signal)).map(({ labels }) => [labelKey(labels), thenMs]));
+  }
+
+  /** In slices of the event loop: texts of 500 alerts may take seconds. */
+  async #made(
+    compiled: CompiledAlertingRule,
+    samples: readonly Sample[],
+    signal: AbortSignal,
+  ): Promise<readonly AlertSample[]> {
+    const { turns, surroundings } = this.#deps;
+    const made: AlertSample[] = [];
+    for (const sample of samples) {
+      while (!turns.hasTime()) await turns.nextTurn();
+      signal.throwIfAborted();
+      made.push(alertSample(compiled, sample, surroundings));
+    }
+    return made;
+  }
+
+  #write(samples: readonly Sample[], timeMs: number): void {
+    const series = new Map(samples.map(({ labels }) => [labelKey(labels), labels]));
+    this.#deps.write([...timed(samples, timeMs), ...staleMarkers(this.#series, series, timeMs)]);
+    this.#series = series;
+  }
+}

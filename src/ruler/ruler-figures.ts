@@ -1,0 +1,15 @@
+import type { DeliveryFigures } from './delivery-queue.ts';
+import type { GroupFigures } from './group-runner.ts';
+import type { GroupId } from './rule-group.ts';
+import type { GroupStatus } from './rule-status.ts';
+
+/** What a node counts of the rules that it evaluates, and of what it sends. */
+export interface RulerFigures {
+  readonly groups: readonly (GroupId & GroupFigures & { readonly status: GroupStatus })[];
+  /** By receiver, without the password that its URL may have. */
+  readonly notifications: readonly (readonly [receiver: string, figures: DeliveryFigures])[];
+  /** Alerts of a tenant and receiver that may wait. */
+  readonly notificationsMax: number;
+  /** By client. */
+  readonly samples: readonly (readonly [client: string, figures: DeliveryFigures])[];
+}

@@ -1,0 +1,183 @@
+import { type Ref, start, stop } from 'nact';
+import type { Clock } from '../protocol/clock.ts';
+import { GroupRunner, type GroupRunnerDeps } from './group-runner.ts';
+import { type GroupId, groupKey, isAlerting, type StoredGroup } from './rule-group.ts';
+import type { GroupStatus } from './rule-status.ts';
+import type { RuleStore } from './rule-store.ts';
+import type { RulerFigures } from './ruler-figures.ts';
+
+export interface RulerOptions {
+  readonly pollMs: number;
+  readonly defaultIntervalMs: number;
+  /** Tenants whose rules are evaluated: all, unless some are named. */
+  readonly enabledTenants: readonly string[];
+  readonly disabledTenants: readonly string[];
+}
+
+export interface RulerDeps extends Pick<GroupRunnerDeps, 'ofRule' | 'evaluated' | 'report'> {
+  readonly clock: Clock;
+  readonly store: Pick<RuleStore, 'groups'>;
+  /** Whether this node evaluates the group, as the ring is now. */
+  readonly isHere: (group: GroupId) => boolean;
+  /** Whether samples of recording rules go anywhere. */
+  readonly writesSamples: boolean;
+  readonly info: (fields: object, text: string) => void;
+}
+
+/** Chosen, as Loki's: how soon a node takes up what the ring gives it. */
+const RING_MS = 5_000;
+/** Chosen: hints that come together cost one look. */
+const HINT_MS = 100;
+
+/** Knows all groups there are, and runs those that are this node's. */
+export class Ruler {
+  readonly #options: RulerOptions;
+  readonly #deps: RulerDeps;
+  readonly #system: Ref<never> = start() as Ref<never>;
+  readonly #runners = new Map<string, GroupRunner>();
+  readonly #stopping = new Set<Promise<void>>();
+  #known: readonly StoredGroup[] = [];
+  #cancelPoll: () => void = () => undefined;
+  #cancelRing: () => void = () => undefined;
+  #polling: Promise<void> = Promise.resolve();
+  #isHinted = false;
+  #stopped: Promise<void> | undefined;
+  #phase: 'new' | 'running' | 'stopped' = 'new';
+
+  constructor(options: RulerOptions, deps: RulerDeps) {
+    this.#options = options;
+    this.#deps = deps;
+  }
+
+  start(): void {
+    if (this.#phase !== 'new') return;
+    this.#phase = 'running';
+    this.#watchRing();
+    this.#poll();
+  }
+
+  /** Resolves when no evaluation is under way, however often it is called. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#end();
+    return this.#stopped;
+  }
+
+  async #end(): Promise<void> {
+    this.#phase = 'stopped';
+    this.#cancelPoll();
+    this.#cancelRing();
+    for (const key of [...this.#runners.keys()]) this.#drop(key, false);
+    // A look at the store that is under way comes to nothing.
+    await Promise.all(this.#stopping);
+    stop(this.#system);
+  }
+
+  /** Somebody has changed a group: looks soon instead of at the next poll. */
+  hint(): void {
+    if (this.#phase !== 'running' || this.#isHinted) return;
+    this.#isHinted = true;
+    this.#cancelPoll();
+    this.#cancelPoll = this.#deps.clock.after(HINT_MS, () => this.#poll());
+  }
+
+  /** Of the tenant's groups that run here. */
+  statuses(tenant: string): readonly GroupStatus[] {
+    return [...this.#runners.values()].filter(({ about }) => about.tenant === tenant).map(({ status }) => status);
+  }
+
+  get figures(): RulerFigures['groups'] {
+    return [...this.#runners.values()].map(({ about, status, figures }) => ({
+      ...figures,
+      status,
+      tenant: about.tenant,
+      namespace: about.namespace,
+      name: about.group,
+    }));
+  }
+
+  #watchRing(): void {
+    this.#cancelRing = this.#deps.clock.after(RING_MS, () => {
+      this.#follow();
+      this.#watchRing();
+    });
+  }
+
+  #poll(): void {
+    this.#isHinted = false;
+    this.#cancelPoll();
+    const before = this.#polling;
+    this.#polling = before.then(async () => {
+      if (this.#phase !== 'running') return;
+      await this.#look();
+      if (this.#phase !== 'running' || this.#isHinted) return;
+      this.#cancelPoll();
+      this.#cancelPoll = this.#deps.clock.after(this.#options.pollMs, () => this.#poll());
+    });
+  }
+
+  /** What cannot be read now stays as it was known. */
+  async #look(): Promise<void> {
+    try {
+      this.#known = await this.#deps.store.groups();
+    } catch (error) {
+      if (this.#phase === 'running')
+        this.#deps.report('the rules cannot be read: those that were read before hold', error);
+      return;
+    }
+    this.#follow();
+  }
+
+  /** Runs what is here, and nothing else. */
+  #follow(): void {
+    if (this.#phase !== 'running') return;
+    const all = new Map(this.#known.map((stored) => [groupKey(stored), stored]));
+    for (const [key, runner] of this.#runners) {
+      const stored = all.get(key);
+      if (!stored || !this.#isMine(stored)) this.#drop(key, stored === undefined);
+      else if (stored.version !== runner.version) this.#attempt(stored, () => runner.change(stored));
+    }
+    for (const [key, stored] of all) {
+      if (this.#runners.has(key) || !this.#isMine(stored)) continue;
+      this.#attempt(stored, () => this.#begin(key, stored));
+    }
+  }
+
+  #isMine(group: StoredGroup): boolean {
+    const { enabledTenants, disabledTenants } = this.#options;
+    if (enabledTenants.length > 0 && !enabledTenants.includes(group.tenant)) return false;
+    return !disabledTenants.includes(group.tenant) && this.#deps.isHere(group);
+  }
+
+  #begin(key: string, stored: StoredGroup): void {
+    const { clock, ofRule, evaluated, report, isHere, info, writesSamples } = this.#deps;
+    const runner = new GroupRunner(stored, {
+      clock,
+      system: this.#system,
+      defaultIntervalMs: this.#options.defaultIntervalMs,
+      ofRule,
+      isHere: () => isHere(stored),
+      evaluated,
+      report,
+    });
+    this.#runners.set(key, runner);
+    if (writesSamples || stored.group.rules.every(isAlerting)) return;
+    info(runner.about, 'rules are recorded and sent nowhere: ruler.remote_write is not enabled');
+  }
+
+  #drop(key: string, isGone: boolean): void {
+    const runner = this.#runners.get(key);
+    this.#runners.delete(key);
+    if (!runner) return;
+    const ending = runner.stop(isGone).finally(() => this.#stopping.delete(ending));
+    this.#stopping.add(ending);
+  }
+
+  /** One group that cannot be run keeps none of the others. */
+  #attempt({ tenant, namespace, name }: StoredGroup, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#deps.report('a group of rules cannot be evaluated', error, { tenant, namespace, group: name });
+    }
+  }
+}
