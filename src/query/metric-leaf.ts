@@ -20,7 +20,7 @@ import type { CountFunction, ValuesFunction } from './range/range-function.ts';
 import { rangeFunctionOf } from './range/range-functions.ts';
 import { compileScan, wantedByAny } from './scan/compiled-scan.ts';
 import type {
-  ChunkBytes,
+  ChunkSource,
   GroupSpec,
   MetricPart,
   MetricResult,
@@ -210,8 +210,8 @@ const fetchSlices = (
   slices: readonly PlannedSlice[],
   want: ChunkWant,
 ): Promise<StreamSlice[]> => {
-  const chunks = new Map<string, Promise<ChunkBytes>>();
-  const fetchOnce = (ref: ChunkRef): Promise<ChunkBytes> => {
+  const chunks = new Map<string, Promise<ChunkSource>>();
+  const fetchOnce = (ref: ChunkRef): Promise<ChunkSource> => {
     const known = chunks.get(ref.key) ?? fetchChunk(context, ref, want);
     chunks.set(ref.key, known);
     return known;
