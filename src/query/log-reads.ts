@@ -1,4 +1,5 @@
 import type { ChunkCache } from './chunk-cache.ts';
+import { readsEnds } from './fetch-chunk.ts';
 import type { LinesAtHand } from './lines-at-hand.ts';
 import { loadMemory } from './load-memory.ts';
 import type { QueryContext } from './query-context.ts';
@@ -19,7 +20,7 @@ export class LogReads {
   readonly plan: ScanPlan;
   /** Of the query. */
   readonly atHand: LinesAtHand;
-  /** Of chunks their filters are read first, by the thread that scans: tens of microseconds each. */
+  /** As of `fetchChunk`. */
   readonly readsEnds: boolean;
   readonly #places: ScanPlaces<LogResult>;
   readonly #cache: ChunkCache;
@@ -34,7 +35,7 @@ export class LogReads {
     this.#context = context;
     this.plan = plan;
     this.atHand = atHand;
-    this.readsEnds = mayPass !== undefined && context.sources.stored.chunks.fileOf !== undefined;
+    this.readsEnds = readsEnds(context, mayPass);
     this.#cache = cache;
     this.#places = new ScanPlaces(context, TASKS_PER_WORKER, (work) => this.#runHere(work));
   }
