@@ -10,8 +10,8 @@ const SLICES_MAX = 256;
 const CHUNKS_MAX = 4;
 /** Of files whose filters will rule out most blocks: tens of microseconds each, if they do. */
 const ENDS_MAX = 8;
-/** Chosen: a task is no more than a quarter of a worker's share of what is left. */
-const TASKS_LEFT_PER_WORKER = 4;
+/** Chosen: a task is no more than an eighth of a worker's share of what is left. */
+const TASKS_LEFT_PER_WORKER = 8;
 
 /**
  * Chunks that the next task gets: more where many are left, so that messages are few; one at a time towards the end, so that all workers, of
