@@ -88,6 +88,11 @@ export interface DecodeOptions {
   readonly checksum?: number;
   /** Plain bytes a block may have. Default 64 MiB. */
   readonly blockBytesMax?: number;
+  /**
+   * Gives the object's bytes [start, end), to keep. For an object that lies in memory without its blocks, and only for as long as its skip filters are looked
+   * at: blocks are asked for here, and nothing else is read of it later.
+   */
+  readonly readBlock?: (start: number, end: number) => Buffer;
 }
 
 const BLOCK_BYTES_MAX = 64 << 20;
@@ -137,7 +142,8 @@ export class ChunkView {
   readonly encoding: BlockEncoding;
   readonly version: MemchunkVersion;
   readonly blocks: readonly BlockMeta[];
-  readonly #bytes: Buffer;
+  /** Of the MemChunk. */
+  readonly #bytesAt: (start: number, end: number) => Buffer;
   readonly #dataStart: number;
   readonly #isVerified: boolean;
   readonly #blockBytesMax: number;
@@ -159,11 +165,14 @@ export class ChunkView {
     this.encoding = view.encoding;
     this.version = view.version;
     this.blocks = view.blocks;
-    this.#bytes = memchunk;
+    const { readBlock } = options;
+    this.#bytesAt = readBlock
+      ? (start, end) => readBlock(dataStart + start, dataStart + end)
+      : (start, end) => memchunk.subarray(start, end);
     this.#dataStart = dataStart;
     this.#isVerified = options.checksum !== undefined;
     this.#blockBytesMax = options.blockBytesMax ?? BLOCK_BYTES_MAX;
-    this.#symbolsSection = view.symbolsSection;
+    this.#symbolsSection = readBlock && view.symbolsSection ? Buffer.from(view.symbolsSection) : view.symbolsSection;
     this.#skipFilters = view.skipFilters;
   }
 
@@ -200,11 +209,12 @@ export class ChunkView {
     return this.#skipFilters?.[index];
   }
 
-  /** Stored bytes of a block, a view, its checksum verified. @throws CorruptChunkError */
+  /** Stored bytes of a block, a view where the object lies in memory, its checksum verified. @throws CorruptChunkError */
   blockBytes(index: number): Uint8Array {
     const { offset, size } = this.#meta(index);
-    const bytes = this.#bytes.subarray(offset, offset + size);
-    if (!this.#isVerified && crc32c(bytes) !== this.#bytes.readUInt32BE(offset + size)) {
+    const stored = this.#bytesAt(offset, offset + size + LENGTH_SIZE);
+    const bytes = stored.subarray(0, size);
+    if (!this.#isVerified && crc32c(bytes) !== stored.readUInt32BE(size)) {
       throw new CorruptChunkError(`block ${index} has a wrong checksum`);
     }
     return bytes;

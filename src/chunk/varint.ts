@@ -109,13 +109,17 @@ export class VarintReader {
 
   /** A signed 64-bit value. @throws CorruptChunkError */
   varint64(): bigint {
-    let value = 0n;
-    for (let shift = 0n; shift < 70n; shift += 7n) {
+    let low = 0;
+    let high = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
       const byte = this.#next();
-      value |= BigInt(byte & 127) << shift;
+      const bits = byte & 127;
+      if (shift < 32) low |= bits << shift;
+      if (shift >= 32) high |= bits << (shift - 32);
+      else if (shift > 32 - 7) high |= bits >>> (32 - shift);
       if (byte < 128) {
-        const zig = BigInt.asUintN(64, value);
-        return (zig >> 1n) ^ -(zig & 1n);
+        const sign = -(low & 1);
+        return int64(((low >>> 1) | (high << 31)) ^ sign, (high >>> 1) ^ sign);
       }
     }
     throw new CorruptChunkError('a varint is too large');

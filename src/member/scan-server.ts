@@ -2,16 +2,17 @@ import { isLogged, type SegmentSnapshot, type UnflushedSegment } from '../chunk/
 import type { IncomingCall } from '../cluster/transport/peers.ts';
 import { Permits } from '../protocol/permits.ts';
 import { RefusedError } from '../protocol/refusal.ts';
-import { readChunk } from '../query/fetch-chunk.ts';
+import { type ChunkWant, fileForPart, readChunk } from '../query/fetch-chunk.ts';
 import type { ScanPool } from '../query/query-context.ts';
 import { CompiledScans, wantedByAny } from '../query/scan/compiled-scan.ts';
-import type {
-  ChunkBytes,
-  ReadBounds,
-  ScanPlan,
-  ScanResult,
-  ScanTask,
-  StreamSlice,
+import {
+  buffersOf,
+  type ChunkSource,
+  type ReadBounds,
+  type ScanPlan,
+  type ScanResult,
+  type ScanTask,
+  type StreamSlice,
 } from '../query/scan/scan-messages.ts';
 import { parseChunkKey } from '../storage/chunk-key.ts';
 import type { ChunkReader } from '../storage/chunk-store.ts';
@@ -65,24 +66,29 @@ export class ScanServer {
     const [{ startNs, endNs }] = plans as readonly [ScanPlan];
     const { mayPass } = wantedByAny(plans.map((plan) => this.#compiled.of(plan)));
     const want = { range: { startNs, endNs }, mayPass };
-    const chunks = new Map<string, Promise<ChunkBytes>>();
-    const fetchOnce = (ref: PlacedSlice['chunks'][number]): Promise<ChunkBytes> => {
-      const known =
-        chunks.get(ref.key) ?? readChunk(this.#deps.chunks, { ...NO_BOUNDS, ...parseChunkKey(ref.key), ...ref }, want);
+    const chunks = new Map<string, Promise<ChunkSource>>();
+    const fetchOnce = (ref: PlacedSlice['chunks'][number]): Promise<ChunkSource> => {
+      const known = chunks.get(ref.key) ?? this.#fetch(ref, want);
       chunks.set(ref.key, known);
       return known;
     };
     const slices = await Promise.all(task.slices.map((slice) => this.#sliceOf(slice, snapshots, fetchOnce, call)));
-    const buffers = await Promise.all([...chunks.values()].map(async (chunk) => (await chunk).bytes.buffer));
+    const buffers = buffersOf(await Promise.all(chunks.values()));
     const result = await this.#deps.pool.run(taskOf(plans, slices, task.bounds), buffers, call.signal);
     if (bytesOfResult(result) > ANSWER_BYTES_MAX) throw tooLarge();
     return [encodePlacedResult(withoutChunks(result), chunks.size)];
   }
 
+  async #fetch(ref: PlacedSlice['chunks'][number], want: ChunkWant): Promise<ChunkSource> {
+    const { chunks } = this.#deps;
+    const wanted = { ...NO_BOUNDS, ...parseChunkKey(ref.key), ...ref };
+    return fileForPart(chunks, wanted, want) ?? (await readChunk(chunks, wanted, want));
+  }
+
   async #sliceOf(
     { startNs, endNs, chunks: refs, memory }: PlacedSlice,
     snapshots: readonly SegmentSnapshot[],
-    fetch: (ref: PlacedSlice['chunks'][number]) => Promise<ChunkBytes>,
+    fetch: (ref: PlacedSlice['chunks'][number]) => Promise<ChunkSource>,
     call: IncomingCall,
   ): Promise<StreamSlice> {
     return {

@@ -1,14 +1,14 @@
 import type { ChunkRef } from '../storage/index-reader.ts';
-import type { ChunkBytes } from './scan/scan-messages.ts';
+import type { ChunkBytes, ChunkSource } from './scan/scan-messages.ts';
 
 /** Chunks a log query has begun to read, up to a size: those used least lately are fetched again when they are wanted. */
 export class ChunkCache {
   readonly #bytesMax: number;
-  readonly #fetch: (ref: ChunkRef) => Promise<ChunkBytes>;
+  readonly #fetch: (ref: ChunkRef) => Promise<ChunkSource>;
   readonly #chunks = new Map<string, ChunkBytes>();
   #bytes = 0;
 
-  constructor(bytesMax: number, fetch: (ref: ChunkRef) => Promise<ChunkBytes>) {
+  constructor(bytesMax: number, fetch: (ref: ChunkRef) => Promise<ChunkSource>) {
     this.#bytesMax = bytesMax;
     this.#fetch = fetch;
   }
@@ -28,7 +28,7 @@ export class ChunkCache {
   }
 
   /** Hands the chunk over: its buffer is about to be moved. */
-  async take(ref: ChunkRef): Promise<ChunkBytes> {
+  async take(ref: ChunkRef): Promise<ChunkSource> {
     return this.#remove(ref.key) ?? (await this.#fetch(ref));
   }
 

@@ -7,9 +7,10 @@ import type { ChunkReader } from '../storage/chunk-store.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
 import type { QueryContext } from './query-context.ts';
 import { isWanted } from './scan/block-sources.ts';
-import type { ChunkBytes } from './scan/scan-messages.ts';
+import { HEAD_SIZE, ROUNDS_MAX, tailSizeOf } from './scan/chunk-parts.ts';
+import type { ChunkBytes, ChunkFile, ChunkSource } from './scan/scan-messages.ts';
 import type { SkipStream, SkipTest } from './scan/skip-test.ts';
-import { unreadableChunk } from './scan/unreadable-chunk.ts';
+import { missingChunk } from './scan/unreadable-chunk.ts';
 import { boundsOfRef } from './slice-plan.ts';
 import { SparseObject } from './sparse-object.ts';
 
@@ -20,21 +21,28 @@ export interface ChunkWant {
   readonly mayPass: SkipTest | undefined;
 }
 
+type WantedRef = Pick<ChunkRef, 'key' | 'checksum' | 'fromMs' | 'throughMs'>;
+
 /** Of a chunk's time: with less than this wanted of it, its metas are read first, and then blocks. Above it one request is cheaper than three. */
 const WANTED_SHARE_MAX = 1 / 3;
-/** Chosen: labels are a few hundred bytes; symbols of structured metadata may take more, which are read on. */
-const HEAD_SIZE = 4 << 10;
-/** Metas of a chunk of the default size have 2 KB, its skip section up to 80 KB. */
-const METAS_SIZE = 16 << 10;
-const METAS_AND_FILTERS_SIZE = 96 << 10;
-/** What is read may show that more is missing, each time something else: head, symbols and metas, skip section. */
-const ROUNDS_MAX = 4;
 
-/** @throws RefusedError INTERNAL as `readChunk` */
-export const fetchChunk = async (context: QueryContext, ref: ChunkRef, want: ChunkWant): Promise<ChunkBytes> => {
-  const chunk = await context.orStop(readChunk(context.sources.stored.chunks, ref, want));
+/** The chunk for a task of this query. @throws RefusedError INTERNAL as `readChunk` */
+export const fetchChunk = async (context: QueryContext, ref: ChunkRef, want: ChunkWant): Promise<ChunkSource> => {
+  const { chunks } = context.sources.stored;
+  const chunk = fileForPart(chunks, ref, want) ?? (await context.orStop(readChunk(chunks, ref, want)));
   context.chunksDownloaded += 1;
   return chunk;
+};
+
+/** Of chunks their filters are read first, by the thread that scans: tens of microseconds each. */
+export const readsEnds = ({ sources }: QueryContext, mayPass: SkipTest | undefined): boolean =>
+  mayPass !== undefined && sources.stored.chunks.fileOf !== undefined;
+
+/** For a thread to read by itself: where little is wanted of a chunk, and it is a file. undefined: it is to be read for it. */
+export const fileForPart = (chunks: ChunkReader, ref: WantedRef, want: ChunkWant): ChunkFile | undefined => {
+  if (!chunks.fileOf || !wantsPart(ref, want)) return undefined;
+  const { key, checksum } = ref;
+  return { key, checksum, path: chunks.fileOf(key) };
 };
 
 /**
@@ -42,19 +50,17 @@ export const fetchChunk = async (context: QueryContext, ref: ChunkRef, want: Chu
  * used: then the whole is read, which has a checksum in its key.
  * @throws RefusedError INTERNAL for a chunk that the index names and the store has not: the answer would be silently short
  */
-export const readChunk = async (
-  chunks: ChunkReader,
-  ref: Pick<ChunkRef, 'key' | 'checksum' | 'fromMs' | 'throughMs'>,
-  want: ChunkWant,
-): Promise<ChunkBytes> => {
+export const readChunk = async (chunks: ChunkReader, ref: WantedRef, want: ChunkWant): Promise<ChunkBytes> => {
   const { key, checksum } = ref;
-  const part =
-    want.mayPass || shareOf(ref, want.range) < WANTED_SHARE_MAX ? await readPart(chunks, ref, want) : undefined;
+  const part = wantsPart(ref, want) ? await readPart(chunks, ref, want) : undefined;
   if (part) return part;
   const bytes = await chunks.get(key);
-  if (!bytes) throw unreadableChunk(key, 'the index names it and the store does not have it');
+  if (!bytes) throw missingChunk(key);
   return { key, checksum, bytes: ownBuffer(bytes), isPart: false };
 };
+
+const wantsPart = (ref: WantedRef, { mayPass, range }: ChunkWant): boolean =>
+  mayPass !== undefined || shareOf(ref, range) < WANTED_SHARE_MAX;
 
 /** How much of the chunk's time lies in the range. */
 const shareOf = (ref: Pick<ChunkRef, 'fromMs' | 'throughMs'>, range: TimeRangeNs): number => {
@@ -70,7 +76,7 @@ const readPart = async (
   { key, checksum }: Pick<ChunkRef, 'key' | 'checksum'>,
   want: ChunkWant,
 ): Promise<ChunkBytes | undefined> => {
-  const tail = want.mayPass ? METAS_AND_FILTERS_SIZE : METAS_SIZE;
+  const tail = tailSizeOf(want.mayPass !== undefined);
   const object = await SparseObject.open(chunks, key, { head: HEAD_SIZE, tail });
   if (!object) return undefined;
   const { bytes, isWhole } = object;

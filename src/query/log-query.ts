@@ -57,7 +57,7 @@ async function* entriesIn(
   const { pipeline, mayPass } = compileScan(first);
   const cache = new ChunkCache(CACHE_BYTES_MAX, (ref) => fetchChunk(context, ref, { range: first, mayPass }));
   const atHand = new LinesAtHand();
-  const reads = plans.map((plan) => new LogReads(context, plan, cache, atHand));
+  const reads = plans.map((plan) => new LogReads(context, plan, cache, { atHand, mayPass }));
   const heap = await openCursors(context, reads, sources, turns);
   const answer = new LogAnswer();
   const selection = new Selection(context, pipeline.changesLine);

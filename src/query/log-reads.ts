@@ -1,8 +1,10 @@
 import type { ChunkCache } from './chunk-cache.ts';
+import { readsEnds } from './fetch-chunk.ts';
 import type { LinesAtHand } from './lines-at-hand.ts';
 import { loadMemory } from './load-memory.ts';
 import type { QueryContext } from './query-context.ts';
 import type { LogRead, LogResult, ReadBounds, ScanPlan } from './scan/scan-messages.ts';
+import type { SkipTest } from './scan/skip-test.ts';
 import { ScanPlaces, type ScanWork } from './scan-places.ts';
 import type { PlannedSlice } from './slice-plan.ts';
 
@@ -18,14 +20,22 @@ export class LogReads {
   readonly plan: ScanPlan;
   /** Of the query. */
   readonly atHand: LinesAtHand;
+  /** As of `fetchChunk`. */
+  readonly readsEnds: boolean;
   readonly #places: ScanPlaces<LogResult>;
   readonly #cache: ChunkCache;
 
-  /** @param cache of the query */
-  constructor(context: QueryContext, plan: ScanPlan, cache: ChunkCache, atHand: LinesAtHand) {
+  /** @param cache of the query @param mayPass as of the plan */
+  constructor(
+    context: QueryContext,
+    plan: ScanPlan,
+    cache: ChunkCache,
+    { atHand, mayPass }: { readonly atHand: LinesAtHand; readonly mayPass: SkipTest | undefined },
+  ) {
     this.#context = context;
     this.plan = plan;
     this.atHand = atHand;
+    this.readsEnds = readsEnds(context, mayPass);
     this.#cache = cache;
     this.#places = new ScanPlaces(context, TASKS_PER_WORKER, (work) => this.#runHere(work));
   }
@@ -38,7 +48,8 @@ export class LogReads {
   /** @throws RefusedError */
   run(work: ScanWork): Promise<LogResult> {
     // Streams of a few lines that are read together lie in the memory of several nodes.
-    if (work.slices.length > 1) return this.#places.runHere(work);
+    const isTogether = work.slices.length > 1 && work.slices.some(({ memory }) => memory.length > 0);
+    if (isTogether) return this.#places.runHere(work);
     // Its memory is not worth sending around, and a chunk that is here is not worth fetching again.
     const isNear = work.slices.every(({ refs }) => refs.length === 0 || refs.some(({ key }) => this.#cache.has(key)));
     return this.#places.run([this.plan], work, isNear);

@@ -7,12 +7,12 @@ import { releaseMemory } from '../protocol/release-memory.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { TurnBudget } from '../protocol/turn-budget.ts';
 import type { ChunkRef } from '../storage/index-reader.ts';
-import { type ChunkWant, fetchChunk } from './fetch-chunk.ts';
+import { type ChunkWant, fetchChunk, readsEnds } from './fetch-chunk.ts';
 import type { Gathered, GatheredStream } from './gather-streams.ts';
 import type { TenantSources } from './gather-tenants.ts';
 import { loadMemory } from './load-memory.ts';
 import { CountMerger, ValueMerger } from './merge-partials.ts';
-import { chunksPerTask, packTasks } from './pack-tasks.ts';
+import { packTasks, TaskSize } from './pack-tasks.ts';
 import { pipelineErrorText } from './pipeline-error.ts';
 import type { QueryContext } from './query-context.ts';
 import { absenceOf } from './range/absent-over-time.ts';
@@ -20,7 +20,7 @@ import type { CountFunction, ValuesFunction } from './range/range-function.ts';
 import { rangeFunctionOf } from './range/range-functions.ts';
 import { compileScan, wantedByAny } from './scan/compiled-scan.ts';
 import type {
-  ChunkBytes,
+  ChunkSource,
   GroupSpec,
   MetricPart,
   MetricResult,
@@ -176,7 +176,6 @@ const scanStreams = async (
 ): Promise<void> => {
   const { deps } = context;
   const [plan] = plans as readonly [ScanPlan];
-  const chunksMax = chunksPerTask(gathered.chunkRefs, deps.scanPool.size);
   // What is wrong with a stage is for those to say who run it: nobody does if there is nothing to read.
   const mayPass = gathered.chunkRefs > 0 ? wantedByAny(plans.map(compileScan)).mayPass : undefined;
   const want: ChunkWant = { range: plan, mayPass };
@@ -184,8 +183,15 @@ const scanStreams = async (
     const fetched = await fetchSlices(context, task, want);
     return (await context.runTask({ kind: 'metric', plans, slices: fetched })) as MetricResult;
   });
-  const slices = slicesOf(gathered.streams(), { ...plan, chunksPerSlice: chunksMax, direction: 'forward' });
-  const tasks = packTasks(slices, chunksMax);
+  const size = new TaskSize(gathered.chunkRefs, places.workers, readsEnds(context, mayPass));
+  const slices = slicesOf(gathered.streams(), {
+    ...plan,
+    get chunksPerSlice() {
+      return size.chunksMax;
+    },
+    direction: 'forward',
+  });
+  const tasks = packTasks(slices, size);
   const planning = new TurnBudget(deps.clock, PLAN_SLICE_MS);
   // Each lane draws its own tasks: what they take to plan adds up where there are many lanes.
   const lanes = Array.from({ length: places.tasksMax }, (_, lane) => lane);
@@ -210,8 +216,8 @@ const fetchSlices = (
   slices: readonly PlannedSlice[],
   want: ChunkWant,
 ): Promise<StreamSlice[]> => {
-  const chunks = new Map<string, Promise<ChunkBytes>>();
-  const fetchOnce = (ref: ChunkRef): Promise<ChunkBytes> => {
+  const chunks = new Map<string, Promise<ChunkSource>>();
+  const fetchOnce = (ref: ChunkRef): Promise<ChunkSource> => {
     const known = chunks.get(ref.key) ?? fetchChunk(context, ref, want);
     chunks.set(ref.key, known);
     return known;

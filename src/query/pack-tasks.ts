@@ -6,22 +6,50 @@ const MEMORY_BYTES_MAX = 4 << 20;
 /** Open bytes cost no inflating. */
 const OPEN_BYTES_SHARE = 8;
 const SLICES_MAX = 256;
+/** Read whole: 5 to 40 ms of scanning each. */
 const CHUNKS_MAX = 4;
+/** Of files whose filters will rule out most blocks: tens of microseconds each, if they do. */
+const ENDS_MAX = 8;
+/** Chosen: a task is no more than an eighth of a worker's share of what is left. */
+const TASKS_LEFT_PER_WORKER = 8;
 
-/** Chunks a task gets: few where there are few, so that all workers have work; more where there are many, so that messages are few. */
-export const chunksPerTask = (chunkCount: number, workers: number): number =>
-  Math.max(1, Math.min(CHUNKS_MAX, Math.floor(chunkCount / (8 * workers))));
+/**
+ * Chunks that the next task gets: more where many are left, so that messages are few; one at a time towards the end, so that all workers, of
+ * whatever node, are done at about the same time.
+ */
+export class TaskSize {
+  readonly #perTaskMax: number;
+  readonly #workers: number;
+  #left: number;
+
+  /** @param workers of all nodes @param readsEnds as of `LogReads` */
+  constructor(chunkCount: number, workers: number, readsEnds: boolean) {
+    this.#left = chunkCount;
+    this.#workers = workers;
+    this.#perTaskMax = readsEnds ? ENDS_MAX : CHUNKS_MAX;
+  }
+
+  get chunksMax(): number {
+    const share = Math.floor(this.#left / (TASKS_LEFT_PER_WORKER * this.#workers));
+    return Math.max(1, Math.min(this.#perTaskMax, share));
+  }
+
+  took(chunkCount: number): void {
+    this.#left -= chunkCount;
+  }
+}
 
 /** Slices put together into tasks of a few chunks or a few MB of memory, each when it is asked for. */
-export function* packTasks(slices: Iterable<PlannedSlice>, chunksMax: number): Generator<PlannedSlice[], void> {
+export function* packTasks(slices: Iterable<PlannedSlice>, size: TaskSize): Generator<PlannedSlice[], void> {
   let task: PlannedSlice[] = [];
   let chunks = 0;
   let bytes = 0;
   for (const slice of slices) {
     const ownBytes = memoryBytes(slice);
     const isFull =
-      chunks + slice.refs.length > chunksMax || bytes + ownBytes > MEMORY_BYTES_MAX || task.length >= SLICES_MAX;
+      chunks + slice.refs.length > size.chunksMax || bytes + ownBytes > MEMORY_BYTES_MAX || task.length >= SLICES_MAX;
     if (task.length > 0 && isFull) {
+      size.took(chunks);
       yield task;
       task = [];
       chunks = 0;

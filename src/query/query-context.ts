@@ -9,7 +9,14 @@ import { noCacheCounts, type QueryRequest, type QueryStatistics } from './query-
 import type { QuerySources } from './query-source.ts';
 import type { ResultsCache } from './results-cache.ts';
 import type { HiddenEntries } from './scan/hidden-entries.ts';
-import { addCounts, noCounts, type ScanCounts, type ScanResult, type ScanTask } from './scan/scan-messages.ts';
+import {
+  addCounts,
+  buffersOf,
+  noCounts,
+  type ScanCounts,
+  type ScanResult,
+  type ScanTask,
+} from './scan/scan-messages.ts';
 import type { ScanPlace } from './scan-places.ts';
 import { ibytesText } from './size-text.ts';
 
@@ -128,8 +135,7 @@ export class QueryContext {
   async runTask(task: ScanTask): Promise<ScanResult> {
     const slices = task.kind === 'metric' ? task.slices : task.reads.map(({ slice }) => slice);
     const chunks = slices.flatMap((slice) => slice.chunks);
-    const buffers = [...new Set(chunks.map((chunk) => chunk.bytes.buffer))];
-    const result = await this.orStop(this.deps.scanPool.run(task, buffers, this.signal));
+    const result = await this.orStop(this.deps.scanPool.run(task, buffersOf(chunks), this.signal));
     this.read(result.counts);
     return result;
   }

@@ -2,7 +2,7 @@ import type { CursorHeap } from './cursor-heap.ts';
 import type { LinesAtHand } from './lines-at-hand.ts';
 import type { LogReads } from './log-reads.ts';
 import type { QueryRequest } from './query-messages.ts';
-import { type ReadQuota, StreamCursor } from './stream-cursor.ts';
+import { type NextRead, type ReadQuota, StreamCursor } from './stream-cursor.ts';
 
 /** Line bytes at hand over all streams, and beyond that `BATCH_BYTES_MIN` and an entry of each. */
 const BATCH_BYTES_TOTAL = 64 << 20;
@@ -16,9 +16,11 @@ const BATCH_ENTRIES_MIN = 32;
 
 /** Cursors looked at for reading ahead, of which few are read. */
 const LOOKED_AT_MAX = 64;
-/** Light cursors read by one task: the first time, then twice as many each time, since a limit may be met soon. */
+/** Cursors with a few lines read by one task: the first time, then twice as many each time, since a limit may be met soon. */
 const TOGETHER_FIRST = 32;
 const TOGETHER_MAX = 512;
+/** Chosen: if the filters rule out nothing, a block of each is inflated, a millisecond each. If all, sending a task costs as much as reading them. */
+const ENDS_TOGETHER = 8;
 
 /**
  * Reads what comes next in line, and keeps the workers busy with what is behind it: streams of some size one a task, small ones together.
@@ -31,7 +33,7 @@ export class ReadAhead {
   readonly #tasksMax: number;
   #running = 0;
   #together = TOGETHER_FIRST;
-  #hasLight = false;
+  #isTogether = false;
 
   constructor(request: QueryRequest, heap: CursorHeap, { atHand, tasksMax }: Pick<LogReads, 'atHand' | 'tasksMax'>) {
     this.#heap = heap;
@@ -42,31 +44,24 @@ export class ReadAhead {
 
   /** Waits until the first in line is read on. @throws RefusedError */
   async readOn(top: StreamCursor): Promise<void> {
-    // Where small streams were read together most lie ready: no look around for each.
-    if (!top.hasArrived || !this.#hasLight) this.#fill(top);
+    // Where streams were read together most lie ready: no look around for each.
+    if (!top.hasArrived || !this.#isTogether) this.#fill(top);
     await top.load(this.#quotaNow());
   }
 
   #fill(top: StreamCursor): void {
-    const isLight = top.isLight;
-    const light = new Map<LogReads, StreamCursor[]>();
-    for (const cursor of this.#heap.waiting(isLight ? this.#tasksMax * this.#together : LOOKED_AT_MAX)) {
-      const others = light.get(cursor.reads) ?? [];
+    const kind = top.nextRead;
+    const open = new OpenTasks();
+    for (const cursor of this.#heap.waiting(kind === 'lines' ? this.#tasksMax * this.#together : LOOKED_AT_MAX)) {
       // The first in line is read whatever else runs.
-      if (this.#running >= this.#tasksMax && cursor !== top && !light.get(top.reads)?.includes(top)) break;
-      if (!cursor.isLight) {
-        this.#start([cursor]);
-        continue;
-      }
-      others.push(cursor);
-      light.set(cursor.reads, others);
-      if (others.length < this.#together) continue;
-      this.#start(others);
-      light.delete(cursor.reads);
+      if (this.#running >= this.#tasksMax && cursor !== top && !open.hasOf(top)) break;
+      const { nextRead } = cursor;
+      const task = open.add(cursor, nextRead === 'lines' ? this.#together : nextRead === 'ends' ? ENDS_TOGETHER : 1);
+      if (task) this.#start(task);
     }
-    for (const cursors of light.values()) this.#start(cursors);
-    this.#hasLight ||= isLight;
-    if (isLight) this.#together = Math.min(TOGETHER_MAX, 2 * this.#together);
+    for (const task of open.rest()) this.#start(task);
+    this.#isTogether ||= kind !== 'much';
+    if (kind === 'lines') this.#together = Math.min(TOGETHER_MAX, 2 * this.#together);
   }
 
   #start(cursors: readonly StreamCursor[]): void {
@@ -82,6 +77,33 @@ export class ReadAhead {
     const free = Math.floor((BATCH_BYTES_TOTAL - this.#atHand.bytes) * FREE_SHARE);
     const bytesMax = Math.max(this.#quota.bytesFirst, Math.min(BATCH_BYTES_MAX, free));
     return { ...this.#quota, bytesMax };
+  }
+}
+
+/** Cursors put together into tasks, those of one plan and one kind. */
+class OpenTasks {
+  readonly #tasks = new Map<LogReads, Map<NextRead, StreamCursor[]>>();
+
+  /** A task that has `countMax` cursors now. */
+  add(cursor: StreamCursor, countMax: number): readonly StreamCursor[] | undefined {
+    const { reads, nextRead } = cursor;
+    const ofReads = this.#tasks.get(reads) ?? new Map<NextRead, StreamCursor[]>();
+    const task = ofReads.get(nextRead) ?? [];
+    this.#tasks.set(reads, ofReads);
+    ofReads.set(nextRead, task);
+    task.push(cursor);
+    if (task.length < countMax) return undefined;
+    ofReads.delete(nextRead);
+    return task;
+  }
+
+  /** One of them waits for more. */
+  hasOf(cursor: StreamCursor): boolean {
+    return this.#tasks.get(cursor.reads)?.get(cursor.nextRead)?.includes(cursor) ?? false;
+  }
+
+  *rest(): Generator<readonly StreamCursor[]> {
+    for (const ofReads of this.#tasks.values()) yield* ofReads.values();
   }
 }
 

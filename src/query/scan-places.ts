@@ -45,6 +45,8 @@ interface PlacedSlot extends Slot {
 
 /** Deals the tasks of one scan to this node's workers and those of others, as they become free. */
 export class ScanPlaces<Result extends ScanResult> {
+  /** Of all nodes. */
+  readonly workers: number;
   readonly #context: QueryContext;
   readonly #here: Slot;
   readonly #others: readonly PlacedSlot[];
@@ -56,6 +58,7 @@ export class ScanPlaces<Result extends ScanResult> {
     this.#runHere = runHere;
     this.#here = slotOf(tasksPerWorker * scanPool.size);
     this.#others = (places?.() ?? []).map((place) => ({ place, ...slotOf(tasksPerWorker * place.workers) }));
+    this.workers = this.#others.reduce((sum, { place }) => sum + place.workers, scanPool.size);
   }
 
   /** Tasks that may run at a time. */

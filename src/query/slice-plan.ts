@@ -28,6 +28,7 @@ export interface NextSlice {
 }
 
 export interface SlicePlanOptions extends TimeRangeNs {
+  /** Asked for each. */
   readonly chunksPerSlice: number;
   readonly direction: 'forward' | 'backward';
 }

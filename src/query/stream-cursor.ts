@@ -22,6 +22,9 @@ export interface CursorSource {
   readonly boundNs: bigint;
 }
 
+/** A few lines of memory; the ends of chunk files, whose filters will rule out most blocks; or more. What is not much may go with others. */
+export type NextRead = 'lines' | 'ends' | 'much';
+
 /** A slice with less memory than this and no chunk may share a task: chosen, a fraction of a millisecond to scan. */
 const LIGHT_BYTES_MAX = 16 << 10;
 
@@ -88,10 +91,12 @@ export class StreamCursor {
     return !this.batch && !this.#arrived && this.#isDone;
   }
 
-  /** True if what it reads next is little: it may go with others. */
-  get isLight(): boolean {
+  /** Whether what it reads next is worth a task of its own. */
+  get nextRead(): NextRead {
     const slice = this.#isAlone ? undefined : this.#nextStep()?.slice;
-    return slice?.refs.length === 0 && memoryBytes(slice) <= LIGHT_BYTES_MAX;
+    if (!slice) return 'much';
+    if (slice.refs.length === 0) return memoryBytes(slice) <= LIGHT_BYTES_MAX ? 'lines' : 'much';
+    return slice.memory.length === 0 && this.reads.readsEnds ? 'ends' : 'much';
   }
 
   /** Reads on; `adopt` then takes what came. One read at a time. */

@@ -41,6 +41,11 @@ export interface ChunkStore {
    * @throws RefusedError STORAGE_UNAVAILABLE
    */
   getRange(key: string, range: ObjectRange, version?: string): Promise<ObjectPart | undefined>;
+  /**
+   * Of a store whose objects are files of this machine: where this one lies if it is there, for a thread that reads it by itself. Nothing is looked at.
+   * @throws RefusedError BAD_REQUEST for a key that the store cannot have
+   */
+  fileOf?(key: string): string;
   /** undefined if it is not there. @throws RefusedError STORAGE_UNAVAILABLE */
   state(key: string): Promise<ObjectState | undefined>;
   /** True if it was there. */
@@ -50,7 +55,7 @@ export interface ChunkStore {
 }
 
 /** What queries need of it. */
-export type ChunkReader = Pick<ChunkStore, 'get' | 'getRange'>;
+export type ChunkReader = Pick<ChunkStore, 'get' | 'getRange' | 'fileOf'>;
 
 /** The range in an object of this size; undefined if it has no byte in it. */
 export const rangeWithin = (

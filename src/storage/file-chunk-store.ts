@@ -52,17 +52,21 @@ export class FileChunkStore implements ChunkStore {
   }
 
   async get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const source = path.join(this.#root, pathOfKey(key));
+    const source = this.fileOf(key);
     return await this.#run('read a chunk', async () => await unlessMissing(readWhole(source)));
   }
 
   async getRange(key: string, range: ObjectRange, version?: string): Promise<ObjectPart | undefined> {
-    const source = path.join(this.#root, pathOfKey(key));
+    const source = this.fileOf(key);
     return await this.#run('read a chunk', async () => await unlessMissing(readPart(source, range, version)));
   }
 
+  fileOf(key: string): string {
+    return path.join(this.#root, pathOfKey(key));
+  }
+
   async state(key: string): Promise<ObjectState | undefined> {
-    const file = path.join(this.#root, pathOfKey(key));
+    const file = this.fileOf(key);
     const found = await this.#run('look for a chunk', () => unlessMissing(stat(file)));
     return found?.isFile() ? { size: found.size, storedMs: found.mtimeMs } : undefined;
   }

@@ -5,6 +5,7 @@ import type { ChunkView } from '../../chunk/chunk-object.ts';
 import { CorruptChunkError } from '../../chunk/corrupt-chunk-error.ts';
 import { headBytes } from '../../chunk/head-views.ts';
 import type { BlockData, HeadSnapshot, SegmentSnapshot } from '../../chunk/memory-format.ts';
+import type { SkipFilter } from '../../chunk/skip-section.ts';
 import type { LabelSet } from '../../protocol/label-set.ts';
 import type { TimeRangeNs } from '../../protocol/time-range.ts';
 import type { BlockColumns } from './block-columns.ts';
@@ -24,7 +25,6 @@ interface StoredBlock {
   readonly size: number;
   readonly encoding: BlockEncoding;
   readonly hasMetadataSections: boolean;
-  readonly skipFilter: Uint8Array | undefined;
   symbols(): readonly string[];
   /** CRC-32C of the compressed bytes. */
   checksum(): number;
@@ -84,9 +84,8 @@ const isPrefix = (a: readonly string[], b: readonly string[]): boolean => {
 };
 
 const memoryBlock = (block: BlockData, symbols: readonly string[]): StoredBlock => {
-  const { bytes, encoding, checksum, count, minTime, maxTime, hasMetadataSections, skipFilter } = block;
+  const { bytes, encoding, checksum, count, minTime, maxTime, hasMetadataSections } = block;
   return {
-    skipFilter,
     count,
     minTime,
     maxTime,
@@ -118,11 +117,16 @@ const naming = <T>(key: string, read: () => T): T => {
 };
 
 const chunkBlock = ({ key, view }: OpenChunk, index: number): StoredBlock => {
+  // Each by name: copied with `...` the object took 5 µs, its shape being looked up member by member.
+  const { count, minTime, maxTime, size } = view.blocks[index]!;
+  const { encoding, hasMetadataSections } = view;
   return {
-    ...view.blocks[index]!,
-    encoding: view.encoding,
-    hasMetadataSections: view.hasMetadataSections,
-    skipFilter: view.skipFilter(index),
+    count,
+    minTime,
+    maxTime,
+    size,
+    encoding,
+    hasMetadataSections,
     symbols: () => naming(key, () => view.symbols()),
     checksum: () => naming(key, () => crc32c(view.blockBytes(index))),
     inflate: () => naming(key, () => view.inflateBlock(index)),
@@ -174,12 +178,8 @@ export interface BlockChoice {
   readonly counts: ScanCounts;
 }
 
-const mayHave = (
-  { skipFilter }: StoredBlock,
-  { mayPass, counts, labels }: BlockChoice,
-  mayHaveMetadata: SkipStream['mayHaveMetadata'],
-): boolean => {
-  if (!mayPass || !skipFilter || mayPass(skipFilter, { labels: labels.pairs, mayHaveMetadata })) return true;
+const mayHave = (skipFilter: SkipFilter, { mayPass, counts }: BlockChoice, stream: SkipStream): boolean => {
+  if (!mayPass || !skipFilter || mayPass(skipFilter, stream)) return true;
   counts.blocksSkipped += 1;
   return false;
 };
@@ -198,12 +198,11 @@ export const segmentBlocks = (
     names ??= new Set(symbols);
     return names.has(name);
   };
+  const stream: SkipStream = { labels: choice.labels.pairs, mayHaveMetadata };
   for (const block of blocks) {
     const isLate = order.isLate(block);
-    if (!isWanted(block, range)) continue;
-    const stored = memoryBlock(block, symbols);
-    if (!mayHave(stored, choice, mayHaveMetadata)) continue;
-    wanted.push(new CompressedBlock(stored, isLate, source, baseNs));
+    if (!isWanted(block, range) || !mayHave(block.skipFilter, choice, stream)) continue;
+    wanted.push(new CompressedBlock(memoryBlock(block, symbols), isLate, source, baseNs));
   }
   for (const head of heads) {
     const isLate = order.isLate(head);
@@ -219,12 +218,11 @@ export const chunkBlocks = (chunk: OpenChunk, source: number, choice: BlockChoic
   const order = new AppendOrder();
   const { key, view } = chunk;
   const mayHaveMetadata = (name: string): boolean => naming(key, () => view.mayHaveMetadata(name));
+  const stream: SkipStream = { labels: choice.labels.pairs, mayHaveMetadata };
   for (const [index, block] of view.blocks.entries()) {
     const isLate = order.isLate(block);
-    if (!isWanted(block, range)) continue;
-    const stored = chunkBlock(chunk, index);
-    if (!mayHave(stored, choice, mayHaveMetadata)) continue;
-    wanted.push(new CompressedBlock(stored, isLate, source, baseNs));
+    if (!isWanted(block, range) || !mayHave(view.skipFilter(index), choice, stream)) continue;
+    wanted.push(new CompressedBlock(chunkBlock(chunk, index), isLate, source, baseNs));
   }
   return wanted;
 };

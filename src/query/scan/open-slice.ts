@@ -4,13 +4,46 @@ import type { LabelSet } from '../../protocol/label-set.ts';
 import { labelSetOf } from '../../protocol/label-text.ts';
 import { withTenant } from '../query-tenants.ts';
 import { type BlockChoice, chunkBlocks, segmentBlocks, withoutCopies } from './block-sources.ts';
+import { ChunkFiles } from './chunk-files.ts';
 import type { CompiledScan } from './compiled-scan.ts';
 import { type BlockSource, groupBlocks } from './merge-blocks.ts';
-import type { ChunkBytes, ScanCounts, ScanPlan, StreamSlice } from './scan-messages.ts';
+import {
+  type ChunkBytes,
+  type ChunkSource,
+  isChunkBytes,
+  type ScanCounts,
+  type ScanPlan,
+  type StreamSlice,
+} from './scan-messages.ts';
 import { unreadableChunk } from './unreadable-chunk.ts';
 
-/** Chunks of a task that are decoded and checked. */
-export type OpenChunks = Map<string, { readonly labels: LabelSet; readonly view: ChunkView }>;
+interface OpenChunk {
+  readonly labels: LabelSet;
+  readonly view: ChunkView;
+}
+
+/** Chunks of a task that are decoded and checked. One may be in two slices. */
+export class OpenChunks {
+  readonly #inMemory = new Map<string, OpenChunk>();
+  readonly #files = new ChunkFiles();
+
+  /** @throws RefusedError INTERNAL naming the chunk that cannot be read */
+  open(chunk: ChunkSource, plan: ScanPlan, wantsSkipFilters: boolean): OpenChunk {
+    // The filters of a file that was opened earlier are gone.
+    const known = this.#inMemory.get(chunk.key);
+    if (known) return known;
+    const opened = openChunk(chunk, plan, () =>
+      isChunkBytes(chunk) ? viewOf(chunk, plan) : this.#files.open(chunk, wantsSkipFilters),
+    );
+    if (isChunkBytes(chunk)) this.#inMemory.set(chunk.key, opened);
+    return opened;
+  }
+
+  /** Blocks of files cannot be read any more. */
+  close(): void {
+    this.#files.close();
+  }
+}
 
 /** Everything a slice has of one stream. */
 export interface OpenStream {
@@ -21,8 +54,7 @@ export interface OpenStream {
 
 /**
  * The blocks of a slice, by stream: chunks of one fingerprint may still have different labels. Streams that fail the matchers (an index
- * need not decide all of them) are left out. `baseNs`: what the blocks' times are relative to. `opened`: chunks by key, filled here; one chunk
- * may be in two slices.
+ * need not decide all of them) are left out. `baseNs`: what the blocks' times are relative to.
  * @throws RefusedError INTERNAL naming the chunk that cannot be read: an answer is never silently short
  */
 export const openSlice = (
@@ -45,8 +77,7 @@ export const openSlice = (
   // Chunks were flushed before what is still in memory was written: they are the older sources.
   let source = 0;
   for (const chunk of slice.chunks) {
-    const { labels, view } = opened.get(chunk.key) ?? openChunk(chunk, plan);
-    opened.set(chunk.key, { labels, view });
+    const { labels, view } = opened.open(chunk, plan, mayPass !== undefined);
     blocksOf(labels).push(...chunkBlocks({ key: chunk.key, view }, source, choiceOf(labels)));
     source += 1;
   }
@@ -64,12 +95,12 @@ export const openSlice = (
 };
 
 /** A log query may need one block of many: it checks those it reads. What reads everything checks the object as a whole. */
-const openChunk = (
-  { key, bytes, checksum, isPart }: ChunkBytes,
-  plan: ScanPlan,
-): { labels: LabelSet; view: ChunkView } => {
+const viewOf = ({ bytes, checksum, isPart }: ChunkBytes, plan: ScanPlan): ChunkView =>
+  decodeChunk(bytes, isPart || plan.scan.kind === 'log' ? {} : { checksum });
+
+const openChunk = ({ key }: ChunkSource, plan: ScanPlan, read: () => ChunkView): OpenChunk => {
   try {
-    const view = decodeChunk(bytes, isPart || plan.scan.kind === 'log' ? {} : { checksum });
+    const view = read();
     if (view.tenant !== plan.tenant) throw new CorruptChunkError(`it belongs to the tenant ${view.tenant}`);
     return { labels: { ...labelSetOf(view.labels), fingerprint: view.fingerprint }, view };
   } catch (cause) {

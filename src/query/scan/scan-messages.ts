@@ -63,6 +63,23 @@ export interface ChunkBytes {
   readonly isPart: boolean;
 }
 
+/** A chunk that is a file of this machine, which the thread that scans reads itself: so much of it as its plan wants. */
+export interface ChunkFile {
+  readonly key: string;
+  /** As of `ChunkBytes`. */
+  readonly checksum: number;
+  readonly path: string;
+}
+
+export type ChunkSource = ChunkBytes | ChunkFile;
+
+/** What moves to the thread with them. */
+export const buffersOf = (chunks: readonly ChunkSource[]): ArrayBuffer[] => [
+  ...new Set(chunks.flatMap((chunk) => (isChunkBytes(chunk) ? chunk.bytes.buffer : []))),
+];
+
+export const isChunkBytes = (chunk: ChunkSource): chunk is ChunkBytes => 'bytes' in chunk;
+
 /** Unflushed segments of a stream. Chunks have their labels inside. */
 export interface MemoryPart {
   readonly labels: LabelSet;
@@ -76,7 +93,7 @@ export interface StreamSlice {
   readonly endNs: bigint;
   /** One part, but for fingerprints that several label sets share. */
   readonly memory: readonly MemoryPart[];
-  readonly chunks: readonly ChunkBytes[];
+  readonly chunks: readonly ChunkSource[];
 }
 
 /** Where a log scan of a slice goes on: so many groups of blocks are read, and of the next one so many kept entries were taken. */
@@ -198,7 +215,7 @@ export interface LogReadEnd {
   readonly next: ScanPosition | undefined;
   /** Bound of what is not read yet: nothing newer (backward) or older (forward) is left. */
   readonly nextBoundNs: bigint;
-  /** The chunks, moved back if they are needed again. */
+  /** The chunks that came with the read, moved back if they are needed again. */
   readonly chunks: readonly ChunkBytes[];
 }
 

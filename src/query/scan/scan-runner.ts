@@ -4,7 +4,14 @@ import { RefusedError } from '../../protocol/refusal.ts';
 import { releaseMemory } from '../../protocol/release-memory.ts';
 import type { Handled } from '../../workers/worker-main.ts';
 import { CompiledScans } from './compiled-scan.ts';
-import type { LogResult, LogTask, MetricResult, MetricTask, ScanTask } from './scan-messages.ts';
+import {
+  isChunkBytes,
+  type LogResult,
+  type LogTask,
+  type MetricResult,
+  type MetricTask,
+  type ScanTask,
+} from './scan-messages.ts';
 import { runLogTask, runMetricTask } from './scan-tasks.ts';
 
 /** Runs scan tasks, one at a time: the inside of a scan worker. */
@@ -39,7 +46,7 @@ export class ScanRunner {
 
 /** Chunks came with the task, and nobody wants them any more. */
 const releaseChunks = ({ slices }: MetricTask): void => {
-  for (const { chunks } of slices) for (const { bytes } of chunks) releaseMemory(bytes);
+  for (const { chunks } of slices) for (const chunk of chunks) if (isChunkBytes(chunk)) releaseMemory(chunk.bytes);
 };
 
 const countBuffersOf = ({ parts }: MetricResult): ArrayBuffer[] =>

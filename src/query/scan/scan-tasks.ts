@@ -4,8 +4,9 @@ import type { CompiledHidden } from './hidden-entries.ts';
 import { LogScanner } from './log-scan.ts';
 import { BlockMerge, type BlockSource } from './merge-blocks.ts';
 import { MetricScanner } from './metric-scan.ts';
-import { type OpenChunks, type OpenStream, openSlice } from './open-slice.ts';
+import { OpenChunks, type OpenStream, openSlice } from './open-slice.ts';
 import {
+  isChunkBytes,
   type LogRead,
   type LogReadEnd,
   type LogResult,
@@ -30,22 +31,27 @@ export const runMetricTask = ({ plans, slices }: MetricTask, compiled: readonly 
   );
   const literals = compiled.map(({ pipeline }) => pipeline.requiredLiterals);
   const merge = new BlockMerge(literals, plan.startNs, counts);
-  const opened: OpenChunks = new Map();
+  const opened = new OpenChunks();
   const wanted = wantedByAny(compiled);
-  const result = (): MetricResult => ({ kind: 'metric', parts: scanners.map((scanner) => scanner.result()), counts });
-  for (const slice of slices) {
-    setRange(merge, slice, plan.startNs);
-    for (const { labels, groups } of openSlice(slice, plan, plan.startNs, wanted, counts, opened)) {
-      for (const scanner of scanners) scanner.startStream(labels);
-      merge.setHidden(compiled[0]?.hidden?.ofStream(labels));
-      for (const group of groups) {
-        // It is the query that fails.
-        if (scanners.some(({ isFailed }) => isFailed)) return result();
-        merge.visitGroup(group, scanners);
-      }
+  const visit = ({ labels, groups }: OpenStream): void => {
+    for (const scanner of scanners) scanner.startStream(labels);
+    merge.setHidden(compiled[0]?.hidden?.ofStream(labels));
+    for (const group of groups) {
+      // It is the query that fails.
+      if (scanners.some(({ isFailed }) => isFailed)) return;
+      merge.visitGroup(group, scanners);
     }
+  };
+  try {
+    for (const slice of slices) {
+      setRange(merge, slice, plan.startNs);
+      for (const stream of openSlice(slice, plan, plan.startNs, wanted, counts, opened)) visit(stream);
+      if (scanners.some(({ isFailed }) => isFailed)) break;
+    }
+  } finally {
+    opened.close();
   }
-  return result();
+  return { kind: 'metric', parts: scanners.map((scanner) => scanner.result()), counts };
 };
 
 /** Reads each slice in the query's direction until enough is kept; says where to go on. */
@@ -64,17 +70,23 @@ export const runLogTask = ({ plan, reads }: LogTask, compiled: CompiledScan): Lo
     setRange(merge, slice, baseNs);
     // What is read on was opened before, and counted.
     const opening = position.group > 0 || position.taken > 0 ? noCounts() : counts;
-    const groups = logGroups(openSlice(slice, plan, baseNs, compiled, opening, new Map()), scan.direction);
+    const opened = new OpenChunks();
     const reading = new LogReading(read, scan, scanner, order, compiled.hidden);
-    for (let index = position.group; index < groups.length && !reading.next; index += 1) {
-      reading.read(groups[index]!, index, merge);
-      if (reading.isFull && !reading.next && index + 1 < groups.length) {
-        const bound = boundOf(groups[index + 1]!, scan.direction);
-        reading.stopAt({ group: index + 1, taken: 0 }, baseNs + BigInt(bound));
+    try {
+      const groups = logGroups(openSlice(slice, plan, baseNs, compiled, opening, opened), scan.direction);
+      for (let index = position.group; index < groups.length && !reading.next; index += 1) {
+        reading.read(groups[index]!, index, merge);
+        if (reading.isFull && !reading.next && index + 1 < groups.length) {
+          const bound = boundOf(groups[index + 1]!, scan.direction);
+          reading.stopAt({ group: index + 1, taken: 0 }, baseNs + BigInt(bound));
+        }
       }
+    } finally {
+      opened.close();
     }
     const { next, boundNs } = reading;
-    ends.push({ end: order.length, next, nextBoundNs: boundNs, chunks: next || keepsChunks ? slice.chunks : [] });
+    const chunks = next || keepsChunks ? slice.chunks.filter(isChunkBytes) : [];
+    ends.push({ end: order.length, next, nextBoundNs: boundNs, chunks });
   }
   return { kind: 'log', ...scanner.take(order), ends, counts };
 };

@@ -56,6 +56,8 @@ export interface AskOptions {
   readonly endMs: number;
   readonly limit?: number;
   readonly stepSeconds?: number;
+  /** Nothing of earlier answers. */
+  readonly isCold?: boolean;
 }
 
 /** One query_range; the parsed `data`. */
@@ -74,6 +76,7 @@ export const ask = async (
   const answer = await request(`${url}/loki/api/v1/query_range?${parameters}`, {
     headersTimeout: 300_000,
     bodyTimeout: 300_000,
+    headers: options.isCold ? { 'cache-control': 'no-store' } : {},
   });
   const text = await answer.body.text();
   if (answer.statusCode !== 200) throw new Error(`${query}: ${answer.statusCode} ${text}`);

@@ -1,16 +1,23 @@
-/** A big query over flushed data, asked of one node and then of the same with another beside it: each scans with one thread. */
-import { mkdtempSync, rmSync } from 'node:fs';
+/**
+ * A big query over flushed data, asked of a node that is alone and of one that has another beside it, in turn: each scans with one thread. The lone one is a
+ * cluster of its own over the same store.
+ */
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { LocalCluster } from '../../../src/cli/local-cluster.ts';
 import { corpusStreams } from '../../support/corpus.ts';
 import { buildLoad } from '../../support/load.ts';
 import { buildNodes, SERVE } from '../../support/node-process.ts';
-import { ask, post, sendAll } from './client.ts';
+import { type AskOptions, ask, post, sendAll } from './client.ts';
 import { UNLIMITED } from './limits.ts';
+import { cpuSeconds } from './process-meter.ts';
+import { twoCoresFactor } from './two-cores.ts';
 
 const SPAN_MS = 50 * 60_000;
-const RUNS = 5;
+const RUNS = 7;
+/** Of each query at each node: V8 compiles. */
+const WARM_UPS = 3;
 const FACTOR_MIN = 1.7;
 
 const QUERIES = [
@@ -19,54 +26,98 @@ const QUERIES = [
   '{app=~".+"} |~ "[0-9]{3}[a-z]{2}[0-9]+x"',
 ];
 
+const SETTINGS = { log_level: 'info', ingester: { cut_workers: 1 }, querier: { scan_workers: 1 }, limits: UNLIMITED };
+
 export const benchSpread = async (megabytes: number): Promise<void> => {
   buildNodes();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rl-spread-'));
-  const settings = { log_level: 'info', ingester: { cut_workers: 1 }, querier: { scan_workers: 1 }, limits: UNLIMITED };
-  const cluster = await LocalCluster.open({ command: [SERVE], folder, basePort: 0, settings });
+  const pair = await openCluster(folder, 'pair');
+  const lone = await openCluster(folder, 'lone');
   try {
-    const { url } = await cluster.start('node-1');
-    const load = buildLoad({
-      streams: corpusStreams(100),
-      connections: 8,
-      batchBytes: 262_144,
-      totalBytes: megabytes * 1e6,
-      streamsPerPush: 12,
-      startMs: Date.now() - SPAN_MS,
-      spanMs: SPAN_MS,
-    });
-    await sendAll(url, load);
-    await post(`${url}/flush`);
-    const alone = await wallOf(url);
-    await cluster.start('node-2');
-    const both = await wallOf(url);
-    console.log(`\n### A query over ${megabytes} MB of flushed lines, with one node and with two\n`);
-    console.log('| query | one node, ms | two nodes, ms | × as fast | bar |');
-    console.log('| --- | --- | --- | --- | --- |');
-    for (const [index, query] of QUERIES.entries()) {
-      const [one = 0, two = 0] = [alone[index], both[index]];
-      const factor = (one / two).toFixed(2);
+    const { url } = await pair.start('node-1');
+    const range = await write(url, megabytes);
+    await pair.start('node-2');
+    await lone.start('node-1');
+    console.log(`\n### A query over ${megabytes} MB of flushed lines, with one node and with two, in turn\n`);
+    console.log('| query | one node, ms | two nodes, ms | × as fast | bar | cores in use | two bare processes |');
+    console.log('| --- | --- | --- | --- | --- | --- | --- |');
+    for (const query of QUERIES) {
+      const { one, two, factor, cores, bare } = await inTurn(query, lone, pair, range);
       console.log(
-        `| \`${query.replaceAll('|', '\\|')}\` | ${one.toFixed(0)} | ${two.toFixed(0)} | ${factor} | ${FACTOR_MIN} |`,
+        `| \`${query.replaceAll('|', '\\|')}\` | ${one.toFixed(0)} | ${two.toFixed(0)} | ${factor.toFixed(2)} | ${FACTOR_MIN} | ` +
+          `${cores.map((used) => used.toFixed(2)).join(' / ')} | ${bare.toFixed(2)} |`,
       );
     }
   } finally {
-    await cluster.close();
+    await pair.close();
+    await lone.close();
     rmSync(folder, { recursive: true, force: true });
   }
 };
 
-/** Median of each query, the first run left out: V8 compiles. */
-const wallOf = async (url: string): Promise<readonly number[]> => {
-  const medians: number[] = [];
-  for (const query of QUERIES) {
-    const times: number[] = [];
-    for (let run = 0; run <= RUNS; run += 1) {
-      const begin = performance.now();
-      await ask(url, query, { startMs: Date.now() - SPAN_MS - 600_000, endMs: Date.now() });
-      times.push(performance.now() - begin);
-    }
-    medians.push(times.slice(1).sort((left, right) => left - right)[Math.floor(RUNS / 2)] ?? 0);
+const openCluster = (folder: string, name: string): Promise<LocalCluster> => {
+  const own = path.join(folder, name);
+  const store = path.join(folder, 'store');
+  mkdirSync(store, { recursive: true });
+  mkdirSync(own);
+  symlinkSync(store, path.join(own, 'store'));
+  return LocalCluster.open({ command: [SERVE], folder: own, basePort: 0, settings: SETTINGS });
+};
+
+const write = async (url: string, megabytes: number): Promise<AskOptions> => {
+  const startMs = Date.now() - SPAN_MS;
+  const load = buildLoad({
+    streams: corpusStreams(100),
+    connections: 8,
+    batchBytes: 262_144,
+    totalBytes: megabytes * 1e6,
+    streamsPerPush: 12,
+    startMs,
+    spanMs: SPAN_MS,
+  });
+  await sendAll(url, load);
+  await post(`${url}/flush`);
+  return { startMs: startMs - 600_000, endMs: Date.now(), isCold: true };
+};
+
+const median = (values: readonly number[]): number =>
+  [...values].sort((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0;
+
+/**
+ * Medians; `factor` is that of runs that followed one another: the machine is not the same a minute later. Where two bare processes are not twice as fast as one,
+ * `cores` says more: what the nodes keep busy with one and with two of them.
+ */
+const inTurn = async (query: string, alone: LocalCluster, beside: LocalCluster, range: AskOptions) => {
+  const runs: { readonly one: Timed; readonly two: Timed; readonly bare: number }[] = [];
+  for (let run = -WARM_UPS; run < RUNS; run += 1) {
+    const one = await timed(alone, query, range);
+    const two = await timed(beside, query, range);
+    if (two.answer !== one.answer) throw new Error(`${query}: two nodes gave another answer`);
+    if (run >= 0) runs.push({ one, two, bare: await twoCoresFactor() });
   }
-  return medians;
+  return {
+    one: median(runs.map(({ one }) => one.ms)),
+    two: median(runs.map(({ two }) => two.ms)),
+    factor: median(runs.map(({ one, two }) => one.ms / two.ms)),
+    cores: [median(runs.map(({ one }) => one.cores)), median(runs.map(({ two }) => two.cores))],
+    bare: median(runs.map(({ bare }) => bare)),
+  };
+};
+
+interface Timed {
+  readonly ms: number;
+  /** CPU of all nodes, of that. */
+  readonly cores: number;
+  readonly answer: string;
+}
+
+const timed = async ({ nodes }: LocalCluster, query: string, range: AskOptions): Promise<Timed> => {
+  const [asked] = nodes;
+  if (!asked) throw new Error('no node runs');
+  const usedMs = (): number => nodes.reduce((sum, { pid }) => sum + 1000 * cpuSeconds(pid), 0);
+  const before = usedMs();
+  const begin = performance.now();
+  const { result } = await ask(asked.url, query, range);
+  const ms = performance.now() - begin;
+  return { ms, cores: (usedMs() - before) / ms, answer: JSON.stringify(result) };
 };
