@@ -1,4 +1,5 @@
 import { dispatch, type Ref, spawn, stop } from 'nact';
+import { ABORTED } from '../protocol/aborted.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import type { QueryCommand, QueryEvent, QueryRequest } from '../query/query-messages.ts';
@@ -111,7 +112,7 @@ class QueryShell {
 
   #end(): void {
     this.#cancelDeadline();
-    this.#abort.abort();
+    this.#abort.abort(ABORTED);
     this.#leaveGate?.();
     this.#leaveGate = undefined;
     stop(this.ref);

@@ -10,6 +10,7 @@ import {
 import { decodeSnapshots } from '../chunk/snapshot-codec.ts';
 import { PeerError, type Peers } from '../cluster/transport/peers.ts';
 import { type Member, missingDisks, type RosterEntry, type View } from '../cluster/view.ts';
+import { ABORTED } from '../protocol/aborted.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { parseLabelText } from '../protocol/label-text.ts';
@@ -91,7 +92,7 @@ export class ClusterMemory implements MemorySource {
       );
       return [...new Map(all.flat().map((labels) => [labels.canonical, labels])).values()];
     } finally {
-      call.abort();
+      call.abort(ABORTED);
     }
   }
 
@@ -106,7 +107,7 @@ export class ClusterMemory implements MemorySource {
       );
       return uniteVolumes(all.flat());
     } finally {
-      call.abort();
+      call.abort(ABORTED);
     }
   }
 
@@ -125,7 +126,7 @@ export class ClusterMemory implements MemorySource {
             : await this.#selectAt(member, asker, tenant, matchers, ALWAYS),
       }));
     } finally {
-      call.abort();
+      call.abort(ABORTED);
     }
   }
 
@@ -227,7 +228,7 @@ export class ClusterMemory implements MemorySource {
     const selection = this.#lastSelection;
     const request = encodeSelectRequest({ changedAt, tenant, matchers, range, selection });
     const call = new AbortController();
-    const end = (): void => call.abort();
+    const end = (): void => call.abort(ABORTED);
     signal.addEventListener('abort', end, { once: true });
     const options = { deadlineMs: ANSWER_MS, class: 'query' as const, signal: call.signal };
     const answers = peers.stream(member, CallKind.SELECT, [request], options)[Symbol.asyncIterator]();
@@ -332,9 +333,9 @@ const roundOf = (signal: AbortSignal): { readonly signal: AbortSignal; end(): vo
   setMaxListeners(0, round.signal);
   const end = (): void => {
     signal.removeEventListener('abort', end);
-    round.abort();
+    round.abort(ABORTED);
   };
-  if (signal.aborted) round.abort();
+  if (signal.aborted) round.abort(ABORTED);
   else signal.addEventListener('abort', end, { once: true });
   return { signal: round.signal, end };
 };

@@ -2,6 +2,7 @@ import type { StreamMemory } from '../actors/memory-source.ts';
 import { isLogged, type LoggedSegment, type SegmentSnapshot, type UnflushedSegment } from '../chunk/memory-format.ts';
 import { encodeSnapshots, snapshotSize } from '../chunk/snapshot-codec.ts';
 import type { IncomingCall } from '../cluster/transport/peers.ts';
+import { ABORTED } from '../protocol/aborted.ts';
 import { bytesOfText } from '../protocol/byte-text.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { RefusedError } from '../protocol/refusal.ts';
@@ -57,7 +58,7 @@ export class MemoryServer {
     const cancelEnd = clock.after(SELECTION_MS, () => {
       this.#selections.delete(name);
       deferred.length = 0;
-      tooLong.abort();
+      tooLong.abort(ABORTED);
     });
     try {
       const streams = await memory.select(tenant, matchers, range);

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { ABORTED } from '../protocol/aborted.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { Permits } from '../protocol/permits.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
@@ -172,7 +173,7 @@ export class QueryContext {
 
   #end(refusal: Refusal): void {
     this.#refusal ??= refusal;
-    this.#stop.abort();
+    this.#stop.abort(ABORTED);
     for (const stop of this.#waiting) stop();
   }
 

@@ -1,5 +1,4 @@
 /** A process that runs the schedules it is told to, and tells of each. Ends with its parent. */
-import { collectGarbage } from '../support/collect-garbage.ts';
 import { runSchedule } from '../support/simulation/run-schedule.ts';
 import type { Batch, ScheduleReport } from '../support/simulation/schedule-processes.ts';
 
@@ -14,7 +13,6 @@ const run = async ({ from, end }: Batch): Promise<void> => {
     const { history, ...outcome } = await runSchedule(seed);
     tell({ type: 'outcome', outcome: { ...outcome, history: outcome.violations.length > 0 ? history : [] } });
   }
-  collectGarbage();
   const { user, system } = process.cpuUsage();
   tell({ type: 'idle', rssBytes: process.memoryUsage.rss(), cpuMs: (user + system) / 1000 });
 };

@@ -5,7 +5,7 @@ import { runSchedules, type SchedulesDone } from '../support/simulation/schedule
 
 /** SEED=n replays one schedule; SIM_SCHEDULES sets how many are tried (CI: more), SIM_FROM the first of them, SIM_BAIL=1 ends soon after one that fails. */
 const only = process.env['SEED'];
-const schedules = Number(process.env['SIM_SCHEDULES'] ?? (process.env['CI'] ? 1_800 : 200));
+const schedules = Number(process.env['SIM_SCHEDULES'] ?? (process.env['CI'] ? 5_000 : 200));
 const from = Number(process.env['SIM_FROM'] ?? 0);
 /** Whole nodes. Measured: about 0.1 s each, on a busy machine several times that. */
 const MS_PER_SCHEDULE = 4_000;

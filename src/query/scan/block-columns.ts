@@ -6,7 +6,8 @@ import { highWord, lowWord, VarintReader } from '../../chunk/varint.ts';
 import { DistinctEntries } from './distinct-entries.ts';
 
 const TWO_32 = 4294967296;
-const INITIAL_CAPACITY = 4096;
+/** A task makes its own columns, and most tasks of small streams read a few entries. */
+const INITIAL_CAPACITY = 256;
 /** Nine bytes of time, one or two of length. */
 const ENTRY_SIZE_MIN = 11;
 /** A section that says: no pairs. */

@@ -7,6 +7,7 @@ import {
 } from '../../../src/cluster/transport/peers.ts';
 import { CallKind } from '../../../src/member/call-kinds.ts';
 import type { RegisteredPeers, StartPeers } from '../../../src/member/start-member.ts';
+import { ABORTED } from '../../../src/protocol/aborted.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import type { ProcessClock, VirtualTime } from './virtual-time.ts';
 
@@ -218,7 +219,9 @@ class SimCall {
   readonly #kind: number;
   readonly #body: Uint8Array;
   readonly #options: CallOptions;
-  readonly #remote = new AbortController();
+  /** Made when a handler asks for it: few do. */
+  #remote: AbortController | undefined;
+  #isAborted = false;
   #answers: AsyncIterator<readonly Uint8Array[]> | undefined;
   #callee: Endpoint | undefined;
   #forget: () => void = () => undefined;
@@ -301,7 +304,8 @@ class SimCall {
   }
 
   #abort(): void {
-    this.#remote.abort();
+    this.#isAborted = true;
+    this.#remote?.abort(ABORTED);
     void this.#answers?.return?.(undefined)?.catch(() => undefined);
   }
 
@@ -360,17 +364,27 @@ class SimCall {
           this.#abort();
         },
       });
-      const call: IncomingCall = {
-        from: this.#from.address as PeerAddress,
-        class: this.#options.class,
-        deadlineMs: this.#options.deadlineMs,
-        signal: this.#remote.signal,
-      };
-      const outcome = handler(this.#body, call);
+      const outcome = handler(this.#body, this.#incoming());
       if ('then' in outcome) return new Uint8Array(Buffer.concat(await outcome));
       this.#answers = outcome[Symbol.asyncIterator]();
     }
     const { done, value } = await this.#answers.next();
     return done ? undefined : new Uint8Array(Buffer.concat(value));
+  }
+
+  #incoming(): IncomingCall {
+    const signal = (): AbortSignal => {
+      this.#remote ??= new AbortController();
+      if (this.#isAborted) this.#remote.abort(ABORTED);
+      return this.#remote.signal;
+    };
+    return {
+      from: this.#from.address as PeerAddress,
+      class: this.#options.class,
+      deadlineMs: this.#options.deadlineMs,
+      get signal() {
+        return signal();
+      },
+    };
   }
 }

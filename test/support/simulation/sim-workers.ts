@@ -6,6 +6,7 @@ import { rewriteChunk } from '../../../src/query/scan/rewrite-chunk.ts';
 import type { ScanTask } from '../../../src/query/scan/scan-messages.ts';
 import { ScanRunner } from '../../../src/query/scan/scan-runner.ts';
 import type { CutWorkerTask } from '../../../src/workers/cut-worker.ts';
+import { plainCopy } from '../plain-copy.ts';
 
 const runner = new ScanRunner();
 
@@ -23,7 +24,7 @@ export const inlineWorkers = (): NodeWorkers =>
     // Copies, as a thread would get and send them.
     scan: {
       size: 1,
-      run: async (task: ScanTask) => structuredClone((await runner.run(structuredClone(task))).result),
+      run: async (task: ScanTask) => plainCopy((await runner.run(plainCopy(task))).result),
       close: async () => undefined,
     },
   }) as unknown as NodeWorkers;
