@@ -72,6 +72,7 @@ const querierErrorOf = (refusal: Refusal): ServerErrorResponse => {
     case 'CANCELLED':
       return plainError(status.CANCELLED, refusal.text);
     case 'INVALID_ENTRIES':
+    case 'INGESTION_BLOCKED':
     case 'TOO_LARGE':
     case 'RATE_LIMITED':
     case 'STREAM_LIMIT':

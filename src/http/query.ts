@@ -23,6 +23,7 @@ export const limitsFor = (limits: EdgeLimits): QueryRequest['limits'] => ({
   bytesReadMax: limits.maxQueryBytesRead,
   querierBytesReadMax: limits.maxQuerierBytesRead,
   seriesMax: limits.maxQuerySeries,
+  chunksMax: limits.maxChunksPerQuery,
   tasksMax: limits.maxQueryParallelism,
 });
 

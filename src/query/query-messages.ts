@@ -42,6 +42,8 @@ export interface QueryLimits {
   /** What one querier may read of it: here all. Absent or 0 = unlimited. */
   readonly querierBytesReadMax?: number;
   readonly seriesMax: number;
+  /** Stored chunks that one of its selectors may match, of each tenant. Absent or 0 = unlimited. */
+  readonly chunksMax?: number;
   /** Above `seriesMax` the answer is cut, and `missing` says so. Default: such a query is refused. */
   readonly cutsSeries?: boolean;
   /** Its tasks that run at a time, on all nodes. Absent = as many as keep all workers busy; 0 = no queries. */
