@@ -1,7 +1,7 @@
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
-import { type Gathered, gatherStreams } from './gather-streams.ts';
+import { type Gathered, gatherStreams, shardOf } from './gather-streams.ts';
 import type { QueryContext } from './query-context.ts';
 import { selectionsOf, type TenantSelection } from './query-tenants.ts';
 import type { HiddenEntries } from './scan/hidden-entries.ts';
@@ -22,9 +22,11 @@ export const gatherTenants = async (
   const hidden = await Promise.all(selections.map(({ tenant }) => context.hiddenIn(tenant, range)));
   const sources: TenantSources[] = [];
   for (const [index, selection] of selections.entries()) {
-    const gathered = await context.orStop(
+    const { shard } = context.request;
+    const whole = await context.orStop(
       gatherStreams(context.sources, selection.tenant, selection.matchers, range, context.signal, context.onMissing),
     );
+    const gathered = shard ? shardOf(whole, shard) : whole;
     checkChunks(gathered.chunkRefs, context.request.limits.chunksMax);
     context.chunkRefs += gathered.chunkRefs;
     context.streamsInMemory += gathered.streamsInMemory;
