@@ -339,6 +339,34 @@ describe('ringlog copy', function () {
       await expectAnswers(cloud, answers);
     });
 
+    it('makes no table that the target’s nodes would drop, and leaves its chunks out', async () => {
+      const instance = newInstance();
+      const raw = new RawBigtable(emulator().host, instance);
+      const period = {
+        from: dayOfT0(-7),
+        schema: 'v13',
+        store: 'bigtable',
+        index: { prefix: 'index_', period: '24h' },
+      };
+      const [today, first] = [Date.now(), T0_MS + 2 * DAY_MS].map((ms) => Math.floor(ms / DAY_MS)) as [number, number];
+      const retention = { retention_deletes_enabled: true, retention_period: `${24 * (today - first)}h` };
+      const cloud = { ...inCloud(instance, period), table_manager: retention };
+      await fill(source());
+      const { copied, expired } = await totals(source(), cloud);
+      expect(
+        [copied, expired].every((count) => (count ?? 0) > 0),
+        `${copied} copied, ${expired} expired`,
+      ).to.equal(true);
+      const tables = (await raw.tables()).filter((table) => table.startsWith('index_'));
+      expect(tables)
+        .to.include(`index_${first}`)
+        .and.not.include(`index_${first - 1}`);
+      expect(await totals(source(), cloud, '--verify')).to.include({ equal: copied, different: 0, expired });
+      const { stdout } = await copy(source(), cloud, '--dry-run');
+      expect(stdout).to.contain(`${expired} are past the retention of the target's tables: not copied`);
+      await raw.close();
+    });
+
     it('makes no table at its source', async () => {
       const instance = newInstance();
       const raw = new RawBigtable(emulator().host, instance);
