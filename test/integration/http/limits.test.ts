@@ -104,6 +104,33 @@ describe('the limits of a tenant', function () {
     expect(await server.linesOf('{app="a"}', { 'x-scope-orgid': 'silent' })).not.to.include('lost');
   });
 
+  it('say where the level of a line is looked for, and how deep', async () => {
+    const headers = { 'x-scope-orgid': 'levels', 'x-loki-response-encoding-flags': 'categorize-labels' };
+    const levelsOf = async (line: string): Promise<(string | undefined)[]> => {
+      expect((await push('levels', '{app="l"}', line)).status).to.equal(204);
+      const query = `{app="l"} |= \`${line}\``;
+      const { result } = await server.query({ query }, headers);
+      const values = result.flatMap((stream: { values: unknown[][] }) => stream.values);
+      return values.map(
+        ([, , { structuredMetadata }]: [string, string, { structuredMetadata?: Record<string, string> }]) => {
+          return structuredMetadata?.['detected_level'];
+        },
+      );
+    };
+    const set = (limits: object): Promise<void> => override({ levels: { discover_log_levels: true, ...limits } });
+    await set({ log_level_fields: ['prio'] });
+    await eventually('levels to be found', async () => (await levelsOf('prio=wrn x=1')).includes('warn'));
+    expect(await levelsOf('level=wrn x=2')).to.deep.equal(['unknown']);
+    const deep = (number: number): string => JSON.stringify({ n: number, a: { b: { prio: 'wrn' } } });
+    expect(await levelsOf(deep(1))).to.deep.equal(['unknown']);
+    await set({ log_level_fields: ['prio'], log_level_from_json_max_depth: 3 });
+    let tried = 1;
+    await eventually('levels to be found deeper', async () => {
+      tried += 1;
+      return (await levelsOf(deep(tried))).includes('warn');
+    });
+  });
+
   it('bound the chunks that a query may match, and the series that its labels may name', async () => {
     const headers = { 'x-scope-orgid': 'reader' };
     const ask = (query: string, path = 'query_range'): Promise<Answer> =>
