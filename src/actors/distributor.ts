@@ -153,7 +153,9 @@ export class Distributor {
     const invalid = refusalOf(checked.discards) ?? blockRefusalOf(checked.discards, limits);
     const refusal = joinRefusals(refusals, invalid);
     const byStreams = refusals.map((one) => discardedBy(one, !limits.unorderedWrites));
-    return { ...stored, refusal, discarded: [...checked.discards, ...byStreams] };
+    // A block that is kept quiet refuses nothing, and yet lines were dropped.
+    const discarded = [...checked.discards, ...byStreams];
+    return { ...stored, refusal, ...(discarded.length > 0 && { discarded }) };
   }
 
   /**
