@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Ref } from 'nact';
 import type { Compactor } from './actors/compactor.ts';
 import { LocalNode } from './actors/local-node.ts';
-import type { LocalNodeDeps, LocalNodeOptions, NodeFigures } from './actors/local-node-options.ts';
+import type { LocalNodeDeps, NodeFigures } from './actors/local-node-options.ts';
 import type { LoggedSegments } from './actors/logged-segments.ts';
 import type { NodeServices } from './actors/node-services.ts';
 import type { QueryReader } from './actors/querier.ts';
@@ -25,7 +25,8 @@ import { type StartedMember, type StartPeers, startMember } from './member/start
 import { compactionOf, type NodeCompaction } from './node-compaction.ts';
 import { type NodeIdentity, newUid, nextIdentity } from './node-identity.ts';
 import { type NodeLogDeps, openNodeLog } from './node-log.ts';
-import { CUTS_PER_WORKER, type NodeWorkers, startWorkers } from './node-workers.ts';
+import { localNodeOptions } from './node-options.ts';
+import { type NodeWorkers, startWorkers } from './node-workers.ts';
 import { ProblemLog } from './problem-log.ts';
 import type { Clock } from './protocol/clock.ts';
 import { RefusedError } from './protocol/refusal.ts';
@@ -255,7 +256,7 @@ const localNodeOf = (config: Config, parts: NodeParts, results: ResultsCache | u
   const { clock, chance, chunks, index, memory, report, identity, wal, cluster, compaction, cut, scan } = parts;
   const places = cluster?.member.places;
   const queryDeps = { scanPool: scan, clock, places, hidden: compaction?.hidden, results };
-  return new LocalNode(optionsOf(config, cut.size, identity, wal !== undefined), {
+  return new LocalNode(localNodeOptions(config, cut.size, identity, wal !== undefined), {
     clock,
     chance,
     chunks,
@@ -359,48 +360,3 @@ const folderIn = async (parent: string, name: string): Promise<string> => {
   await makeFolder(folder);
   return folder;
 };
-
-const NS_PER_MS = 1_000_000n;
-
-const optionsOf = (
-  { ingester, querier, schema, limits }: Config,
-  cutWorkers: number,
-  { uid, incarnation }: NodeIdentity,
-  hasLog: boolean,
-): LocalNodeOptions => ({
-  nodeId: uid,
-  incarnation,
-  blockSize: ingester.chunk_block_size,
-  targetSize: ingester.chunk_target_size,
-  encoding: ingester.chunk_encoding,
-  level: ingester.gzip_level,
-  rules: {
-    idleMs: ingester.chunk_idle_period,
-    ageNs: BigInt(ingester.max_chunk_age) * NS_PER_MS,
-    passivateMs: ingester.stream_idle_period,
-  },
-  flushCheckMs: ingester.flush_check_period,
-  flushConcurrencyMax: ingester.concurrent_flushes,
-  flushTimeoutMs: ingester.flush_op_timeout,
-  flushesAtStop: !hasLog || ingester.wal.flush_on_shutdown,
-  flushBackOff: { firstMs: ingester.flush_backoff_min, lastMs: ingester.flush_backoff_max },
-  headBytesMax: ingester.head_memory_budget,
-  unflushedBytesMax: ingester.unflushed_memory_max,
-  append: {
-    bytesMax: ingester.append_budget,
-    waitingMax: ingester.append_waiting_max,
-    waitMsMax: ingester.append_wait_max,
-    retryAfterMs: RETRY_AFTER_MS,
-  },
-  labelCacheBytes: ingester.label_cache_size,
-  cutConcurrencyMax: CUTS_PER_WORKER * cutWorkers,
-  gate: {
-    runningMax: querier.max_concurrent_of_node,
-    runningPerTenantMax: querier.max_concurrent,
-    waitingPerTenantMax: querier.max_outstanding_per_tenant,
-  },
-  schema,
-  limits,
-});
-
-const RETRY_AFTER_MS = 1000;
