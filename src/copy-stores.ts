@@ -5,9 +5,12 @@ import { chunkStoreOf } from './chunk-store-of.ts';
 import type { Config } from './config.ts';
 import { chunkStoreKind } from './config-storage.ts';
 import type { CopySide } from './copy/copy-chunks.ts';
-import { type IndexStoreDeps, indexStoreOf } from './index-store-of.ts';
+import { type IndexStoreDeps, indexStoreOf, tableRetentionMs } from './index-store-of.ts';
+import type { Clock } from './protocol/clock.ts';
+import { expiredTables, tablePeriods } from './storage/bigtable-table-plan.ts';
 import { FolderLock } from './storage/folder-lock.ts';
 import { makeFolder } from './storage/make-folder.ts';
+import { splitTable } from './storage/schema-config.ts';
 
 export interface OpenCopySide extends CopySide {
   close(): Promise<void>;
@@ -53,6 +56,18 @@ export const isThere = (target: Config): boolean => {
   return hasChunks && (!usesLmdb(target) || existsSync(path.join(folder, 'index', 'data.mdb')));
 };
 
+/** Which of a target's tables are past their retention now: whatever is written there, its nodes drop it. */
+export const keptTables = (config: Config, clock: Pick<Clock, 'nowMs'>): Required<Pick<CopySide, 'isKept'>> => {
+  const periods = tablePeriods(config.schema);
+  const retentionMs = tableRetentionMs(config);
+  const isRouted = config.schema.some(({ prefix, tablePrefix }) => prefix !== tablePrefix);
+  const isKept = (name: string): boolean => {
+    const { store, table } = isRouted ? splitTable(name) : { store: undefined, table: name };
+    return store === 'lmdb' || expiredTables(periods, [table], clock.nowMs(), { retentionMs }).length === 0;
+  };
+  return { isKept: retentionMs === 0 ? undefined : isKept };
+};
+
 /** Nothing of it is written, made or dropped. @throws RefusedError STORAGE_UNAVAILABLE */
 export const openCopySource = (config: Config, deps: Deps): Promise<OpenCopySide> => openSide(config, deps, true);
 
@@ -60,7 +75,7 @@ export const openCopySource = (config: Config, deps: Deps): Promise<OpenCopySide
 export const openForRepair = (config: Config, deps: Deps): Promise<OpenCopySide> => openLocked(config, deps, false);
 
 /**
- * Makes what is not there. Embedded stores in a data folder are kept from nodes meanwhile; nothing is dropped, whatever the retention.
+ * Makes what is not there, but no tables past their retention. Embedded stores in a data folder are kept from nodes meanwhile; nothing is dropped.
  * @throws RefusedError STORAGE_UNAVAILABLE, also if a node has the data folder
  */
 export const openCopyTarget = (config: Config, deps: Deps): Promise<OpenCopySide> => openLocked(config, deps, true);
@@ -97,8 +112,8 @@ const openSide = async (
   };
   try {
     const isShared = isReadOnly || config.store_dir !== '';
-    const indexDeps = { ...deps, folder, isShared, isReadOnly, makesTables };
-    const { index } = await indexStoreOf(withoutRetention(uncached(config)), indexDeps);
+    const indexDeps = { ...deps, folder, isShared, isReadOnly, makesTables, dropsTables: false };
+    const { index } = await indexStoreOf(uncached(config), indexDeps);
     const close = async (): Promise<void> => {
       await Promise.all([chunks.close(), index.close()]);
     };
@@ -116,9 +131,4 @@ const uncached = (config: Config): Config => ({
   ...config,
   chunk_store_config: { chunk_cache_config: NO_CACHE },
   storage_config: { ...config.storage_config, index_queries_cache_config: NO_CACHE },
-});
-
-const withoutRetention = (config: Config): Config => ({
-  ...config,
-  table_manager: { ...config.table_manager, retention_deletes_enabled: false },
 });

@@ -18,6 +18,8 @@ export interface IndexStoreDeps extends Omit<BigtableIndexStoreDeps, 'holdProces
   readonly isReadOnly?: boolean;
   /** False: no table is made ahead of its rows, and none is taken for there that is not. */
   readonly makesTables?: boolean;
+  /** False: tables past their retention stay. */
+  readonly dropsTables?: boolean;
 }
 
 export interface OpenIndex {
@@ -74,9 +76,9 @@ const opened = async (
       // Loaded only where it is used: the client takes a second.
       const { BigtableIndexStore } = await import('./storage/bigtable-index-store.ts');
       const options = bigtableOptionsOf(name, config, process.env['BIGTABLE_EMULATOR_HOST']);
-      const { isReadOnly = false, makesTables = true } = deps;
+      const { isReadOnly = false, makesTables = true, dropsTables = true } = deps;
       const store = await BigtableIndexStore.open(
-        { ...options, isReadOnly, ...(makesTables ? {} : { periods: [] }) },
+        { ...options, isReadOnly, dropsTables, ...(makesTables ? {} : { periods: [] }) },
         { ...deps, holdProcess },
       );
       const { enabled, max_size_mb: megabytes } = config.storage_config.index_queries_cache_config.embedded_cache;
@@ -87,6 +89,10 @@ const opened = async (
     }
   }
 };
+
+/** 0: tables are kept for ever. */
+export const tableRetentionMs = ({ table_manager }: Pick<Config, 'table_manager'>): number =>
+  table_manager.retention_deletes_enabled ? table_manager.retention_period : 0;
 
 /** @param emulatorHost where Google's libraries look for an emulator: host:port */
 const bigtableOptionsOf = (
@@ -102,6 +108,6 @@ const bigtableOptionsOf = (
   periods: tablePeriods(schema),
   listAgeMs: bigtable.table_cache_expiration,
   graceMs: table_manager.creation_grace_period,
-  retentionMs: table_manager.retention_deletes_enabled ? table_manager.retention_period : 0,
+  retentionMs: tableRetentionMs({ table_manager }),
   pollMs: table_manager.poll_interval,
 });

@@ -1,11 +1,12 @@
+/** What the settings mean to the actors of a node. */
 import type { LocalNodeOptions } from './actors/local-node-options.ts';
 import type { Config } from './config.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import { CUTS_PER_WORKER } from './node-workers.ts';
 
 const NS_PER_MS = 1_000_000n;
+const RETRY_AFTER_MS = 1000;
 
-/** A node's settings as its actors take them. */
 export const localNodeOptions = (
   { ingester, querier, schema, limits }: Config,
   cutWorkers: number,
@@ -46,5 +47,3 @@ export const localNodeOptions = (
   schema,
   limits,
 });
-
-const RETRY_AFTER_MS = 1000;

@@ -285,7 +285,7 @@ const localNodeOf = (config: Config, parts: NodeParts, results: ResultsCache | u
     chance,
     chunks,
     index,
-    reader: new SchemaIndexReader(index, config.schema),
+    reader: new SchemaIndexReader(index, config.schema, (tenant) => config.limits.limitsFor(tenant).cardinalityLimit),
     cut: (task) => cut.run(task) as Promise<BlockData>,
     encode: (task) => cut.run(task) as Promise<EncodedChunk>,
     execute: (request, sources, signal) => queryEvents(request, sources, queryDeps, signal),

@@ -198,10 +198,16 @@ export const startServer = async (
   return { httpAddress: http?.address, grpcAddress: grpc?.address, node, ending, leave, close };
 };
 
-/** Resolves at the first SIGTERM or SIGINT; a second one ends the process with 1. */
-const untilSignal = (log: Logger): Promise<NodeJS.Signals> =>
+/**
+ * Resolves at the first SIGTERM or SIGINT; a second one ends the process with 1.
+ * @param followsInput the end of standard input is as good as the first
+ */
+const untilAsked = (log: Logger, followsInput: boolean): Promise<NodeJS.Signals | 'stdin ended'> =>
   new Promise((resolve) => {
-    const onSignal = (signal: NodeJS.Signals): void => {
+    let isAsked = false;
+    const onSignal = (signal: NodeJS.Signals | 'stdin ended'): void => {
+      if (isAsked) return;
+      isAsked = true;
       for (const name of ['SIGTERM', 'SIGINT'] as const) {
         process.off(name, onSignal);
         process.on(name, () => {
@@ -213,6 +219,17 @@ const untilSignal = (log: Logger): Promise<NodeJS.Signals> =>
     };
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
+    if (followsInput) void untilInputEnds().then(() => onSignal('stdin ended'));
+  });
+
+/** Keeps no process alive. */
+const untilInputEnds = (): Promise<void> =>
+  new Promise((resolve) => {
+    const { stdin } = process;
+    for (const event of ['end', 'close', 'error']) stdin.once(event, () => resolve());
+    stdin.resume();
+    // A pipe has it, a file has not.
+    if ('unref' in stdin) stdin.unref();
   });
 
 /** Ends the process if it does not end by itself. */
@@ -223,14 +240,14 @@ const endSoon = (log: Logger, exitCode: number, afterMs: number): void => {
   }, afterMs).unref();
 };
 
-/** Runs a node until it is told to stop. @returns the exit code */
-export const serve = async (config: Config, version: string): Promise<number> => {
+/** Runs a node until it is told to stop, or until its standard input ends if it is to follow that. @returns the exit code */
+export const serve = async (config: Config, version: string, followsInput = false): Promise<number> => {
   const log = pino(
     // pino's own way adds the texts of the causes to ours, which have them already.
     { level: config.log_level, base: null, serializers: { err: stdSerializers.errWithCause } },
     pino.destination({ dest: 2, sync: true }),
   );
-  const signalled = untilSignal(log);
+  const signalled = untilAsked(log, followsInput);
   const started = performance.now();
   let isStarting = true;
   void signalled.then(() => {

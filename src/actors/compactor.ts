@@ -18,7 +18,9 @@ export interface CompactorDeps {
 export interface CompactorFigures extends CompactionFigures {
   readonly passes: number;
   readonly failures: number;
+  /** 0 before the first. */
   readonly lastPassMs: number;
+  readonly startedMs: number;
   readonly pending: number;
   readonly oldestPendingMs: number | undefined;
   /** Tenant → requests that were brought to their end here. */
@@ -94,11 +96,13 @@ export class Compactor {
   #passes = 0;
   #failures = 0;
   #lastPassMs = 0;
+  readonly #startedMs: number;
   #last: Pick<PassOutcome, 'pending' | 'oldestPendingMs'> = { pending: 0, oldestPendingMs: undefined };
   readonly #processed = new Map<string, number>();
 
   constructor(deps: CompactorDeps) {
     this.#deps = deps;
+    this.#startedMs = deps.clock.nowMs();
     this.#ref = spawn(
       this.#system,
       (state: CompactorState, message: CompactorMessage) => {
@@ -125,6 +129,7 @@ export class Compactor {
       passes: this.#passes,
       failures: this.#failures,
       lastPassMs: this.#lastPassMs,
+      startedMs: this.#startedMs,
       processed: this.#processed,
     };
   }

@@ -6,6 +6,7 @@ import type { Limits, TenantLimits } from '../protocol/limits.ts';
 import { lineBytesOf } from '../protocol/push-validation.ts';
 import type { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
+import { blockRefusalOf } from '../protocol/stream-refusal.ts';
 import type { AppendBudget } from './append-budget.ts';
 import type { AppendRouter, ForwardedStream, StreamAppend } from './append-router.ts';
 import { appendsOf, type KnownStream, type StreamEntries } from './appends.ts';
@@ -137,7 +138,7 @@ export class Distributor {
     const known = await this.#known.ofPush(tenant, push.streams, limits.discoverServiceName, slices);
     const nowMs = clock.nowMs();
     const withLevels = limits.discoverLogLevels && limits.allowStructuredMetadata && this.#deps.keepsMetadata(nowMs);
-    const checked = await checkPush(push.streams, known, { limits, nowMs, withLevels }, slices);
+    const checked = await checkPush(push.streams, known, { tenant, limits, nowMs, withLevels }, slices);
     const overRate =
       checked.lines > 0
         ? rateLimiter.take(tenant, checked.lines, checked.bytes, limits, router?.memberCount)
@@ -149,10 +150,12 @@ export class Distributor {
       acceptedBytes: outcomes.reduce((bytes, outcome) => bytes + outcome.acceptedBytes, 0),
     };
     const refusals = outcomes.flatMap(({ refusal }) => refusal ?? []);
-    const refusal = joinRefusals(refusals, refusalOf(checked.discards));
-    if (!refusal) return { ...stored, refusal };
+    const invalid = refusalOf(checked.discards) ?? blockRefusalOf(checked.discards, limits);
+    const refusal = joinRefusals(refusals, invalid);
     const byStreams = refusals.map((one) => discardedBy(one, !limits.unorderedWrites));
-    return { ...stored, refusal, discarded: [...checked.discards, ...byStreams] };
+    // A block that is kept quiet refuses nothing, and yet lines were dropped.
+    const discarded = [...checked.discards, ...byStreams];
+    return { ...stored, refusal, ...(discarded.length > 0 && { discarded }) };
   }
 
   /**

@@ -1,6 +1,5 @@
 import { type Ref, start, stop } from 'nact';
 import type { BlockData } from '../chunk/memory-format.ts';
-import type { LabelSet } from '../protocol/label-set.ts';
 import { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
 import type { QueryCommand, QueryRequest } from '../query/query-messages.ts';
 import { chunkFormatOf, periodAt } from '../storage/schema-config.ts';
@@ -20,7 +19,6 @@ import { HeadBudget } from './head-budget.ts';
 import type { LocalNodeDeps, LocalNodeOptions, NodeFigures } from './local-node-options.ts';
 import { LoggedBlocks } from './logged-blocks.ts';
 import { LoggedFlusher } from './logged-flusher.ts';
-import type { LoggedPart, LoggedStream } from './logged-segments.ts';
 import { MemoryGuard } from './memory-guard.ts';
 import { StreamMemory, showToTails } from './memory-source.ts';
 import { NodeQueries } from './node-queries.ts';
@@ -33,6 +31,7 @@ import { StreamDirectory } from './stream-directory.ts';
 import { StreamMoves } from './stream-moves.ts';
 import type { AppendOutcome, StreamSurroundings } from './stream-state.ts';
 import { Sweeper } from './sweeper.ts';
+import { forEachUnflushed, type UnflushedStream } from './unflushed-streams.ts';
 
 /** A slice of telling all streams something: each costs a turn of the loop again when it is handled. */
 const TELL_SLICE_MS = 1;
@@ -170,24 +169,8 @@ export class LocalNode {
 
   /** Streams that have something unflushed, without holding up the event loop. */
   async forEachUnflushed(visit: (stream: UnflushedStream) => void): Promise<void> {
-    await this.#directory.forEach(({ tenant, labels, segments, logged }) => {
-      const flushing = segments.filter(({ isFlushing }) => isFlushing).length + partsIn(logged, 'flushing');
-      const moving = segments.filter(({ isMoving }) => isMoving).length + partsIn(logged, 'moving');
-      const isMovable =
-        segments.some(
-          ({ segment, isFlushing, isMoving, log }) =>
-            !isFlushing && !isMoving && !segment.isEmpty && !log?.isUnreadable,
-        ) || hasMovable(logged);
-      if (isMovable || flushing + moving > 0) visit({ tenant: tenant.name, labels, isMovable, flushing, moving });
-    });
     const { logged, clock } = this.#deps;
-    await forEachInSlices(clock, TELL_SLICE_MS, logged?.all() ?? [], (stream) => {
-      const { tenant, labels } = stream;
-      if (this.#directory.find(tenant, labels)) return;
-      const [flushing, moving] = [partsIn(stream, 'flushing'), partsIn(stream, 'moving')];
-      const isMovable = hasMovable(stream);
-      if (isMovable || flushing + moving > 0) visit({ tenant, labels, isMovable, flushing, moving });
-    });
+    await forEachUnflushed({ directory: this.#directory, logged, clock }, visit);
   }
 
   /** See Distributor.appendForwarded. */
@@ -382,21 +365,3 @@ export class LocalNode {
     return logged && new LoggedBlocks({ logged, cut: this.#cut, blockSize, encoding, level, report });
   }
 }
-
-/** What a stream has that the store has not. */
-export interface UnflushedStream {
-  readonly tenant: string;
-  readonly labels: LabelSet;
-  /** Some of it is in nobody's hands. */
-  readonly isMovable: boolean;
-  /** Segments on their way to the store. */
-  readonly flushing: number;
-  /** Segments that were claimed for another node: some of them may have been given up already, and the actor has not heard of it yet. */
-  readonly moving: number;
-}
-
-const hasMovable = (logged: LoggedStream | undefined): boolean =>
-  logged?.parts.some(({ state, segment }) => state === 'waiting' && !segment.isUnreadable) ?? false;
-
-const partsIn = (logged: LoggedStream | undefined, wanted: LoggedPart['state']): number =>
-  logged?.parts.filter(({ state }) => state === wanted).length ?? 0;

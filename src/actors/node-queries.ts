@@ -1,8 +1,11 @@
 import type { Ref } from 'nact';
+import type { LabelMatcher } from '../protocol/matcher.ts';
+import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { QueryCommand, QueryRequest, QueryResult } from '../query/query-messages.ts';
 import type { MemoryStream, QuerySources } from '../query/query-source.ts';
 import { selectionsOf } from '../query/query-tenants.ts';
 import type { StreamVolume } from '../query/stream-volume.ts';
+import { Turns } from '../query/turns.ts';
 import { ChunkRefs } from '../storage/chunk-refs.ts';
 import { inTurn } from './in-turn.ts';
 import { LabelQueries } from './label-queries.ts';
@@ -51,7 +54,7 @@ export class NodeQueries {
 
   readonly services: Pick<
     NodeServices,
-    'query' | 'queryAll' | 'tail' | 'labelNames' | 'labelValues' | 'series' | 'volumes'
+    'query' | 'queryAll' | 'tail' | 'labelNames' | 'labelValues' | 'series' | 'volumes' | 'chunkKeys'
   > = {
     query: (request) => this.#query(request),
     queryAll: (request, signal) => this.#queryAll(request, signal),
@@ -70,6 +73,7 @@ export class NodeQueries {
     labelValues: (tenant, name, matchers, range) => this.#labels.values(tenant, name, matchers, range),
     series: (tenant, selectors, range) => this.#labels.series(tenant, selectors, range),
     volumes: (request, signal) => this.#volumesInTurn(request, signal),
+    chunkKeys: (tenant, matchers, range) => this.#chunkKeys(tenant, matchers, range),
   };
 
   get figures(): GateFigures {
@@ -100,6 +104,16 @@ export class NodeQueries {
     });
   }
 
+  async #chunkKeys(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly string[]> {
+    const turns = new Turns(this.#deps.clock);
+    const keys: string[] = [];
+    for (const { key } of await this.#deps.reader.chunkRefs(tenant, matchers, range)) {
+      keys.push(key);
+      if (keys.length % REFS_PER_LOOK === 0) await turns.breathe();
+    }
+    return keys;
+  }
+
   /** For tails: the same engine over streams given to it, outside the tenant's turn. */
   async #queryStreams(
     request: QueryRequest,
@@ -118,6 +132,9 @@ export class NodeQueries {
     );
   }
 }
+
+/** Between two looks at the clock: 0.2 ms of keys. */
+const REFS_PER_LOOK = 256;
 
 const UNBOUNDED = new QueryGate({
   runningMax: Number.POSITIVE_INFINITY,

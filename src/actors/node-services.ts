@@ -105,6 +105,11 @@ export interface NodeServices {
    * @throws RefusedError
    */
   volumes(request: VolumeRequest, signal: AbortSignal): Promise<readonly StreamVolume[]>;
+  /**
+   * Keys of the stored chunks of the streams that match and that overlap the range, in no order.
+   * @throws RefusedError
+   */
+  chunkKeys(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly string[]>;
   /** undefined: there are no deletes. */
   readonly deletes?: DeleteService | undefined;
   /** undefined: rules are not served. */

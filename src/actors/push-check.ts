@@ -17,6 +17,7 @@ export interface CheckedPush {
 }
 
 export interface PushRules {
+  readonly tenant: string;
   readonly limits: Limits;
   readonly nowMs: number;
   /** Entries get a `detected_level`. */
@@ -51,9 +52,9 @@ export const checkPush = async (
 };
 
 const validationOf = (stream: PushedStream, { labels }: KnownStream, rules: PushRules): StreamValidation => {
-  const { limits, nowMs, withLevels } = rules;
+  const { tenant, limits, nowMs, withLevels } = rules;
   const levels = withLevels ? new LevelDiscovery(labels.pairs, limits) : undefined;
-  return new StreamValidation(stream, labels, limits, nowMs, levels);
+  return new StreamValidation(stream, labels, limits, nowMs, levels, tenant);
 };
 
 /** Streams of one push share their columns. */

@@ -3,7 +3,8 @@ import type { BorderEntries } from './border-entries.ts';
 import type { HeadBlock, LastEntry } from './head-block.ts';
 import { type HeadMemorySource, UNSHARED_HEAD_MEMORY } from './head-memory.ts';
 import { type HeadRoom, newHead, roomFor } from './head-room.ts';
-import { areBytesEqual, lineLengthAt, lineStartAt } from './line-bounds.ts';
+import { isSameEntry } from './last-entry.ts';
+import { lineLengthAt } from './line-bounds.ts';
 import type { BlockData, HeadSnapshot, SegmentId, SegmentSnapshot } from './memory-format.ts';
 import { BLOCKS_PER_CHUNK, type SegmentLimits } from './segment-limits.ts';
 import { SymbolTable } from './symbol-table.ts';
@@ -368,15 +369,7 @@ export class Segment {
 
   /** It repeats the stream's last one, which may be in the segment before. */
   #isLast(columns: EntryColumns, index: number): boolean {
-    const last = this.#last;
-    if (this.#head || !last) return false;
-    const words = timeWordsOf(columns);
-    if (words[2 * index] !== last.timeLow || words[2 * index + 1] !== last.timeHigh) return false;
-    const { bytes, lineOffsets, metadata } = columns;
-    const { length } = last.line;
-    const offset = lineOffsets[index]!;
-    if (metadata?.get(index) !== undefined || lineLengthAt(bytes, offset) !== length) return false;
-    return areBytesEqual(bytes, lineStartAt(bytes, offset), last.line, 0, length);
+    return !this.#head && this.#last !== undefined && isSameEntry(this.#last, columns, index);
   }
 
   #moveBorder(closed: HeadBlock): void {

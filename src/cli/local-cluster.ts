@@ -1,7 +1,8 @@
 /** A cluster on one machine: a process a node, the members kept by this one. Used by `ringlog cluster`, the demo and tests of whole processes. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
 import { request } from 'undici';
 import { stringify } from 'yaml';
@@ -57,7 +58,7 @@ const SOCKET_NAME_MAX = 100;
 export class LocalCluster {
   readonly #options: LocalClusterOptions;
   readonly #nodes = new Map<string, LocalNodeProcess>();
-  /** They have a process group of their own: whatever ends this process ends them. */
+  /** They have a process group of their own: whatever ends this process ends them. Where nothing can (SIGKILL), they see their standard input end. */
   readonly #children = new Set<Child>();
   readonly #onExit = (): void => this.kill();
   readonly #closeMembers: () => Promise<void>;
@@ -103,14 +104,17 @@ export class LocalCluster {
     writeFileSync(configFile, stringify(this.#settingsOf(nodeId)));
     const logFile = path.join(folder, `${nodeId}.log`);
     const output = openSync(logFile, 'a');
+    const { size: seen } = fstatSync(output);
     const clean = Object.entries(process.env).filter(([name]) => !name.startsWith('RINGLOG_'));
-    const child = spawn(process.execPath, [...command, 'serve', '--config', configFile], {
+    const child = spawn(process.execPath, [...command, 'serve', '--until-stdin-ends', '--config', configFile], {
       env: Object.fromEntries(clean),
-      stdio: ['ignore', 'ignore', 'pipe'],
+      // What it says goes into the file without this process: it has more to say once that is gone.
+      stdio: ['pipe', 'ignore', output],
       // Ctrl-C is for this process: it drains them one after the other.
       detached: true,
     });
-    const listening = addressIn(child, output);
+    closeSync(output);
+    child.stdin?.on('error', () => undefined);
     const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | string);
     const kill = (signal: NodeJS.Signals): void => {
       child.kill(signal);
@@ -118,9 +122,9 @@ export class LocalCluster {
     const running = { nodeId, exited, kill };
     this.#children.add(running);
     void exited.then(() => this.#children.delete(running));
-    const http = await Promise.race([listening, exited]);
-    if (!Array.isArray(http)) throw new CommandError(`${nodeId} ended with ${http}: see ${logFile}`);
-    const node = { ...running, url: `http://${http[0]}`, pid: child.pid as number, logFile };
+    const http = await addressIn(logFile, seen, exited);
+    if (http === undefined) throw new CommandError(`${nodeId} ended with ${await exited}: see ${logFile}`);
+    const node = { ...running, url: `http://${http}`, pid: child.pid as number, logFile };
     this.#nodes.set(nodeId, node);
     void node.exited.then(() => {
       if (this.#nodes.get(nodeId) === node) this.#nodes.delete(nodeId);
@@ -192,21 +196,33 @@ export class LocalCluster {
   }
 }
 
-/** Where it says that it serves HTTP; all it says goes to the file. */
-const addressIn = (child: ChildProcess, output: number): Promise<[string]> =>
-  new Promise((resolve) => {
-    let text: string | undefined = '';
-    child.stderr?.on('data', (bytes: Buffer) => {
-      writeSync(output, bytes);
-      if (text === undefined) return;
-      text += bytes.toString();
-      const http = /"http":"([^"]+)"/.exec(text)?.[1];
-      if (http === undefined) return;
-      text = undefined;
-      resolve([http]);
-    });
-    child.once('exit', () => closeSync(output));
+/** Where it says, from byte `from` of its log on, that it serves HTTP; undefined once it has ended without. */
+const addressIn = async (logFile: string, from: number, exited: Promise<unknown>): Promise<string | undefined> => {
+  let isGone = false;
+  void exited.then(() => {
+    isGone = true;
   });
+  const log = await open(logFile);
+  try {
+    for (let text = ''; ; ) {
+      const wasGone = isGone;
+      text += await readOn(log, from + Buffer.byteLength(text));
+      const http = /"http":"([^"]+)"/.exec(text)?.[1];
+      if (http !== undefined || wasGone) return http;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  } finally {
+    await log.close();
+  }
+};
+
+/** Whole lines from there on: nothing is cut within a character. */
+const readOn = async (log: FileHandle, position: number): Promise<string> => {
+  const { size } = await log.stat();
+  const bytes = Buffer.alloc(Math.max(0, size - position));
+  const { bytesRead } = await log.read(bytes, 0, bytes.length, position);
+  return bytes.subarray(0, bytes.subarray(0, bytesRead).lastIndexOf(0x0a) + 1).toString();
+};
 
 const ready = async ({ nodeId, url, exited, logFile }: LocalNodeProcess): Promise<void> => {
   const deadlineMs = performance.now() + READY_MS;

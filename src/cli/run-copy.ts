@@ -6,6 +6,7 @@ import { VerifyFigures, verifyCopy } from '../copy/verify-copy.ts';
 import {
   copyProblem,
   isThere,
+  keptTables,
   type OpenCopySide,
   openCopySource,
   openCopyTarget,
@@ -44,12 +45,20 @@ export const runCopy = async (flags: CopyFlags, terminal: Terminal): Promise<voi
     const job = { flags, terminal, scope, from, signal: interruption.signal };
     if (flags.dryRun && !isThere(target)) {
       // Nothing is made for a look: all is to be copied.
-      await copy({ ...job, to: { ...from, schema: target.schema }, flags: { ...flags, all: true } }, true);
+      await copy(
+        {
+          ...job,
+          to: { ...from, ...keptTables(target, systemClock), schema: target.schema },
+          flags: { ...flags, all: true },
+        },
+        true,
+      );
       return;
     }
     const isLook = flags.verify || flags.dryRun;
-    const to = isLook ? await openCopySource(target, deps) : await openCopyTarget(target, deps);
-    open.push(to);
+    const side = isLook ? await openCopySource(target, deps) : await openCopyTarget(target, deps);
+    open.push(side);
+    const to = { ...side, ...keptTables(target, systemClock) };
     if (flags.verify) await verify({ ...job, to });
     else await copy({ ...job, to }, sharesChunks(source, target));
   } finally {
@@ -80,14 +89,15 @@ const copy = async (job: Job, sharesObjects: boolean): Promise<void> => {
       copyChunks(from, to, options, { clock: systemClock, signal, figures, onLeftOut }),
     );
   } finally {
-    const { copied, copiedBytes, there, unnamed, gone, leftOut, others } = figures;
+    const { copied, copiedBytes, there, expired, unnamed, gone, leftOut, others } = figures;
     const { seconds } = progress;
     if (flags.json) {
-      const totals = { copied, copiedBytes, there, unnamed, gone, leftOut, others, isDryRun, seconds };
+      const totals = { copied, copiedBytes, there, expired, unnamed, gone, leftOut, others, isDryRun, seconds };
       await terminal.line(JSON.stringify(totals));
     } else {
       const how = isDryRun ? `would copy ${copied} chunks` : `copied ${copied} chunks (${megabytes(copiedBytes)})`;
       await terminal.line(`${how} in ${seconds.toFixed(1)} s; ${there} were there, ${leftOut} were left out`);
+      if (expired > 0) await terminal.line(`${expired} are past the retention of the target's tables: not copied`);
       if (unnamed > 0) await terminal.line(`${unnamed} objects are chunks that no row of the source names: not copied`);
       if (gone > 0) await terminal.line(`${gone} were deleted meanwhile`);
       if (others > 0) await terminal.line(`${others} objects are no chunks: not copied`);
@@ -106,12 +116,12 @@ const verify = async (job: Job): Promise<void> => {
   await counted(job, figures, progress, () =>
     verifyCopy(from, to, options, { clock: systemClock, signal, figures, onProblem }),
   );
-  const { equal, comparedBytes, different, unnamed, gone, damaged, tables } = figures;
+  const { equal, comparedBytes, different, expired, unnamed, gone, damaged, tables } = figures;
   const { seconds } = progress;
   if (flags.json) {
     const rows = Object.fromEntries([...tables].sort());
     await terminal.line(
-      JSON.stringify({ equal, comparedBytes, different, unnamed, gone, damaged, tables: rows, seconds }),
+      JSON.stringify({ equal, comparedBytes, different, expired, unnamed, gone, damaged, tables: rows, seconds }),
     );
   } else {
     for (const [table, { chunks, labels }] of [...tables].sort()) {
@@ -124,6 +134,7 @@ const verify = async (job: Job): Promise<void> => {
     await terminal.line(
       `${equal} chunks are equal (${megabytes(comparedBytes)}), ${different} differ, ${damaged} are damaged at the source`,
     );
+    if (expired > 0) await terminal.line(`${expired} are past the retention of the target's tables: not looked for`);
   }
   if (signal.aborted) throw new CommandError('interrupted: not all was compared');
   if (different + damaged > 0) throw new CommandError(`${different + damaged} chunks are not as at the source`);

@@ -9,7 +9,21 @@ import { type DayBucket, dayBuckets, type SchemaConfig } from '../storage/schema
 export interface ChunkIndex {
   readonly index: IndexStore;
   readonly schema: SchemaConfig;
+  /** False for tables that are past their retention: they hold no rows, and get none. Absent: all are kept. */
+  readonly isKept?: ((table: string) => boolean) | undefined;
 }
+
+/** How rows look, and which there are to be. */
+type RowPlan = Pick<ChunkIndex, 'schema' | 'isKept'>;
+
+/** The days of which the index has, or is to have, rows of a chunk; none: it is past the retention of all its tables. */
+export const keptDays = (
+  { schema, isKept }: RowPlan,
+  { fromMs, throughMs }: Pick<IndexedChunk, 'fromMs' | 'throughMs'>,
+): readonly DayBucket[] => {
+  const days = dayBuckets(schema, fromMs, throughMs);
+  return isKept ? days.filter(({ table }) => isKept(table)) : days;
+};
 
 /** One row, and whose cells are looked for in it. */
 interface RowLookup extends IndexLookup {
@@ -21,7 +35,7 @@ interface RowLookup extends IndexLookup {
  * One read a series and day, however many chunks it has.
  */
 export const indexedChunks = async (
-  { index, schema }: ChunkIndex,
+  side: ChunkIndex,
   chunks: readonly IndexedChunk[],
   days: 'all' | 'any',
 ): Promise<ReadonlySet<string>> => {
@@ -29,7 +43,7 @@ export const indexedChunks = async (
   const missing = new Map<string, number>();
   for (const chunk of chunks) {
     const series = seriesIdOf(chunk.labels);
-    const buckets = dayBuckets(schema, chunk.fromMs, chunk.throughMs);
+    const buckets = keptDays(side, chunk);
     missing.set(chunk.key, days === 'all' ? buckets.length : 1);
     for (const bucket of buckets) {
       const { table, hashValue, rangeValue } = chunkEntry(bucket, chunk.tenant, series, chunk.key);
@@ -41,7 +55,7 @@ export const indexedChunks = async (
   }
   // Stores read rows of one table together.
   const inOrder = [...lookups.values()].sort((a, b) => (a.table < b.table ? -1 : Number(a.table > b.table)));
-  await index.scan(inOrder, (cells, { wanted }) => {
+  await side.index.scan(inOrder, (cells, { wanted }) => {
     for (const { rangeValue } of cells) {
       const key = wanted.get(rangeValue);
       if (key !== undefined) missing.set(key, (missing.get(key) ?? 0) - 1);
@@ -60,13 +74,10 @@ export interface ChunkEntries {
 }
 
 /** @param known series and days that need no rows of labels */
-export const entriesOfChunk = (
-  schema: SchemaConfig,
-  { tenant, labels, fromMs, throughMs, key }: IndexedChunk,
-  known: Pick<WrittenSeries, 'has'>,
-): ChunkEntries => {
+export const entriesOfChunk = (plan: RowPlan, chunk: IndexedChunk, known: Pick<WrittenSeries, 'has'>): ChunkEntries => {
+  const { tenant, labels, key } = chunk;
   const series = seriesIdOf(labels);
-  const buckets = dayBuckets(schema, fromMs, throughMs);
+  const buckets = keptDays(plan, chunk);
   const fresh = buckets.filter((bucket) => !known.has(bucket, tenant, series));
   return {
     labels: fresh.flatMap((bucket) => labelEntries(bucket, tenant, labels, series)),
@@ -79,15 +90,11 @@ export const entriesOfChunk = (
  * Makes a chunk visible whose object is durable. First what finds its series, then the chunk: so a chunk that has its row has all of them, whenever this
  * is cut short. Without commits: whatever they say, the rows are there afterwards, once.
  */
-export const writeRows = async (
-  { index, schema }: ChunkIndex,
-  chunk: IndexedChunk,
-  written: WrittenSeries,
-): Promise<void> => {
-  const entries = entriesOfChunk(schema, chunk, written);
-  if (entries.labels.length > 0) await index.write(entries.labels);
+export const writeRows = async (side: ChunkIndex, chunk: IndexedChunk, written: WrittenSeries): Promise<void> => {
+  const entries = entriesOfChunk(side, chunk, written);
+  if (entries.labels.length > 0) await side.index.write(entries.labels);
   noteSeries(chunk, entries, written);
-  await index.write(entries.chunk);
+  await side.index.write(entries.chunk);
 };
 
 export const noteSeries = ({ tenant, labels }: IndexedChunk, { fresh }: ChunkEntries, written: WrittenSeries): void => {

@@ -14,7 +14,7 @@ import { dayBuckets } from '../storage/schema-config.ts';
 import { ByteRate } from './byte-rate.ts';
 import { chunkFailure } from './chunk-failure.ts';
 import { hasSpan, labelsInChunk } from './chunk-labels.ts';
-import { type ChunkIndex, indexedChunks, writeRows } from './chunk-rows.ts';
+import { type ChunkIndex, indexedChunks, keptDays, writeRows } from './chunk-rows.ts';
 import type { CopyFigures } from './copy-figures.ts';
 import { type CopyScope, chunkPages } from './copy-scope.ts';
 
@@ -46,7 +46,7 @@ export interface CopyDeps {
   readonly onLeftOut: (key: string, why: string) => void;
 }
 
-type Outcome = 'copied' | 'there' | 'unnamed' | 'gone';
+type Outcome = 'copied' | 'there' | 'expired' | 'unnamed' | 'gone';
 
 /** Chosen: about 50 MB. A stream that is forgotten costs one more object read. */
 const STREAMS_MAX = 50_000;
@@ -142,6 +142,7 @@ class ChunkCopier {
   }
 
   async #copy(ref: ChunkRef, tables: ReadonlySet<string> | undefined, known: Known | undefined): Promise<Outcome> {
+    if (hasSpan(ref) && keptDays(this.#target, ref).length === 0) return 'expired';
     if (known?.isThere) return 'there';
     if (!hasSpan(ref)) throw new CorruptChunkError('the times of its key are too far apart, or in no order');
     // Dropped tables leave objects behind: not to be read to see that.

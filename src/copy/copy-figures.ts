@@ -7,6 +7,8 @@ export class CopyFigures {
   copiedBytes = 0;
   /** The target had them: their rows, and so their objects. */
   there = 0;
+  /** The target drops the tables of all their days (`table_manager`): neither object nor rows go there. */
+  expired = 0;
   /** No row of the source names them, so no query of it finds them: what is left of an attempt, or of what was deleted, or not indexed yet. */
   unnamed = 0;
   /** Deleted while the source was walked. */
@@ -17,6 +19,6 @@ export class CopyFigures {
   others = 0;
 
   get done(): number {
-    return this.copied + this.there + this.unnamed + this.gone + this.leftOut;
+    return this.copied + this.there + this.expired + this.unnamed + this.gone + this.leftOut;
   }
 }

@@ -10,7 +10,7 @@ import { WrittenSeries } from '../storage/index-writer.ts';
 import { ByteRate } from './byte-rate.ts';
 import { chunkFailure } from './chunk-failure.ts';
 import { hasSpan, labelsInChunk } from './chunk-labels.ts';
-import { entriesOfChunk, indexedChunks, noteSeries } from './chunk-rows.ts';
+import { entriesOfChunk, indexedChunks, keptDays, noteSeries } from './chunk-rows.ts';
 import type { CopyOptions, CopySide } from './copy-chunks.ts';
 import { chunkPages } from './copy-scope.ts';
 
@@ -36,6 +36,8 @@ export class VerifyFigures {
   comparedBytes = 0;
   /** Missing at the target or other than at the source: object or rows. */
   different = 0;
+  /** The target drops the tables of all their days: they need not be there. */
+  expired = 0;
   /** No row of the source names them: they need not be at the target. */
   unnamed = 0;
   /** Deleted while the source was walked. */
@@ -45,7 +47,7 @@ export class VerifyFigures {
   readonly tables = new Map<string, TableRows>();
 
   get done(): number {
-    return this.equal + this.different + this.unnamed + this.gone + this.damaged;
+    return this.equal + this.different + this.expired + this.unnamed + this.gone + this.damaged;
   }
 }
 
@@ -106,6 +108,10 @@ class Verifier {
 
   async verify(ref: ChunkRef): Promise<void> {
     const { figures, onProblem } = this.#deps;
+    if (hasSpan(ref) && keptDays(this.#target, ref).length === 0) {
+      figures.expired += 1;
+      return;
+    }
     const copy = await this.#read(this.#target.chunks, ref, chunkKey(this.#target.schema, ref));
     const rows = 'labels' in copy ? await this.#rows(ref, copy.labels) : undefined;
     if (rows?.missing === 0) {
@@ -155,7 +161,7 @@ class Verifier {
   /** The rows that the chunk is to have at the target; `count` adds them to the figures. */
   async #rows(ref: ChunkRef, labels: LabelSet): Promise<{ readonly missing: number; readonly count: () => void }> {
     const chunk = { ...ref, labels, key: chunkKey(this.#target.schema, ref) };
-    const entries = entriesOfChunk(this.#target.schema, chunk, this.#verified);
+    const entries = entriesOfChunk(this.#target, chunk, this.#verified);
     const found = await this.#found([...entries.labels, ...entries.chunk]);
     const missing = entries.labels.length + entries.chunk.length - found.size;
     if (missing === 0) noteSeries(chunk, entries, this.#verified);

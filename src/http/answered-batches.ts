@@ -1,9 +1,6 @@
 /** Answers of the query engine in the batches that logproto.Querier sends. */
-import type { Grouping, MetricExpr, RangeAggregation } from '../logql/ast.ts';
-import { fingerprintOf, lineHashOf } from '../protocol/fingerprint.ts';
 import { canonicalText, compareBytes } from '../protocol/label-text.ts';
-import type { AnsweredEntry, AnsweredSample } from '../protocol/querier-messages.ts';
-import { RefusedError } from '../protocol/refusal.ts';
+import type { AnsweredEntry } from '../protocol/querier-messages.ts';
 import type { LogStream } from '../query/query-messages.ts';
 
 /** Loki's batch, and a bound on its bytes: clients take 4 MiB by default. */
@@ -66,71 +63,4 @@ export const mergedLabels = (
     for (let index = 0; index < pairs.length; index += 2) byName.set(pairs[index] ?? '', pairs[index + 1] ?? '');
   }
   return [...byName].sort(([left], [right]) => compareBytes(left, right)).flat();
-};
-
-/** How samples are made of entries. */
-export interface SampleSource {
-  readonly range: RangeAggregation;
-  readonly valueOf: (line: string) => number;
-  /** A sum is taken of these groups already, as Loki does where that changes nothing. */
-  readonly grouping: Grouping | undefined;
-}
-
-const VALUES: Partial<Record<RangeAggregation['op'], (line: string) => number>> = {
-  count_over_time: () => 1,
-  rate: () => 1,
-  absent_over_time: () => 1,
-  bytes_over_time: (line) => Buffer.byteLength(line),
-  bytes_rate: (line) => Buffer.byteLength(line),
-};
-
-/** @throws RefusedError UNSUPPORTED_QUERY for what needs more than lines: unwrapped values, several selectors */
-export const sampleSourceOf = (expr: MetricExpr): SampleSource => {
-  if (expr.kind === 'rangeAggregation') return { range: expr, valueOf: sampleOf(expr), grouping: undefined };
-  if (expr.kind === 'vectorAggregation' && expr.inner.kind === 'rangeAggregation') {
-    const { inner, op, grouping = { without: false, names: [] } } = expr;
-    const isSum = op === 'sum' && inner.op !== 'absent_over_time';
-    return { range: inner, valueOf: sampleOf(inner), grouping: isSum ? grouping : undefined };
-  }
-  if (expr.kind === 'vectorAggregation') return { ...sampleSourceOf(expr.inner), grouping: undefined };
-  throw unsupported(`samples of a ${expr.kind}`);
-};
-
-const sampleOf = ({ op, range }: RangeAggregation): ((line: string) => number) => {
-  const value = range.unwrap ? undefined : VALUES[op];
-  if (!value) throw unsupported('samples of unwrapped values');
-  return value;
-};
-
-const unsupported = (what: string): RefusedError =>
-  new RefusedError({ code: 'UNSUPPORTED_QUERY', text: `${what} are not supported over gRPC` });
-
-export type SampleBatch = ReadonlyMap<string, { readonly hash: bigint; readonly samples: readonly AnsweredSample[] }>;
-
-/** Samples of entries, by series. @param streams with all labels merged */
-export function* sampleBatches(streams: readonly LogStream[], source: SampleSource): Generator<SampleBatch> {
-  const labelsOf = new Map(streams.map(({ labels }) => [canonicalText(labels), labels]));
-  for (const entries of entryBatches(streams, false, true)) {
-    const batch = new Map<string, { hash: bigint; samples: AnsweredSample[] }>();
-    for (const [text, lines] of entries) {
-      const labels = grouped(labelsOf.get(text) ?? [], source.grouping);
-      const name = canonicalText(labels);
-      const series = batch.get(name) ?? { hash: fingerprintOf(labels), samples: [] };
-      batch.set(name, series);
-      for (const { timeNs, line } of lines) {
-        series.samples.push({ timeNs, value: source.valueOf(line), hash: lineHashOf(line) });
-      }
-    }
-    yield batch;
-  }
-}
-
-const grouped = (labels: readonly string[], grouping: Grouping | undefined): readonly string[] => {
-  if (!grouping) return labels;
-  const kept: string[] = [];
-  for (let index = 0; index < labels.length; index += 2) {
-    const name = labels[index] ?? '';
-    if (grouping.names.includes(name) !== grouping.without) kept.push(name, labels[index + 1] ?? '');
-  }
-  return kept;
 };

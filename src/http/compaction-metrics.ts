@@ -19,6 +19,11 @@ export const addCompactionMetrics = (registry: Registry, figures: () => Compacto
       'When a pass over everything stored last came to its end.',
       () => figures().lastPassMs / 1000,
     ],
+    [
+      'ringlog_compactor_last_success_timestamp_seconds',
+      'When a pass over everything stored last came to its end; before the first one, when the node began: its age is how long none has.',
+      () => (figures().lastPassMs || figures().startedMs) / 1000,
+    ],
   ];
   for (const [name, help, read] of gauges) {
     new Gauge({

@@ -1,20 +1,20 @@
 import type { NodeServices } from '../actors/node-services.ts';
-import { parseLogExpr, parseMatchers } from '../logql/parser.ts';
 import { type DetectedField, DetectedFields } from '../query/detected-fields.ts';
 import { detectedLabelsOf } from '../query/detected-labels.ts';
+import { labelValuesOf } from '../query/label-values.ts';
 import { LinePatterns } from '../query/line-patterns.ts';
-import { queryLimitsOf } from '../query/query-limits.ts';
 import type { LogEntry } from '../query/query-messages.ts';
 import { Turns } from '../query/turns.ts';
 import { type AskedRange, readAskedRange } from './asked-range.ts';
 import type { EdgeState } from './form.ts';
-import { checkResolution, EVERY_STREAM, parseLimit, parseStep } from './parameters.ts';
-import { checkQueryLimits } from './query-checks.ts';
+import { matchersOf } from './metadata.ts';
+import { eachNewestEntry } from './newest-entries.ts';
+import { checkResolution, parseLimit, parseStep } from './parameters.ts';
 import type { Exchange, Handler } from './routes.ts';
 
 /** Lines that fields are looked for in, and fields or values that are shown, where nothing is asked for. */
-const LINES = 100;
-const FIELDS = 1000;
+export const DETECTED_LINES = 100;
+export const DETECTED_FIELDS = 1000;
 /** Lines that patterns are made of: the newest. Chosen: as many as a log query may ask for, if the tenant's limit allows. */
 const PATTERN_LINES = 5000;
 
@@ -31,18 +31,8 @@ export class DiscoveryHandlers {
   readonly labels: Handler = async (exchange) => {
     const { tenant, form, range } = await readAskedRange(exchange, this.#state);
     const query = form.get('query') ?? '';
-    const matchers = query === '' || EVERY_STREAM.test(query) ? [] : parseMatchers(query, { mayBeUnselective: true });
-    const values = new Map<string, Set<string>>();
-    const turns = this.#turns();
-    for (const { pairs } of range ? await this.#services.series(tenant, [matchers], range) : []) {
-      for (let index = 0; index < pairs.length; index += 2) {
-        const name = pairs[index] as string;
-        const known = values.get(name) ?? new Set();
-        values.set(name, known.add(pairs[index + 1] as string));
-      }
-      await turns.breathe();
-    }
-    const labels = detectedLabelsOf(values);
+    const series = range ? await this.#services.series(tenant, [matchersOf(query)], range) : [];
+    const labels = detectedLabelsOf(await labelValuesOf(series, this.#turns()));
     await exchange.reply.json(200, labels.length > 0 ? JSON.stringify({ detectedLabels: labels }) : '{}');
   };
 
@@ -83,9 +73,9 @@ export class DiscoveryHandlers {
   async #fieldsOf(exchange: Exchange): Promise<{ readonly fields: readonly DetectedField[]; readonly limit: number }> {
     const asked = await readAskedRange(exchange, this.#state);
     const { form } = asked;
-    const lines = parseLimit(form, LINES, 'line_limit');
-    const limit = parseLimit(form, FIELDS, form.has('limit') ? 'limit' : 'field_limit');
-    const fields = new DetectedFields(Math.max(limit, FIELDS));
+    const lines = parseLimit(form, DETECTED_LINES, 'line_limit');
+    const limit = parseLimit(form, DETECTED_FIELDS, form.has('limit') ? 'limit' : 'field_limit');
+    const fields = new DetectedFields(Math.max(limit, DETECTED_FIELDS));
     await this.#eachEntry(exchange, asked, lines, (stream, entry) => fields.add(stream, entry));
     const list = fields.list();
     return { fields: exchange.labelName === '' ? list.slice(0, limit) : list, limit };
@@ -94,34 +84,11 @@ export class DiscoveryHandlers {
   /** The newest lines that the query finds, stream by stream. */
   async #eachEntry(
     exchange: Exchange,
-    { tenant, form, limits, range, bounds }: AskedRange,
+    asked: AskedRange,
     limit: number,
     visit: (stream: readonly string[], entry: LogEntry) => void,
   ): Promise<void> {
-    const query = form.get('query') ?? '';
-    const expr = parseLogExpr(query);
-    checkQueryLimits(expr, { ...bounds, limit, isInstant: false }, limits);
-    if (!range) return;
-    const request = {
-      ...range,
-      tenant,
-      query,
-      limit,
-      stepNs: 0n,
-      isInstant: false,
-      direction: 'backward' as const,
-      intervalNs: 0n,
-      categorizeLabels: true,
-      limits: queryLimitsOf(limits),
-    };
-    const result = await this.#services.queryAll(request, exchange.signal);
-    if (result.type !== 'streams') return;
-    const turns = this.#turns();
-    for (const { labels, entries } of result.streams) {
-      for (const entry of entries) {
-        visit(labels, entry);
-        await turns.breathe();
-      }
-    }
+    const newest = { ...asked, query: asked.form.get('query') ?? '', limit };
+    await eachNewestEntry(this.#services, newest, exchange.signal, this.#turns(), visit);
   }
 }

@@ -34,6 +34,7 @@ export const grpcErrorOf = (refusal: Refusal): ServerErrorResponse => {
 const OTLP_STATUS: Record<RefusalCode, status> = {
   BAD_REQUEST: status.INVALID_ARGUMENT,
   INVALID_ENTRIES: status.INVALID_ARGUMENT,
+  INGESTION_BLOCKED: status.PERMISSION_DENIED,
   TOO_LARGE: status.INVALID_ARGUMENT,
   EMPTY_PUSH: status.INVALID_ARGUMENT,
   INVALID_QUERY: status.INVALID_ARGUMENT,

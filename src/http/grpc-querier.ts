@@ -10,11 +10,13 @@ import {
 } from '@grpc/grpc-js';
 import type { NodeServices } from '../actors/node-services.ts';
 import type { LogExpr } from '../logql/ast.ts';
+import { validateStages } from '../logql/compile-pipeline.ts';
 import { parseExpr, parseLogExpr } from '../logql/parser.ts';
 import { printExpr } from '../logql/print.ts';
+import { isInShard, parseShards } from '../protocol/fingerprint-shard.ts';
 import { canonicalText } from '../protocol/label-text.ts';
 import {
-  decodeQuerierRequest,
+  type AskedDelete,
   encodeLabelResponse,
   encodeQueryResponse,
   encodeSampleResponse,
@@ -22,16 +24,18 @@ import {
   encodeTailersCount,
   encodeTailResponse,
   type QuerierMessage,
-  type QuerierRequest,
 } from '../protocol/querier-messages.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import { queryLimitsOf } from '../query/query-limits.ts';
 import type { LogStream, QueryRequest } from '../query/query-messages.ts';
-import { entryBatches, mergedLabels, sampleBatches, sampleSourceOf } from './answered-batches.ts';
-import { type EdgeOptions, nowNsOf, startingError } from './edge-options.ts';
-import { encodingFlagsOf, requireSingleTenant } from './form.ts';
-import { answerTo, method, observedCall, tenantMetadata, type UnaryCall, unaryHandler } from './grpc-call.ts';
+import type { DeletedEntries } from '../query/scan/hidden-entries.ts';
+import { entryBatches, mergedLabels } from './answered-batches.ts';
+import { sampleBatches, sampleSourceOf } from './answered-samples.ts';
+import type { EdgeOptions } from './edge-options.ts';
+import { type Asked, askingTenant, readAsked } from './grpc-asked.ts';
+import { answerTo, method, observedCall, type UnaryCall, unaryHandler } from './grpc-call.ts';
 import { grpcErrorOf, plainError } from './grpc-error.ts';
+import { INDEX_METHODS, indexHandlers } from './grpc-index.ts';
 import { groupsOf, matchersOf } from './metadata.ts';
 
 export type GrpcQuerierOptions = Pick<
@@ -57,9 +61,8 @@ export const QUERIER_METHODS: ServiceDefinition = {
   series: method(PATHS.series),
   tail: method(PATHS.tail, true),
   tailersCount: method(PATHS.tailersCount),
+  ...INDEX_METHODS,
 };
-
-const HOUR_NS = 3_600_000_000_000n;
 
 /** What has no HTTP status in Loki's gRPC, as a query that does not parse, is UNKNOWN with its text alone. */
 const querierErrorOf = (refusal: Refusal): ServerErrorResponse => {
@@ -73,6 +76,7 @@ const querierErrorOf = (refusal: Refusal): ServerErrorResponse => {
     case 'CANCELLED':
       return plainError(status.CANCELLED, refusal.text);
     case 'INVALID_ENTRIES':
+    case 'INGESTION_BLOCKED':
     case 'TOO_LARGE':
     case 'RATE_LIMITED':
     case 'STREAM_LIMIT':
@@ -85,12 +89,12 @@ const querierErrorOf = (refusal: Refusal): ServerErrorResponse => {
   }
 };
 
-/** A client's call, read. */
-interface Asked {
-  readonly tenant: string;
-  readonly request: QuerierRequest;
-  readonly isCategorized: boolean;
-}
+/** @throws RefusedError INVALID_QUERY for a selector that is no log query */
+const deletedEntriesOf = ({ selector, startNs, endNs }: AskedDelete): DeletedEntries => {
+  const { matchers, stages } = parseLogExpr(selector, { mayBeUnselective: true });
+  validateStages(stages);
+  return { matchers, stages, startNs, endNs };
+};
 
 export class GrpcQuerier {
   readonly #services: NodeServices;
@@ -113,8 +117,9 @@ export class GrpcQuerier {
       label: unary(PATHS.label, (call) => this.#label(call)),
       series: unary(PATHS.series, (call) => this.#series(call)),
       tailersCount: unary(PATHS.tailersCount, async (call) =>
-        encodeTailersCount(this.#tailsOf.get(this.#tenantOf(call)) ?? 0),
+        encodeTailersCount(this.#tailsOf.get(askingTenant(options, call)) ?? 0),
       ),
+      ...indexHandlers(services, options, querierErrorOf),
     };
   }
 
@@ -140,7 +145,7 @@ export class GrpcQuerier {
     if (expr.kind === 'log')
       throw new RefusedError({ code: 'INVALID_QUERY', text: 'only sample expression supported' });
     const source = sampleSourceOf(expr);
-    const found = this.#logs(asked, source.range.range.log, Number.MAX_SAFE_INTEGER, false, signal);
+    const found = this.#logs(asked, source.log, Number.MAX_SAFE_INTEGER, false, signal);
     for await (const streams of found) {
       for (const batch of sampleBatches(streams, source)) yield encodeSampleResponse(batch);
     }
@@ -148,7 +153,7 @@ export class GrpcQuerier {
 
   /** Entries of a log query, some streams at a time. */
   async *#logs(
-    { tenant, request }: Asked,
+    { tenant, request, range }: Asked,
     expr: LogExpr,
     limit: number,
     categorizeLabels: boolean,
@@ -157,7 +162,7 @@ export class GrpcQuerier {
     const query: QueryRequest = {
       tenant,
       query: printExpr(expr),
-      ...this.#rangeOf(request),
+      ...range,
       stepNs: 0n,
       isInstant: false,
       limit,
@@ -165,6 +170,8 @@ export class GrpcQuerier {
       intervalNs: 0n,
       categorizeLabels,
       limits: queryLimitsOf(this.#options.limitsOf(tenant)),
+      shard: parseShards(request.lists.shards),
+      deletes: request.lists.deletes.map(deletedEntriesOf),
     };
     const running = this.#services.query(query);
     const cancel = (): void => running.cancel();
@@ -182,8 +189,7 @@ export class GrpcQuerier {
   }
 
   async #label(call: UnaryCall): Promise<Buffer> {
-    const { tenant, request } = this.#read(call, 'LabelRequest');
-    const range = this.#rangeOf(request);
+    const { tenant, request, range } = readAsked(this.#options, call, 'LabelRequest');
     const matchers = matchersOf(request.query);
     const texts = request.wantsValues
       ? await this.#services.labelValues(tenant, request.name, matchers, range)
@@ -192,17 +198,19 @@ export class GrpcQuerier {
   }
 
   async #series(call: UnaryCall): Promise<Buffer> {
-    const { tenant, request } = this.#read(call, 'SeriesRequest');
-    const found = await this.#services.series(tenant, groupsOf(request.groups), this.#rangeOf(request));
-    return encodeSeriesResponse(found.map(({ pairs }) => pairs));
+    const { tenant, request, range } = readAsked(this.#options, call, 'SeriesRequest');
+    const shard = parseShards(request.lists.shards);
+    const found = await this.#services.series(tenant, groupsOf(request.lists.groups), range);
+    const asked = shard ? found.filter(({ fingerprint }) => isInShard(shard, fingerprint)) : found;
+    return encodeSeriesResponse(asked.map(({ pairs }) => pairs));
   }
 
-  async *#tail({ tenant, request, isCategorized }: Asked, signal: AbortSignal): AsyncGenerator<Buffer> {
+  async *#tail({ tenant, request, isCategorized, range }: Asked, signal: AbortSignal): AsyncGenerator<Buffer> {
     parseLogExpr(request.query);
     const tail = this.#services.tail({
       tenant,
       query: request.query,
-      startNs: this.#rangeOf(request).startNs,
+      startNs: range.startNs,
       limit: request.limit,
       delayMs: Math.min(request.delaySeconds, 5) * 1000,
       categorizeLabels: true,
@@ -252,26 +260,6 @@ export class GrpcQuerier {
     };
   }
 
-  /** The last hour where the client does not say, as over HTTP. */
-  #rangeOf({ startNs, endNs = nowNsOf(this.#options) }: QuerierRequest): { startNs: bigint; endNs: bigint } {
-    return { startNs: startNs ?? endNs - HOUR_NS, endNs };
-  }
-
-  #tenantOf(call: Pick<UnaryCall, 'metadata'>): string {
-    if (this.#options.isStarting()) throw startingError();
-    return requireSingleTenant(this.#options.tenantOf(tenantMetadata(call)));
-  }
-
-  #read(call: Pick<UnaryCall, 'metadata' | 'request'>, message: QuerierMessage): Asked {
-    const tenant = this.#tenantOf(call);
-    const flags = encodingFlagsOf(call.metadata.get('x-loki-response-encoding-flags').join(','));
-    return {
-      tenant,
-      request: decodeQuerierRequest(call.request, message),
-      isCategorized: flags.includes('categorize-labels'),
-    };
-  }
-
   /** A method of one request and many answers, each taken when the client has room for it. */
   #streaming(
     path: string,
@@ -280,7 +268,7 @@ export class GrpcQuerier {
   ): UntypedHandleCall {
     const run = async (call: StreamCall, signal: AbortSignal): Promise<number> => {
       let bytes = 0;
-      for await (const answer of work(this.#read(call, message), signal)) {
+      for await (const answer of work(readAsked(this.#options, call, message), signal)) {
         bytes += answer.length;
         if (!call.write(answer)) await drained(call, signal);
         if (signal.aborted) break;

@@ -106,7 +106,8 @@ export const parseLimit = (form: URLSearchParams, absent = 100, name = 'limit'):
 export const parseVolumeLimit = (form: URLSearchParams): number =>
   Number(form.get('limit') || 1) === 0 ? VOLUME_LIMIT : parseLimit(form, VOLUME_LIMIT);
 
-const VOLUME_LIMIT = 100;
+/** Volumes that are shown where nothing is asked for. */
+export const VOLUME_LIMIT = 100;
 
 /** A selector of every stream, where that is allowed. */
 export const EVERY_STREAM = /^\s*\{\s*\}\s*$/;

@@ -50,12 +50,10 @@ export class PushMetrics {
     const counts = this.#tenants.get(tenant) ?? this.#open(tenant);
     counts.lines += acceptedLines;
     counts.bytes += acceptedBytes;
+    for (const { reason, lines } of discarded) discard(counts, reason, lines);
     if (!refusal) return;
-    let together = push.streams.reduce((sum, { first, end }) => sum + end - first, 0) - acceptedLines;
-    for (const { reason, lines } of discarded) {
-      together -= lines;
-      discard(counts, reason, lines);
-    }
+    const sent = push.streams.reduce((sum, { first, end }) => sum + end - first, 0);
+    const together = discarded.reduce((left, { lines }) => left - lines, sent - acceptedLines);
     if (together > 0) discard(counts, reasonOf(refusal.code), together);
   }
 

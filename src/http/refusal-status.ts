@@ -1,7 +1,7 @@
 import type { Refusal, RefusalCode } from '../protocol/refusal.ts';
 
 /** Refusal → HTTP status, as Loki answers. The one table: gRPC sends the same numbers. */
-const STATUS: Record<RefusalCode, number> = {
+const STATUS: Record<Exclude<RefusalCode, 'INGESTION_BLOCKED'>, number> = {
   BAD_REQUEST: 400,
   INVALID_ENTRIES: 400,
   TOO_LARGE: 413,
@@ -18,7 +18,8 @@ const STATUS: Record<RefusalCode, number> = {
   INTERNAL: 500,
 };
 
-export const statusOf = (refusal: Refusal): number => STATUS[refusal.code];
+export const statusOf = (refusal: Refusal): number =>
+  refusal.code === 'INGESTION_BLOCKED' ? refusal.status : STATUS[refusal.code];
 
 /** A push that finds no room is told 503: promtail retries both, but 429 would read as the tenant's own fault. */
 export const pushStatusOf = (refusal: Refusal): number => (refusal.code === 'OVERLOADED' ? 503 : statusOf(refusal));

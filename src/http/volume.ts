@@ -3,7 +3,7 @@ import { parseMatchers } from '../logql/parser.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { type MetricSeries, NO_STATISTICS } from '../query/query-messages.ts';
-import { shareIn } from '../query/stream-volume.ts';
+import { statsOf } from '../query/stream-volume.ts';
 import { type VolumeGroup, VolumeGroups } from '../query/volume-groups.ts';
 import { answerPieces } from './answer-json.ts';
 import { type AskedRange, readAskedRange } from './asked-range.ts';
@@ -33,18 +33,7 @@ export class VolumeHandlers {
   readonly stats: Handler = async (exchange) => {
     const asked = await readAskedRange(exchange, this.#state);
     const matchers = parseMatchers(asked.form.get('query') ?? '');
-    const stats = { streams: 0, chunks: 0, bytes: 0, entries: 0 };
-    for (const { parts } of await this.#volumes(exchange, asked, matchers)) {
-      stats.streams += 1;
-      for (const part of parts) {
-        const share = shareIn(part, asked.bounds);
-        stats.chunks += 1;
-        stats.bytes += part.bytes * share;
-        stats.entries += part.entries * share;
-      }
-    }
-    const { streams, chunks, bytes, entries } = stats;
-    const body = { streams, chunks, bytes: Math.round(bytes), entries: Math.round(entries) };
+    const body = statsOf(await this.#volumes(exchange, asked, matchers), asked.bounds);
     await exchange.reply.json(200, JSON.stringify(body));
   };
 
@@ -68,10 +57,9 @@ export class VolumeHandlers {
     }
     const limit = parseVolumeLimit(form);
     const ranges = rangesOf(form, bounds);
-    const aggregateBy = aggregationOf(form);
+    const aggregateBy = aggregationOf(form.get('aggregateBy') ?? '');
     const targetLabels = (form.get('targetLabels') ?? '').split(',').filter((name) => name !== '');
-    const query = form.get('query') ?? '';
-    const matchers = EVERY_STREAM.test(query) ? [] : parseMatchers(query);
+    const matchers = volumeMatchersOf(form.get('query') ?? '');
     const names = matchers.map(({ name }) => name);
     const groups = new VolumeGroups({ targetLabels, names, aggregateBy, groupsMax: limits.volumeMaxSeries }, ranges);
     for (const stream of await this.#volumes(exchange, asked, matchers)) groups.add(stream);
@@ -87,8 +75,12 @@ export class VolumeHandlers {
   }
 }
 
-const aggregationOf = (form: URLSearchParams): 'series' | 'labels' => {
-  const text = form.get('aggregateBy') ?? '';
+/** `{}` is every stream. @throws RefusedError */
+export const volumeMatchersOf = (query: string): readonly LabelMatcher[] =>
+  EVERY_STREAM.test(query) ? [] : parseMatchers(query);
+
+/** "" is by series. @throws RefusedError BAD_REQUEST */
+export const aggregationOf = (text: string): 'series' | 'labels' => {
   if (text !== '' && text !== 'series' && text !== 'labels') throw badRequest('invalid aggregation option');
   return text === 'labels' ? 'labels' : 'series';
 };

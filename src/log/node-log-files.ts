@@ -43,20 +43,22 @@ export class NodeLogFiles implements LogFiles {
 
   async open(name: string, mode: 'create' | 'write' | 'read'): Promise<LogFile> {
     if (mode === 'read') return new ReadFile(await failing('open', fs.open(path.join(this.#folder, name), 'r')));
-    const handle = (await this.ask('open', { type: 'open', name, isNew: mode === 'create' })) as number;
-    return new WrittenFile(this, handle, () => this.open(name, 'read'));
+    const thread = this.#running();
+    const handle = (await this.#ask(thread, 'open', { type: 'open', name, isNew: mode === 'create' })) as number;
+    const asked = (step: FileStep, request: FileRequest) => this.#askOf(thread, step, request);
+    return new WrittenFile(asked, handle, () => this.open(name, 'read'));
   }
 
   async rename(from: string, to: string): Promise<void> {
-    await this.ask('rename', { type: 'rename', from, to });
+    await this.#ask(this.#running(), 'rename', { type: 'rename', from, to });
   }
 
   async unlink(name: string): Promise<void> {
-    await this.ask('unlink', { type: 'unlink', name });
+    await this.#ask(this.#running(), 'unlink', { type: 'unlink', name });
   }
 
   async syncFolder(): Promise<void> {
-    await this.ask('sync', { type: 'sync-folder' });
+    await this.#ask(this.#running(), 'sync', { type: 'sync-folder' });
   }
 
   async space(): Promise<DiskSpace> {
@@ -69,14 +71,28 @@ export class NodeLogFiles implements LogFiles {
     await this.#thread?.worker.terminate();
   }
 
+  #running(): Thread {
+    this.#thread ??= this.#spawn();
+    return this.#thread;
+  }
+
+  /**
+   * About a file that the thread has opened. A thread's files are closed when it ends, and their numbers are given to others, which may be anybody's: of a file
+   * whose thread has ended nothing is done any more.
+   */
+  async #askOf(thread: Thread, step: FileStep, request: FileRequest): Promise<FileResult> {
+    if (this.#thread === thread) return await this.#ask(thread, step, request);
+    if (request.type === 'close') return undefined;
+    throw new LogFileError('the thread that had the file open has ended', { step, code: 'EBADF' });
+  }
+
   /** Has the thread do it. `step`: what failed if the thread itself does. */
-  ask(step: FileStep, request: FileRequest): Promise<FileResult> {
+  #ask(thread: Thread, step: FileStep, request: FileRequest): Promise<FileResult> {
     return new Promise((resolve, reject) => {
-      this.#thread ??= this.#spawn();
-      const { worker, slot } = this.#thread;
+      const { worker, slot } = thread;
       // An idle thread keeps no process alive, a busy one does.
       worker.ref();
-      if (request.type === 'write' && this.#writeInSlot(this.#thread, request)) {
+      if (request.type === 'write' && this.#writeInSlot(thread, request)) {
         this.#asked.set(SLOT_ID, { step, resolve, reject });
         return;
       }
@@ -138,13 +154,17 @@ export class NodeLogFiles implements LogFiles {
 }
 
 class WrittenFile implements LogFile {
-  readonly #files: NodeLogFiles;
+  readonly #ask: (step: FileStep, request: FileRequest) => Promise<FileResult>;
   readonly #handle: number;
   readonly #openToRead: () => Promise<LogFile>;
   #reader: Promise<LogFile> | undefined;
 
-  constructor(files: NodeLogFiles, handle: number, openToRead: () => Promise<LogFile>) {
-    this.#files = files;
+  constructor(
+    ask: (step: FileStep, request: FileRequest) => Promise<FileResult>,
+    handle: number,
+    openToRead: () => Promise<LogFile>,
+  ) {
+    this.#ask = ask;
     this.#handle = handle;
     this.#openToRead = openToRead;
   }
@@ -158,22 +178,22 @@ class WrittenFile implements LogFile {
   }
 
   async write(offset: number, bytes: Uint8Array, isSynced: boolean): Promise<void> {
-    await this.#files.ask('write', { type: 'write', handle: this.#handle, offset, bytes, isSynced });
+    await this.#ask('write', { type: 'write', handle: this.#handle, offset, bytes, isSynced });
   }
 
   async datasync(): Promise<void> {
-    await this.#files.ask('sync', { type: 'datasync', handle: this.#handle });
+    await this.#ask('sync', { type: 'datasync', handle: this.#handle });
   }
 
   async truncate(size: number): Promise<void> {
-    await this.#files.ask('truncate', { type: 'truncate', handle: this.#handle, size });
+    await this.#ask('truncate', { type: 'truncate', handle: this.#handle, size });
   }
 
   async close(): Promise<void> {
     const reader = this.#reader;
     this.#reader = undefined;
     await (await reader)?.close();
-    await this.#files.ask('close', { type: 'close', handle: this.#handle });
+    await this.#ask('close', { type: 'close', handle: this.#handle });
   }
 
   #read(): Promise<LogFile> {

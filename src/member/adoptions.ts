@@ -1,5 +1,5 @@
 import { type SegmentId, segmentName } from '../chunk/memory-format.ts';
-import { processOf, type Target } from '../cluster/handover/giver-state.ts';
+import { processOf, type Target } from '../cluster/handover/by-process.ts';
 import type { Ring } from '../cluster/ring.ts';
 import { streamKey } from '../cluster/stream-key.ts';
 import type { View } from '../cluster/view.ts';

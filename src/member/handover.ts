@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { processOf, type Target } from '../cluster/handover/by-process.ts';
 import {
   type GiverEffect,
   type GiverEvent,
@@ -6,8 +7,6 @@ import {
   type GiverOptions,
   GiverState,
   type MoveOrder,
-  processOf,
-  type Target,
 } from '../cluster/handover/giver-state.ts';
 import type { Ring } from '../cluster/ring.ts';
 import { PeerError, type Peers } from '../cluster/transport/peers.ts';

@@ -1,12 +1,3 @@
-/** A leave that is under way. */
-export interface Leaving {
-  /** Monotonic. */
-  readonly startMs: number;
-  readonly deadlineMs: number;
-  /** The deadline has passed: nobody waits any more. */
-  isLate: boolean;
-}
-
 export interface LeaveProgress {
   /** Since the leave began. */
   readonly elapsedMs: number;

@@ -30,7 +30,7 @@ import type { ClusterServices, MemberFigures } from './cluster-services.ts';
 import { ClusterStatus } from './cluster-status.ts';
 import { ClusterTails } from './cluster-tails.ts';
 import { Handover } from './handover.ts';
-import { isStoringDue, type Leaving } from './leave-progress.ts';
+import { type LeavingDeps, leaveCluster } from './leaving.ts';
 import { MemoryServer } from './memory-server.ts';
 import { NodeHoldings } from './node-holdings.ts';
 import type { MessageSizes } from './offered-parts.ts';
@@ -55,10 +55,7 @@ export interface MemberDeps {
 
 /** A view that another member knows of is read within so long. */
 const CATCH_UP_MS = 2_000;
-const LEAVE_POLL_MS = 50;
 const ABANDON_MS = 4_000;
-/** What signing off has when the hand-over took all the time. */
-const LEAVE_REST_MS = 2_000;
 
 export class ClusterMember {
   readonly #deps: MemberDeps;
@@ -229,67 +226,25 @@ export class ClusterMember {
   }
 
   /**
-   * Gives up its place and hands everything over; what will not be in time is stored (isStoringDue). Leaves the cluster if nothing is left on its disk.
-   * Takes no longer than it may, whatever hangs.
-   * @returns whether nothing is left: the disk may be deleted then. If not, the cluster knows that the disk is missing
+   * Gives up its place and hands everything over: see leaveCluster.
    * @throws MembershipError if the membership store does not answer in time
    */
   async leave(deadlineMs: number): Promise<boolean> {
-    const { clock, info } = this.#deps;
-    const startMs = clock.monotonicMs();
-    const leaving = { startMs, deadlineMs, isLate: false };
-    let cancel = (): void => undefined;
-    const late = new Promise<false>((resolve) => {
-      cancel = clock.after(deadlineMs, () => {
-        leaving.isLate = true;
-        resolve(false);
-      });
-    });
-    const hasLeft = await Promise.race([this.#leave(leaving), late]).finally(cancel);
-    if (!hasLeft) info({ segments: this.#segmentCount() }, 'not everything could be handed over: it stays on the disk');
-    return hasLeft;
-  }
-
-  async #leave(leaving: Leaving): Promise<boolean> {
-    const { clock, membership, giver } = this.#deps;
-    const { handover } = this;
-    const { startMs, deadlineMs } = leaving;
-    const givenBefore = handover.figures.givenSegments;
-    const isLateToGive = (): boolean => {
-      const { given: lingering, givenSegments } = handover.figures;
-      return isStoringDue({
-        elapsedMs: clock.monotonicMs() - startMs,
-        deadlineMs,
-        lingerMs: giver.lingerMs,
-        given: givenSegments - givenBefore,
-        left: () => this.#segmentCount() - lingering,
-      });
+    const { clock, membership, giver, info } = this.#deps;
+    const node = this.#running();
+    const leaving: LeavingDeps = {
+      clock,
+      membership,
+      handover: this.handover,
+      lingerMs: giver.lingerMs,
+      ringUpToDate: () => this.#rings.upToDate(),
+      isAlone: () => this.ring.members.length === 0,
+      segmentCount: () => this.#segmentCount(),
+      isEmpty: () => this.#isEmpty(),
+      flush: () => node.services.flush(),
+      info,
     };
-    handover.leaveWithin(deadlineMs / 2);
-    await membership.become('LEAVING', deadlineMs / 2);
-    await this.#rings.upToDate();
-    let isFlushing = false;
-    while (!(handover.isSettled && this.#isEmpty())) {
-      if (leaving.isLate) return false;
-      if (handover.isWalkDue) void handover.walk();
-      // The last one has nobody to give anything to.
-      if (!isFlushing && (this.ring.members.length === 0 || isLateToGive())) {
-        isFlushing = true;
-        handover.giveUp();
-        this.#running()
-          .services.flush()
-          .catch(() => undefined)
-          .finally(() => {
-            isFlushing = false;
-          });
-      }
-      await new Promise<void>((resolve) => clock.after(LEAVE_POLL_MS, resolve));
-    }
-    if (leaving.isLate) return false;
-    handover.stop();
-    // What came until the fence may lie in the log.
-    const restMs = Math.max(LEAVE_REST_MS, startMs + deadlineMs - clock.monotonicMs());
-    return await membership.leave(() => this.#isEmpty(), restMs);
+    return await leaveCluster(leaving, deadlineMs);
   }
 
   /** Stops without leaving: the others wait for this disk to come back. */

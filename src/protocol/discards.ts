@@ -7,6 +7,8 @@ export type DiscardReason =
   | 'label_name_too_long'
   | 'label_value_too_long'
   | 'duplicate_label_names'
+  | 'missing_enforced_labels'
+  | 'blocked_ingestion'
   | 'greater_than_max_sample_age'
   | 'too_far_in_future'
   | 'line_too_long'
@@ -19,7 +21,7 @@ export interface Discard {
   readonly reason: DiscardReason;
   /** Loki's text; of errors that are much alike, the first one's. */
   readonly text: string;
-  /** How many errors: one a stream for its labels, one an entry else. */
+  /** How many errors: one a stream for its labels, one an entry else; none for what is told in another way. */
   readonly errors: number;
   readonly lines: number;
   /** Σ line bytes. */
@@ -80,7 +82,9 @@ const REFUSAL_TEXT_MAX = 64 * 1024;
 /** One refusal for all that was discarded of a push, grouped as Loki 3.7 does; undefined if nothing was. */
 export const refusalOf = (discards: Iterable<Discard>): Refusal | undefined => {
   const errorsByText = new Map<string, number>();
-  for (const { text, errors } of discards) errorsByText.set(text, (errorsByText.get(text) ?? 0) + errors);
+  for (const { text, errors } of discards) {
+    if (errors > 0) errorsByText.set(text, (errorsByText.get(text) ?? 0) + errors);
+  }
   const [first] = errorsByText;
   if (first === undefined) return undefined;
   const isSingle = errorsByText.size === 1 && first[1] === 1;

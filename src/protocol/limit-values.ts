@@ -1,5 +1,6 @@
 /** The kinds of values that Loki's limits_config has: how each is read from YAML, and printed again. */
 import { z } from 'zod';
+import { parseRfc3339, rfc3339Text } from './time-text.ts';
 
 export interface LimitKind<T> {
   readonly schema: z.ZodType<T, unknown>;
@@ -45,6 +46,28 @@ export const texts = (): LimitKind<readonly string[]> =>
     },
     same,
   );
+
+const isStatus = (input: unknown): input is number => isCount(input) && input >= 200 && input <= 599;
+
+/** Informational ones do not end an answer. */
+export const httpStatus = (): LimitKind<number> =>
+  kind('an HTTP status, 200 to 599', (input) => (isStatus(input) ? input : undefined), same);
+
+/** `2026-12-01T08:00:00Z`, `2026-12-01T08:00`, `2026-12-01` (UTC where nothing is said), `0` = never: ms since the epoch. */
+export const time = (): LimitKind<number> =>
+  kind('a time: such as 2026-12-01T08:00:00Z, 2026-12-01, or 0', readTime, (ms) =>
+    ms === 0 ? '0' : rfc3339Text(Math.floor(ms / 1000)),
+  );
+
+const readTime = (input: unknown): number | undefined => {
+  if (input === 0 || input === '0') return 0;
+  if (typeof input !== 'string') return undefined;
+  const found = TIME_ENDINGS.map((ending) => parseRfc3339(input + ending)).find((read) => read !== undefined);
+  return found && found.seconds * 1000 + Math.floor(found.nanos / 1e6);
+};
+
+/** What the short forms leave out. */
+const TIME_ENDINGS = ['', ':00Z', 'T00:00:00Z'];
 
 /** Checked by `read`, which gives undefined for what is wrong; printed as it is. */
 export const checked = <T>(wanted: string, read: (input: unknown) => T | undefined): LimitKind<T> =>

@@ -7,6 +7,7 @@ import {
   count,
   duration,
   flag,
+  httpStatus,
   type LimitKind,
   megabytes,
   oneOf,
@@ -14,6 +15,7 @@ import {
   streamRetentions,
   text,
   texts,
+  time,
 } from './limit-values.ts';
 import { readOtlpConfig } from './otlp/otlp-rules.ts';
 import { tenantProblem } from './tenant.ts';
@@ -73,6 +75,10 @@ const PUSH_FIELDS = {
   unorderedWrites: field('unordered_writes', flag(), true),
   perStreamRateLimitBytes: field('per_stream_rate_limit', size(), 3 * MIB),
   perStreamRateLimitBurstBytes: field('per_stream_rate_limit_burst', size(), 15 * MIB),
+  enforcedLabels: field('enforced_labels', texts(), []),
+  /** Nothing is taken before it; 0 = everything is. */
+  blockIngestionUntilMs: field('block_ingestion_until', time(), 0),
+  blockIngestionStatusCode: field('block_ingestion_status_code', httpStatus(), 260),
   otlpConfig: field('otlp_config', checked(OTLP_CONFIG_WANTED, readOtlpConfig), {}),
 };
 
@@ -82,6 +88,9 @@ const QUERY_FIELDS = {
   maxQueryLengthMs: field('max_query_length', duration(), 721 * HOUR_MS),
   maxQueryRangeMs: field('max_query_range', duration(), 0),
   maxStreamsMatchersPerQuery: field('max_streams_matchers_per_query', count(), 1000),
+  maxChunksPerQuery: field('max_chunks_per_query', count(), 2_000_000),
+  /** Cells of one row of the index. */
+  cardinalityLimit: field('cardinality_limit', count(), 100_000),
   maxConcurrentTailRequests: field('max_concurrent_tail_requests', count(), 10),
   maxEntriesLimitPerQuery: field('max_entries_limit_per_query', count(), 5000),
   queryTimeoutMs: field('query_timeout', duration(), HOUR_MS / 60),
@@ -108,12 +117,7 @@ const RETENTION_FIELDS = {
 /** Known, so that a configuration of Loki can be used, but without an effect yet. */
 const UNUSED_FIELDS = {
   ingestionRateStrategy: field('ingestion_rate_strategy', oneOf(['global', 'local']), 'global'),
-  maxChunksPerQuery: field('max_chunks_per_query', count(), 2_000_000),
-  cardinalityLimit: field('cardinality_limit', count(), 100_000),
   shardStreams: field('shard_streams', anything(), {}),
-  enforcedLabels: field('enforced_labels', texts(), []),
-  blockIngestionUntil: field('block_ingestion_until', anything(), 0),
-  blockIngestionStatusCode: field('block_ingestion_status_code', count(), 260),
   tsdbMaxQueryParallelism: field('tsdb_max_query_parallelism', count(), 128),
   splitInstantMetricQueriesByIntervalMs: field('split_instant_metric_queries_by_interval', duration(), HOUR_MS),
   queryReadyIndexNumDays: field('query_ready_index_num_days', count(), 0),

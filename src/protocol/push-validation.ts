@@ -5,10 +5,10 @@ import { incrementDuplicates } from './duplicate-times.ts';
 import type { EntryColumns, EntryRange, PushedStream } from './entry-columns.ts';
 import type { EntryMetadata } from './entry-metadata.ts';
 import type { LabelSet } from './label-set.ts';
-import { labelRefusal } from './label-validation.ts';
 import type { LevelDiscovery } from './level-discovery.ts';
 import type { Limits } from './limits.ts';
 import { lineSizeAt, lineStartAt } from './line-sizes.ts';
+import { streamRefusal } from './stream-refusal.ts';
 import { metadataBytes, storedMetadata } from './structured-metadata.ts';
 import { rfc3339Text, secondsOf } from './time-text.ts';
 
@@ -55,6 +55,7 @@ export class StreamValidation {
   /**
    * @param labels of the stream, as it will be stored
    * @param levels what finds the levels of its entries; its columns must have a place for them
+   * @param tenant whose stream it is, for the texts
    */
   constructor(
     stream: PushedStream,
@@ -62,6 +63,7 @@ export class StreamValidation {
     limits: Limits,
     nowMs: number,
     levels: LevelDiscovery | undefined = undefined,
+    tenant = '',
   ) {
     const { columns, first, end } = stream;
     this.#stream = stream;
@@ -70,11 +72,11 @@ export class StreamValidation {
     this.#next = first;
     this.#partFirst = first;
     this.#entries = new EntryValidation(columns, labels, limits, nowMs, first, levels);
-    const refused = first === end ? undefined : labelRefusal(labels, limits);
+    const refused = first === end ? undefined : streamRefusal(labels, limits, tenant, nowMs);
     if (!refused) return;
     this.#next = end;
     this.#cutLines(first, end);
-    this.#discards = [{ ...refused, errors: 1, lines: end - first, bytes: lineBytesOf(stream) }];
+    this.#discards = [{ ...refused, lines: end - first, bytes: lineBytesOf(stream) }];
   }
 
   /** Looks at `count` more entries, or at fewer where their levels are looked for in long lines. @returns whether all have been looked at */

@@ -1,10 +1,27 @@
 /** Messages of logproto.Querier (numbers in the API specification, section 6). */
 import { WireWriter, writeEntry, writePairs, writeTimestamp } from './logproto.ts';
 import { protoFields } from './proto-fields.ts';
-import { RefusedError } from './refusal.ts';
-import { badRequest, cursorAfterRead, readInt32, readInt64, readTag, skipValue } from './wire.ts';
+import {
+  badRequest,
+  cursorAfterRead,
+  readExactInt64,
+  readInt32,
+  readInt64,
+  readSize,
+  readTag,
+  skipValue,
+} from './wire.ts';
 
 const NS_PER_SECOND = 1_000_000_000n;
+const NS_PER_MS = 1_000_000n;
+
+/** Entries that the client knows to be deleted. Both ends are included. */
+export interface AskedDelete {
+  /** A log query. */
+  readonly selector: string;
+  readonly startNs: bigint;
+  readonly endNs: bigint;
+}
 
 /** Of several kinds of requests: what none of them has stays as it is here. */
 export interface QuerierRequest {
@@ -19,13 +36,23 @@ export interface QuerierRequest {
   /** Of a LabelRequest: values of `name` are asked for, not names. */
   readonly wantsValues: boolean;
   readonly delaySeconds: number;
-  /** Selectors of a SeriesRequest. */
-  readonly groups: readonly string[];
+  /** Lines that a DetectedFieldsRequest has looked at. */
+  readonly lineLimit: number;
+  readonly aggregateBy: string;
+  readonly lists: QuerierLists;
 }
 
-type Field = keyof QuerierRequest | 'shards' | 'deletes';
+export interface QuerierLists {
+  /** Selectors of a SeriesRequest. */
+  readonly groups: readonly string[];
+  readonly shards: readonly string[];
+  readonly targetLabels: readonly string[];
+  readonly deletes: readonly AskedDelete[];
+}
 
-/** Number → what it is, of each request. Other fields (plans, hints) are passed over, as a client may not send them. */
+type Field = Exclude<keyof QuerierRequest, 'lists'> | keyof QuerierLists | 'startMs' | 'endMs';
+
+/** Number → what it is, of each request. Other fields (plans, hints, steps) are passed over, as a client may not send them. */
 const FIELDS = {
   // biome-ignore format: one message a line
   QueryRequest: { 1: 'query', 2: 'limit', 3: 'startNs', 4: 'endNs', 5: 'isBackward', 7: 'shards', 8: 'deletes' },
@@ -33,30 +60,55 @@ const FIELDS = {
   LabelRequest: { 1: 'name', 2: 'wantsValues', 3: 'startNs', 4: 'endNs', 5: 'query' },
   TailRequest: { 1: 'query', 3: 'delaySeconds', 4: 'limit', 5: 'startNs' },
   SeriesRequest: { 1: 'startNs', 2: 'endNs', 3: 'groups', 4: 'shards' },
+  GetChunkIDsRequest: { 1: 'query', 2: 'startNs', 3: 'endNs' },
+  IndexStatsRequest: { 1: 'startMs', 2: 'endMs', 3: 'query' },
+  // biome-ignore format: one message a line
+  VolumeRequest: { 1: 'startMs', 2: 'endMs', 3: 'query', 4: 'limit', 6: 'targetLabels', 7: 'aggregateBy' },
+  // biome-ignore format: one message a line
+  DetectedFieldsRequest: { 1: 'startNs', 2: 'endNs', 3: 'query', 4: 'lineLimit', 5: 'limit', 7: 'wantsValues', 8: 'name' },
+  DetectedLabelsRequest: { 1: 'startNs', 2: 'endNs', 3: 'query' },
 } as const satisfies Record<string, Readonly<Record<number, Field>>>;
 
 export type QuerierMessage = keyof typeof FIELDS;
 
-/** @throws RefusedError BAD_REQUEST; UNSUPPORTED_QUERY for shards and deletes: an answer without them would be counted more than once */
+/** @throws RefusedError BAD_REQUEST */
 export const decodeQuerierRequest = (bytes: Uint8Array, message: QuerierMessage): QuerierRequest => {
   const names: Readonly<Record<number, Field>> = FIELDS[message];
   const found: { -readonly [Name in keyof QuerierRequest]?: QuerierRequest[Name] } = {};
-  const groups: string[] = [];
+  const lists = {
+    groups: [] as string[],
+    shards: [] as string[],
+    targetLabels: [] as string[],
+    deletes: [] as AskedDelete[],
+  };
   for (const field of protoFields(bytes, message)) {
     const name = names[field.number];
     switch (name) {
       case 'query':
       case 'name':
+      case 'aggregateBy':
         found[name] = textOf(field.bytes);
         break;
       case 'groups':
-        groups.push(textOf(field.bytes));
+      case 'shards':
+      case 'targetLabels':
+        lists[name].push(textOf(field.bytes));
+        break;
+      case 'deletes':
+        lists.deletes.push(deleteOf(field.bytes));
         break;
       case 'startNs':
       case 'endNs':
         found[name] = timestampNs(field.bytes);
         break;
+      case 'startMs':
+        found.startNs = BigInt(field.value) * NS_PER_MS;
+        break;
+      case 'endMs':
+        found.endNs = BigInt(field.value) * NS_PER_MS;
+        break;
       case 'limit':
+      case 'lineLimit':
       case 'delaySeconds':
         found[name] = field.value;
         break;
@@ -64,17 +116,14 @@ export const decodeQuerierRequest = (bytes: Uint8Array, message: QuerierMessage)
       case 'wantsValues':
         found[name] = field.value !== 0;
         break;
-      case 'shards':
-      case 'deletes':
-        throw new RefusedError({ code: 'UNSUPPORTED_QUERY', text: `${name} in a ${message} are not supported` });
       case undefined:
         break;
     }
   }
-  return { ...NOTHING_SAID, ...found, groups };
+  return { ...NOTHING_SAID, ...found, lists };
 };
 
-const NOTHING_SAID: Omit<QuerierRequest, 'groups'> = {
+const NOTHING_SAID: Omit<QuerierRequest, 'lists'> = {
   query: '',
   startNs: undefined,
   endNs: undefined,
@@ -83,10 +132,33 @@ const NOTHING_SAID: Omit<QuerierRequest, 'groups'> = {
   name: '',
   wantsValues: false,
   delaySeconds: 0,
+  lineLimit: 0,
+  aggregateBy: '',
 };
 
 const textOf = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
+
+/** Delete{selector=1, start=2, end=3}: ns. */
+const deleteOf = (bytes: Uint8Array): AskedDelete => {
+  let selector = '';
+  let startNs = 0n;
+  let endNs = 0n;
+  for (let at = 0; at < bytes.length; at = cursorAfterRead()) {
+    const tag = readTag(bytes, at, bytes.length, 'Delete');
+    const from = cursorAfterRead();
+    if (tag === 0x10) startNs = BigInt(readExactInt64(bytes, from, bytes.length));
+    else if (tag === 0x18) endNs = BigInt(readExactInt64(bytes, from, bytes.length));
+    else {
+      if (tag === 0x0a) {
+        const size = readSize(bytes, from, bytes.length);
+        selector = textOf(bytes.subarray(cursorAfterRead(), cursorAfterRead() + size));
+      }
+      skipValue(bytes, from, bytes.length, tag & 7);
+    }
+  }
+  return { selector, startNs, endNs };
+};
 
 /** google.protobuf.Timestamp in ns. */
 const timestampNs = (bytes: Uint8Array): bigint => {

@@ -7,6 +7,8 @@ export type Refusal =
   | { readonly code: 'BAD_REQUEST'; readonly text: string }
   /** Validation of streams or entries; the good part was stored (400). */
   | { readonly code: 'INVALID_ENTRIES'; readonly text: string }
+  /** The tenant may not push now (`block_ingestion_until`); the status is what its limits say. */
+  | { readonly code: 'INGESTION_BLOCKED'; readonly text: string; readonly status: number }
   | { readonly code: 'TOO_LARGE'; readonly text: string }
   | { readonly code: 'RATE_LIMITED'; readonly text: string; readonly retryAfterMs: number }
   | { readonly code: 'STREAM_LIMIT'; readonly text: string }

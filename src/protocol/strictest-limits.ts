@@ -8,6 +8,7 @@ const SMALLEST = [
   'maxQueryRangeMs',
   'maxStreamsMatchersPerQuery',
   'maxEntriesLimitPerQuery',
+  'maxChunksPerQuery',
   'queryTimeoutMs',
   'maxQueryBytesRead',
   'maxQuerierBytesRead',

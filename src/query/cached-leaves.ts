@@ -42,7 +42,7 @@ const cachedExtents = (
 ): CachedLeaves | undefined => {
   const { grid } = options;
   const { results, clock } = context.deps;
-  const { caching } = context.request;
+  const { caching } = context;
   if (!results || !caching || caching.intervalMs <= 0 || grid.stepNs <= 0n) return undefined;
   if (leaves.some(({ expr }) => readsClock(expr.range.log.stages))) return undefined;
   const keptUntilNs = BigInt(Math.floor(clock.nowMs() - caching.freshnessMs)) * NS_PER_MS;

@@ -43,7 +43,8 @@ export class EmptyTimes {
   /** @param range both ends included @returns undefined: nothing may be kept */
   static of(context: QueryContext, expr: LogExpr, range: TimeRangeNs): EmptyTimes | undefined {
     const { results, clock } = context.deps;
-    const { caching, tenant } = context.request;
+    const { caching } = context;
+    const { tenant } = context.request;
     if (readsClock(expr.stages)) return undefined;
     const count = Number(range.endNs - range.startNs + 1n);
     if (!results || !caching || caching.intervalMs <= 0 || count > Number.MAX_SAFE_INTEGER) return undefined;

@@ -1,4 +1,5 @@
 import { isLogged, type UnflushedSegment } from '../chunk/memory-format.ts';
+import { type FingerprintShard, isInShard } from '../protocol/fingerprint-shard.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { ChunkRefs, StreamRefs } from '../storage/chunk-refs.ts';
@@ -49,6 +50,19 @@ export const gatherStreams = async (
     chunksInMemory,
   };
 };
+
+/** Those of a shard. The counts stay those of all: they are of what the query matches, however many ask for its parts. */
+export const shardOf = (gathered: Gathered, shard: FingerprintShard): Gathered => ({
+  ...gathered,
+  streams: () => streamsOfShard(gathered, shard),
+});
+
+function* streamsOfShard(gathered: Gathered, shard: FingerprintShard): Generator<GatheredStream> {
+  for (const stream of gathered.streams()) {
+    const fingerprint = stream.memory[0]?.labels.fingerprint ?? stream.refs?.fingerprint ?? 0n;
+    if (isInShard(shard, fingerprint)) yield stream;
+  }
+}
 
 function* unitedStreams(
   inMemory: ReadonlyMap<bigint, readonly MemoryStream[]>,

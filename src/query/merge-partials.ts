@@ -80,6 +80,8 @@ const VALUES_MAX = 32 << 20;
 interface ValuePart {
   readonly from: PartialValues;
   readonly fingerprint: bigint;
+  /** Place of its tenant in the query: streams of two may have one fingerprint. */
+  readonly tenant: number;
   readonly order: Uint32Array;
   readonly start: number;
   readonly end: number;
@@ -99,8 +101,8 @@ export class ValueMerger {
     this.#seriesMax = seriesMax;
   }
 
-  /** @throws RefusedError INVALID_QUERY if there are too many series, steps of them or values */
-  async add(from: PartialValues, turns: Turns): Promise<void> {
+  /** @param tenant whose values they are: its place in the query. @throws RefusedError INVALID_QUERY if there are too many series, steps of them or values */
+  async add(from: PartialValues, turns: Turns, tenant = 0): Promise<void> {
     this.#sent.push(from);
     this.#count += from.series.length;
     if (this.#count > VALUES_MAX) throw tooManyCells();
@@ -108,7 +110,7 @@ export class ValueMerger {
     const { order, starts } = bySeries(from, keys.length);
     for (let index = 0; index < keys.length; index += 1) {
       const places = { order, start: starts[index]!, end: starts[index + 1]! };
-      if (places.start < places.end) addByStream(this.#partsOf(keys[index]!), from, places);
+      if (places.start < places.end) addByStream(this.#partsOf(keys[index]!), from, tenant, places);
       if (index % SERIES_PER_LOOK === 0) await turns.breathe();
     }
   }
@@ -173,6 +175,7 @@ const bySeries = ({ series }: PartialValues, seriesCount: number): { order: Uint
 const addByStream = (
   parts: ValuePart[],
   from: PartialValues,
+  tenant: number,
   { order, start, end }: Pick<ValuePart, 'order' | 'start' | 'end'>,
 ): void => {
   const { streams, streamStarts } = from;
@@ -182,14 +185,14 @@ const addByStream = (
     const streamEnd = streamStarts[stream + 1] ?? from.series.length;
     let next = first + 1;
     while (next < end && order[next]! < streamEnd) next += 1;
-    parts.push({ from, fingerprint: streams[stream]!, order, start: first, end: next });
+    parts.push({ from, fingerprint: streams[stream]!, tenant, order, start: first, end: next });
     first = next;
   }
 };
 
 const byStream = (a: ValuePart, b: ValuePart): number => {
-  if (a.fingerprint === b.fingerprint) return firstTimeOf(a) - firstTimeOf(b);
-  return a.fingerprint < b.fingerprint ? -1 : 1;
+  if (a.fingerprint !== b.fingerprint) return a.fingerprint < b.fingerprint ? -1 : 1;
+  return a.tenant - b.tenant || firstTimeOf(a) - firstTimeOf(b);
 };
 
 const firstTimeOf = ({ from, order, start }: ValuePart): number => from.times[order[start]!]!;

@@ -71,10 +71,10 @@ export const scanLeaves = async (
   options: LeafOptions,
 ): Promise<readonly (readonly StepSeries[])[]> => {
   const runs = leaves.map((leaf) => new LeafRun(sources, leaf, options));
-  const take = async ({ parts }: MetricResult): Promise<void> => {
-    for (const [index, part] of parts.entries()) await runs[index]?.take(part);
-  };
   for (const [tenant, { gathered }] of sources.entries()) {
+    const take = async ({ parts }: MetricResult): Promise<void> => {
+      for (const [index, part] of parts.entries()) await runs[index]?.take(part, tenant);
+    };
     const plans = runs.map((run) => run.plans[tenant] as ScanPlan);
     await scanStreams(context, gathered, plans, take);
   }
@@ -130,11 +130,12 @@ class LeafRun {
     this.#values = new ValueMerger(grid.count, seriesMax);
   }
 
-  async take({ errorLabels, series, values }: MetricPart): Promise<void> {
+  /** @param tenant whose streams were scanned: its place in the query */
+  async take({ errorLabels, series, values }: MetricPart, tenant: number): Promise<void> {
     const { turns } = this.#options;
     if (errorLabels) throw pipelineError(errorLabels);
     if (series) await this.#counts.add(series, turns);
-    if (values) await this.#values.add(values, turns);
+    if (values) await this.#values.add(values, turns, tenant);
   }
 
   /** Call it last. */

@@ -6,7 +6,7 @@ import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { WorkerPool } from '../workers/worker-pool.ts';
 import { CANCELLED, QUERY_DEADLINE } from './query-end.ts';
-import { noCacheCounts, type QueryRequest, type QueryStatistics } from './query-messages.ts';
+import { noCacheCounts, type QueryCaching, type QueryRequest, type QueryStatistics } from './query-messages.ts';
 import type { QuerySources } from './query-source.ts';
 import type { ResultsCache } from './results-cache.ts';
 import type { HiddenEntries } from './scan/hidden-entries.ts';
@@ -77,6 +77,12 @@ export class QueryContext {
     signal.addEventListener('abort', this.#onAbort, { once: true });
   }
 
+  /** undefined: nothing is kept. What is kept is of all streams, and knows of no entries that this query alone leaves out. */
+  get caching(): QueryCaching | undefined {
+    const { caching, shard, deletes = [] } = this.request;
+    return shard || deletes.length > 0 ? undefined : caching;
+  }
+
   /** undefined where the answer must be whole. */
   get onMissing(): ((reason: string) => void) | undefined {
     return this.request.allowsPartial ? (reason) => this.lacks(reason) : undefined;
@@ -130,7 +136,10 @@ export class QueryContext {
   /** Asked before memory and store are: what is deleted meanwhile may show. */
   async hiddenIn(tenant: string, range: TimeRangeNs): Promise<HiddenEntries | undefined> {
     const { hidden } = this.deps;
-    return hidden && (await this.orStop(hidden(tenant, range, this.request.deletesAgeMsMax)));
+    const { deletes = [], deletesAgeMsMax } = this.request;
+    const found = hidden && (await this.orStop(hidden(tenant, range, deletesAgeMsMax)));
+    if (deletes.length === 0) return found;
+    return { deletes: [...(found?.deletes ?? []), ...deletes], retention: found?.retention ?? [] };
   }
 
   async runTask(task: ScanTask): Promise<ScanResult> {

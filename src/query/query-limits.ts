@@ -7,5 +7,6 @@ export const queryLimitsOf = (limits: Limits): QueryLimits => ({
   bytesReadMax: limits.maxQueryBytesRead,
   querierBytesReadMax: limits.maxQuerierBytesRead,
   seriesMax: limits.maxQuerySeries,
+  chunksMax: limits.maxChunksPerQuery,
   tasksMax: limits.maxQueryParallelism,
 });

@@ -1,5 +1,7 @@
 /** The query actor's protocol: what a Node program sends and gets. See docs/query-actor.md. */
+import type { FingerprintShard } from '../protocol/fingerprint-shard.ts';
 import type { Refusal } from '../protocol/refusal.ts';
+import type { DeletedEntries } from './scan/hidden-entries.ts';
 
 export interface QueryRequest {
   /** One, or several joined by `|`: their streams have the label `__tenant_id__` then. */
@@ -23,6 +25,10 @@ export interface QueryRequest {
   readonly caching?: QueryCaching;
   /** In a cluster: answer from those members that can be asked, and say in `missing` what may lack. Default: such a query is refused. */
   readonly allowsPartial?: boolean;
+  /** Only streams of this part. Absent: all. */
+  readonly shard?: FingerprintShard | undefined;
+  /** Entries that are not shown, besides those that the tenant's own delete requests hide. */
+  readonly deletes?: readonly DeletedEntries[];
   /** Delete requests may be known from so long ago. Default: every one that was answered before the query began is heeded. */
   readonly deletesAgeMsMax?: number;
 }
@@ -42,6 +48,8 @@ export interface QueryLimits {
   /** What one querier may read of it: here all. Absent or 0 = unlimited. */
   readonly querierBytesReadMax?: number;
   readonly seriesMax: number;
+  /** Stored chunks that one of its selectors may match, of each tenant. Absent or 0 = unlimited. */
+  readonly chunksMax?: number;
   /** Above `seriesMax` the answer is cut, and `missing` says so. Default: such a query is refused. */
   readonly cutsSeries?: boolean;
   /** Its tasks that run at a time, on all nodes. Absent = as many as keep all workers busy; 0 = no queries. */

@@ -1,4 +1,5 @@
 import type { SegmentId } from '../chunk/memory-format.ts';
+import type { IndexStats } from '../protocol/index-messages.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 
@@ -33,4 +34,19 @@ export const shareIn = (part: TimeRangeNs, { startNs, endNs }: TimeRangeNs): num
   const end = part.endNs < endNs ? part.endNs : endNs;
   if (end < start) return 0;
   return Number(end - start + 1n) / Number(part.endNs - part.startNs + 1n);
+};
+
+/** What `index/stats` says of a range, in whole numbers. */
+export const statsOf = (volumes: readonly StreamVolume[], range: TimeRangeNs): IndexStats => {
+  const stats = { streams: 0, chunks: 0, bytes: 0, entries: 0 };
+  for (const { parts } of volumes) {
+    stats.streams += 1;
+    for (const part of parts) {
+      const share = shareIn(part, range);
+      stats.chunks += 1;
+      stats.bytes += part.bytes * share;
+      stats.entries += part.entries * share;
+    }
+  }
+  return { ...stats, bytes: Math.round(stats.bytes), entries: Math.round(stats.entries) };
 };

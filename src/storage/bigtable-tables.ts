@@ -12,6 +12,8 @@ export interface BigtableTablesOptions extends TablePlanOptions {
   readonly listAgeMs: number;
   /** How often tables are made and dropped. */
   readonly pollMs: number;
+  /** False: none are dropped, whatever the retention. */
+  readonly dropsTables?: boolean;
 }
 
 export interface BigtableTablesDeps {
@@ -114,9 +116,10 @@ export class BigtableTables {
       CREATED_TOGETHER,
       tried((table) => this.create(table)),
     );
+    if (this.#options.dropsTables === false) return throwFirst(failures);
     const drop = tried((table) => this.#drop(table));
     for (const table of expiredTables(periods, listed, clock.nowMs(), this.#options)) await drop(table);
-    if (failures.length > 0) throw failures[0];
+    throwFirst(failures);
   }
 
   async close(): Promise<void> {
@@ -172,6 +175,10 @@ export class BigtableTables {
     return tables;
   }
 }
+
+const throwFirst = (failures: readonly unknown[]): void => {
+  if (failures.length > 0) throw failures[0];
+};
 
 /** The expected tables until some time from now, whatever is kept; they change at midnight only. */
 class DayWindow {

@@ -11,6 +11,7 @@ import type { IndexReader, SeriesReader, StoredSeries } from './index-reader.ts'
 import { chunkRow, readChunkCell, relativeTime } from './index-row.ts';
 import type { IndexStore } from './index-store.ts';
 import { plansOf } from './matcher-plan.ts';
+import { RowBound } from './row-bound.ts';
 import { DAY_MS, type DayBucket, dayBuckets, type SchemaConfig } from './schema-config.ts';
 import { SeriesLabels } from './series-labels.ts';
 import { scanLabel, selectSeries } from './series-selection.ts';
@@ -32,10 +33,13 @@ export class SchemaIndexReader implements IndexReader, SeriesReader {
   readonly #store: IndexStore;
   readonly #schema: SchemaConfig;
   readonly #labels: SeriesLabels;
+  readonly #entriesMaxOf: (tenant: string) => number;
 
-  constructor(store: IndexStore, schema: SchemaConfig) {
+  /** @param entriesMaxOf `cardinality_limit` of a tenant: cells of one row; 0 = any number */
+  constructor(store: IndexStore, schema: SchemaConfig, entriesMaxOf: (tenant: string) => number = () => 0) {
     this.#store = store;
     this.#schema = schema;
+    this.#entriesMaxOf = entriesMaxOf;
     this.#labels = new SeriesLabels(store);
   }
 
@@ -74,9 +78,12 @@ export class SchemaIndexReader implements IndexReader, SeriesReader {
   ): Promise<readonly string[]> {
     const found = new Set<string>();
     const scan = async (bucket: DayBucket, series: ReadonlySet<string> | undefined): Promise<void> => {
-      await scanLabel(this.#store, { bucket, tenant, name, values: undefined, series }, (value, id) => {
+      const visit = (value: string, id: string): void => {
         if (!series || series.has(id)) found.add(value);
-      });
+      };
+      const bound = series ? undefined : new RowBound(this.#entriesMaxOf(tenant), name, true);
+      await scanLabel(this.#store, { bucket, tenant, name, values: undefined, series }, visit, bound);
+      bound?.check();
     };
     const rangeMs = toMs(range);
     if (matchers.length > 0) await this.#eachDay(tenant, matchers, rangeMs, scan);
@@ -114,7 +121,7 @@ export class SchemaIndexReader implements IndexReader, SeriesReader {
   ): Promise<void> {
     const plans = plansOf(matchers);
     await forEachConcurrent(await this.#days(rangeMs), DAYS_IN_FLIGHT, async (bucket) => {
-      await work(bucket, await selectSeries(this.#store, bucket, tenant, plans));
+      await work(bucket, await selectSeries(this.#store, bucket, tenant, plans, this.#entriesMaxOf(tenant)));
     });
   }
 

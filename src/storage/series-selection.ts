@@ -10,43 +10,56 @@ import {
 } from './index-row.ts';
 import type { IndexLookup, IndexStore } from './index-store.ts';
 import type { MatcherPlan } from './matcher-plan.ts';
+import { RowBound } from './row-bound.ts';
 import type { DayBucket } from './schema-config.ts';
 
-/** Series ids of the bucket's day that pass every plan. A series is found on the days its chunks are on. */
+/**
+ * Series ids of the bucket's day that pass every plan. A series is found on the days its chunks are on.
+ * @param entriesMax cells of one row (`cardinality_limit`); 0 = any number
+ * @throws RefusedError INVALID_QUERY if no plan has rows of so few: as in Loki, one of them is enough
+ */
 export const selectSeries = async (
   store: IndexStore,
   bucket: DayBucket,
   tenant: string,
   plans: readonly MatcherPlan[],
+  entriesMax = 0,
 ): Promise<ReadonlySet<string>> => {
   let selected: Set<string> | undefined;
-  for (const plan of plans) {
+  let isNarrow = false;
+  let bound = new RowBound(entriesMax, '', true);
+  for (const [index, plan] of plans.entries()) {
+    bound = new RowBound(entriesMax, plan.name, !isNarrow && index === plans.length - 1);
     selected =
       plan.effect === 'include'
-        ? await wantedSeries(store, bucket, tenant, plan, selected)
-        : await withoutWanted(store, bucket, tenant, plan, selected);
+        ? await wantedSeries(store, bucket, tenant, plan, selected, bound)
+        : await withoutWanted(store, bucket, tenant, plan, selected, bound);
     if (selected.size === 0) return selected;
+    isNarrow ||= !bound.isExceeded;
   }
-  return selected ?? (await listedSeries(store, bucket, tenant));
+  selected ??= await listedSeries(store, bucket, tenant, undefined, bound);
+  if (!isNarrow) bound.check();
+  return selected;
 };
 
-/** Shows every cell of a label on a day: the value, and a series that has it. `series` limits what is read, not exactly. */
+/** Shows every cell of a label on a day: the value, and a series that has it. `series` limits what is read, not exactly; nor does `bound` refuse. */
 export const scanLabel = async (
   store: IndexStore,
   { bucket, tenant, name, values, series }: LabelScan,
   visit: (value: string, series: string) => void,
+  bound?: RowBound,
 ): Promise<void> => {
   const rows = shardsOf(bucket, series).map((shard) => labelRow(bucket, tenant, shard, name));
   const lookups: IndexLookup[] = rows.flatMap((hashValue) => {
     const row = { table: bucket.table, hashValue };
     return values ? values.map((value) => ({ ...row, rangePrefix: `${valueHashOf(value)}\0` })) : [row];
   });
-  await store.scan(lookups, (cells) => {
+  await store.scan(lookups, (cells, lookup) => {
     for (let index = 0; index < cells.length; index++) {
       const found = seriesOfLabelCell(cells.rangeValue(index));
       if (found !== undefined) visit(cells.value(index), found);
     }
-    return false;
+    return bound?.count(lookup, cells.length) ?? false;
   });
 };
 
@@ -66,11 +79,13 @@ const wantedSeries = async (
   tenant: string,
   { name, values, isWanted }: MatcherPlan,
   among: ReadonlySet<string> | undefined,
+  bound: RowBound,
 ): Promise<Set<string>> => {
   const wanted = new Set<string>();
-  await scanLabel(store, { bucket, tenant, name, values, series: among }, (value, series) => {
+  const visit = (value: string, series: string): void => {
     if (isWanted(value) && (!among || among.has(series))) wanted.add(series);
-  });
+  };
+  await scanLabel(store, { bucket, tenant, name, values, series: among }, visit, bound);
   return wanted;
 };
 
@@ -80,11 +95,13 @@ const withoutWanted = async (
   tenant: string,
   { name, values, isWanted }: MatcherPlan,
   among: Set<string> | undefined,
+  bound: RowBound,
 ): Promise<Set<string>> => {
-  const rest = among ?? (await listedSeries(store, bucket, tenant));
-  await scanLabel(store, { bucket, tenant, name, values, series: rest }, (value, series) => {
+  const rest = among ?? (await listedSeries(store, bucket, tenant, undefined, bound));
+  const visit = (value: string, series: string): void => {
     if (isWanted(value)) rest.delete(series);
-  });
+  };
+  await scanLabel(store, { bucket, tenant, name, values, series: rest }, visit, bound);
   return rest;
 };
 
@@ -94,18 +111,19 @@ export const listedSeries = async (
   bucket: DayBucket,
   tenant: string,
   among?: ReadonlySet<string>,
+  bound?: RowBound,
 ): Promise<Set<string>> => {
   const all = new Set<string>();
   const lookups = shardsOf(bucket, among).map((shard) => ({
     table: bucket.table,
     hashValue: seriesRow(bucket, tenant, shard),
   }));
-  await store.scan(lookups, (cells) => {
+  await store.scan(lookups, (cells, lookup) => {
     for (let index = 0; index < cells.length; index++) {
       const series = seriesOfCell(cells.rangeValue(index));
       if (series !== undefined && (!among || among.has(series))) all.add(series);
     }
-    return false;
+    return bound?.count(lookup, cells.length) ?? false;
   });
   return all;
 };

@@ -87,13 +87,13 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'leaves with segments on its disk',
     edits: [
       {
-        file: 'src/member/member.ts',
-        from: 'while (!(handover.isSettled && this.#isEmpty())) {',
+        file: 'src/member/leaving.ts',
+        from: 'while (!(handover.isSettled && isEmpty())) {',
         to: 'while (!handover.isSettled) {',
       },
       {
-        file: 'src/member/member.ts',
-        from: 'return await membership.leave(() => this.#isEmpty(), restMs);',
+        file: 'src/member/leaving.ts',
+        from: 'return await membership.leave(() => isEmpty(), restMs);',
         to: 'return await membership.leave(() => true, restMs);',
       },
     ],

@@ -9,12 +9,7 @@
  * Custody is ordered by its epoch: an answer moves it only to a higher one. A late answer to an offer that was made before the segment came
  * back is lower, so that never both sides let go (docs/decisions/0004-the-cluster.md).
  */
-
-/** A process of a node. */
-export interface Target {
-  readonly nodeId: string;
-  readonly incarnation: number;
-}
+import { addTo, processOf, removeFrom, type Target } from './by-process.ts';
 
 export interface MoveOrder {
   /** Of the segment. */
@@ -387,20 +382,3 @@ export class GiverState {
 
 /** Chosen: how long a process that fails again and again is left alone. */
 const REST_MS_MAX = 10_000;
-
-const addTo = (byProcess: Map<string, Set<string>>, { name, target }: Segment): void => {
-  const process = processOf(target);
-  const names = byProcess.get(process);
-  if (names) names.add(name);
-  else byProcess.set(process, new Set([name]));
-};
-
-const removeFrom = (byProcess: Map<string, Set<string>>, { name, target }: Segment): void => {
-  const process = processOf(target);
-  const names = byProcess.get(process);
-  names?.delete(name);
-  if (names?.size === 0) byProcess.delete(process);
-};
-
-/** Names a process. */
-export const processOf = ({ nodeId, incarnation }: Target): string => `${nodeId}/${incarnation}`;

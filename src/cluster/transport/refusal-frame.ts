@@ -2,7 +2,10 @@
 import { type Refusal, type RefusalCode, RefusedError } from '../../protocol/refusal.ts';
 import { FRAME, type Frame, type OutgoingFrame } from './frame.ts';
 
-const CODES: Readonly<Record<RefusalCode, true>> = {
+/** Of a push that is blocked no node is asked. */
+type SentCode = Exclude<RefusalCode, 'INGESTION_BLOCKED'>;
+
+const CODES: Readonly<Record<SentCode, true>> = {
   BAD_REQUEST: true,
   INVALID_ENTRIES: true,
   TOO_LARGE: true,
@@ -22,7 +25,7 @@ const CODES: Readonly<Record<RefusalCode, true>> = {
 /** Texts are for people: a stack of megabytes must not fill the link. */
 const TEXT_LENGTH_MAX = 16 * 1024;
 
-const isKnown = (code: string): code is RefusalCode => Object.hasOwn(CODES, code);
+const isKnown = (code: string): code is SentCode => Object.hasOwn(CODES, code);
 
 export const failureFrame = (seq: number, error: unknown): OutgoingFrame => {
   const refusal: Refusal =

@@ -11,7 +11,7 @@ interface SampleError {
 }
 
 /** A label filter behind `unwrap`: it sees the labels the pipeline left and the error of the conversion. False drops the sample. */
-export type AfterUnwrap = (run: PipelineRun, sample: SampleError) => boolean;
+export type AfterUnwrap = (run: Pick<PipelineRun, 'get' | 'has'>, sample: SampleError) => boolean;
 
 const PARSERS = { number: parseGoFloat, duration: parseGoDuration, bytes: parseGoBytes } as const;
 

@@ -16,6 +16,9 @@ const PARSERS: Record<Unwrap['conversion'], (text: string) => Parsed> = {
 
 const inSeconds = (parsed: Parsed): Parsed => ('value' in parsed ? { value: parsed.value / NS_PER_SECOND } : parsed);
 
+/** Where an entry's labels are found. */
+export type UnwrapSource = Pick<PipelineRun, 'error' | 'get' | 'has' | 'handleOf' | 'plainNumber' | 'finalLabels'>;
+
 /** `| unwrap label` and the filters behind it: one entry's number. Reused from entry to entry. */
 export class UnwrappedValue {
   readonly #unwrap: Unwrap;
@@ -35,12 +38,12 @@ export class UnwrappedValue {
   }
 
   /** Before the first entry of a stream. */
-  startStream(run: PipelineRun): void {
+  startStream(run: Pick<UnwrapSource, 'handleOf'>): void {
     this.#handle = run.handleOf(this.#unwrap.name);
   }
 
   /** False if the entry gives no sample: the label is missing or empty, or a filter drops it. */
-  take(run: PipelineRun): boolean {
+  take(run: UnwrapSource): boolean {
     this.error = run.error;
     this.errorDetails = '';
     this.value = this.#readsPlain ? run.plainNumber(this.#handle) : Number.NaN;
@@ -48,7 +51,7 @@ export class UnwrappedValue {
     return this.#filters.every((filter) => filter(run, this));
   }
 
-  #convert(run: PipelineRun): boolean {
+  #convert(run: UnwrapSource): boolean {
     const text = run.get(this.#unwrap.name);
     if (text === '') return false;
     const parsed = PARSERS[this.#unwrap.conversion](text);
@@ -68,7 +71,7 @@ export class UnwrappedValue {
   }
 
   /** Labels with the error, for the text of the query's failure. */
-  finalLabels(run: PipelineRun): readonly string[] {
+  finalLabels(run: UnwrapSource): readonly string[] {
     const pairs: [string, string][] = [];
     const labels = run.finalLabels();
     for (let index = 0; index < labels.length; index += 2) {

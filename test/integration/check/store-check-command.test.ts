@@ -1,18 +1,17 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'chai';
 import { openForRepair } from '../../../src/copy-stores.ts';
-import { type RinglogNode, startNode } from '../../../src/node.ts';
+import type { RinglogNode } from '../../../src/node.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { chunkEntries } from '../../../src/storage/index-row.ts';
 import { DAY_MS } from '../../../src/storage/schema-config.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { suiteBigtable } from '../../support/bigtable-process.ts';
 import { LATER, madeChunk } from '../../support/check-sides.ts';
-import { sharedWorkers, testConfig } from '../../support/cluster.ts';
+import { testConfig } from '../../support/cluster.ts';
 import { entryAt, pushOf } from '../../support/entries.ts';
-import { GcsServer } from '../../support/gcs/gcs-server.ts';
+import { StoreRig } from '../../support/store-rig.ts';
 import { newInstance } from '../../support/stores/bigtable-stores.ts';
 import { RawBigtable } from '../../support/stores/raw-bigtable.ts';
 import { type Finished, runCli } from '../cli/cli-process.ts';
@@ -29,35 +28,14 @@ interface Totals {
 
 describe('ringlog store check', function () {
   this.timeout(120_000);
-  let folder: string;
-  let server: GcsServer;
-  let node: RinglogNode | undefined;
+  let rig: StoreRig;
 
   beforeEach(async () => {
-    folder = await mkdtemp(path.join(os.tmpdir(), 'ringlog-check-'));
-    server = await GcsServer.start();
+    rig = await StoreRig.open();
   });
+  afterEach(() => rig.close());
 
-  afterEach(async () => {
-    await stop();
-    await server.close();
-    await rm(folder, { recursive: true, force: true });
-  });
-
-  const stop = async (): Promise<void> => {
-    await node?.stop({ deadlineMs: 5_000 });
-    node = undefined;
-  };
-
-  const start = async (settings: object): Promise<RinglogNode> => {
-    node = await startNode(testConfig({ ...settings }), { workers: sharedWorkers() });
-    return node;
-  };
-
-  const embedded = (): object => ({
-    data_dir: path.join(folder, 'data'),
-    schema_config: { configs: [{ from: '2020-01-01', schema: 'v13' }] },
-  });
+  const embedded = (): object => rig.embedded('data');
 
   const push = async (to: RinglogNode, day: number): Promise<void> => {
     const lines = (stream: number) => [0, 1, 2].map((at) => entryAt(day * DAY_MS + at * 1_000 + stream, `line ${at}`));
@@ -67,7 +45,7 @@ describe('ringlog store check', function () {
   };
 
   const check = async (settings: object, ...args: readonly string[]): Promise<Finished> => {
-    const file = path.join(folder, 'config.yaml');
+    const file = path.join(rig.folder, 'config.yaml');
     await writeFile(file, JSON.stringify(settings));
     return await runCli(['store', 'check', '--config', file, ...args]);
   };
@@ -79,12 +57,12 @@ describe('ringlog store check', function () {
   };
 
   const files = async (): Promise<readonly string[]> => {
-    const names = await readdir(path.join(folder, 'data/chunks'), { recursive: true });
-    return names.filter((name) => /:[0-9a-f]+$/.test(name)).map((name) => path.join(folder, 'data/chunks', name));
+    const names = await readdir(path.join(rig.folder, 'data/chunks'), { recursive: true });
+    return names.filter((name) => /:[0-9a-f]+$/.test(name)).map((name) => path.join(rig.folder, 'data/chunks', name));
   };
 
   it('finds nothing beside a node that pushes and flushes', async () => {
-    const running = await start(embedded());
+    const running = await rig.start(embedded());
     await push(running, 0);
     let isPushing = true;
     let pushes = 0;
@@ -110,7 +88,7 @@ describe('ringlog store check', function () {
   });
 
   it('says what it found, mends it once the node is gone, and finds nothing any more', async () => {
-    await push(await start(embedded()), 0);
+    await push(await rig.start(embedded()), 0);
     const [first = '', second = ''] = await files();
     await rm(first);
     await writeFile(second, 'no chunk');
@@ -125,7 +103,7 @@ describe('ringlog store check', function () {
     const busy = await check(embedded(), '--fix');
     expect(busy.code).to.equal(3);
     expect(busy.stderr).to.include('is in use by another ringlog node');
-    await stop();
+    await rig.stop();
     const fixed = await check(embedded(), '--fix', '--removals-max', '50', '--unindex-corrupt', '--output', 'json');
     expect(totalsOf(fixed)).to.deep.include({ left: 1, unindexed: 1 });
     expect(totalsOf(fixed).mended).to.include({ 'dangling-row': 1 });
@@ -140,7 +118,7 @@ describe('ringlog store check', function () {
     expect(nowhere.stderr).to.match(/^ringlog: cannot open the chunk folder: ENOENT/m);
     const fixed = await check(embedded(), '--fix');
     expect(fixed.code).to.equal(3);
-    expect(await readdir(folder), 'nothing is made').to.deep.equal(['config.yaml']);
+    expect(await readdir(rig.folder), 'nothing is made').to.deep.equal(['config.yaml']);
     const careless = await check(embedded(), '--delete-orphans');
     expect([careless.code, careless.stderr]).to.deep.equal([
       2,
@@ -158,25 +136,25 @@ describe('ringlog store check', function () {
         configs: [{ from: '2024-03-01', schema: 'v13', store: 'bigtable-hashed', object_store: 'gcs' }],
       },
       storage_config: {
-        gcs: { bucket_name: 'chunks', api_endpoint: server.url },
+        gcs: { bucket_name: 'chunks', api_endpoint: rig.server.url },
         bigtable: { project: 'test', instance, table_cache_expiration: '0s' },
       },
     });
 
     it('makes no table that retention dropped, and neither indexes nor deletes what was in it', async () => {
       const instance = newInstance();
-      const running = await start(inCloud(instance));
+      const running = await rig.start(inCloud(instance));
       for (const day of [0, 9]) await push(running, day);
-      await stop();
+      await rig.stop();
       const raw = new RawBigtable(emulator().host, instance);
       const tables = (await raw.tables()).filter((table) => table.startsWith('index_')).sort();
       // Those of the first of March, and of the first push.
       for (const table of tables.splice(0, 2)) await raw.dropTable(table);
-      const { size } = server.objects.bucket('chunks');
+      const { size } = rig.server.objects.bucket('chunks');
       const args = ['--fix', '--delete-orphans', '--removals-max', '100', '--grace', '0s', '--output', 'json'];
       const totals = totalsOf(await check(inCloud(instance), ...args));
       expect(totals).to.deep.include({ objects: size, dropped: STREAMS, left: 0, found: {} });
-      expect(server.objects.bucket('chunks').size).to.equal(size);
+      expect(rig.server.objects.bucket('chunks').size).to.equal(size);
       expect((await raw.tables()).filter((table) => table.startsWith('index_')).sort()).to.deep.equal(tables);
       await raw.close();
     });
@@ -216,11 +194,11 @@ describe('ringlog store check', function () {
 
     it('finds nothing beside a node, tells of what is damaged, and mends it beside the node', async () => {
       const settings = inCloud(newInstance());
-      const running = await start(settings);
+      const running = await rig.start(settings);
       for (const day of [0, 1, 2]) await push(running, day);
       const clean = await check(settings, '--output', 'json');
       expect(clean.code, clean.stdout + clean.stderr).to.equal(0);
-      const bucket = server.objects.bucket('chunks');
+      const bucket = rig.server.objects.bucket('chunks');
       expect(totalsOf(clean)).to.include({ objects: bucket.size, rows: bucket.size * 3 });
       const [lost = ''] = bucket.keys();
       bucket.delete(lost);

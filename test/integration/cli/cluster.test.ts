@@ -182,6 +182,51 @@ describe('ringlog cluster', function () {
     expect(pids().some(isAlive)).to.equal(false);
   });
 
+  /** What both nodes say of how they stopped; it is in their logs, for nobody else is left who could hear it. */
+  const logs = (): readonly string[] =>
+    ['node-1', 'node-2'].map((nodeId) => readFileSync(path.join(folder, `${nodeId}.log`), 'utf8'));
+
+  it('leaves no node behind when it is killed, and none loses what it has', async () => {
+    await says('Ctrl-C hands everything over');
+    const urls = [...output.matchAll(/serves at (\S+) /g)].map(([, url]) => url ?? '');
+    const now = BigInt(Date.now()) * 1_000_000n;
+    const streams = Array.from({ length: LINES }, (_, index) => ({
+      stream: { app: `app-${index}` },
+      values: [[String(now + BigInt(index)), `line ${index}`]],
+    }));
+    const headers = { 'content-type': 'application/json' };
+    const pushed = await request(`${urls[0]}/loki/api/v1/push`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ streams }),
+    });
+    expect(pushed.statusCode).to.equal(204);
+    child.kill('SIGKILL');
+    expect(await exited).to.equal('SIGKILL');
+    await eventually(
+      'the nodes to end',
+      () => !pids().some(isAlive),
+      () => logs(),
+      60_000,
+    );
+    for (const log of logs())
+      expect(log)
+        .to.contain('"reason":"stdin ended"')
+        .and.match(/"msg":"stopped"/);
+    const again = await LocalCluster.open({ command: [CLI], folder, basePort: 0 });
+    try {
+      await Promise.all([again.start('node-1'), again.start('node-2')]);
+      const query = encodeURIComponent('sum(count_over_time({app=~".+"}[1h]))');
+      const counted = async (): Promise<string> => {
+        const answer = await request(`${again.node('node-1')?.url}/loki/api/v1/query?query=${query}`);
+        return await answer.body.text();
+      };
+      await eventually('all lines to be there', async () => (await counted()).includes(`"${LINES}"`), counted, 30_000);
+    } finally {
+      await again.close();
+    }
+  });
+
   it('does not wait without end for a node that hangs', async () => {
     const hanging = await LocalCluster.open({
       command: [CLI],

@@ -159,11 +159,48 @@ describe('loki-grpc-client', function () {
     expect(await samples('count_over_time({app="grpc-samples"} | logfmt | level="warn" [1m])')).to.deep.equal([
       ['{app="grpc-samples", level="warn", unit="a"}', 1, 1],
     ]);
-    const unwrapped = await errorOf(samples('sum_over_time({app="grpc-samples"} | logfmt | unwrap n [1m])'));
-    expect([unwrapped.code, unwrapped.details]).to.deep.equal([
-      loki.status.UNIMPLEMENTED,
-      'samples of unwrapped values are not supported over gRPC',
+    await push(
+      pushOf({
+        '{app="grpc-unwrapped"}': [
+          [1, 'n=2.5'],
+          [2, 'n=4 m=x'],
+          [3, 'none'],
+        ],
+      }),
+    );
+    expect(await samples('sum_over_time({app="grpc-unwrapped"} | logfmt | drop m | unwrap n [1m])')).to.deep.equal([
+      ['{app="grpc-unwrapped"}', 6.5, 2],
     ]);
+  });
+
+  it('names stored chunks, and asks for parts of the streams', async () => {
+    const streams = Array.from({ length: 16 }, (_, index) => `{app="grpc-parts",unit="${index}"}`);
+    await push(pushOf(Object.fromEntries(streams.map((labels) => [labels, [[1, labels]]]))));
+    const found: string[] = [];
+    for (const shard of ['0_of_2', '1_of_2']) {
+      const request = new loki.QueryRequest().setSelector('{app="grpc-parts"}').setStart(START).setEnd(END);
+      const lines: string[] = [];
+      for await (const response of querier.query(request.setShardsList([shard]), tenant)) {
+        for (const stream of (response as InstanceType<typeof loki.QueryResponse>).getStreamsList()) {
+          for (const entry of stream.getEntriesList()) lines.push(entry.getLine());
+        }
+      }
+      expect(lines.length).to.be.within(1, streams.length - 1);
+      found.push(...lines);
+    }
+    expect(found.sort()).to.deep.equal([...streams].sort());
+    const chunkIds = (): Promise<string[]> =>
+      new Promise((resolve, reject) => {
+        const request = new loki.GetChunkIDsRequest().setMatchers('{app="grpc-parts"}').setStart(START).setEnd(END);
+        querier.getChunkIDs(request, tenant, (error, answer) =>
+          error ? reject(error) : resolve(answer.getChunkidsList()),
+        );
+      });
+    expect(await chunkIds()).to.deep.equal([]);
+    await fetch(`${rig.http}/flush`, { method: 'POST' });
+    const ids = await chunkIds();
+    expect(ids).to.have.length(streams.length);
+    expect(ids[0]).to.match(/^fake\/[0-9a-f]+\/[0-9a-f]+:[0-9a-f]+:[0-9a-f]+$/);
   });
 
   it('tails what was and what comes, and is counted meanwhile', async () => {

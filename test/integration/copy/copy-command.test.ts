@@ -1,15 +1,14 @@
 import { hash } from 'node:crypto';
-import { cp, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import os from 'node:os';
+import { cp, readdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'chai';
-import { type RinglogNode, startNode } from '../../../src/node.ts';
+import type { RinglogNode } from '../../../src/node.ts';
 import { DAY_MS } from '../../../src/storage/schema-config.ts';
 import { suiteBigtable } from '../../support/bigtable-process.ts';
-import { logRequest, sharedWorkers, testConfig } from '../../support/cluster.ts';
+import { logRequest } from '../../support/cluster.ts';
 import { entryAt, pushOf, T0_MS } from '../../support/entries.ts';
 import { eventually } from '../../support/eventually.ts';
-import { GcsServer } from '../../support/gcs/gcs-server.ts';
+import { StoreRig } from '../../support/store-rig.ts';
 import { newInstance } from '../../support/stores/bigtable-stores.ts';
 import { RawBigtable } from '../../support/stores/raw-bigtable.ts';
 import { CliProcess, type Finished } from '../cli/cli-process.ts';
@@ -69,44 +68,17 @@ const push = async (node: RinglogNode, days: readonly number[]): Promise<void> =
 
 describe('ringlog copy', function () {
   this.timeout(120_000);
-  let folder: string;
-  let server: GcsServer;
-  let node: RinglogNode | undefined;
+  let rig: StoreRig;
 
   beforeEach(async () => {
-    folder = await mkdtemp(path.join(os.tmpdir(), 'ringlog-copy-'));
-    server = await GcsServer.start();
+    rig = await StoreRig.open();
   });
+  afterEach(() => rig.close());
 
-  afterEach(async () => {
-    await stop();
-    await server.close();
-    await rm(folder, { recursive: true, force: true });
-  });
-
-  const stop = async (): Promise<void> => {
-    await node?.stop({ deadlineMs: 5_000 });
-    node = undefined;
-  };
-
-  const start = async (settings: object): Promise<RinglogNode> => {
-    await stop();
-    node = await startNode(testConfig({ ...settings }), { workers: sharedWorkers() });
-    return node;
-  };
-
-  const embedded = (name: string, ...periods: readonly object[]): object => ({
-    data_dir: path.join(folder, name),
-    schema_config: { configs: periods.length > 0 ? periods : [{ from: '2020-01-01', schema: 'v13' }] },
-  });
-
-  const inBucket = (name: string, ...periods: readonly object[]): object => ({
-    ...embedded(name, ...periods.map((period) => ({ ...period, object_store: 'gcs' }))),
-    storage_config: { gcs: { bucket_name: 'chunks', api_endpoint: server.url } },
-  });
+  const embedded = (name: string, ...periods: readonly object[]): object => rig.embedded(name, ...periods);
 
   const fileOf = async (settings: object): Promise<string> => {
-    const file = path.join(folder, `${Math.random().toString(36).slice(2)}.yaml`);
+    const file = path.join(rig.folder, `${Math.random().toString(36).slice(2)}.yaml`);
     await writeFile(file, JSON.stringify(settings));
     return file;
   };
@@ -127,21 +99,22 @@ describe('ringlog copy', function () {
 
   /** Pushes everything to a node over these stores, stops it. @returns its answers */
   const fill = async (settings: object): Promise<string> => {
-    await push(await start(settings), DAYS);
-    const answers = await answersOf(node as RinglogNode);
-    await stop();
+    const node = await rig.start(settings);
+    await push(node, DAYS);
+    const answers = await answersOf(node);
+    await rig.stop();
     return answers;
   };
 
   const expectAnswers = async (settings: object, answers: string): Promise<void> => {
-    expect(await answersOf(await start(settings))).to.equal(answers);
-    await stop();
+    expect(await answersOf(await rig.start(settings))).to.equal(answers);
+    await rig.stop();
   };
 
   const source = (): object =>
     embedded('source', { from: '2020-01-01', schema: 'v11' }, { from: dayOfT0(1), schema: 'v13' });
   const bucket = (): object =>
-    inBucket(
+    rig.inBucket(
       'bucket',
       { from: '2020-01-01', schema: 'v12' },
       { from: dayOfT0(2), schema: 'v13', index: { prefix: 'new_' } },
@@ -152,9 +125,9 @@ describe('ringlog copy', function () {
     expect(answers.length).to.be.greaterThan(50_000);
     const { copied = 0, copiedBytes } = await totals(source(), bucket());
     expect(copied).to.be.greaterThan(100);
-    expect(server.objects.bucket('chunks').size).to.equal(copied);
+    expect(rig.server.objects.bucket('chunks').size).to.equal(copied);
     expect(copiedBytes).to.equal(
-      [...server.objects.bucket('chunks').values()].reduce((sum, { bytes }) => sum + bytes.length, 0),
+      [...rig.server.objects.bucket('chunks').values()].reduce((sum, { bytes }) => sum + bytes.length, 0),
     );
     await expectAnswers(bucket(), answers);
     const again = embedded('again', { from: '2020-01-01', schema: 'v9', index: { prefix: 'nine_', period: '24h' } });
@@ -167,10 +140,10 @@ describe('ringlog copy', function () {
 
   it('goes on where it was killed, or interrupted, at any moment', async () => {
     const answers = await fill(source());
-    const all = (await readdir(path.join(folder, 'source/chunks'), { recursive: true })).filter((name) =>
+    const all = (await readdir(path.join(rig.folder, 'source/chunks'), { recursive: true })).filter((name) =>
       /:[0-9a-f]+$/.test(name),
     );
-    const there = (): number => server.objects.bucket('chunks').size;
+    const there = (): number => rig.server.objects.bucket('chunks').size;
     for (const share of [0.1, 0.3, 0.5]) {
       const copying = await begin(source(), bucket(), ['--rate-limit', '100KB', '--concurrency', '3']);
       await eventually('some were copied', () => there() >= share * all.length);
@@ -197,7 +170,7 @@ describe('ringlog copy', function () {
   });
 
   it('copies what a running node has stored, and later the rest', async () => {
-    const running = await start(source());
+    const running = await rig.start(source());
     await push(running, [0, 1]);
     const { copied = 0 } = await totals(source(), bucket());
     await push(running, [2]);
@@ -212,10 +185,10 @@ describe('ringlog copy', function () {
   it('copies one tenant and a stretch of time', async () => {
     await fill(source());
     await totals(source(), bucket(), '--tenant', 'team-b', '--from', `${dayOfT0(3)}T00:00:00Z`);
-    const names = [...server.objects.bucket('chunks').keys()];
+    const names = [...rig.server.objects.bucket('chunks').keys()];
     expect(names).to.not.be.empty;
     for (const name of names) expect(name).to.match(/^team-b\//);
-    const lines = await start(bucket());
+    const lines = await rig.start(bucket());
     const atNs = BigInt(T0_MS + 4 * DAY_MS) * 1_000_000n;
     const request = (query: string) =>
       logRequest(query, { tenant: 'team-b', startNs: atNs, endNs: atNs, isInstant: true });
@@ -234,13 +207,13 @@ describe('ringlog copy', function () {
     expect([look.code, look.stderr]).to.deep.equal([0, '']);
     const count = /^would copy (\d+) chunks in [\d.]+ s; 0 were there, 0 were left out\n$/.exec(look.stdout)?.[1];
     expect(count, look.stdout).to.not.equal(undefined);
-    expect(server.objects.bucket('chunks').size).to.equal(0);
+    expect(rig.server.objects.bucket('chunks').size).to.equal(0);
     const done = await copy(source(), bucket());
     expect(done.stdout).to.match(
       new RegExp(`^copied ${count} chunks \\(\\d\\.\\d MB\\) in [\\d.]+ s; 0 were there, 0 were left out\\n$`),
     );
-    const [lost = ''] = server.objects.bucket('chunks').keys();
-    server.objects.bucket('chunks').delete(lost);
+    const [lost = ''] = rig.server.objects.bucket('chunks').keys();
+    rig.server.objects.bucket('chunks').delete(lost);
     const { code, stdout, stderr } = await copy(source(), bucket(), '--verify');
     expect(code).to.equal(1);
     expect(stderr)
@@ -257,11 +230,11 @@ describe('ringlog copy', function () {
   it('leaves its source as it is', async () => {
     await fill(source());
     const photograph = async (): Promise<readonly string[]> => {
-      const names = await readdir(path.join(folder, 'source'), { recursive: true });
+      const names = await readdir(path.join(rig.folder, 'source'), { recursive: true });
       const files = names.filter((name) => !name.endsWith('lock.mdb')).sort();
       return await Promise.all(
         files.map(async (name) => {
-          const { mtimeMs, size } = await stat(path.join(folder, 'source', name));
+          const { mtimeMs, size } = await stat(path.join(rig.folder, 'source', name));
           return `${name} ${mtimeMs} ${size}`;
         }),
       );
@@ -278,13 +251,13 @@ describe('ringlog copy', function () {
       expect(stdout).to.equal('');
       return `${code} ${stderr.trimEnd()}`;
     };
-    const dir = path.join(folder, 'source');
+    const dir = path.join(rig.folder, 'source');
     expect(await refused(source(), source())).to.equal('2 ringlog: both configurations name the same stores');
     expect(await refused(source(), embedded('source'))).to.equal(
       `2 ringlog: both configurations have their index in ${dir}: it cannot be copied into itself`,
     );
     expect(await refused(embedded('nowhere'), bucket())).to.match(/^1 ringlog: cannot open the chunk folder: ENOENT/);
-    await cp(path.join(dir, 'chunks'), path.join(folder, 'nowhere/chunks'), { recursive: true });
+    await cp(path.join(dir, 'chunks'), path.join(rig.folder, 'nowhere/chunks'), { recursive: true });
     expect(await refused(embedded('nowhere'), bucket())).to.match(
       /^1 ringlog: there is no index in \S+nowhere\/index$/,
     );
@@ -295,9 +268,9 @@ describe('ringlog copy', function () {
     expect(await refused(source(), bucket(), '--rate-limit', 'much')).to.match(
       /^2 ringlog: option '--rate-limit <size>'/,
     );
-    await start(embedded('target'));
+    await rig.start(embedded('target'));
     expect(await refused(source(), embedded('target'))).to.equal(
-      `1 ringlog: the data folder ${path.join(folder, 'target')} is in use by another ringlog node`,
+      `1 ringlog: the data folder ${path.join(rig.folder, 'target')} is in use by another ringlog node`,
     );
   });
 
@@ -305,9 +278,9 @@ describe('ringlog copy', function () {
     const emulator = suiteBigtable({ isNamed: true });
 
     const inCloud = (instance: string, ...periods: readonly object[]): object => ({
-      ...inBucket(instance, ...periods),
+      ...rig.inBucket(instance, ...periods),
       storage_config: {
-        gcs: { bucket_name: 'chunks', api_endpoint: server.url },
+        gcs: { bucket_name: 'chunks', api_endpoint: rig.server.url },
         bigtable: { project: 'test', instance, table_cache_expiration: '0s' },
       },
     });
@@ -330,13 +303,41 @@ describe('ringlog copy', function () {
     });
 
     it('moves the index alone where the bucket stays', async () => {
-      const bucketAndLmdb = inBucket('lmdb', { from: dayOfT0(-7), schema: 'v13' });
+      const bucketAndLmdb = rig.inBucket('lmdb', { from: dayOfT0(-7), schema: 'v13' });
       const cloud = inCloud(newInstance(), { from: dayOfT0(-7), schema: 'v13', store: 'bigtable-hashed' });
       const answers = await fill(bucketAndLmdb);
-      server.seen.length = 0;
+      rig.server.seen.length = 0;
       await totals(bucketAndLmdb, cloud);
-      expect(server.count('upload')).to.equal(0);
+      expect(rig.server.count('upload')).to.equal(0);
       await expectAnswers(cloud, answers);
+    });
+
+    it('makes no table that the target’s nodes would drop, and leaves its chunks out', async () => {
+      const instance = newInstance();
+      const raw = new RawBigtable(emulator().host, instance);
+      const period = {
+        from: dayOfT0(-7),
+        schema: 'v13',
+        store: 'bigtable',
+        index: { prefix: 'index_', period: '24h' },
+      };
+      const [today, first] = [Date.now(), T0_MS + 2 * DAY_MS].map((ms) => Math.floor(ms / DAY_MS)) as [number, number];
+      const retention = { retention_deletes_enabled: true, retention_period: `${24 * (today - first)}h` };
+      const cloud = { ...inCloud(instance, period), table_manager: retention };
+      await fill(source());
+      const { copied, expired } = await totals(source(), cloud);
+      expect(
+        [copied, expired].every((count) => (count ?? 0) > 0),
+        `${copied} copied, ${expired} expired`,
+      ).to.equal(true);
+      const tables = (await raw.tables()).filter((table) => table.startsWith('index_'));
+      expect(tables)
+        .to.include(`index_${first}`)
+        .and.not.include(`index_${first - 1}`);
+      expect(await totals(source(), cloud, '--verify')).to.include({ equal: copied, different: 0, expired });
+      const { stdout } = await copy(source(), cloud, '--dry-run');
+      expect(stdout).to.contain(`${expired} are past the retention of the target's tables: not copied`);
+      await raw.close();
     });
 
     it('makes no table at its source', async () => {

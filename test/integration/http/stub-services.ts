@@ -53,6 +53,10 @@ export class StubServices implements NodeServices {
     return [];
   }
 
+  async chunkKeys(): Promise<readonly string[]> {
+    return [];
+  }
+
   async labelNames(): Promise<readonly string[]> {
     return this.labels;
   }

@@ -1,6 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { closeSync, fstatSync, openSync, writeFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import type { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { LogFileError } from '../../../src/log/log-files.ts';
 import { NodeLogFiles } from '../../../src/log/node-log-files.ts';
@@ -71,6 +74,41 @@ describe('the files of a log on this machine', () => {
       const next = await files.open('b.log', 'create');
       await next.write(0, shared('next'), true);
       expect(await next.size()).to.equal(4);
+      await next.close();
+    });
+
+    it('leaves others alone that got the number of a file whose thread has ended, and goes on in a new one', async () => {
+      const started = once(process as NodeJS.EventEmitter, 'worker');
+      const orphan = await files.open('a.log', 'create');
+      await orphan.write(0, shared('durable'), true);
+      const [thread] = (await started) as [Worker];
+      await thread.terminate();
+      // They get the lowest numbers that are free: that of the orphan is among them.
+      const others = Array.from({ length: 16 }, (_, index) => {
+        const name = path.join(folder, `other-${index}`);
+        writeFileSync(name, 'of somebody else');
+        return { name, descriptor: openSync(name, 'r+') };
+      });
+      try {
+        for (const work of [orphan.truncate(3), orphan.write(0, shared('lost'), true), orphan.datasync()]) {
+          const error = await work.then(
+            () => undefined,
+            (thrown: unknown) => thrown,
+          );
+          expect(error).to.be.instanceOf(LogFileError);
+          expect(error).to.include({ code: 'EBADF' });
+        }
+        await orphan.close();
+        for (const { name, descriptor } of others) {
+          expect(fstatSync(descriptor).isFile(), `${name} is open`).to.equal(true);
+          expect(await readFile(name, 'utf8')).to.equal('of somebody else');
+        }
+      } finally {
+        for (const { descriptor } of others) closeSync(descriptor);
+      }
+      const next = await files.open('b.log', 'create');
+      await next.write(0, shared('next'), true);
+      expect(await readFile(path.join(folder, 'a.log'), 'utf8')).to.equal('durable');
       await next.close();
     });
   });

@@ -1,6 +1,8 @@
 import { expect } from 'chai';
+import { Registry } from 'prom-client';
 import { Compactor } from '../../../src/actors/compactor.ts';
 import { newFigures, type PassOutcome } from '../../../src/compaction/compaction.ts';
+import { addCompactionMetrics } from '../../../src/http/compaction-metrics.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -40,6 +42,14 @@ describe('the compactor', () => {
       () => passes.length,
     );
 
+  /** What the alert of passes that never succeed goes by. */
+  const lastSuccess = async (): Promise<number> => {
+    const registry = new Registry();
+    addCompactionMetrics(registry, () => compactor.figures);
+    const text = await registry.getSingleMetricAsString('ringlog_compactor_last_success_timestamp_seconds');
+    return Number(/ (\S+)$/.exec(text.trim())?.[1]);
+  };
+
   const rests = (): Promise<void> => eventually('it rests', () => clock.timers === 1);
 
   it('passes, rests for the interval, and passes again; a first time after a part of it', async () => {
@@ -55,6 +65,7 @@ describe('the compactor', () => {
     passes[1]?.end(OUTCOME);
     await rests();
     expect(compactor.figures).to.deep.include({ passes: 2, expired: 4, pending: 1, lastPassMs: clock.nowMs() });
+    expect(await lastSuccess()).to.equal(clock.nowMs() / 1000);
   });
 
   it('goes on after a pass that failed, and says so', async () => {
@@ -63,6 +74,7 @@ describe('the compactor', () => {
     passes[0]?.end(new Error('no store'));
     await rests();
     expect([problems.length, compactor.figures.failures, compactor.figures.passes]).to.deep.equal([1, 1, 0]);
+    expect(await lastSuccess(), 'as old as the node').to.equal((clock.nowMs() - 500) / 1000);
     clock.advance(1000);
     await begun(2);
   });

@@ -314,6 +314,34 @@ describe('copying chunks between stores', () => {
     }
   });
 
+  it('leaves out what is past the retention of the target’s tables, and writes no row of their days', async () => {
+    const daily = createSchemaConfig([period('2020-01-01', 'v13', 'day_', 24)]);
+    const kept = `day_${Date.UTC(2023, 3, 12) / 86_400_000}`;
+    const target = { ...memorySide(daily), isKept: (table: string) => table >= kept };
+    const { figures } = await copied(source, target);
+    const lastDayOf = ({ throughMs }: IndexedChunk): string => `day_${Math.floor(throughMs / 86_400_000)}`;
+    const wanted = chunks.filter((chunk) => lastDayOf(chunk) >= kept);
+    expect(wanted.length).to.be.within(1, chunks.length - 1);
+    expect(figures).to.include({ copied: wanted.length, expired: chunks.length - wanted.length, leftOut: 0 });
+    expect([...target.chunks.objects.keys()].sort()).to.deep.equal(
+      wanted.map((chunk) => targetChunk(daily, chunk).key).sort(),
+    );
+    const rows = rowTexts(daily, wanted).filter((text) => (JSON.parse(text) as string[])[0]! >= kept);
+    expect(textsOf(target.index.entries())).to.deep.equal(rows);
+    expect(
+      wanted.some(({ fromMs }) => `day_${Math.floor(fromMs / 86_400_000)}` < kept),
+      'one lies across',
+    ).to.equal(true);
+    expect((await copied(source, target)).figures).to.include({
+      copied: 0,
+      there: wanted.length,
+      expired: figures.expired,
+    });
+    const { figures: compared, problems } = await verified(source, target);
+    expect([...problems.keys()]).to.deep.equal([]);
+    expect(compared).to.include({ equal: wanted.length, different: 0, expired: figures.expired });
+  });
+
   it('says what it would copy without writing anything', async () => {
     const target = memorySide(V13);
     const { figures } = await copied(source, target, { isDryRun: true });

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
-import type { LocalNode, UnflushedStream } from '../../../src/actors/local-node.ts';
+import type { LocalNode } from '../../../src/actors/local-node.ts';
 import type { OfferedSegment, StreamMoves } from '../../../src/actors/stream-moves.ts';
+import type { UnflushedStream } from '../../../src/actors/unflushed-streams.ts';
 import type { LogSegment } from '../../../src/log/segment-table.ts';
 import type { Holding } from '../../../src/member/holdings.ts';
 import { NodeHoldings } from '../../../src/member/node-holdings.ts';

@@ -49,6 +49,27 @@ describe('limits', () => {
     expect(readLimits(config, overrides).effective()).to.deep.equal(limits.effective());
   });
 
+  it('take times with and without their ends, and print them whole', () => {
+    const read = (value: unknown) => readLimits({ block_ingestion_until: value });
+    for (const [text, ms] of [
+      ['2026-12-01T08:00:00+01:00', Date.UTC(2026, 11, 1, 7)],
+      ['2026-12-01T08:30', Date.UTC(2026, 11, 1, 8, 30)],
+      ['2026-12-01', Date.UTC(2026, 11, 1)],
+      ['0', 0],
+      [0, 0],
+    ] as const) {
+      expect(read(text).limitsFor('a').blockIngestionUntilMs, `${text}`).to.equal(ms);
+    }
+    expect(read('2026-12-01').effective().limits_config).to.include({ block_ingestion_until: '2026-12-01T00:00:00Z' });
+    expect(read(0).effective().limits_config).to.include({ block_ingestion_until: '0' });
+    for (const wrong of ['tomorrow', '2026-13-01', '2026-12-01T08:00:00', 5]) {
+      expect(problemsOf({ block_ingestion_until: wrong }), `${wrong}`).to.have.length(1);
+    }
+    expect(problemsOf({ block_ingestion_status_code: 100 })).to.deep.equal([
+      'limits.block_ingestion_status_code: got 100, want an HTTP status, 200 to 599',
+    ]);
+  });
+
   it('refuse unknown keys and bad values, all at once, by key and value, with what is allowed', () => {
     const config = { max_lin_size: 1, max_line_size: 'big', reject_old_samples: 'yes', deletion_mode: 'never' };
     expect(problemsOf(config, { a: { query_timeout: '7 parsecs' } })).to.have.members([

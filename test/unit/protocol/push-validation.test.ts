@@ -149,6 +149,13 @@ describe('validateStream', () => {
         'duplicate_label_names',
         'stream \'{a="1", a="2"}\' has duplicate label name: \'a\'',
       ],
+      [
+        'without a label that it must have',
+        ['a', '1'],
+        { enforcedLabels: ['b', 'a', 'c'], blockIngestionUntilMs: NOW_MS + 1 },
+        'missing_enforced_labels',
+        "missing required labels 'b,c' for user '' for stream '{a=\"1\"}' (policy: '')",
+      ],
     ];
     for (const [name, pairs, limits, reason, text] of refused) {
       it(name, () => {
@@ -157,6 +164,21 @@ describe('validateStream', () => {
         expect(validated.discards).to.deep.equal([{ reason, text, errors: 1, lines: 2, bytes: 6 }]);
       });
     }
+
+    it('of a tenant that is blocked, which is no error of the stream', () => {
+      const until = { blockIngestionUntilMs: Date.UTC(2030, 0, 2, 3, 4, 5, 6), blockIngestionStatusCode: 299 };
+      const { lines, discards } = validate([entry(0n, 'one'), entry(0n, 'two')], until);
+      const text = "ingestion blocked for user '' until '2030-01-02T03:04:05Z' with status code '299'";
+      expect(lines).to.deep.equal([]);
+      expect(discards).to.deep.equal([{ reason: 'blocked_ingestion', text, errors: 0, lines: 2, bytes: 6 }]);
+      expect(refusalOf(discards)).to.equal(undefined);
+      expect(validate([entry(0n, 'one')], { blockIngestionUntilMs: NOW_MS }).lines).to.deep.equal(['one']);
+    });
+
+    it('but not what Loki makes for itself', () => {
+      const limits = { enforcedLabels: ['app'] };
+      expect(validate([entry(0n)], limits, labelSetOf(['__pattern__', 'x'])).discards).to.deep.equal([]);
+    });
 
     it('but says nothing of one without entries', () => {
       expect(validate([], {}, labelSetOf([])).discards).to.deep.equal([]);

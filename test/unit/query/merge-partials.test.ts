@@ -114,6 +114,37 @@ describe('values of several tasks', () => {
     expect(await merged(late, early)).to.deep.equal([90, 70, ...ofLate]);
   });
 
+  it('of one time and one fingerprint come by the tenants that have it, however their tasks were cut', async () => {
+    const of = (entries: readonly (readonly [time: number, value: number])[]): PartialValues => ({
+      keys: keyOfLabels(['app', 'a']),
+      series: new Uint32Array(entries.length),
+      times: Float64Array.from(entries, ([time]) => time),
+      values: Float64Array.from(entries, ([, value]) => value),
+      streams: BigUint64Array.of(7n),
+      streamStarts: Uint32Array.of(0),
+    });
+    const [first, second] = [
+      [0, 3, 5, 6, 7, 9].map((time) => [time, 100 + time] as const),
+      [5, 6, 7].map((time) => [time, 200 + time] as const),
+    ];
+    const wanted = [100, 103, 105, 205, 106, 206, 107, 207, 109];
+    for (let cut = 0; cut <= first.length; cut += 1) {
+      for (const isReversed of [false, true]) {
+        const merger = new ValueMerger(1, 0);
+        const turns = new Turns(new ManualClock());
+        const parts = [
+          [of(first.slice(0, cut)), 0],
+          [of(second), 1],
+          [of(first.slice(cut)), 0],
+        ] as const;
+        for (const [part, tenant] of isReversed ? parts.toReversed() : parts) await merger.add(part, turns, tenant);
+        const found: number[] = [];
+        for await (const { values } of merger.series(turns, true)) found.push(...values);
+        expect(found, `cut at ${cut}`).to.deep.equal(wanted);
+      }
+    }
+  });
+
   it('are refused where they make more series and steps than counts may', async () => {
     const turns = new Turns(new ManualClock());
     await new ValueMerger(CELLS_MAX / 2, 0).add(valuesFrom(0), turns);

@@ -167,6 +167,29 @@ describe('the index reader', () => {
     expect([prefixes.length, wholeRows.length]).to.deep.equal([16, 1]);
   });
 
+  it('refuses a query none of whose matchers narrows the rows to what a tenant may read of one', async () => {
+    const chunks = Array.from({ length: 40 }, (_, index) =>
+      chunkOf(['app', 'a', 'pod', `p${index}`], day(5), day(5) + 1),
+    );
+    const { store } = await readerOn([...chunks, chunkOf(['app', 'b', 'pod', 'p0'], day(5), day(5) + 1, 'other')]);
+    const reader = new SchemaIndexReader(store, schema, (tenant) => (tenant === 't' ? 5 : 0));
+    const range = rangeMs(day(5), day(6));
+    const countOf = async (matchers: Parameters<typeof reader.chunkRefs>[1], tenant = 't') =>
+      await reader.chunkRefs(tenant, matchers, range).then(
+        ({ count }) => count,
+        (error: RefusedError) => `${error.refusal.code} ${error.message}`,
+      );
+    const tooMany = /^INVALID_QUERY cardinality limit exceeded for logs\{app\}; \d+ entries, more than limit of 5$/;
+    expect(await countOf([matcher('app', '=', 'a')])).to.match(tooMany);
+    expect(await countOf([matcher('app', '!=', 'b')])).to.match(tooMany);
+    expect(await countOf([])).to.match(/ logs\{\};/);
+    expect(await countOf([matcher('app', '=', 'a'), matcher('pod', '=', 'p3')])).to.equal(1);
+    expect(await countOf([matcher('app', '=', 'c')])).to.equal(0);
+    expect(await countOf([matcher('app', '=~', '.+')], 'other')).to.equal(1);
+    const values = await reader.labelValues('t', 'pod', [], range).catch((error: Error) => error.message);
+    expect(values).to.match(/ logs\{pod\};/);
+  });
+
   it('asks no chunk rows for the series of days that are in the range as a whole', async () => {
     const { reader, store } = await readerOn([chunkOf(['app', 'a'], day(12) - 1, day(14))]);
     const chunkLookups = async (startMs: number, endMs: number): Promise<string[]> => {

@@ -1,0 +1,37 @@
+/** What clients of logproto.Querier ask, read. */
+import { decodeQuerierRequest, type QuerierMessage, type QuerierRequest } from '../protocol/querier-messages.ts';
+import type { TimeRangeNs } from '../protocol/time-range.ts';
+import { type EdgeOptions, nowNsOf, startingError } from './edge-options.ts';
+import { encodingFlagsOf, requireSingleTenant } from './form.ts';
+import { tenantMetadata, type UnaryCall } from './grpc-call.ts';
+
+export interface Asked {
+  readonly tenant: string;
+  readonly request: QuerierRequest;
+  readonly isCategorized: boolean;
+  /** The last hour where the client does not say, as over HTTP. */
+  readonly range: TimeRangeNs;
+}
+
+type Options = Pick<EdgeOptions, 'tenantOf' | 'isStarting' | 'nowMs'>;
+
+const HOUR_NS = 3_600_000_000_000n;
+
+/** @throws RefusedError NO_TENANT, BAD_REQUEST; STORAGE_UNAVAILABLE while the node starts */
+export const askingTenant = (options: Options, call: Pick<UnaryCall, 'metadata'>): string => {
+  if (options.isStarting()) throw startingError();
+  return requireSingleTenant(options.tenantOf(tenantMetadata(call)));
+};
+
+/** @throws RefusedError as askingTenant does */
+export const readAsked = (
+  options: Options,
+  call: Pick<UnaryCall, 'metadata' | 'request'>,
+  message: QuerierMessage,
+): Asked => {
+  const tenant = askingTenant(options, call);
+  const flags = encodingFlagsOf(call.metadata.get('x-loki-response-encoding-flags').join(','));
+  const request = decodeQuerierRequest(call.request, message);
+  const { endNs = nowNsOf(options), startNs = endNs - HOUR_NS } = request;
+  return { tenant, request, isCategorized: flags.includes('categorize-labels'), range: { startNs, endNs } };
+};
