@@ -19,6 +19,7 @@ export class Ring {
   /** Index of the zone of each member. */
   readonly #zones: Uint16Array;
   readonly #zoneCount: number;
+  #shares: readonly number[] | undefined;
 
   /** @param virtualNodes of a member of weight 1; all nodes of a cluster must use the same */
   constructor(view: Pick<View, 'members'>, virtualNodes = VIRTUAL_NODES, table?: TokenTable) {
@@ -73,8 +74,13 @@ export class Ring {
     return [...firstOfZone, ...others].slice(0, wanted).flatMap((owner) => this.members[owner] ?? []);
   }
 
-  /** The share of all keys that each member owns, in the order of `members`. They add up to 1. */
+  /** The share of all keys that each member owns, in the order of `members`. They add up to 1. Counted once: a page that is watched asks each second. */
   shares(): readonly number[] {
+    this.#shares ??= this.#countShares();
+    return this.#shares;
+  }
+
+  #countShares(): readonly number[] {
     const owned = new Float64Array(this.members.length);
     let previous = (this.#tokens.at(-1) ?? 0) - 2 ** 32;
     this.#tokens.forEach((token, index) => {

@@ -141,6 +141,12 @@ export class Log {
     for (const segment of this.#parts.table.segments()) if (segment.isLive && segment.isHeld) yield segment;
   }
 
+  /** Whether there is none of them. Asked every few milliseconds by a node that leaves: the first one is answer enough. */
+  get isEmpty(): boolean {
+    for (const _ of this.segments()) return false;
+    return true;
+  }
+
   /** undefined if the log has nothing of it. */
   find(id: SegmentId): LogSegment | undefined {
     return this.#parts.table.find(id);

@@ -267,7 +267,7 @@ export class ClusterMember {
   #isEmpty(): boolean {
     const { appendBytesInFlight, pushesWaiting } = this.#running().figures;
     if (this.#handover?.isAdopting) return false;
-    return this.#segmentCount() === 0 && appendBytesInFlight === 0 && pushesWaiting === 0;
+    return appendBytesInFlight === 0 && pushesWaiting === 0 && (this.#log?.isEmpty ?? true);
   }
 
   #segmentCount(): number {
