@@ -2,6 +2,7 @@ import type { Clock } from '../protocol/clock.ts';
 import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import type { ChunkJobs } from './chunk-jobs.ts';
 import { type ChunkSizes, groupsOf, type PartGroup, plainTarget, sharersOf } from './chunk-share.ts';
+import { forEachInSlices } from './cooperative.ts';
 import type { Flusher } from './flusher.ts';
 import type { LoggedPart, LoggedSegments, LoggedStream } from './logged-segments.ts';
 import type { StreamCell } from './stream-cell.ts';
@@ -23,6 +24,8 @@ export interface LoggedFlusherDeps {
 
 /** On their way to the store at a time. */
 const CONCURRENCY = 4;
+/** A slice of work on the event loop: a node that has just adopted tens of thousands looks at all of them in each sweep. */
+const SLICE_MS = 4;
 
 /** Groups of a stream's parts that should be flushed now. */
 type DueGroups = (stream: LoggedStream) => readonly PartGroup[];
@@ -69,15 +72,23 @@ export class LoggedFlusher {
   /** One run at a time: a sweep that finds one under way leaves the rest to it or to the next. */
   async #flush(dueGroups: DueGroups): Promise<void> {
     if (this.#running === undefined) {
-      const due = [...this.#deps.logged.all()].filter((stream) => dueGroups(stream).length > 0);
-      this.#running = forEachConcurrent(due, CONCURRENCY, async (stream) => {
-        // Looked at again: an actor may have taken some meanwhile.
-        for (const group of dueGroups(stream)) await this.#tryGroup(stream, group);
-      }).finally(() => {
+      this.#running = this.#flushDue(dueGroups).finally(() => {
         this.#running = undefined;
       });
     }
     await this.#running;
+  }
+
+  async #flushDue(dueGroups: DueGroups): Promise<void> {
+    const { logged, clock } = this.#deps;
+    const due: LoggedStream[] = [];
+    await forEachInSlices(clock, SLICE_MS, logged.all(), (stream) => {
+      if (dueGroups(stream).length > 0) due.push(stream);
+    });
+    await forEachConcurrent(due, CONCURRENCY, async (stream) => {
+      // Looked at again: an actor may have taken some meanwhile.
+      for (const group of dueGroups(stream)) await this.#tryGroup(stream, group);
+    });
   }
 
   #due(stream: LoggedStream, nowMs: number): readonly PartGroup[] {

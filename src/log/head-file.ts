@@ -1,8 +1,9 @@
 /** The file that batches go to, and the next one when it is full or cannot be trusted. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../protocol/clock.ts';
 import { afterFailure, needsNewFile } from './commit-state.ts';
 import { DATA_START, encodeFileHeader, fileNameOf, type PreviousFile } from './file-header.ts';
-import { encodeFooter } from './footer.ts';
+import { encodeFooterInSteps } from './footer.ts';
 import type { LogFile, LogFileError, LogFiles } from './log-files.ts';
 import { IndexedFile, type SegmentTable } from './segment-table.ts';
 
@@ -24,6 +25,11 @@ interface OpenFile {
   readonly handle: LogFile;
 }
 
+interface FullFile extends OpenFile {
+  /** undefined until it is made; empty if it could not be. */
+  footer: Uint8Array | undefined;
+}
+
 export interface WrittenBatch {
   readonly file: IndexedFile;
   readonly offset: number;
@@ -35,7 +41,9 @@ export class HeadFile {
   readonly #clock: Clock;
   readonly #report: (problem: string, error: unknown) => void;
   readonly #options: HeadFileOptions;
-  readonly #full: OpenFile[] = [];
+  /** In the order in which they were filled. */
+  readonly #full: FullFile[] = [];
+  #encoding: Promise<unknown> = Promise.resolve();
   #head: OpenFile | undefined;
   #nextNumber: number;
   /** The file whose batches come before those of the next one. */
@@ -72,7 +80,7 @@ export class HeadFile {
     const head = this.#head;
     if (!head) return await this.#begin(bytes);
     if (needsNewFile(head.file.size, bytes.length, this.#options.fileSizeMax)) {
-      this.#full.push(head);
+      this.#fill(head);
       return await this.#begin(bytes);
     }
     try {
@@ -86,17 +94,32 @@ export class HeadFile {
     }
   }
 
-  /** Gives full files their footers: between batches, so that no batch waits for more than one. */
+  /** Gives full files their footers as far as they are made: between batches, so that no batch waits for more than one. */
   async closeFull(): Promise<void> {
-    for (let full = this.#full.shift(); full; full = this.#full.shift()) await this.#close(full);
+    for (let full = this.#full[0]; full?.footer; full = this.#full[0]) {
+      this.#full.shift();
+      await this.#close(full, full.footer);
+    }
   }
 
-  /** Ends the head with its footer, if there is one. */
+  /** Ends all files with their footers, the head too if there is one. */
   async close(): Promise<void> {
-    await this.closeFull();
     const head = this.#head;
     this.#head = undefined;
-    if (head) await this.#close(head);
+    if (head) this.#fill(head);
+    await this.#encoding;
+    await this.closeFull();
+  }
+
+  /** Its footer is made beside the batches that go on, a step a turn of the event loop; what has few segments has it at once. */
+  #fill(head: OpenFile): void {
+    const full: FullFile = { ...head, footer: undefined };
+    this.#full.push(full);
+    const made = encodeFooter(full).catch((error) => {
+      this.#report(`the footer of the log file ${fileNameOf(full.file.number)} could not be made`, error);
+      full.footer = new Uint8Array();
+    });
+    this.#encoding = Promise.all([this.#encoding, made]);
   }
 
   async #afterFailure(head: OpenFile, bytes: Uint8Array, error: LogFileError): Promise<WrittenBatch> {
@@ -104,7 +127,7 @@ export class HeadFile {
     const isCut = await attempt(head.handle.truncate(head.file.size));
     if (isCut && afterFailure(error) === 'cut-back') throw error;
     // A footer behind what was durable before: other pages, so its sync is worth something.
-    if (isCut) this.#full.push(head);
+    if (isCut) this.#fill(head);
     else await attempt(head.handle.close());
     return await this.#begin(bytes);
   }
@@ -141,18 +164,30 @@ export class HeadFile {
   }
 
   /** Without a footer it is scanned at the next start; nothing depends on it. */
-  async #close({ file, handle }: OpenFile): Promise<void> {
+  async #close({ file, handle }: OpenFile, footer: Uint8Array): Promise<void> {
     try {
-      const footer = encodeFooter(file);
-      await handle.write(file.size, footer, true);
-      file.footerAt = file.size;
-      file.size += footer.length;
+      if (footer.length > 0) {
+        await handle.write(file.size, footer, true);
+        file.footerAt = file.size;
+        file.size += footer.length;
+      }
     } catch (error) {
       this.#report(`the log file ${fileNameOf(file.number)} could not be closed`, error);
     }
     await attempt(handle.close());
   }
 }
+
+const encodeFooter = async (full: FullFile): Promise<void> => {
+  const steps = encodeFooterInSteps(full.file);
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done) {
+      full.footer = step.value;
+      return;
+    }
+    await nextTurn();
+  }
+};
 
 /** True if it worked. */
 const attempt = async (work: Promise<unknown>): Promise<boolean> => {

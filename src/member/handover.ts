@@ -7,6 +7,7 @@ import {
   type GiverOptions,
   GiverState,
   type MoveOrder,
+  RELEASES_A_TICK,
 } from '../cluster/handover/giver-state.ts';
 import type { Ring } from '../cluster/ring.ts';
 import { PeerError, type Peers } from '../cluster/transport/peers.ts';
@@ -47,6 +48,8 @@ export interface HandoverFigures extends GiverFigures {
 
 /** Lingering, retries and streams that were missed are looked at so often. */
 const TICK_MS = 500;
+/** Between releases of which there are more than one tick has: for pushes to come between. */
+const NEXT_RELEASES_MS = 10;
 /** Orders between two turns of the event loop: some milliseconds. */
 const SLICE = 250;
 const ADOPT_MS = 20_000;
@@ -350,14 +353,16 @@ export class Handover {
     }
   }
 
-  #tickLater(): () => void {
-    return this.#deps.clock.after(TICK_MS, () => {
+  #tickLater(inMs = TICK_MS): () => void {
+    return this.#deps.clock.after(inMs, () => {
       if (this.#isStopped) return;
+      const before = this.#totals.releasedSegments;
       this.#step({ type: 'tick' });
+      const isMore = this.#totals.releasedSegments - before === RELEASES_A_TICK;
       this.#adoptions.giveUpLost();
       // What the flusher had may have come back.
       if (this.#isWalkDue || this.#flushing > 0) void this.walk();
-      this.#cancelTick = this.#tickLater();
+      this.#cancelTick = this.#tickLater(isMore ? NEXT_RELEASES_MS : TICK_MS);
     });
   }
 }

@@ -66,6 +66,9 @@ export interface GiverOptions {
   readonly retryMs: number;
 }
 
+/** More are left to the next tick, which should come soon then. What lingers goes by sessions, so hundreds are due at once; each costs a record of the log. */
+export const RELEASES_A_TICK = 32;
+
 interface Segment {
   readonly name: string;
   readonly bytes: number;
@@ -281,10 +284,12 @@ export class GiverState {
   }
 
   #tick(nowMs: number, effects: GiverEffect[]): void {
+    let left = RELEASES_A_TICK;
     for (const names of this.#given.values()) {
       for (const name of names) {
         const { dueMs, epoch } = this.#segments.get(name) as Segment;
-        if (nowMs < dueMs) break;
+        if (nowMs < dueMs || left === 0) break;
+        left -= 1;
         this.#forget(name);
         effects.push({ type: 'release', name, epoch });
       }

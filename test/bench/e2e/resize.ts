@@ -40,9 +40,12 @@ const PROBE_EVERY_MS = 50;
 const LOAD_SHARE = 0.6;
 const WARM_MS = 20_000;
 const PEAK_MS = 6_000;
-/** Shares of the peak at which CPU is measured; what pushes share of it (batches of the log, packets) makes it no straight line through 0. */
-const TRIED_SHARES = [0.2, 0.4];
-const TRIED_MS = 6_000;
+/** The rate is found in so many tries of so long, from this share of the peak on. */
+const TRIES = 4;
+const TRIED_MS = 5_000;
+const FIRST_SHARE = 0.3;
+/** What was pushed as fast as it went is cut and put away. */
+const SETTLE_MS = 5_000;
 const STEADY_MS = 12_000;
 const POLL_MS = 250;
 const CONVERGE_MS = 180_000;
@@ -203,21 +206,17 @@ class Resize {
    * are answered share batches and packets, and 60 % of as many, sent by the clock, take three quarters of the machine.
    */
   async #rateAt(cores: number, peak: number): Promise<number> {
-    const tried: { readonly rate: number; readonly cores: number }[] = [];
-    for (const share of TRIED_SHARES) {
-      const samples: PushSample[] = [];
-      const endMs = performance.now() + TRIED_MS;
+    await pause(SETTLE_MS);
+    let rate = peak * FIRST_SHARE;
+    for (let tries = 0; tries < TRIES; tries += 1) {
       const [before, own, begin] = [this.#cpuSeconds(), process.cpuUsage(), performance.now()];
-      await this.#pace(peak * share, samples, () => performance.now() > endMs);
-      const seconds = (performance.now() - begin) / 1000;
+      await this.#pace(rate, [], () => performance.now() - begin > TRIED_MS);
       const { user, system } = process.cpuUsage(own);
       const used = this.#cpuSeconds() - before + (user + system) / 1e6;
-      tried.push({ rate: samples.length / seconds, cores: used / seconds });
+      // Less than it says where much of the CPU does not depend on the rate: the next try comes closer.
+      rate = Math.min(peak, (rate * cores * (performance.now() - begin)) / 1000 / used);
     }
-    const [low, high] = tried as [(typeof tried)[0], (typeof tried)[0]];
-    const rate = low.rate + ((cores - low.cores) * (high.rate - low.rate)) / (high.cores - low.cores);
-    if (!(rate > 0)) throw new Error(`no rate for ${cores} cores: ${JSON.stringify(tried)}`);
-    return Math.min(rate, peak);
+    return rate;
   }
 
   /** Pushes a second, each connection as fast as it is answered. */
@@ -272,15 +271,15 @@ class Resize {
       this.#turn += 1;
       // To those that stay: clients are told of a drain by their load balancer.
       const node = this.#cluster.node(FIRST[this.#turn % FIRST.length] as string);
-      const answer = await request(`${node?.url}/loki/api/v1/push`, {
-        dispatcher: this.#agent,
-        method: 'POST',
-        headers: { 'content-type': 'application/x-protobuf' },
-        body,
-      });
-      const text = await answer.body.text();
-      if (answer.statusCode === 204) return;
-      if (answer.statusCode < 429) throw new Error(`push: ${answer.statusCode} ${text}`);
+      const headers = { 'content-type': 'application/x-protobuf' };
+      const options = { dispatcher: this.#agent, method: 'POST', headers, body } as const;
+      // A connection that both sides let go of, idle, as it is used: agents try again, and so does this.
+      const answer = await request(`${node?.url}/loki/api/v1/push`, options).catch(resetOnly);
+      if (answer) {
+        const text = await answer.body.text();
+        if (answer.statusCode === 204) return;
+        if (answer.statusCode < 429) throw new Error(`push: ${answer.statusCode} ${text}`);
+      }
       this.#retries += 1;
       await pause(20);
     }
@@ -356,6 +355,12 @@ const timesSince = (samples: readonly PushSample[], fromMs: number): readonly nu
 
 const at = (sorted: readonly number[], share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+
+/** @throws what is no reset of a connection */
+const resetOnly = (error: unknown): undefined => {
+  if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
+  console.log('a connection was reset');
+};
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

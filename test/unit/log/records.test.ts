@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { planAppend, readAppend, writeAppend } from '../../../src/log/append-record.ts';
 import { DATA_START, decodeFileHeader, encodeFileHeader } from '../../../src/log/file-header.ts';
-import { encodeFooter, isFooter, readFooter, readTrailer, TRAILER_SIZE } from '../../../src/log/footer.ts';
+import { encodeFooter, encodeFooterInSteps, isFooter, readFooter, readTrailer, TRAILER_SIZE } from '../../../src/log/footer.ts';
 import { isIntact, paddedSize, RecordType, readHeader, sealRecord } from '../../../src/log/record-format.ts';
 import { IndexedFile, SegmentTable } from '../../../src/log/segment-table.ts';
 import { splitRange } from '../../../src/log/split-range.ts';
@@ -246,6 +246,28 @@ describe('the footer of a log file', () => {
     const file = sample();
     const bytes = encodeFooter(file);
     expect(shown(read(bytes, 50_000 + bytes.length)!)).to.deep.equal(shown(file));
+  });
+
+  it('is made in steps, of a bounded number of segments each', () => {
+    const table = new SegmentTable();
+    const file = new IndexedFile(1, SALT, 1_700_000_000_000);
+    for (let counter = 1; counter <= 1000; counter += 1) {
+      const segment = table.segment(table.writer('node-1', 5), counter);
+      segment.open = encodeOpen({ tenant: 't', labels: ['n', `${counter}`], version: 4, openedMs: 9 });
+      const record = { offset: DATA_START + 64 * counter, length: 50, first: 0, count: 0 };
+      table.add(file, segment, { type: RecordType.OPEN, ...record });
+    }
+    file.size = DATA_START + 64 * 1001;
+    const steps = encodeFooterInSteps(file);
+    let count = 1;
+    let step = steps.next();
+    for (; !step.done; step = steps.next()) count += 1;
+    expect(count).to.equal(8);
+    expect(step.value).to.deep.equal(encodeFooter(file));
+    const trailer = readTrailer(step.value.subarray(-TRAILER_SIZE), file.size + step.value.length)!;
+    const found = new IndexedFile(1, trailer.salt, trailer.createdMs);
+    readFooter(step.value.subarray(0, trailer.length), found, new SegmentTable());
+    expect(shown(found)).to.deep.equal(shown(file));
   });
 
   it('is found damaged by any flipped byte, but for the padding', () => {

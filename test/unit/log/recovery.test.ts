@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
 import { headBytes, headTimes } from '../../../src/chunk/head-views.ts';
 import { Segment } from '../../../src/chunk/segment.ts';
@@ -139,6 +140,34 @@ describe('the recovery of a log', () => {
     expect(log.recovery.files.map(({ state }) => state)).to.deep.equal(['footer']);
     const size = disk.content(FIRST).length;
     expect(reads.reduce((sum, read) => sum + read, 0)).to.be.lessThan(DATA_START + size / 5);
+  });
+
+  it('has footers of files with many segments, made beside the batches that follow', async () => {
+    const states = async (isClosed: boolean): Promise<readonly string[]> => {
+      const disk = new PowerLossFiles();
+      const log = await openTestLog(disk.process(), { fileSizeMax: 256 << 10 });
+      const push = (counter: number) =>
+        log.append(
+          log.open(segmentId(counter), { ...HEADER, labels: ['n', `${counter}`] }),
+          rangeOf([entryAt(counter, line(counter, 0))]),
+        );
+      // The second file begins with the last of them.
+      for (let counter = 1; log.figures.files < 2; counter += 1) await push(counter);
+      if (isClosed) await log.close();
+      else {
+        // Nothing of the disk here takes time: one push after another would leave no turn for anything else.
+        for (let turn = 0; turn < 100; turn += 1) await nextTurn();
+        // The footer is written behind the first, and the second behind the footer.
+        for (const counter of [1_000_001, 1_000_002]) await push(counter);
+        disk.kill();
+      }
+      const again = await openTestLog(disk.process());
+      const found = again.recovery.files.map(({ state }) => state);
+      await again.close();
+      return found;
+    };
+    expect(await states(true)).to.deep.equal(['footer', 'footer']);
+    expect(await states(false)).to.deep.equal(['footer', 'scanned']);
   });
 
   it('cuts a log that ends anywhere to whole batches, and says how much it cut', async () => {

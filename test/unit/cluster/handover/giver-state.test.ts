@@ -5,6 +5,7 @@ import {
   type GiverOptions,
   GiverState,
   type MoveOrder,
+  RELEASES_A_TICK,
 } from '../../../../src/cluster/handover/giver-state.ts';
 import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../../support/property-runs.ts';
 
@@ -41,6 +42,21 @@ describe('the giving side of a hand-over', () => {
     expect(giver.step({ type: 'tick' }, 1009)).to.deep.equal([]);
     expect(giver.step({ type: 'tick' }, 1010).map(({ type }) => type)).to.deep.equal(['release', 'release']);
     expect(giver.has('s1')).to.equal(false);
+  });
+
+  it('lets go of a bounded number at a time, the oldest first', () => {
+    const count = 3 * RELEASES_A_TICK + 1;
+    const giver = new GiverState({ ...OPTIONS, sessionBytes: 1e9, sessionSegmentsMax: 1e9 });
+    const names = Array.from({ length: count }, (_, index) => `s${index}`);
+    giver.step({ type: 'move', orders: names.map((name) => order(name, B, 0)) }, 0);
+    giver.step({ type: 'answered', session: 1, answers: names.map((name) => ({ name, epoch: 1 })) }, 0);
+    const released: string[][] = [];
+    while (giver.figures.given > 0 && released.length <= count) {
+      const effects = giver.step({ type: 'tick' }, 1000);
+      released.push(effects.flatMap((effect) => (effect.type === 'release' ? [effect.name] : [])));
+    }
+    expect(released.map(({ length }) => length)).to.deep.equal([32, 32, 32, 1]);
+    expect(released.flat()).to.deep.equal(names);
   });
 
   it('has a bounded number of bytes and nodes under way', () => {
