@@ -1,7 +1,7 @@
 import type { LabelMatcher } from '../protocol/matcher.ts';
-import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { floorMs } from '../protocol/whole-ms.ts';
+import { checkChunkCount } from './chunks-limit.ts';
 import { type Gathered, gatherStreams, shardOf } from './gather-streams.ts';
 import type { QueryContext } from './query-context.ts';
 import { selectionsOf, type TenantSelection } from './query-tenants.ts';
@@ -50,14 +50,7 @@ export const gatherTenants = async (
 const checkChunks = async (context: QueryContext, gathered: Gathered, range: TimeRangeNs): Promise<void> => {
   const { chunksMax = 0 } = context.request.limits;
   if (chunksMax === 0 || gathered.chunkRefs <= chunksMax) return;
-  const matched = await chunksIn(context, gathered, range);
-  if (matched <= chunksMax) return;
-  throw new RefusedError({
-    code: 'INVALID_QUERY',
-    text:
-      `the query hit the max number of chunks limit (limit: ${chunksMax} chunks, matched: ${matched} chunks); ` +
-      'consider adding more specific stream selectors or reducing the query time range',
-  });
+  checkChunkCount(await chunksIn(context, gathered, range), chunksMax);
 };
 
 const chunksIn = async (context: QueryContext, gathered: Gathered, range: TimeRangeNs): Promise<number> => {
