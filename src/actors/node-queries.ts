@@ -1,6 +1,5 @@
 import type { Ref } from 'nact';
-import type { LabelMatcher } from '../protocol/matcher.ts';
-import type { TimeRangeNs } from '../protocol/time-range.ts';
+import { checkChunkCount } from '../query/chunks-limit.ts';
 import type { QueryCommand, QueryRequest, QueryResult } from '../query/query-messages.ts';
 import type { MemoryStream, QuerySources } from '../query/query-source.ts';
 import { selectionsOf } from '../query/query-tenants.ts';
@@ -11,7 +10,7 @@ import { inTurn } from './in-turn.ts';
 import { LabelQueries } from './label-queries.ts';
 import type { ClusterWideMemory, LocalNodeDeps, LocalNodeOptions } from './local-node-options.ts';
 import type { StreamMemory } from './memory-source.ts';
-import type { NodeServices, RunningQuery, VolumeRequest } from './node-services.ts';
+import type { ChunkKeysRequest, NodeServices, RunningQuery, VolumeRequest } from './node-services.ts';
 import type { PushPressure } from './push-pressure.ts';
 import { type QuerierDeps, type QueryReader, spawnQuery } from './querier.ts';
 import { type GateFigures, QueryGate } from './query-gate.ts';
@@ -73,7 +72,7 @@ export class NodeQueries {
     labelValues: (tenant, name, matchers, range) => this.#labels.values(tenant, name, matchers, range),
     series: (tenant, selectors, range) => this.#labels.series(tenant, selectors, range),
     volumes: (request, signal) => this.#volumesInTurn(request, signal),
-    chunkKeys: (tenant, matchers, range) => this.#chunkKeys(tenant, matchers, range),
+    chunkKeys: (request, signal) => this.#chunkKeys(request, signal),
   };
 
   get figures(): GateFigures {
@@ -93,9 +92,9 @@ export class NodeQueries {
     return await readAll(this.#query(request), signal);
   }
 
-  async #volumesInTurn({ tenant, matchers, range, timeoutMs }: VolumeRequest, signal: AbortSignal) {
-    const deps = { clock: this.#deps.clock, gate: this.#querier.gate };
-    return await inTurn(deps, { tenant, timeoutMs }, signal, async (check) => {
+  async #volumesInTurn(request: VolumeRequest, signal: AbortSignal): Promise<readonly StreamVolume[]> {
+    const { tenant, matchers, range } = request;
+    return await inTurn(this.#querier, request, signal, async (check) => {
       const streams: StreamVolume[] = [];
       for (const one of selectionsOf(tenant, matchers)) {
         for (const stream of await this.#volumes.volumes(one.tenant, one.matchers, range, check)) streams.push(stream);
@@ -104,14 +103,21 @@ export class NodeQueries {
     });
   }
 
-  async #chunkKeys(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly string[]> {
-    const turns = new Turns(this.#deps.clock);
-    const keys: string[] = [];
-    for (const { key } of await this.#deps.reader.chunkRefs(tenant, matchers, range)) {
-      keys.push(key);
-      if (keys.length % REFS_PER_LOOK === 0) await turns.breathe();
-    }
-    return keys;
+  async #chunkKeys(request: ChunkKeysRequest, signal: AbortSignal): Promise<readonly string[]> {
+    const { tenant, matchers, range, chunksMax } = request;
+    return await inTurn(this.#querier, request, signal, async (check) => {
+      const refs = await this.#deps.reader.chunkRefs(tenant, matchers, range);
+      checkChunkCount(refs.count, chunksMax);
+      const turns = new Turns(this.#deps.clock);
+      const keys: string[] = [];
+      for (const { key } of refs) {
+        keys.push(key);
+        if (keys.length % REFS_PER_LOOK !== 0) continue;
+        await turns.breathe();
+        check();
+      }
+      return keys;
+    });
   }
 
   /** For tails: the same engine over streams given to it, outside the tenant's turn. */

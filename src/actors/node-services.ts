@@ -78,6 +78,11 @@ export interface VolumeRequest {
   readonly timeoutMs: number;
 }
 
+export interface ChunkKeysRequest extends VolumeRequest {
+  /** INVALID_QUERY beyond so many; 0 = any number. */
+  readonly chunksMax: number;
+}
+
 export interface NodeServices {
   push(tenant: string, push: DecodedPush): Promise<PushOutcome>;
   /** Spawns a query actor. Parse errors and limits arrive as `failed`. */
@@ -106,10 +111,10 @@ export interface NodeServices {
    */
   volumes(request: VolumeRequest, signal: AbortSignal): Promise<readonly StreamVolume[]>;
   /**
-   * Keys of the stored chunks of the streams that match and that overlap the range, in no order.
+   * Keys of the stored chunks of the streams that match and that overlap the range, in no order. Takes a query's turn.
    * @throws RefusedError
    */
-  chunkKeys(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly string[]>;
+  chunkKeys(request: ChunkKeysRequest, signal: AbortSignal): Promise<readonly string[]>;
   /** undefined: there are no deletes. */
   readonly deletes?: DeleteService | undefined;
   /** undefined: rules are not served. */

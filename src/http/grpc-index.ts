@@ -58,7 +58,7 @@ export const indexHandlers = (services: NodeServices, options: Options, errorOf:
     return unaryHandler(options, path, async (call) => await run(call), errorOf) as UntypedHandleCall;
   };
   return {
-    getChunkIds: answer(PATHS.getChunkIds, 'GetChunkIDsRequest', (asked) => index.chunkIds(asked)),
+    getChunkIds: answer(PATHS.getChunkIds, 'GetChunkIDsRequest', (asked, signal) => index.chunkIds(asked, signal)),
     getStats: answer(PATHS.getStats, 'IndexStatsRequest', (asked, signal) => index.stats(asked, signal)),
     getVolume: answer(PATHS.getVolume, 'VolumeRequest', (asked, signal) => index.volume(asked, signal)),
     getDetectedFields: answer(PATHS.getDetectedFields, 'DetectedFieldsRequest', (asked, signal) =>
@@ -85,8 +85,10 @@ class IndexAnswers {
   }
 
   /** Of stored chunks: the index is the same for all nodes. */
-  async chunkIds({ tenant, request, range }: Asked): Promise<Buffer> {
-    return encodeChunkIds(await this.#services.chunkKeys(tenant, parseMatchers(request.query), range));
+  async chunkIds({ tenant, request, range }: Asked, signal: AbortSignal): Promise<Buffer> {
+    const { queryTimeoutMs: timeoutMs, maxChunksPerQuery: chunksMax } = this.#options.limitsOf(tenant);
+    const asked = { tenant, matchers: parseMatchers(request.query), range, timeoutMs, chunksMax };
+    return encodeChunkIds(await this.#services.chunkKeys(asked, signal));
   }
 
   async stats(asked: Asked, signal: AbortSignal): Promise<Buffer> {

@@ -11,6 +11,9 @@ const GZIP_OPTIONS = { level: constants.Z_BEST_SPEED };
 /** Below this a gzip header costs more than it saves. */
 const GZIP_BYTES_MIN = 1024;
 
+/** Of these an answer ends with its head, and says no length: some clients would wait for that much, or take it for the next answer. */
+const BODILESS = new Set([204, 304]);
+
 const JSON_TYPE = 'application/json; charset=UTF-8';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
 const OCTETS_TYPE = 'application/octet-stream';
@@ -38,7 +41,7 @@ export class Reply {
   }
 
   empty(status: number, headers: Record<string, string> = {}): Promise<void> {
-    this.#response.writeHead(status, status === 204 ? headers : { ...headers, 'content-length': '0' });
+    this.#response.writeHead(status, BODILESS.has(status) ? headers : { ...headers, 'content-length': '0' });
     this.#response.end();
     return Promise.resolve();
   }
@@ -87,6 +90,7 @@ export class Reply {
   }
 
   async #whole(status: number, body: Buffer, headers: Record<string, string>): Promise<void> {
+    if (BODILESS.has(status)) return this.empty(status, headers);
     const isGzipped = body.length > GZIP_BYTES_MIN && acceptsGzip(this.#request);
     const bytes = isGzipped ? await gzipAsync(body, GZIP_OPTIONS) : body;
     if (this.#response.destroyed) return;

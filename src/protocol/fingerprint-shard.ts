@@ -15,7 +15,7 @@ export const isInShard = ({ first, last }: FingerprintShard, fingerprint: bigint
   fingerprint >= first && fingerprint <= last;
 
 /**
- * Shards as Loki writes them: `2_of_16`, which are those whose first bits are 2, or JSON with `bounds`.
+ * Shards as Loki writes them: `2_of_16`, which are those whose first bits are 2, or JSON: `{"bounds":{"min":0,"max":9223372036854775807}}`.
  * @returns undefined for none: all streams
  * @throws RefusedError INVALID_QUERY for several, which Loki's ingesters do not take either, and for what cannot be read
  */
@@ -45,17 +45,24 @@ const parseBounds = (text: string): FingerprintShard | undefined => {
   } catch {
     return undefined;
   }
-  const { bounds } = (read ?? {}) as { bounds?: { min?: unknown; max?: unknown } };
-  const [first, last] = [boundOf(bounds?.min), boundOf(bounds?.max)];
+  const [{ min, max }, digits] = [boundsOf(read), boundsOf(JSON.parse(withQuotedNumbers(text)))];
+  const [first, last] = [fingerprintOf(min, digits.min), fingerprintOf(max, digits.max)];
   return first === undefined || last === undefined || first > last ? undefined : { first, last };
 };
 
-/** Hexadecimal, as Prometheus prints fingerprints. A number has lost digits by now, unless it is a small one. */
-const boundOf = (bound: unknown): bigint | undefined => {
-  if (Number.isSafeInteger(bound) && Number(bound) >= 0) return BigInt(Number(bound));
-  if (typeof bound !== 'string' || !/^[0-9a-f]{1,16}$/i.test(bound)) return undefined;
-  const value = BigInt(`0x${bound}`);
-  return value <= FINGERPRINT_MAX ? value : undefined;
+const boundsOf = (read: unknown): { readonly min?: unknown; readonly max?: unknown } =>
+  (read as { bounds?: object | null } | null)?.bounds ?? {};
+
+/** A number above 2^53 has lost digits once it is parsed. @param text JSON */
+const withQuotedNumbers = (text: string): string =>
+  text.replace(/"(?:[^"\\]|\\.)*"|[-+.\dEe]*\d/g, (token) => (token.startsWith('"') ? token : `"${token}"`));
+
+/** A decimal number, as Loki writes it, or text in hexadecimal, as Prometheus prints fingerprints. @param digits the number's */
+const fingerprintOf = (bound: unknown, digits: unknown): bigint | undefined => {
+  let value: bigint | undefined;
+  if (typeof bound === 'number' && /^\d{1,20}$/.test(String(digits))) value = BigInt(String(digits));
+  if (typeof bound === 'string' && /^[0-9a-f]{1,16}$/i.test(bound)) value = BigInt(`0x${bound}`);
+  return value !== undefined && value <= FINGERPRINT_MAX ? value : undefined;
 };
 
 const invalid = (text: string): RefusedError => new RefusedError({ code: 'INVALID_QUERY', text });

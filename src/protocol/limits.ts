@@ -89,8 +89,8 @@ const QUERY_FIELDS = {
   maxQueryRangeMs: field('max_query_range', duration(), 0),
   maxStreamsMatchersPerQuery: field('max_streams_matchers_per_query', count(), 1000),
   maxChunksPerQuery: field('max_chunks_per_query', count(), 2_000_000),
-  /** Cells of one row of the index. */
-  cardinalityLimit: field('cardinality_limit', count(), 100_000),
+  /** Cells of one row of the index; 0 = any number. Loki's default of 100,000 binds in its cache of the index alone: rows may be longer in a store that never had one. */
+  cardinalityLimit: field('cardinality_limit', count(), 0),
   maxConcurrentTailRequests: field('max_concurrent_tail_requests', count(), 10),
   maxEntriesLimitPerQuery: field('max_entries_limit_per_query', count(), 5000),
   queryTimeoutMs: field('query_timeout', duration(), HOUR_MS / 60),

@@ -98,7 +98,9 @@ class CachedLeaves {
 
   async evaluate(): Promise<readonly (readonly StepSeries[])[]> {
     const views = this.#views();
-    const sources = await gatherTenants(this.#context, this.#leaves[0]!.expr.range.log.matchers, this.#rangeOf(views));
+    const { matchers } = this.#leaves[0]!.expr.range.log;
+    const asked = this.#entriesOf(this.#options.grid);
+    const sources = await gatherTenants(this.#context, matchers, this.#rangeOf(asked, views), asked);
     const marks = await this.#marks(sources, views);
     const kept = new Map<PastExtent, readonly KeptExtent[]>();
     const missed = new Map<PastExtent, View & { readonly mark: string | undefined }>();
@@ -162,9 +164,9 @@ class CachedLeaves {
     });
   }
 
-  /** Entries that the steps of the query and of all views look at. */
-  #rangeOf(views: readonly View[]): TimeRangeNs {
-    let { startNs, endNs } = this.#entriesOf(this.#options.grid);
+  /** Entries that the steps of the query and of all views look at. @param asked those of the query */
+  #rangeOf(asked: TimeRangeNs, views: readonly View[]): TimeRangeNs {
+    let { startNs, endNs } = asked;
     for (const { grid } of views) {
       const range = this.#entriesOf(grid);
       if (range.startNs < startNs) startNs = range.startNs;

@@ -35,7 +35,7 @@ export async function* logEvents(context: QueryContext, expr: LogExpr): AsyncGen
   validateStages(expr.stages);
   const range = { startNs, endNs: endNs - 1n };
   const empty = EmptyTimes.of(context, expr, range);
-  const sources = await gatherTenants(context, expr.matchers, empty?.gathered ?? range);
+  const sources = await gatherTenants(context, expr.matchers, empty?.gathered ?? range, range);
   const turns = new Turns(context.deps.clock);
   const left = empty ? await empty.left(sources, turns) : range;
   if (!left) return;

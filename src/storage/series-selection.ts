@@ -34,8 +34,11 @@ export const selectSeries = async (
       plan.effect === 'include'
         ? await wantedSeries(store, bucket, tenant, plan, selected, bound)
         : await withoutWanted(store, bucket, tenant, plan, selected, bound);
-    if (selected.size === 0) return selected;
     isNarrow ||= !bound.isExceeded;
+    if (selected.size > 0) continue;
+    // Nothing was wanted of what was read: of a row that was left before its end that says nothing.
+    if (!isNarrow && index === plans.length - 1) bound.check();
+    return selected;
   }
   selected ??= await listedSeries(store, bucket, tenant, undefined, bound);
   if (!isNarrow) bound.check();

@@ -119,6 +119,37 @@ describe('query actors', function () {
     expect(second.events.at(-1)?.type).to.equal('done');
   });
 
+  it('share turns, deadlines and the limit of chunks with questions for the keys of chunks', async () => {
+    const clock = new ManualClock(T0_MS);
+    const node = await start({ querier: { max_concurrent: 1, max_outstanding_per_tenant: 1 } }, { clock });
+    await node.services.push('tenant', pushOf({ '{app="db"}': [entryAt(0, 'other')] }));
+    await node.services.flush();
+    const matchers = [{ name: 'app', op: '=~' as const, value: '.+' }];
+    const range = { startNs: T0_NS, endNs: T0_NS + 60_000_000_000n };
+    const ask = async (chunksMax: number, { signal } = new AbortController()) =>
+      await node.services
+        .chunkKeys({ tenant: 'tenant', matchers, range, timeoutMs: 1000, chunksMax }, signal)
+        .catch((error: RefusedError) => error.refusal.code);
+    const keys = await ask(0);
+    expect(keys).to.be.an('array').with.lengthOf.above(1);
+    expect(await ask(keys.length)).to.deep.equal(keys);
+    expect(await ask(keys.length - 1)).to.equal('INVALID_QUERY');
+    const { events, read, until } = reader();
+    const query = node.spawnQuery(logRequest('{app="web"}'), read);
+    const gone = new AbortController();
+    const left = ask(0, gone);
+    expect(await ask(0)).to.equal('OVERLOADED');
+    gone.abort();
+    expect(await left).to.equal('CANCELLED');
+    const late = ask(0);
+    clock.advance(1000);
+    expect(await late).to.equal('DEADLINE_EXCEEDED');
+    const waiting = ask(0);
+    dispatch(query, { type: 'cancel' });
+    await until(() => events.some(isLast));
+    expect(await waiting).to.deep.equal(keys);
+  });
+
   it('stop when the reader of their events leaves the loop', async () => {
     const node = await start({ querier: { max_concurrent: 1, max_outstanding_per_tenant: 0 } });
     for await (const event of node.services.query(logRequest('{app="web"}')).events) {

@@ -339,6 +339,28 @@ describe('the HTTP server', () => {
       expect([status, text, headers['retry-after']]).to.deep.equal([429, 'slow down\n', '1']);
     });
 
+    it('ends an answer with its head where a block of pushes has the status 204 or 304', async () => {
+      for (const [blocked, path] of [
+        [204, '/loki/api/v1/push'],
+        [304, '/loki/api/v1/push'],
+        [204, '/otlp/v1/logs'],
+        [304, '/otlp/v1/logs'],
+      ] as const) {
+        const refusal: Refusal = { code: 'INGESTION_BLOCKED', text: 'blocked '.repeat(200), status: blocked };
+        services.outcome = { acceptedLines: 0, acceptedBytes: 0, refusal };
+        const push = (connection: string): string =>
+          `POST ${path} HTTP/1.1\r\nHost: x\r\nX-Scope-OrgID: a\r\nAccept-Encoding: gzip\r\n` +
+          `Connection: ${connection}\r\nContent-Length: 1\r\n\r\nx`;
+        const answer = await sendRaw(server.address, push('keep-alive') + push('close'));
+        const heads = answer.split('\r\n\r\n');
+        expect([heads.length, heads.at(-1)], answer).to.deep.equal([3, '']);
+        for (const head of heads.slice(0, 2)) {
+          expect(head).to.match(new RegExp(`^HTTP/1\\.1 ${blocked} `));
+          expect(head).not.to.match(/content-length|transfer-encoding|content-encoding/i);
+        }
+      }
+    });
+
     it('answers exporters of OTLP with a status that has a message alone, and 503 for 500', async () => {
       const refusals: [Refusal, number, string | undefined][] = [
         [{ code: 'INVALID_ENTRIES', text: 'too old' }, 400, undefined],

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
 import { stringify } from 'yaml';
-import { encodeHttpGrpcStatus, encodePushRequest } from '../../../src/protocol/logproto.ts';
+import { encodeHttpGrpcStatus, encodePushRequest, WireWriter } from '../../../src/protocol/logproto.ts';
 import { eventually } from '../../support/eventually.ts';
 import { callUnary } from '../../support/grpc-calls.ts';
 import { type Answer, nowNs, TestServer } from './test-server.ts';
@@ -145,6 +145,15 @@ describe('the limits of a tenant', function () {
       'consider adding more specific stream selectors or reducing the query time range';
     expect((await ask('{app="a"}')).text).to.equal(text);
     expect((await ask('sum(count_over_time({app="a"}[1m]))')).text).to.equal(text);
+    const asked = new WireWriter();
+    asked.bytes(1, '{app="a"}');
+    const error = await callUnary(
+      server.grpc,
+      '/logproto.Querier/GetChunkIDs',
+      Buffer.from(asked.finish()),
+      'reader',
+    ).catch((failure) => failure);
+    expect(error.details).to.equal(text);
     expect((await ask('{app="b"}')).status).to.equal(200);
     await override({ reader: { cardinality_limit: 1 } });
     const tooMany = /^cardinality limit exceeded for logs\{app\}; \d+ entries, more than limit of 1$/;

@@ -30,6 +30,12 @@ describe('limits', () => {
     });
   });
 
+  it('bound rows of the index only where they say so, as in a Loki without a cache of the index', () => {
+    expect(readLimits(undefined).limitsFor('a').cardinalityLimit).to.equal(0);
+    const limits = readLimits({ cardinality_limit: 7 }, { b: { cardinality_limit: 9 } });
+    expect([limits.limitsFor('a').cardinalityLimit, limits.limitsFor('b').cardinalityLimit]).to.deep.equal([7, 9]);
+  });
+
   it("of a tenant are those of all, with the tenant's own over them, the same object each time", () => {
     const limits = readLimits({ max_line_size: '1KB', query_timeout: '30s' }, { a: { max_line_size: 64 }, b: null });
     expect(limits.limitsFor('a')).to.include({ maxLineBytes: 64, queryTimeoutMs: 30_000 });

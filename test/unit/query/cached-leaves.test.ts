@@ -1,9 +1,12 @@
 import { expect } from 'chai';
+import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { executeQuery } from '../../../src/query/execute-query.ts';
 import type { MetricSeries, QueryRequest, QueryStatistics } from '../../../src/query/query-messages.ts';
 import { ResultsCache } from '../../../src/query/results-cache.ts';
 import type { HiddenEntries } from '../../../src/query/scan/hidden-entries.ts';
+import { parseChunkKey } from '../../../src/storage/chunk-key.ts';
 import { systemClock } from '../../../src/system-clock.ts';
+import { chunkRefsOf } from '../../support/stores/chunk-refs-of.ts';
 import { inThreadPool } from './scan-pools.ts';
 import { at, BASE_NS, segmentOf } from './test-blocks.ts';
 import { requestOf, sourcesOf, type TestSources } from './test-sources.ts';
@@ -22,6 +25,8 @@ const REQUEST = requestOf('sum(count_over_time({app="a"}[10s]))', {
   stepNs: SECOND_NS,
   caching: { intervalMs: 10_000, freshnessMs: 0 },
 });
+
+const CACHING = { intervalMs: SECONDS * 1_000, freshnessMs: 0 };
 
 interface Asked {
   readonly sources?: TestSources;
@@ -98,6 +103,41 @@ describe('a metric query of which parts are kept', () => {
     const scans = pool.tasks.map((task) => (task.kind === 'metric' ? task.plans[0]?.scanId : undefined));
     expect(new Set(scans)).to.have.property('size', 4);
     expect((await ask({ sources, request })).cache.found).to.equal(60);
+  });
+
+  it('counts the chunks of what was asked against their limit, not those of what is kept around it', async () => {
+    const seconds = Array.from({ length: 2 * SECONDS }, (_, second) => second);
+    const stored = seconds.map((second) => segmentOf([[at(second * 1e9 + 1e8, `n=${second}`)]]));
+    const sources = sourcesOf([{ labels: { app: 'a' }, stored }]);
+    sources.stored.index.chunkRefs = (_tenant, _matchers, { startNs, endNs }) =>
+      chunkRefsOf(
+        'test',
+        [...sources.objects.keys()].filter((key) => {
+          const { fromMs, throughMs } = parseChunkKey(key)!;
+          return BigInt(throughMs) * 1_000_000n >= startNs && BigInt(fromMs) * 1_000_000n <= endNs;
+        }),
+      );
+    // Where an interval ends and the next one begins.
+    const border = SECONDS - Number((BASE_NS / SECOND_NS) % BigInt(SECONDS));
+    for (const [query, stepNs] of [
+      ['{app="a"} |= "nothing has this"', 0n],
+      ['sum(count_over_time({app="a"}[1s]))', SECOND_NS],
+    ] as const) {
+      const ask = setup();
+      const askFor = (first: number, end: number) => {
+        const [startNs, endNs] = [BASE_NS + BigInt(first) * SECOND_NS, BASE_NS + BigInt(end) * SECOND_NS - stepNs];
+        const limits = { ...REQUEST.limits, chunksMax: 65 };
+        return ask({ sources, request: { query, stepNs, startNs, endNs, limits, caching: CACHING } });
+      };
+      const kept = [await askFor(border - 40, border), await askFor(border, border + 40)];
+      expect(
+        kept.map(({ cache }) => cache.stored),
+        query,
+      ).to.deep.equal([1, 1]);
+      expect((await askFor(border - 5, border + 5)).cache.found, query).to.equal(2);
+      const failure = await askFor(border - 40, border + 40).catch((error: unknown) => error);
+      expect(failure, query).to.be.instanceOf(RefusedError).with.property('message').that.contains('limit: 65 chunks');
+    }
   });
 
   it('takes values of one time in the same order, whatever was read with them', async () => {

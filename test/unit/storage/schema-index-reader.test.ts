@@ -190,6 +190,35 @@ describe('the index reader', () => {
     expect(values).to.match(/ logs\{pod\};/);
   });
 
+  it('refuses it too where nothing of what it asks for is in the part of a row that is read', async () => {
+    const chunks = Array.from({ length: 1_500 }, (_, index) =>
+      chunkOf(['app', 'a', 'pod', `p${index}`], day(5), day(5) + 1),
+    );
+    const { store } = await readerOn(chunks);
+    const reader = new SchemaIndexReader(store, schema, () => 100);
+    const range = rangeMs(day(5), day(6));
+    const codeOf = async (asked: Promise<unknown>): Promise<string> =>
+      await asked.then(
+        () => 'answered',
+        (error: RefusedError) => error.refusal.code,
+      );
+    const codes = new Map<string, number>();
+    for (let pod = 0; pod < 1_500; pod += 100) {
+      for (const matchers of [
+        [matcher('pod', '=~', `p${pod}x*`)],
+        [matcher('app', '=', 'a'), matcher('pod', '=~', `p${pod}x*`)],
+      ]) {
+        const code = [
+          await codeOf(reader.chunkRefs('t', matchers, range)),
+          await codeOf(reader.series('t', matchers, range)),
+          await codeOf(reader.labelValues('t', 'app', matchers, range)),
+        ].join();
+        codes.set(code, (codes.get(code) ?? 0) + 1);
+      }
+    }
+    expect(codes).to.deep.equal(new Map([['INVALID_QUERY,INVALID_QUERY,INVALID_QUERY', 30]]));
+  });
+
   it('asks no chunk rows for the series of days that are in the range as a whole', async () => {
     const { reader, store } = await readerOn([chunkOf(['app', 'a'], day(12) - 1, day(14))]);
     const chunkLookups = async (startMs: number, endMs: number): Promise<string[]> => {
