@@ -81,7 +81,8 @@ class ScheduleRun {
       profile: this.#profile,
       chance: this.#chance,
       addMachine: (number) => this.#addMachine(number),
-      query: () => this.#background(this.#query()),
+      query: (machine) => this.#background(this.#query(machine)),
+      push: (machine) => this.#background(this.#pushOne(machine)),
       background: (work) => this.#background(work),
       count: (action) => this.#count(action),
     });
@@ -170,6 +171,15 @@ class ScheduleRun {
     }
   }
 
+  /** Of one stream, once: nobody else hears of it but its owner. */
+  async #pushOne(machine: SimMachine): Promise<void> {
+    this.#pushNumber += 1;
+    const app = this.#oneOf(APPS);
+    const line = `p${this.#pushNumber}-1`;
+    this.#oracle.sent(app, line);
+    await this.#pushTo(machine, pushOf({ [`{app="${app}"}`]: [entryAt(this.#pushNumber * 10, line)] }), [[app, line]]);
+  }
+
   async #pushTo(
     machine: SimMachine,
     payload: DecodedPush,
@@ -225,9 +235,7 @@ class ScheduleRun {
     return { payload: pushOf(streams), lines };
   }
 
-  async #query(): Promise<boolean> {
-    const cluster = this.#cluster;
-    const machine = this.#oneOf(cluster.machines);
+  async #query(machine = this.#oneOf(this.#cluster.machines)): Promise<boolean> {
     return await this.#queryAt(machine, this.#chance() < 0.6 ? 'log' : 'count', 'a query');
   }
 

@@ -1,5 +1,5 @@
 import type { Profile } from './run-schedule.ts';
-import type { SimCluster, SimMachine } from './sim-cluster.ts';
+import { LEASE, type SimCluster, type SimMachine } from './sim-cluster.ts';
 import { CALM } from './sim-network.ts';
 
 export type Action =
@@ -12,6 +12,10 @@ export type Action =
   | 'stall-transfers'
   | 'slow-queries'
   | 'crash'
+  | 'crash-in-flush'
+  | 'long-crash'
+  | 'unheard-join'
+  | 'back-and-forth'
   | 'pause'
   | 'partition'
   | 'cut-link'
@@ -21,10 +25,22 @@ export type Action =
   | 'members-outage'
   | 'members-bad';
 
-const RESIZE: readonly Action[] = ['nothing', 'join', 'leave', 'restart', 'weight', 'stall-transfers', 'slow-queries'];
+const RESIZE: readonly Action[] = [
+  'nothing',
+  'join',
+  'leave',
+  'restart',
+  'weight',
+  'back-and-forth',
+  'stall-transfers',
+  'slow-queries',
+];
 const FAULTY: readonly Action[] = [
   'crash',
   'crash',
+  'crash-in-flush',
+  'long-crash',
+  'unheard-join',
   'pause',
   'partition',
   'cut-link',
@@ -51,8 +67,10 @@ export interface ScheduleActionsDeps {
   readonly profile: Profile;
   readonly chance: () => number;
   readonly addMachine: (number: number) => SimMachine;
-  /** A query begins. */
-  readonly query: () => void;
+  /** A query begins, at any node or at this one. */
+  readonly query: (machine?: SimMachine) => void;
+  /** A push of one stream begins at this node. */
+  readonly push: (machine: SimMachine) => void;
   /** It must not fail, and the schedule does not end before it. */
   readonly background: (work: Promise<unknown>) => void;
   /** How often each action was done. */
@@ -135,7 +153,7 @@ export class ScheduleActions {
         network.faults = { ...CALM, slowShare: 0.5, slowMs: 1_500, slowClass: 'query' };
         // Most of them are under way when something happens to what they ask for.
         const actMs = 400 + chance() * 300;
-        for (let queries = 6; queries > 0; queries -= 1) time.after(chance() * actMs, query);
+        for (let queries = 6; queries > 0; queries -= 1) time.after(chance() * actMs, () => query());
         time.after(actMs, () => this.act(this.#oneOf(['weight', 'join', 'leave', 'flush', 'flush', 'flush'] as const)));
         later(() => {
           if (network.faults.slowClass) network.faults = CALM;
@@ -154,6 +172,73 @@ export class ScheduleActions {
         machine.isHeldDown = true;
         machine.crash(isPowerLost);
         later(() => machine.start());
+        return;
+      }
+      case 'crash-in-flush': {
+        // What is being stored is not stored yet, and the log is all that there is of it.
+        if (!machine.node) return;
+        did(machine.nodeId);
+        const store = this.#oneOf([stores.chunkStore, stores.indexStore]);
+        store.fault = this.#oneOf(['refuse', 'hang'] as const);
+        store.share = 1;
+        machine.process?.clock.after(0, () => void machine.node?.services.flush().catch(() => undefined));
+        time.after(50 + chance() * 1_000, () => {
+          if (!machine.process) return;
+          machine.isHeldDown = true;
+          machine.crash(chance() < 0.5);
+        });
+        later(() => {
+          store.heal();
+          machine.start();
+        });
+        return;
+      }
+      case 'long-crash': {
+        // The others forget it, but not its disk.
+        if (!machine.process) return;
+        did(machine.nodeId);
+        machine.isHeldDown = true;
+        machine.crash(chance() < 0.5);
+        const awayMs = LEASE.ttlMs + 2_000 + chance() * 4_000;
+        for (let queries = 2; queries > 0; queries -= 1) time.after(awayMs - chance() * 2_000, () => query());
+        time.after(awayMs, () => {
+          cluster.say(`${action} is over`);
+          machine.start();
+          if (isStrict)
+            time.after(12_000, () => {
+              this.#isFaulty = false;
+            });
+        });
+        return;
+      }
+      case 'unheard-join': {
+        const free = cluster.machines.find(({ isGone }) => isGone);
+        if (!free && cluster.machines.length >= MACHINES_MAX) {
+          this.#isFaulty = false;
+          return;
+        }
+        const joining = free ?? this.#deps.addMachine(cluster.machines.length + 1);
+        did(joining.nodeId);
+        membershipFaults.watchLagMs = 5_000;
+        joining.start();
+        // Each is asked, as soon as the new one has taken something that is its own.
+        const ask = (tries: number): void => {
+          if (!joining.node && tries > 0) return void time.after(20, () => ask(tries - 1));
+          for (let pushes = 3; pushes > 0; pushes -= 1) this.#deps.push(joining);
+          for (const other of cluster.machines)
+            if (other !== joining) time.after(30 + chance() * 60, () => query(other));
+        };
+        ask(100);
+        later(() => Object.assign(membershipFaults, { watchLagMs: 5 }));
+        return;
+      }
+      case 'back-and-forth': {
+        did(machine.nodeId);
+        let atMs = 0;
+        for (const weight of [3, 1, 3]) {
+          time.after(atMs, () => background(cluster.setWeight(machine.nodeId, weight)));
+          atMs += 200 + chance() * 2_500;
+        }
         return;
       }
       case 'pause':

@@ -2,7 +2,14 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { planAppend, readAppend, writeAppend } from '../../../src/log/append-record.ts';
 import { DATA_START, decodeFileHeader, encodeFileHeader } from '../../../src/log/file-header.ts';
-import { encodeFooter, encodeFooterInSteps, isFooter, readFooter, readTrailer, TRAILER_SIZE } from '../../../src/log/footer.ts';
+import {
+  encodeFooter,
+  encodeFooterInSteps,
+  isFooter,
+  readFooter,
+  readTrailer,
+  TRAILER_SIZE,
+} from '../../../src/log/footer.ts';
 import { isIntact, paddedSize, RecordType, readHeader, sealRecord } from '../../../src/log/record-format.ts';
 import { IndexedFile, SegmentTable } from '../../../src/log/segment-table.ts';
 import { splitRange } from '../../../src/log/split-range.ts';
