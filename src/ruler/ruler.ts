@@ -39,7 +39,8 @@ export class Ruler {
   #known: readonly StoredGroup[] = [];
   #cancelPoll: () => void = () => undefined;
   #cancelRing: () => void = () => undefined;
-  #polling: Promise<void> = Promise.resolve();
+  #isLooking = false;
+  /** A look begins soon, or once the one that is under way has ended. */
   #isHinted = false;
   #stopped: Promise<void> | undefined;
   #phase: 'new' | 'running' | 'stopped' = 'new';
@@ -53,7 +54,7 @@ export class Ruler {
     if (this.#phase !== 'new') return;
     this.#phase = 'running';
     this.#watchRing();
-    this.#poll();
+    void this.#poll();
   }
 
   /** Resolves when no evaluation is under way, however often it is called. */
@@ -72,12 +73,11 @@ export class Ruler {
     stop(this.#system);
   }
 
-  /** Somebody has changed a group: looks soon instead of at the next poll. */
+  /** Somebody has changed a group: looks soon instead of at the next poll. However many hints come during a look, one look follows it. */
   hint(): void {
     if (this.#phase !== 'running' || this.#isHinted) return;
     this.#isHinted = true;
-    this.#cancelPoll();
-    this.#cancelPoll = this.#deps.clock.after(HINT_MS, () => this.#poll());
+    if (!this.#isLooking) this.#pollAfter(HINT_MS);
   }
 
   /** Of the tenant's groups that run here. */
@@ -102,17 +102,17 @@ export class Ruler {
     });
   }
 
-  #poll(): void {
-    this.#isHinted = false;
+  #pollAfter(ms: number): void {
     this.#cancelPoll();
-    const before = this.#polling;
-    this.#polling = before.then(async () => {
-      if (this.#phase !== 'running') return;
-      await this.#look();
-      if (this.#phase !== 'running' || this.#isHinted) return;
-      this.#cancelPoll();
-      this.#cancelPoll = this.#deps.clock.after(this.#options.pollMs, () => this.#poll());
-    });
+    this.#cancelPoll = this.#deps.clock.after(ms, () => void this.#poll());
+  }
+
+  async #poll(): Promise<void> {
+    this.#isHinted = false;
+    this.#isLooking = true;
+    await this.#look();
+    this.#isLooking = false;
+    if (this.#phase === 'running') this.#pollAfter(this.#isHinted ? HINT_MS : this.#options.pollMs);
   }
 
   /** What cannot be read now stays as it was known. */

@@ -17,6 +17,8 @@ describe('the ruler of a node', () => {
   let clock: ManualClock;
   let groups: readonly StoredGroup[];
   let looks: number;
+  /** Looks end when it does. */
+  let look: Promise<void>;
   let mine: ReadonlySet<string> | undefined;
   let problems: string[];
   let told: string[];
@@ -34,6 +36,7 @@ describe('the ruler of a node', () => {
           groups: async () => {
             looks += 1;
             if (isStoreAway()) throw new Error('away');
+            await look;
             return groups;
           },
         },
@@ -65,6 +68,7 @@ describe('the ruler of a node', () => {
   beforeEach(() => {
     clock = new ManualClock();
     [groups, looks, mine, problems, told] = [[stored('a'), stored('b')], 0, undefined, [], []];
+    look = Promise.resolve();
   });
   afterEach(async () => {
     await ruler.stop();
@@ -92,6 +96,31 @@ describe('the ruler of a node', () => {
     expect(ruler.figures[0]?.status.rules[0]?.rule.expr).to.equal('vector(2)');
     await pass(60_000);
     expect(looks).to.equal(3);
+  });
+
+  it('looks once more for all hints that come while it looks', async () => {
+    await begin();
+    let end: () => void = () => undefined;
+    look = new Promise((resolve) => {
+      end = resolve;
+    });
+    ruler.hint();
+    await pass(100);
+    for (let hints = 0; hints < 20; hints++) {
+      ruler.hint();
+      await pass(150);
+    }
+    expect(looks).to.equal(2);
+    end();
+    await settle();
+    await pass(99);
+    expect(looks).to.equal(2);
+    await pass(1);
+    expect(looks).to.equal(3);
+    await pass(59_999);
+    expect(looks).to.equal(3);
+    await pass(1);
+    expect(looks).to.equal(4);
   });
 
   it('follows the ring without a look at the store', async () => {
