@@ -59,6 +59,8 @@ describe('the actor of a group', () => {
   let alerts: Alert[];
   let written: TimedSample[];
   let problems: string[];
+  /** Of rules. */
+  let reports: string[];
   let isHere: boolean;
   let answer: (expr: string, timeMs: number, signal: AbortSignal) => Promise<readonly Sample[]>;
   let runner: GroupRunner;
@@ -86,6 +88,7 @@ describe('the actor of a group', () => {
         resendDelayMs: MINUTE,
         alert: (_expr, due) => void alerts.push(...due),
         write: (samples) => void written.push(...samples),
+        report: (problem) => void reports.push(problem),
       }),
       isHere: () => isHere,
       evaluated: () => undefined,
@@ -103,7 +106,7 @@ describe('the actor of a group', () => {
   beforeEach(() => {
     clock = new ManualClock();
     system = start() as Ref<never>;
-    [asked, alerts, written, problems, isHere] = [[], [], [], [], true];
+    [asked, alerts, written, problems, reports, isHere] = [[], [], [], [], [], true];
     answer = async () => [{ labels: ['app', 'web'], value: 1 }];
   });
   afterEach(async () => {
@@ -173,6 +176,30 @@ describe('the actor of a group', () => {
       'new pending',
     ]);
     expect(alerts[0]).to.include({ activeAtMs: then, firedAtMs: now });
+  });
+
+  it('goes on where it cannot ask how things stood before, and makes up for it when it can', async () => {
+    let failures = 0;
+    answer = async (_expr, timeMs) => {
+      if (timeMs < clock.nowMs() - MINUTE && failures-- > 0) throw new Error('the old data cannot be parsed');
+      return [{ labels: ['app', 'web'], value: 1 }];
+    };
+    const states = () => runner.status.rules.flatMap((rule) => rule.alerts.map(({ state }) => `${rule.health} ${state}`));
+    const problem = 'since when alerts are active cannot be known: they count from now';
+    failures = 2;
+    run(stored([{ alert: 'A', expr: 'vector(1)', for: '5m' }]));
+    await minutes(2);
+    expect([states(), reports]).to.deep.equal([['ok pending'], [problem, problem]]);
+    await minutes(1);
+    expect(states()).to.deep.equal(['ok firing']);
+    await runner.stop();
+    [asked, reports, failures] = [[], [], Number.POSITIVE_INFINITY];
+    run(stored([{ alert: 'A', expr: 'vector(1)', for: '5m' }]));
+    await minutes(5);
+    expect([states(), reports]).to.deep.equal([['ok pending'], Array(3).fill(problem)]);
+    expect(asked).to.have.length(8);
+    await minutes(1);
+    expect(states()).to.deep.equal(['ok firing']);
   });
 
   it('goes on with rules that stay when the group changes, and ends the series of those that go', async () => {

@@ -49,6 +49,7 @@ describe('the ruler of a node', () => {
           resendDelayMs: 1,
           alert: () => undefined,
           write: () => undefined,
+          report: () => undefined,
         }),
         writesSamples: false,
         evaluated: () => undefined,
