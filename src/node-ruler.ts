@@ -126,9 +126,17 @@ export const rulerOf = (config: Config, deps: NodeRulerDeps): NodeRuler => {
   let stopped: Promise<void> | undefined;
   return {
     rules: settings.enable_api ? rules : undefined,
-    get figures() {
-      const { figures: notifications, waitingMax: notificationsMax } = alertmanager;
-      return { groups: ruler.figures, notifications, notificationsMax, samples: remoteWrite.figures };
+    figures: {
+      get groups() {
+        return ruler.figures;
+      },
+      get notifications() {
+        return alertmanager.figures;
+      },
+      notificationsMax: alertmanager.waitingMax,
+      get samples() {
+        return remoteWrite.figures;
+      },
     },
     start: () => {
       if (settings.enabled) ruler.start();

@@ -22,6 +22,11 @@ export interface GroupFigures {
   readonly failures: number;
   readonly iterations: number;
   readonly missed: number;
+  readonly intervalMs: number;
+  /** In ms since 1970; 0: never. */
+  readonly lastEvaluationMs: number;
+  readonly evaluationMs: number;
+  readonly rules: number;
 }
 
 /** Chosen: a timer of node cannot wait for longer than 24 days. */
@@ -40,7 +45,7 @@ export class GroupRunner {
   #dueMs = 0;
   #lastEvaluationMs = 0;
   #evaluationMs = 0;
-  #figures = { evaluations: 0, failures: 0, iterations: 0, missed: 0 };
+  readonly #counts = { evaluations: 0, failures: 0, iterations: 0, missed: 0 };
 
   constructor(stored: StoredGroup, deps: GroupRunnerDeps) {
     this.#deps = deps;
@@ -76,8 +81,15 @@ export class GroupRunner {
     return this.#next.version;
   }
 
+  /** Cheap: of each group, at each scrape. */
   get figures(): GroupFigures {
-    return this.#figures;
+    return {
+      ...this.#counts,
+      intervalMs: this.#intervalMs,
+      lastEvaluationMs: this.#lastEvaluationMs,
+      evaluationMs: this.#evaluationMs,
+      rules: this.#rules.length,
+    };
   }
 
   get status(): GroupStatus {
@@ -187,13 +199,13 @@ export class GroupRunner {
       const isFine = await rule.evaluate({ timeMs: atMs - queryOffsetMs, limit, signal });
       if (signal.aborted) return;
       evaluated(clock.monotonicMs() - ruleStartMs, isFine);
-      this.#figures.evaluations += 1;
-      if (!isFine) this.#figures.failures += 1;
+      this.#counts.evaluations += 1;
+      if (!isFine) this.#counts.failures += 1;
     }
     this.#lastEvaluationMs = atMs;
     this.#evaluationMs = clock.monotonicMs() - startMs;
-    this.#figures.iterations += 1;
-    this.#figures.missed += missedSince(atMs, clock.nowMs(), this.#intervalMs);
+    this.#counts.iterations += 1;
+    this.#counts.missed += missedSince(atMs, clock.nowMs(), this.#intervalMs);
   }
 
   /** For the ring. */

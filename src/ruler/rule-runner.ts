@@ -47,7 +47,8 @@ export class RuleRunner {
   readonly rule: Rule;
   readonly #groupLabels: NamedTexts;
   readonly #deps: RuleRunnerDeps;
-  readonly #compiled: CompiledAlertingRule | undefined;
+  /** At the first evaluation: templates of all groups that a node takes up would hold up the event loop. */
+  #compiled: CompiledAlertingRule | undefined;
   #alerts: Alerts = new Map();
   /** What was active before this node evaluated the rule is asked for until there is an answer. */
   #isRestored: boolean;
@@ -58,12 +59,10 @@ export class RuleRunner {
   #lastEvaluationMs = 0;
   #evaluationMs = 0;
 
-  /** @throws Error if a text of it is no template */
   constructor(rule: Rule, groupLabels: NamedTexts, deps: RuleRunnerDeps) {
     this.rule = rule;
     this.#groupLabels = groupLabels;
     this.#deps = deps;
-    this.#compiled = isAlerting(rule) ? compileAlertingRule(rule, groupLabels) : undefined;
     this.#isRestored = rule.forMs === 0;
   }
 
@@ -123,11 +122,15 @@ export class RuleRunner {
   async #evaluate({ timeMs, limit, signal }: EvaluationContext): Promise<void> {
     const { query } = this.#deps;
     const samples = await query(this.rule.expr, timeMs, signal);
-    const compiled = this.#compiled;
-    if (!compiled) {
+    if (!isAlerting(this.rule)) {
       this.#write(recordedSamples(this.rule, this.#groupLabels, samples, limit), timeMs);
       return;
     }
+    if (!this.#compiled) {
+      while (!this.#deps.turns.hasTime()) await this.#deps.turns.nextTurn();
+      this.#compiled = compileAlertingRule(this.rule, this.#groupLabels);
+    }
+    const compiled = this.#compiled;
     const made = await this.#made(compiled, samples, signal);
     const { isDone, activeSinceMs } = await this.#restore(compiled, samples, timeMs, signal);
     signal.throwIfAborted();

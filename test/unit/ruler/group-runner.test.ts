@@ -140,7 +140,10 @@ describe('the actor of a group', () => {
     expect(times.map((timeMs) => timeMs - (times[0] ?? 0))).to.deep.equal([0, MINUTE, 2 * MINUTE]);
     expect(names().slice(0, 2)).to.deep.equal(['a web 1', 'b web 1']);
     expect(written[0]?.timeMs).to.equal(times[0]);
-    expect(runner.figures).to.deep.equal({ evaluations: 6, failures: 0, iterations: 3, missed: 0 });
+    expect(runner.figures).to.deep.equal({
+      ...{ evaluations: 6, failures: 0, iterations: 3, missed: 0 },
+      ...{ intervalMs: MINUTE, lastEvaluationMs: (times[2] ?? 0) + 10_000, evaluationMs: 0, rules: 2 },
+    });
   });
 
   it('keeps what a rule has come to when an evaluation fails, and says so', async () => {
@@ -157,6 +160,14 @@ describe('the actor of a group', () => {
     expect(runner.status.rules[0]).to.deep.include({ health: 'ok', lastError: '', alerts: [] });
     expect(alerts.map(({ state }) => state)).to.deep.equal(['firing', 'inactive']);
     expect(runner.figures).to.include({ evaluations: 3, failures: 1 });
+  });
+
+  it('takes a template for what it is when it first evaluates it', async () => {
+    run(stored([{ alert: 'A', expr: 'vector(1)', annotations: { text: '{{ nothing }}' } }]));
+    expect(runner.status.rules[0]).to.include({ health: 'unknown' });
+    await minutes(1);
+    expect(runner.status.rules[0]).to.include({ health: 'err' });
+    expect(runner.status.rules[0]?.lastError).to.include('nothing');
   });
 
   it('asks once how things stood before it was there: what was active then fires', async () => {
@@ -184,7 +195,8 @@ describe('the actor of a group', () => {
       if (timeMs < clock.nowMs() - MINUTE && failures-- > 0) throw new Error('the old data cannot be parsed');
       return [{ labels: ['app', 'web'], value: 1 }];
     };
-    const states = () => runner.status.rules.flatMap((rule) => rule.alerts.map(({ state }) => `${rule.health} ${state}`));
+    const states = () =>
+      runner.status.rules.flatMap((rule) => rule.alerts.map(({ state }) => `${rule.health} ${state}`));
     const problem = 'since when alerts are active cannot be known: they count from now';
     failures = 2;
     run(stored([{ alert: 'A', expr: 'vector(1)', for: '5m' }]));
