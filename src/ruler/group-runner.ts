@@ -174,7 +174,10 @@ export class GroupRunner {
     const { clock } = this.#deps;
     const leftMs = this.#dueMs - clock.nowMs();
     this.#cancelTimer = clock.after(Math.max(0, Math.min(leftMs, TIMER_MS_MAX)), () => {
-      if (clock.nowMs() < this.#dueMs) this.#wait();
+      const stillMs = this.#dueMs - clock.nowMs();
+      // The clock was set back: what was due next is far away by now.
+      if (stillMs > this.#intervalMs) this.#rest();
+      else if (stillMs > 0) this.#wait();
       else dispatch(this.#ref, { type: 'due', atMs: this.#dueMs });
     });
   }

@@ -254,6 +254,17 @@ describe('the actor of a group', () => {
     await settle();
   });
 
+  it('goes on within an interval when the clock is set back', async () => {
+    run(stored([{ record: 'a', expr: 'vector(1)' }]));
+    await minutes(1);
+    clock.stepWall(-3_600_000);
+    await minutes(3);
+    expect(asked).to.have.length(3);
+    const [first = 0, second = 0, third = 0] = asked.map(({ timeMs }) => timeMs);
+    expect([(second - first) % MINUTE, third - second]).to.deep.equal([-0, MINUTE]);
+    expect(second).to.be.below(first - 50 * MINUTE);
+  });
+
   it('asks for nothing while the group is another node’s', async () => {
     run(stored([{ record: 'a', expr: 'vector(1)' }]));
     isHere = false;
