@@ -117,11 +117,16 @@ export class GroupRunner {
     this.#abort.abort(new Error('the group is not evaluated here any more'));
     await this.#running;
     stop(this.#ref);
-    if (isGone) for (const rule of this.#rules) rule.retire(this.#deps.clock.nowMs());
+    if (isGone) for (const rule of this.#rules) rule.retire(this.#retiredMs);
   }
 
   get #intervalMs(): number {
     return intervalOf(this.#stored.group, this.#deps.defaultIntervalMs);
+  }
+
+  /** When its series end if they do now: on their own time, which may lie back. */
+  get #retiredMs(): number {
+    return this.#deps.clock.nowMs() - this.#stored.group.queryOffsetMs;
   }
 
   #perform(effect: GroupEffect): void {
@@ -156,7 +161,7 @@ export class GroupRunner {
       const same = before.get(rule.identity)?.shift();
       if (same) rule.takeOver(same);
     }
-    for (const gone of [...before.values()].flat()) gone.retire(this.#deps.clock.nowMs());
+    for (const gone of [...before.values()].flat()) gone.retire(this.#retiredMs);
     this.#rules = rules;
     this.#stored = this.#next;
   }

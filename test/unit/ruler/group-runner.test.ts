@@ -254,6 +254,27 @@ describe('the actor of a group', () => {
     await settle();
   });
 
+  it('ends series on the time of the group, which may lie back', async () => {
+    run(
+      stored(
+        [
+          { record: 'a', expr: 'vector(1)' },
+          { record: 'b', expr: 'vector(1)' },
+        ],
+        { query_offset: '10m' },
+      ),
+    );
+    await minutes(1);
+    runner.change(stored([{ record: 'a', expr: 'vector(1)' }], { query_offset: '10m' }));
+    await settle();
+    await runner.stop(true);
+    const stale = written.filter(({ value }) => value === 'stale');
+    expect(stale.map(({ labels, timeMs }) => [labels[1], clock.nowMs() - timeMs])).to.deep.equal([
+      ['b', 10 * MINUTE],
+      ['a', 10 * MINUTE],
+    ]);
+  });
+
   it('goes on within an interval when the clock is set back', async () => {
     run(stored([{ record: 'a', expr: 'vector(1)' }]));
     await minutes(1);
