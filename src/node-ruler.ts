@@ -76,7 +76,7 @@ export const rulerOf = (config: Config, deps: NodeRulerDeps): NodeRuler => {
   const turns = new TurnBudget(clock, TEMPLATES_MS);
   const surroundings = { externalUrl: settings.external_url, externalLabels: settings.external_labels };
   const defaultIntervalMs = settings.evaluation_interval;
-  const ofRule = ({ tenant, group }: StoredGroup): RuleRunnerDeps => {
+  const ofRule = ({ tenant, namespace, name, group }: StoredGroup): RuleRunnerDeps => {
     const periodMs = Math.max(group.intervalMs || defaultIntervalMs, settings.resend_delay);
     return {
       clock,
@@ -86,6 +86,7 @@ export const rulerOf = (config: Config, deps: NodeRulerDeps): NodeRuler => {
       resendDelayMs: settings.resend_delay,
       alert: (expr, alerts) => alertmanager.send(tenant, expr, alerts, periodMs),
       write: (samples) => remoteWrite.send(tenant, samples),
+      report: (problem, error, about) => report(problem, error, { tenant, namespace, group: name, ...about }),
     };
   };
   const ruler = new Ruler(
@@ -125,9 +126,17 @@ export const rulerOf = (config: Config, deps: NodeRulerDeps): NodeRuler => {
   let stopped: Promise<void> | undefined;
   return {
     rules: settings.enable_api ? rules : undefined,
-    get figures() {
-      const { figures: notifications, waitingMax: notificationsMax } = alertmanager;
-      return { groups: ruler.figures, notifications, notificationsMax, samples: remoteWrite.figures };
+    figures: {
+      get groups() {
+        return ruler.figures;
+      },
+      get notifications() {
+        return alertmanager.figures;
+      },
+      notificationsMax: alertmanager.waitingMax,
+      get samples() {
+        return remoteWrite.figures;
+      },
     },
     start: () => {
       if (settings.enabled) ruler.start();

@@ -74,6 +74,19 @@ export class Ring {
     return [...firstOfZone, ...others].slice(0, wanted).flatMap((owner) => this.members[owner] ?? []);
   }
 
+  /** Of the members that are wanted the first one clockwise from the key; undefined if none is. */
+  firstOf(key: number, isWanted: (member: Member) => boolean): Member | undefined {
+    const start = this.#indexOf(key);
+    const seen = new Set<number>();
+    for (let step = 0; step < this.#tokens.length && seen.size < this.members.length; step++) {
+      const owner = this.#owners[(start + step) % this.#tokens.length] ?? 0;
+      const member = this.members[owner];
+      if (member && !seen.has(owner) && isWanted(member)) return member;
+      seen.add(owner);
+    }
+    return undefined;
+  }
+
   /** The share of all keys that each member owns, in the order of `members`. They add up to 1. Counted once: a page that is watched asks each second. */
   shares(): readonly number[] {
     this.#shares ??= this.#countShares();

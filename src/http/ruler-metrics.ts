@@ -1,8 +1,11 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { DeliveryFigures } from '../ruler/delivery-queue.ts';
 import type { RulerFigures } from '../ruler/ruler-figures.ts';
 
-type Read = () => readonly (readonly [labels: Readonly<Record<string, string>>, value: number])[];
+type Row = readonly [labels: Readonly<Record<string, string>>, value: number];
+/** May wait for its turn: 10,000 groups are some 50 ms a metric. */
+type Read = () => readonly Row[] | Promise<readonly Row[]>;
 
 const addGauge = (registry: Registry, name: string, help: string, labelNames: readonly string[], read: Read): void => {
   new Gauge({
@@ -10,9 +13,10 @@ const addGauge = (registry: Registry, name: string, help: string, labelNames: re
     help,
     labelNames: [...labelNames],
     registers: [registry],
-    collect() {
+    async collect() {
+      const rows = await read();
       this.reset();
-      for (const [labels, value] of read()) this.set(labels, value);
+      for (const [labels, value] of rows) this.set(labels, value);
     },
   });
 };
@@ -29,22 +33,31 @@ const addCounter = (
     help,
     labelNames: [...labelNames],
     registers: [registry],
-    collect() {
+    async collect() {
+      const rows = await read();
       this.reset();
-      for (const [labels, value] of read()) this.inc(labels, value);
+      for (const [labels, value] of rows) this.inc(labels, value);
     },
   });
 };
 
 /** Adds what is evaluated and sent, under the names of Loki's ruler. Groups that move to another node are counted there. */
 export const addRulerMetrics = (registry: Registry, figures: () => RulerFigures): void => {
+  const groups = oncePerTurn(() =>
+    figures().groups.map((one) => ({
+      labels: { user: one.tenant, rule_group: `${one.namespace};${one.name}` },
+      one,
+    })),
+  );
+  const turns = new Turns();
   const ofGroups =
     (value: (group: RulerFigures['groups'][number]) => number): Read =>
-    () =>
-      figures().groups.map((group) => [
-        { user: group.tenant, rule_group: `${group.namespace};${group.name}` },
-        value(group),
-      ]);
+    async () => {
+      // A scrape asks all metrics in one turn.
+      const all = groups();
+      await turns.next();
+      return all.map(({ labels, one }) => [labels, value(one)]);
+    };
   const group = ['user', 'rule_group'];
   const prefix = 'loki_prometheus_rule';
   addCounter(
@@ -76,19 +89,37 @@ export const addRulerMetrics = (registry: Registry, figures: () => RulerFigures)
     ofGroups((one) => one.missed),
   );
   const gauges: readonly (readonly [string, string, (group: RulerFigures['groups'][number]) => number])[] = [
-    ['group_last_duration_seconds', 'Of the last evaluation.', ({ status }) => status.evaluationMs / 1000],
-    [
-      'group_last_evaluation_timestamp_seconds',
-      'Of the last evaluation.',
-      ({ status }) => status.lastEvaluationMs / 1000,
-    ],
-    ['group_interval_seconds', 'Between two evaluations.', ({ status }) => status.intervalMs / 1000],
-    ['group_rules', 'Rules in the group.', ({ status }) => status.rules.length],
+    ['group_last_duration_seconds', 'Of the last evaluation.', (one) => one.evaluationMs / 1000],
+    ['group_last_evaluation_timestamp_seconds', 'Of the last evaluation.', (one) => one.lastEvaluationMs / 1000],
+    ['group_interval_seconds', 'Between two evaluations.', (one) => one.intervalMs / 1000],
+    ['group_rules', 'Rules in the group.', (one) => one.rules],
   ];
   for (const [name, help, value] of gauges) addGauge(registry, `${prefix}_${name}`, help, group, ofGroups(value));
   addNotificationMetrics(registry, figures);
   addRemoteWriteMetrics(registry, figures);
 };
+
+const oncePerTurn = <Value>(read: () => Value): (() => Value) => {
+  let known: { readonly value: Value } | undefined;
+  return () => {
+    if (known) return known.value;
+    known = { value: read() };
+    setImmediate(() => {
+      known = undefined;
+    });
+    return known.value;
+  };
+};
+
+/** Who waits gets a turn of the event loop for itself. */
+class Turns {
+  #last: Promise<unknown> = Promise.resolve();
+
+  next(): Promise<unknown> {
+    this.#last = this.#last.then(() => nextTurn());
+    return this.#last;
+  }
+}
 
 const addNotificationMetrics = (registry: Registry, figures: () => RulerFigures): void => {
   const of =

@@ -34,9 +34,8 @@ export class ClusterRules {
 
   /** Of the members that evaluate rules the first one on the ring: those of earlier versions are passed over. */
   ownerOf(group: GroupId): Member | undefined {
-    const ring = this.#deps.ring();
     const key = streamKey(group.tenant, { canonical: `rules ${groupKey(group)}` });
-    return ring.preference(key, ring.members.length).find(({ evaluatesRules }) => evaluatesRules);
+    return this.#deps.ring().firstOf(key, ({ evaluatesRules }) => evaluatesRules === true);
   }
 
   isHere(group: GroupId): boolean {

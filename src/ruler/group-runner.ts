@@ -22,6 +22,11 @@ export interface GroupFigures {
   readonly failures: number;
   readonly iterations: number;
   readonly missed: number;
+  readonly intervalMs: number;
+  /** In ms since 1970; 0: never. */
+  readonly lastEvaluationMs: number;
+  readonly evaluationMs: number;
+  readonly rules: number;
 }
 
 /** Chosen: a timer of node cannot wait for longer than 24 days. */
@@ -40,7 +45,7 @@ export class GroupRunner {
   #dueMs = 0;
   #lastEvaluationMs = 0;
   #evaluationMs = 0;
-  #figures = { evaluations: 0, failures: 0, iterations: 0, missed: 0 };
+  readonly #counts = { evaluations: 0, failures: 0, iterations: 0, missed: 0 };
 
   constructor(stored: StoredGroup, deps: GroupRunnerDeps) {
     this.#deps = deps;
@@ -76,8 +81,15 @@ export class GroupRunner {
     return this.#next.version;
   }
 
+  /** Cheap: of each group, at each scrape. */
   get figures(): GroupFigures {
-    return this.#figures;
+    return {
+      ...this.#counts,
+      intervalMs: this.#intervalMs,
+      lastEvaluationMs: this.#lastEvaluationMs,
+      evaluationMs: this.#evaluationMs,
+      rules: this.#rules.length,
+    };
   }
 
   get status(): GroupStatus {
@@ -105,11 +117,16 @@ export class GroupRunner {
     this.#abort.abort(new Error('the group is not evaluated here any more'));
     await this.#running;
     stop(this.#ref);
-    if (isGone) for (const rule of this.#rules) rule.retire(this.#deps.clock.nowMs());
+    if (isGone) for (const rule of this.#rules) rule.retire(this.#retiredMs);
   }
 
   get #intervalMs(): number {
     return intervalOf(this.#stored.group, this.#deps.defaultIntervalMs);
+  }
+
+  /** When its series end if they do now: on their own time, which may lie back. */
+  get #retiredMs(): number {
+    return this.#deps.clock.nowMs() - this.#stored.group.queryOffsetMs;
   }
 
   #perform(effect: GroupEffect): void {
@@ -144,7 +161,7 @@ export class GroupRunner {
       const same = before.get(rule.identity)?.shift();
       if (same) rule.takeOver(same);
     }
-    for (const gone of [...before.values()].flat()) gone.retire(this.#deps.clock.nowMs());
+    for (const gone of [...before.values()].flat()) gone.retire(this.#retiredMs);
     this.#rules = rules;
     this.#stored = this.#next;
   }
@@ -162,7 +179,10 @@ export class GroupRunner {
     const { clock } = this.#deps;
     const leftMs = this.#dueMs - clock.nowMs();
     this.#cancelTimer = clock.after(Math.max(0, Math.min(leftMs, TIMER_MS_MAX)), () => {
-      if (clock.nowMs() < this.#dueMs) this.#wait();
+      const stillMs = this.#dueMs - clock.nowMs();
+      // The clock was set back: what was due next is far away by now.
+      if (stillMs > this.#intervalMs) this.#rest();
+      else if (stillMs > 0) this.#wait();
       else dispatch(this.#ref, { type: 'due', atMs: this.#dueMs });
     });
   }
@@ -187,13 +207,13 @@ export class GroupRunner {
       const isFine = await rule.evaluate({ timeMs: atMs - queryOffsetMs, limit, signal });
       if (signal.aborted) return;
       evaluated(clock.monotonicMs() - ruleStartMs, isFine);
-      this.#figures.evaluations += 1;
-      if (!isFine) this.#figures.failures += 1;
+      this.#counts.evaluations += 1;
+      if (!isFine) this.#counts.failures += 1;
     }
     this.#lastEvaluationMs = atMs;
     this.#evaluationMs = clock.monotonicMs() - startMs;
-    this.#figures.iterations += 1;
-    this.#figures.missed += missedSince(atMs, clock.nowMs(), this.#intervalMs);
+    this.#counts.iterations += 1;
+    this.#counts.missed += missedSince(atMs, clock.nowMs(), this.#intervalMs);
   }
 
   /** For the ring. */

@@ -1,7 +1,6 @@
 import type { Clock } from '../protocol/clock.ts';
 import { forEachConcurrent } from '../protocol/for-each-concurrent.ts';
 import { RefusedError } from '../protocol/refusal.ts';
-import { BoundedMap } from '../storage/bounded-map.ts';
 import type { ChunkStore } from '../storage/chunk-store.ts';
 import { printGroup, readGroup } from './group-yaml.ts';
 import { type GroupId, groupKey, type RuleGroup, type StoredGroup } from './rule-group.ts';
@@ -19,16 +18,14 @@ export interface RuleObjectsDeps {
 
 /** Chosen: reads of a store over the network. */
 const READS_AT_A_TIME = 16;
-/** Chosen: groups that were read are not read again; some 10 KB each. */
-const KEPT_MAX = 10_000;
 /** A group that changes while it is read is looked for again. */
 const LOOKS_MAX = 5;
 
 /** Groups as objects in the chunk store, where all nodes see them. */
 export class RuleObjects implements RuleStore {
   readonly #deps: RuleObjectsDeps;
-  /** By key. An object that is damaged stays so. */
-  readonly #kept = new BoundedMap<string, RuleGroup | 'damaged'>(KEPT_MAX);
+  /** By key: what was read is not read again. Of versions that were the newest at the last look only. An object that is damaged stays so. */
+  readonly #kept = new Map<string, RuleGroup | 'damaged'>();
 
   constructor(deps: RuleObjectsDeps) {
     this.#deps = deps;
@@ -36,11 +33,13 @@ export class RuleObjects implements RuleStore {
 
   async groups(tenant?: string): Promise<readonly StoredGroup[]> {
     const newest = new Map<string, RuleObject>();
-    for (const object of await this.#objects(tenant === undefined ? RULES_PREFIX : tenantPrefix(tenant))) {
+    const prefix = tenant === undefined ? RULES_PREFIX : tenantPrefix(tenant);
+    for (const object of await this.#objects(prefix)) {
       const id = groupKey(object);
       const known = newest.get(id);
       if (!known || known.version < object.version) newest.set(id, object);
     }
+    this.#forget(prefix, new Set([...newest.values()].map(({ key }) => key)));
     const found: StoredGroup[] = [];
     await forEachConcurrent([...newest.values()], READS_AT_A_TIME, async (object) => {
       const loaded = await this.#newest(object);
@@ -53,10 +52,17 @@ export class RuleObjects implements RuleStore {
     const id = { tenant, namespace, name: group.name };
     const older = await this.#versions(id);
     const { chunks, clock, chance } = this.#deps;
-    const version = versionAfter(older.at(-1)?.version, clock.nowMs(), chance());
-    await chunks.put(ruleKey(id, version), Buffer.from(printGroup(group)));
-    // Nobody reads them any more: what a failure leaves here, the next version takes away.
-    for (const { key } of older) await chunks.delete(key).catch(() => undefined);
+    const text = printGroup(group);
+    const newest = older.at(-1);
+    const known = newest && (await this.#load(newest));
+    // Who posts all groups again and again has nodes take up none that is the same.
+    if (known && known !== 'damaged' && printGroup(known) === text) older.pop();
+    else await chunks.put(ruleKey(id, versionAfter(newest?.version, clock.nowMs(), chance())), Buffer.from(text));
+    // Nobody reads them any more: what a failure leaves here, the next call takes away.
+    for (const { key } of older) {
+      this.#kept.delete(key);
+      await chunks.delete(key).catch(() => undefined);
+    }
   }
 
   async delete({ tenant, namespace, name }: Parameters<RuleStore['delete']>[0]): Promise<boolean> {
@@ -82,7 +88,7 @@ export class RuleObjects implements RuleStore {
   }
 
   /** Oldest first. */
-  async #versions(id: GroupId): Promise<readonly RuleObject[]> {
+  async #versions(id: GroupId): Promise<RuleObject[]> {
     const objects = await this.#objects(ruleKey(id, ''));
     return objects.filter((one) => groupKey(one) === groupKey(id)).sort(byVersion);
   }
@@ -94,6 +100,10 @@ export class RuleObjects implements RuleStore {
       if (object) objects.push(object);
     }
     return objects;
+  }
+
+  #forget(prefix: string, listed: ReadonlySet<string>): void {
+    for (const key of this.#kept.keys()) if (key.startsWith(prefix) && !listed.has(key)) this.#kept.delete(key);
   }
 
   /** undefined: it is not there. */

@@ -30,6 +30,7 @@ export interface RuleRunnerDeps {
   /** Alerts that Alertmanagers should hear of. */
   readonly alert: (expr: string, alerts: readonly Alert[]) => void;
   readonly write: (samples: readonly TimedSample[]) => void;
+  readonly report: (problem: string, error: unknown, about?: object) => void;
 }
 
 export interface EvaluationContext {
@@ -38,27 +39,30 @@ export interface EvaluationContext {
   readonly signal: AbortSignal;
 }
 
+/** Chosen: evaluations that ask how things stood before. */
+const RESTORE_TRIES_MAX = 3;
+
 /** One rule of a group as it is evaluated again and again. What it has come to stays if an evaluation fails. */
 export class RuleRunner {
   readonly rule: Rule;
   readonly #groupLabels: NamedTexts;
   readonly #deps: RuleRunnerDeps;
-  readonly #compiled: CompiledAlertingRule | undefined;
+  /** At the first evaluation: templates of all groups that a node takes up would hold up the event loop. */
+  #compiled: CompiledAlertingRule | undefined;
   #alerts: Alerts = new Map();
-  /** What was active before this node evaluated the rule is asked for once. */
+  /** What was active before this node evaluated the rule is asked for until there is an answer. */
   #isRestored: boolean;
+  #restoreTries = 0;
   #series: ReadonlyMap<string, readonly string[]> = new Map();
   #health: RuleStatus['health'] = 'unknown';
   #lastError = '';
   #lastEvaluationMs = 0;
   #evaluationMs = 0;
 
-  /** @throws Error if a text of it is no template */
   constructor(rule: Rule, groupLabels: NamedTexts, deps: RuleRunnerDeps) {
     this.rule = rule;
     this.#groupLabels = groupLabels;
     this.#deps = deps;
-    this.#compiled = isAlerting(rule) ? compileAlertingRule(rule, groupLabels) : undefined;
     this.#isRestored = rule.forMs === 0;
   }
 
@@ -118,34 +122,51 @@ export class RuleRunner {
   async #evaluate({ timeMs, limit, signal }: EvaluationContext): Promise<void> {
     const { query } = this.#deps;
     const samples = await query(this.rule.expr, timeMs, signal);
-    const compiled = this.#compiled;
-    if (!compiled) {
+    if (!isAlerting(this.rule)) {
       this.#write(recordedSamples(this.rule, this.#groupLabels, samples, limit), timeMs);
       return;
     }
+    if (!this.#compiled) {
+      while (!this.#deps.turns.hasTime()) await this.#deps.turns.nextTurn();
+      this.#compiled = compileAlertingRule(this.rule, this.#groupLabels);
+    }
+    const compiled = this.#compiled;
     const made = await this.#made(compiled, samples, signal);
-    const activeSinceMs = await this.#activeBefore(compiled, samples, timeMs, signal);
+    const { isDone, activeSinceMs } = await this.#restore(compiled, samples, timeMs, signal);
     signal.throwIfAborted();
     const { resendDelayMs, alert } = this.#deps;
-    const alerts = stepAlerts(this.rule, this.#alerts, { samples: made, nowMs: timeMs, limit, activeSinceMs });
+    const before = activeSinceMs ? withStarts(this.#alerts, activeSinceMs) : this.#alerts;
+    const alerts = stepAlerts(this.rule, before, { samples: made, nowMs: timeMs, limit, activeSinceMs });
     const told = alertsToSend(alerts, timeMs, resendDelayMs);
     this.#alerts = told.alerts;
-    this.#isRestored = true;
+    this.#isRestored = isDone;
     if (told.due.length > 0) alert(this.rule.expr, told.due);
     this.#write(alertSamples(alerts), timeMs);
   }
 
-  /** A node that is new to the rule asks how things stood `for` ago: who was active then, and is now, has been so since then. */
-  async #activeBefore(
+  /**
+   * A node that is new to the rule asks how things stood `for` ago: who was active then, and is now, has been so since then. Without an answer alerts go on from now, and the
+   * next evaluation asks again.
+   */
+  async #restore(
     compiled: CompiledAlertingRule,
     samples: readonly Sample[],
     timeMs: number,
     signal: AbortSignal,
-  ): Promise<ReadonlyMap<string, number> | undefined> {
-    if (this.#isRestored || samples.length === 0) return undefined;
+  ): Promise<{ readonly isDone: boolean; readonly activeSinceMs?: ReadonlyMap<string, number> }> {
+    if (this.#isRestored || samples.length === 0) return { isDone: true };
     const thenMs = timeMs - this.rule.forMs;
-    const before = await this.#deps.query(this.rule.expr, thenMs, signal);
-    return new Map((await this.#made(compiled, before, signal)).map(({ labels }) => [labelKey(labels), thenMs]));
+    try {
+      const then = await this.#made(compiled, await this.#deps.query(this.rule.expr, thenMs, signal), signal);
+      return { isDone: true, activeSinceMs: new Map(then.map(({ labels }) => [labelKey(labels), thenMs])) };
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#restoreTries += 1;
+      this.#deps.report('since when alerts are active cannot be known: they count from now', error, {
+        rule: ruleName(this.rule),
+      });
+      return { isDone: this.#restoreTries >= RESTORE_TRIES_MAX };
+    }
   }
 
   /** In slices of the event loop: texts of 500 alerts may take seconds. */
@@ -170,3 +191,12 @@ export class RuleRunner {
     this.#series = series;
   }
 }
+
+/** Those that are pending have been active for longer, where that is known by now. */
+const withStarts = (alerts: Alerts, sinceMs: ReadonlyMap<string, number>): Alerts =>
+  new Map(
+    [...alerts].map(([key, alert]) => {
+      const activeAtMs = alert.state === 'pending' ? sinceMs.get(key) : undefined;
+      return [key, activeAtMs === undefined ? alert : { ...alert, activeAtMs: Math.min(activeAtMs, alert.activeAtMs) }];
+    }),
+  );

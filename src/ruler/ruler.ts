@@ -1,5 +1,6 @@
 import { type Ref, start, stop } from 'nact';
 import type { Clock } from '../protocol/clock.ts';
+import { TurnBudget } from '../protocol/turn-budget.ts';
 import { GroupRunner, type GroupRunnerDeps } from './group-runner.ts';
 import { type GroupId, groupKey, isAlerting, type StoredGroup } from './rule-group.ts';
 import type { GroupStatus } from './rule-status.ts';
@@ -28,6 +29,8 @@ export interface RulerDeps extends Pick<GroupRunnerDeps, 'ofRule' | 'evaluated' 
 const RING_MS = 5_000;
 /** Chosen: hints that come together cost one look. */
 const HINT_MS = 100;
+/** Of each turn of the event loop, to begin and end groups. Chosen: there may be 10,000. */
+const FOLLOW_MS = 2;
 
 /** Knows all groups there are, and runs those that are this node's. */
 export class Ruler {
@@ -39,7 +42,12 @@ export class Ruler {
   #known: readonly StoredGroup[] = [];
   #cancelPoll: () => void = () => undefined;
   #cancelRing: () => void = () => undefined;
-  #polling: Promise<void> = Promise.resolve();
+  readonly #turns: TurnBudget;
+  #isLooking = false;
+  #isFollowing = false;
+  /** Groups or the ring have changed since it began to follow them. */
+  #followsAgain = false;
+  /** A look begins soon, or once the one that is under way has ended. */
   #isHinted = false;
   #stopped: Promise<void> | undefined;
   #phase: 'new' | 'running' | 'stopped' = 'new';
@@ -47,13 +55,14 @@ export class Ruler {
   constructor(options: RulerOptions, deps: RulerDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#turns = new TurnBudget(deps.clock, FOLLOW_MS);
   }
 
   start(): void {
     if (this.#phase !== 'new') return;
     this.#phase = 'running';
     this.#watchRing();
-    this.#poll();
+    void this.#poll();
   }
 
   /** Resolves when no evaluation is under way, however often it is called. */
@@ -72,12 +81,11 @@ export class Ruler {
     stop(this.#system);
   }
 
-  /** Somebody has changed a group: looks soon instead of at the next poll. */
+  /** Somebody has changed a group: looks soon instead of at the next poll. However many hints come during a look, one look follows it. */
   hint(): void {
     if (this.#phase !== 'running' || this.#isHinted) return;
     this.#isHinted = true;
-    this.#cancelPoll();
-    this.#cancelPoll = this.#deps.clock.after(HINT_MS, () => this.#poll());
+    if (!this.#isLooking) this.#pollAfter(HINT_MS);
   }
 
   /** Of the tenant's groups that run here. */
@@ -86,33 +94,32 @@ export class Ruler {
   }
 
   get figures(): RulerFigures['groups'] {
-    return [...this.#runners.values()].map(({ about, status, figures }) => ({
-      ...figures,
-      status,
-      tenant: about.tenant,
-      namespace: about.namespace,
-      name: about.group,
+    return [...this.#runners.values()].map((runner) => ({
+      ...runner.figures,
+      tenant: runner.about.tenant,
+      namespace: runner.about.namespace,
+      name: runner.about.group,
     }));
   }
 
   #watchRing(): void {
     this.#cancelRing = this.#deps.clock.after(RING_MS, () => {
-      this.#follow();
+      void this.#follow();
       this.#watchRing();
     });
   }
 
-  #poll(): void {
-    this.#isHinted = false;
+  #pollAfter(ms: number): void {
     this.#cancelPoll();
-    const before = this.#polling;
-    this.#polling = before.then(async () => {
-      if (this.#phase !== 'running') return;
-      await this.#look();
-      if (this.#phase !== 'running' || this.#isHinted) return;
-      this.#cancelPoll();
-      this.#cancelPoll = this.#deps.clock.after(this.#options.pollMs, () => this.#poll());
-    });
+    this.#cancelPoll = this.#deps.clock.after(ms, () => void this.#poll());
+  }
+
+  async #poll(): Promise<void> {
+    this.#isHinted = false;
+    this.#isLooking = true;
+    await this.#look();
+    this.#isLooking = false;
+    if (this.#phase === 'running') this.#pollAfter(this.#isHinted ? HINT_MS : this.#options.pollMs);
   }
 
   /** What cannot be read now stays as it was known. */
@@ -124,22 +131,35 @@ export class Ruler {
         this.#deps.report('the rules cannot be read: those that were read before hold', error);
       return;
     }
-    this.#follow();
+    void this.#follow();
   }
 
-  /** Runs what is here, and nothing else. */
-  #follow(): void {
-    if (this.#phase !== 'running') return;
+  /** Runs what is here, and nothing else. One pass at a time: what changes during one costs one more. */
+  async #follow(): Promise<void> {
+    this.#followsAgain = true;
+    if (this.#isFollowing) return;
+    this.#isFollowing = true;
+    while (this.#followsAgain && this.#phase === 'running') {
+      this.#followsAgain = false;
+      await this.#followKnown();
+    }
+    this.#isFollowing = false;
+  }
+
+  async #followKnown(): Promise<void> {
     const all = new Map(this.#known.map((stored) => [groupKey(stored), stored]));
-    for (const [key, runner] of this.#runners) {
-      const stored = all.get(key);
-      if (!stored || !this.#isMine(stored)) this.#drop(key, stored === undefined);
-      else if (stored.version !== runner.version) this.#attempt(stored, () => runner.change(stored));
+    for (const key of new Set([...this.#runners.keys(), ...all.keys()])) {
+      while (!this.#turns.hasTime()) await this.#turns.nextTurn();
+      if (this.#phase !== 'running') return;
+      this.#followOne(key, all.get(key));
     }
-    for (const [key, stored] of all) {
-      if (this.#runners.has(key) || !this.#isMine(stored)) continue;
-      this.#attempt(stored, () => this.#begin(key, stored));
-    }
+  }
+
+  #followOne(key: string, stored: StoredGroup | undefined): void {
+    const runner = this.#runners.get(key);
+    if (!stored || !this.#isMine(stored)) this.#drop(key, stored === undefined);
+    else if (!runner) this.#attempt(stored, () => this.#begin(key, stored));
+    else if (stored.version !== runner.version) this.#attempt(stored, () => runner.change(stored));
   }
 
   #isMine(group: StoredGroup): boolean {

@@ -45,6 +45,11 @@ export class ManualClock implements Clock {
     this.#move(untilMs - this.#elapsedMs);
   }
 
+  /** Somebody sets the wall clock; timers go by the other one. */
+  stepWall(ms: number): void {
+    this.#wallMs += ms;
+  }
+
   #move(ms: number): void {
     this.#elapsedMs += ms;
     this.#wallMs += ms;

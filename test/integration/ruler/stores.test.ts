@@ -1,5 +1,5 @@
 /** Groups of rules in the stores that chunks lie in, beside chunks, and in files. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
@@ -87,7 +87,6 @@ describe('groups of rules in a store', function () {
     const directory = path.join(folder, 'rules');
     const problems: string[] = [];
     const store = new RuleFiles(directory, (problem) => problems.push(problem));
-    expect(await found(store)).to.deep.equal([]);
     for (const tenant of ['fake', 'a', '..data']) await mkdir(path.join(directory, tenant), { recursive: true });
     const file = (tenant: string, name: string, text: string) => writeFile(path.join(directory, tenant, name), text);
     await file('fake', 'one.yaml', 'groups: [{name: b, rules: [{record: r, expr: vector(1)}]}, {name: a}]');
@@ -97,7 +96,10 @@ describe('groups of rules in a store', function () {
     await file('a', 'two', 'groups: [{name: c, rules: [{alert: A, expr: vector(2)}]}]');
     await writeFile(path.join(directory, 'stray.yaml'), 'groups: [{name: s}]');
     expect(await found(store, 'fake')).to.deep.equal(['fake one.yaml a undefined', 'fake one.yaml b vector(1)']);
-    expect(problems.sort()).to.deep.equal(['a file of rules cannot be read', 'rules in a file are not evaluated']);
+    expect(problems.sort()).to.deep.equal([
+      'a file of rules cannot be read: its groups are not evaluated',
+      'rules in a file are wrong: its groups are not evaluated',
+    ]);
     expect((await found(store)).filter((one) => !one.startsWith('fake'))).to.deep.equal(['a two c vector(2)']);
     const [before] = await store.groups('a');
     await file('a', 'two', 'groups: [{name: c, rules: [{alert: A, expr: vector(3)}]}]');
@@ -113,5 +115,73 @@ describe('groups of rules in a store', function () {
         'rules are read from files (ruler.storage.type: local): change the files',
       );
     }
+  });
+
+  describe('of files that cannot be read now', () => {
+    const GOOD = 'groups: [{name: g, rules: [{record: r, expr: vector(1)}]}]';
+    const HELD = ['t f g vector(1)', 't other g vector(1)'];
+    let directory: string;
+    let file: string;
+    let problems: string[];
+    let store: RuleFiles;
+
+    beforeEach(async () => {
+      directory = await mkdtemp(path.join(folder, 'files-'));
+      file = path.join(directory, 't', 'f');
+      await mkdir(path.dirname(file));
+      for (const name of ['f', 'other']) await writeFile(path.join(directory, 't', name), GOOD);
+      problems = [];
+      store = new RuleFiles(directory, (problem) => problems.push(problem));
+      expect(await found(store)).to.deep.equal(HELD);
+    });
+
+    const bad: Readonly<Record<string, string>> = {
+      'is cut': 'groups: [{name: g, rules: [{record: r, ex',
+      'is empty': '',
+      'has a group that cannot be evaluated': 'groups: [{name: g, rules: [{record: r, expr: "sum("}]}]',
+    };
+    for (const [what, text] of Object.entries(bad)) {
+      it(`keep what they had while one ${what}`, async () => {
+        await writeFile(file, text);
+        expect(await found(store)).to.deep.equal(HELD);
+        expect(await found(store, 't')).to.deep.equal(HELD);
+        expect(problems).to.have.length(2);
+        expect(problems[0]).to.match(/its groups that were read before hold$/);
+        await writeFile(file, 'groups: []');
+        expect(await found(store)).to.deep.equal(HELD.slice(1));
+        expect(problems).to.have.length(2);
+      });
+    }
+
+    it('keep what they had while one is no file that opens, and go with it', async () => {
+      await rm(file);
+      await symlink('nowhere', file);
+      expect(await found(store)).to.deep.equal(HELD);
+      expect(problems).to.deep.equal(['a file of rules cannot be read: its groups that were read before hold']);
+      await rm(file);
+      expect(await found(store)).to.deep.equal(HELD.slice(1));
+      await symlink('nowhere', file);
+      expect(await found(store)).to.deep.equal(HELD.slice(1));
+    });
+
+    it('keep what they had while the folder of a tenant cannot be listed, and go with it', async () => {
+      const tenant = path.join(directory, 't');
+      await rename(tenant, `${directory}-tenant`);
+      await symlink('nowhere', tenant);
+      expect(await found(store)).to.deep.equal(HELD);
+      expect(problems).to.deep.equal(['a folder of rules cannot be read: those that were read before hold']);
+      await rm(tenant);
+      expect(await found(store, 't')).to.deep.equal([]);
+    });
+
+    it('are refused while the directory is away', async () => {
+      await rename(directory, `${directory}-away`);
+      for (const tenant of [undefined, 't']) {
+        const error = await store.groups(tenant).catch((thrown: unknown) => thrown);
+        expect((error as RefusedError).refusal?.code).to.equal('STORAGE_UNAVAILABLE');
+      }
+      await rename(`${directory}-away`, directory);
+      expect(await found(store)).to.deep.equal(HELD);
+    });
   });
 });

@@ -41,6 +41,23 @@ describe('the ring', function () {
     expect(ring.shares()).to.deep.equal([1]);
   });
 
+  it('finds the first member that is wanted, clockwise, whatever its zone', () => {
+    const all = ['a', 'b', 'c', 'd', 'e'].map((nodeId) => memberOf(nodeId));
+    const wanted = new Set(['b', 'd']);
+    const isWanted = ({ nodeId }: Member): boolean => wanted.has(nodeId);
+    const one = ringOf(all);
+    const zoned = ringOf(all.map((member) => ({ ...member, zone: member.nodeId < 'c' ? 'x' : 'y' })));
+    for (const at of KEYS) {
+      const first = one.preference(at, all.length).find(isWanted)?.nodeId;
+      if (one.firstOf(at, isWanted)?.nodeId !== first) expect.fail(`key ${at}`);
+      if (zoned.firstOf(at, isWanted)?.nodeId !== first) expect.fail(`key ${at}, with zones`);
+    }
+    expect(one.firstOf(7, () => true)).to.equal(one.owner(7));
+    let asked = 0;
+    expect(one.firstOf(7, () => ++asked > 5)).to.equal(undefined);
+    expect(asked).to.equal(5);
+  });
+
   it('is the same for the same members, in whatever order', () => {
     fc.assert(
       fc.property(members, fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true })), (all, chance) => {

@@ -59,6 +59,8 @@ describe('the actor of a group', () => {
   let alerts: Alert[];
   let written: TimedSample[];
   let problems: string[];
+  /** Of rules. */
+  let reports: string[];
   let isHere: boolean;
   let answer: (expr: string, timeMs: number, signal: AbortSignal) => Promise<readonly Sample[]>;
   let runner: GroupRunner;
@@ -86,6 +88,7 @@ describe('the actor of a group', () => {
         resendDelayMs: MINUTE,
         alert: (_expr, due) => void alerts.push(...due),
         write: (samples) => void written.push(...samples),
+        report: (problem) => void reports.push(problem),
       }),
       isHere: () => isHere,
       evaluated: () => undefined,
@@ -103,7 +106,7 @@ describe('the actor of a group', () => {
   beforeEach(() => {
     clock = new ManualClock();
     system = start() as Ref<never>;
-    [asked, alerts, written, problems, isHere] = [[], [], [], [], true];
+    [asked, alerts, written, problems, reports, isHere] = [[], [], [], [], [], true];
     answer = async () => [{ labels: ['app', 'web'], value: 1 }];
   });
   afterEach(async () => {
@@ -137,7 +140,10 @@ describe('the actor of a group', () => {
     expect(times.map((timeMs) => timeMs - (times[0] ?? 0))).to.deep.equal([0, MINUTE, 2 * MINUTE]);
     expect(names().slice(0, 2)).to.deep.equal(['a web 1', 'b web 1']);
     expect(written[0]?.timeMs).to.equal(times[0]);
-    expect(runner.figures).to.deep.equal({ evaluations: 6, failures: 0, iterations: 3, missed: 0 });
+    expect(runner.figures).to.deep.equal({
+      ...{ evaluations: 6, failures: 0, iterations: 3, missed: 0 },
+      ...{ intervalMs: MINUTE, lastEvaluationMs: (times[2] ?? 0) + 10_000, evaluationMs: 0, rules: 2 },
+    });
   });
 
   it('keeps what a rule has come to when an evaluation fails, and says so', async () => {
@@ -154,6 +160,14 @@ describe('the actor of a group', () => {
     expect(runner.status.rules[0]).to.deep.include({ health: 'ok', lastError: '', alerts: [] });
     expect(alerts.map(({ state }) => state)).to.deep.equal(['firing', 'inactive']);
     expect(runner.figures).to.include({ evaluations: 3, failures: 1 });
+  });
+
+  it('takes a template for what it is when it first evaluates it', async () => {
+    run(stored([{ alert: 'A', expr: 'vector(1)', annotations: { text: '{{ nothing }}' } }]));
+    expect(runner.status.rules[0]).to.include({ health: 'unknown' });
+    await minutes(1);
+    expect(runner.status.rules[0]).to.include({ health: 'err' });
+    expect(runner.status.rules[0]?.lastError).to.include('nothing');
   });
 
   it('asks once how things stood before it was there: what was active then fires', async () => {
@@ -173,6 +187,31 @@ describe('the actor of a group', () => {
       'new pending',
     ]);
     expect(alerts[0]).to.include({ activeAtMs: then, firedAtMs: now });
+  });
+
+  it('goes on where it cannot ask how things stood before, and makes up for it when it can', async () => {
+    let failures = 0;
+    answer = async (_expr, timeMs) => {
+      if (timeMs < clock.nowMs() - MINUTE && failures-- > 0) throw new Error('the old data cannot be parsed');
+      return [{ labels: ['app', 'web'], value: 1 }];
+    };
+    const states = () =>
+      runner.status.rules.flatMap((rule) => rule.alerts.map(({ state }) => `${rule.health} ${state}`));
+    const problem = 'since when alerts are active cannot be known: they count from now';
+    failures = 2;
+    run(stored([{ alert: 'A', expr: 'vector(1)', for: '5m' }]));
+    await minutes(2);
+    expect([states(), reports]).to.deep.equal([['ok pending'], [problem, problem]]);
+    await minutes(1);
+    expect(states()).to.deep.equal(['ok firing']);
+    await runner.stop();
+    [asked, reports, failures] = [[], [], Number.POSITIVE_INFINITY];
+    run(stored([{ alert: 'A', expr: 'vector(1)', for: '5m' }]));
+    await minutes(5);
+    expect([states(), reports]).to.deep.equal([['ok pending'], Array(3).fill(problem)]);
+    expect(asked).to.have.length(8);
+    await minutes(1);
+    expect(states()).to.deep.equal(['ok firing']);
   });
 
   it('goes on with rules that stay when the group changes, and ends the series of those that go', async () => {
@@ -213,6 +252,38 @@ describe('the actor of a group', () => {
     expect(asked.map(({ expr }) => expr)).to.deep.equal(['vector(1)', 'vector(2)']);
     end();
     await settle();
+  });
+
+  it('ends series on the time of the group, which may lie back', async () => {
+    run(
+      stored(
+        [
+          { record: 'a', expr: 'vector(1)' },
+          { record: 'b', expr: 'vector(1)' },
+        ],
+        { query_offset: '10m' },
+      ),
+    );
+    await minutes(1);
+    runner.change(stored([{ record: 'a', expr: 'vector(1)' }], { query_offset: '10m' }));
+    await settle();
+    await runner.stop(true);
+    const stale = written.filter(({ value }) => value === 'stale');
+    expect(stale.map(({ labels, timeMs }) => [labels[1], clock.nowMs() - timeMs])).to.deep.equal([
+      ['b', 10 * MINUTE],
+      ['a', 10 * MINUTE],
+    ]);
+  });
+
+  it('goes on within an interval when the clock is set back', async () => {
+    run(stored([{ record: 'a', expr: 'vector(1)' }]));
+    await minutes(1);
+    clock.stepWall(-3_600_000);
+    await minutes(3);
+    expect(asked).to.have.length(3);
+    const [first = 0, second = 0, third = 0] = asked.map(({ timeMs }) => timeMs);
+    expect([(second - first) % MINUTE, third - second]).to.deep.equal([-0, MINUTE]);
+    expect(second).to.be.below(first - 50 * MINUTE);
   });
 
   it('asks for nothing while the group is another node’s', async () => {

@@ -1,12 +1,15 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { readGroup } from '../../../src/ruler/group-yaml.ts';
+import type { RuleGroup } from '../../../src/ruler/rule-group.ts';
 import { parseRuleKey, ruleKey, tenantPrefix, versionAfter } from '../../../src/ruler/rule-key.ts';
 import { RuleObjects } from '../../../src/ruler/rule-objects.ts';
 import { parseChunkKey } from '../../../src/storage/chunk-key.ts';
 import { keyOfPath, pathOfKey } from '../../../src/storage/file-path.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { collectGarbage } from '../../support/collect-garbage.ts';
 import { propertyRuns } from '../../support/property-runs.ts';
 import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
 
@@ -117,6 +120,37 @@ describe('groups of rules in the chunk store', () => {
     for (let version = 0; version < 3; version++) await store.put('a', 'ns', groupOf('g', `vector(${version})`));
     expect(await found()).to.deep.equal([['a', 'ns', 'g', 'vector(2)']]);
     expect(chunks.objects.size).to.equal(1);
+  });
+
+  it('are not stored again with the text that they have', async () => {
+    await store.put('a', 'ns', groupOf('g'));
+    const [before] = await store.groups();
+    const keys = [...chunks.objects.keys()];
+    for (const one of [store, newStore()]) await one.put('a', 'ns', groupOf('g'));
+    expect([...chunks.objects.keys()]).to.deep.equal(keys);
+    expect((await store.groups())[0]?.version).to.equal(before?.version);
+    const id = { tenant: 'a', namespace: 'ns', name: 'g' };
+    chunks.objects.set(ruleKey(id, versionAfter(before?.version, 0, 0)), Buffer.from('groups: {'));
+    await store.put('a', 'ns', groupOf('g'));
+    expect([await found(), chunks.objects.size]).to.deep.equal([[['a', 'ns', 'g', 'vector(1)']], 1]);
+  });
+
+  it('are forgotten once a newer version is there, or none', async () => {
+    const other = newStore();
+    const seen: WeakRef<RuleGroup>[] = [];
+    const look = async (tenant?: string): Promise<void> => {
+      for (const { group } of await store.groups(tenant)) seen.push(new WeakRef(group));
+    };
+    for (let version = 0; version < 4; version++) {
+      await other.put('a', 'ns', groupOf('g', `vector(${version})`));
+      await look(version % 2 === 0 ? 'a' : undefined);
+    }
+    await other.delete({ tenant: 'a', namespace: 'ns' });
+    await look();
+    // A reference that was just made holds until its turn is over.
+    await nextTurn();
+    collectGarbage();
+    expect(seen.map((one) => one.deref())).to.deep.equal(Array(4).fill(undefined));
   });
 
   it('are the newest of what a crash left behind', async () => {

@@ -17,10 +17,14 @@ describe('the ruler of a node', () => {
   let clock: ManualClock;
   let groups: readonly StoredGroup[];
   let looks: number;
+  /** Looks end when it does. */
+  let look: Promise<void>;
   let mine: ReadonlySet<string> | undefined;
   let problems: string[];
   let told: string[];
   let ruler: Ruler;
+  /** Of time, to find out whether a group is here. */
+  let costMs: number;
 
   const settle = async (): Promise<void> => {
     for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
@@ -34,10 +38,14 @@ describe('the ruler of a node', () => {
           groups: async () => {
             looks += 1;
             if (isStoreAway()) throw new Error('away');
+            await look;
             return groups;
           },
         },
-        isHere: ({ name }) => mine?.has(name) ?? true,
+        isHere: ({ name }) => {
+          clock.advance(costMs);
+          return mine?.has(name) ?? true;
+        },
         ofRule: () => ({
           clock,
           query: async () => [],
@@ -46,6 +54,7 @@ describe('the ruler of a node', () => {
           resendDelayMs: 1,
           alert: () => undefined,
           write: () => undefined,
+          report: () => undefined,
         }),
         writesSamples: false,
         evaluated: () => undefined,
@@ -65,6 +74,8 @@ describe('the ruler of a node', () => {
   beforeEach(() => {
     clock = new ManualClock();
     [groups, looks, mine, problems, told] = [[stored('a'), stored('b')], 0, undefined, [], []];
+    look = Promise.resolve();
+    costMs = 0;
   });
   afterEach(async () => {
     await ruler.stop();
@@ -89,9 +100,34 @@ describe('the ruler of a node', () => {
     for (let hints = 0; hints < 5; hints++) ruler.hint();
     await pass(100);
     expect([looks, running()]).to.deep.equal([2, ['t a']]);
-    expect(ruler.figures[0]?.status.rules[0]?.rule.expr).to.equal('vector(2)');
+    expect(ruler.statuses('t')[0]?.rules[0]?.rule.expr).to.equal('vector(2)');
     await pass(60_000);
     expect(looks).to.equal(3);
+  });
+
+  it('looks once more for all hints that come while it looks', async () => {
+    await begin();
+    let end: () => void = () => undefined;
+    look = new Promise((resolve) => {
+      end = resolve;
+    });
+    ruler.hint();
+    await pass(100);
+    for (let hints = 0; hints < 20; hints++) {
+      ruler.hint();
+      await pass(150);
+    }
+    expect(looks).to.equal(2);
+    end();
+    await settle();
+    await pass(99);
+    expect(looks).to.equal(2);
+    await pass(1);
+    expect(looks).to.equal(3);
+    await pass(59_999);
+    expect(looks).to.equal(3);
+    await pass(1);
+    expect(looks).to.equal(4);
   });
 
   it('follows the ring without a look at the store', async () => {
@@ -101,6 +137,34 @@ describe('the ruler of a node', () => {
     mine = new Set(['b']);
     await pass(5_000);
     expect([looks, running()]).to.deep.equal([1, ['t b']]);
+  });
+
+  it('begins many groups in turns of the event loop, follows what changes meanwhile, and ends midway', async () => {
+    groups = Array.from({ length: 12 }, (_, index) => stored(`g${index}`));
+    costMs = 1;
+    const begun: number[] = [];
+    const started = begin();
+    while (ruler.figures.length < 12 && begun.length < 30) {
+      await new Promise((resolve) => setImmediate(resolve));
+      begun.push(ruler.figures.length);
+      if (ruler.figures.length === 6) {
+        mine = new Set(groups.map(({ name }) => name).slice(1));
+        clock.advance(5_000);
+      }
+      if (ruler.figures.length === 10) break;
+    }
+    await started;
+    const steps = begun.map((count, index) => count - (begun[index - 1] ?? 0));
+    expect(Math.max(...steps)).to.equal(2);
+    expect(running()).to.deep.equal(groups.slice(1).map(({ name }) => `t ${name}`));
+    mine = new Set();
+    clock.advance(5_000);
+    while (ruler.figures.length === 11) await new Promise((resolve) => setImmediate(resolve));
+    expect(ruler.figures.length).to.be.within(1, 10);
+    mine = undefined;
+    await ruler.stop();
+    await settle();
+    expect(running()).to.deep.equal([]);
   });
 
   it('goes on with what it knows while the store is away', async () => {
