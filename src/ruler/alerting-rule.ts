@@ -44,6 +44,13 @@ export class EvaluationError extends Error {
 /** Resolved alerts are told of for so long: Alertmanager keeps what it was told for 5 minutes. Prometheus'. */
 const RESOLVED_KEPT_MS = 15 * 60_000;
 
+/**
+ * Of names and texts of one alert, in characters. Chosen: far above what people read. Labels beyond it are an error, since cut ones
+ * would be another alert; annotations are cut, since an alert with half of them is worth more than none.
+ */
+const ALERT_CHARS_MAX = 64 * 1024;
+const CUT = ` <cut: labels and annotations of an alert may be ${ALERT_CHARS_MAX} characters>`;
+
 /** @throws Error if a text is no template */
 export const compileAlertingRule = (rule: Rule, groupLabels: NamedTexts): CompiledAlertingRule => {
   const compiled = (texts: NamedTexts): CompiledAlertingRule['labels'] =>
@@ -54,20 +61,43 @@ export const compileAlertingRule = (rule: Rule, groupLabels: NamedTexts): Compil
 /** A sample as an alert shows it. */
 export type AlertSample = Pick<Alert, 'labels' | 'annotations' | 'value'>;
 
-/** Labels and annotations as the templates make them of a sample: up to some ms, for templates are anybody's. */
+/**
+ * Labels and annotations as the templates make them of a sample: up to some ms, for templates are anybody's.
+ * @throws EvaluationError if the labels are too long
+ */
 export const alertSample = (
   { rule, labels, annotations }: CompiledAlertingRule,
   sample: Sample,
   surroundings: AlertSurroundings,
 ): AlertSample => {
-  const made = (templates: CompiledAlertingRule['labels']): (readonly [string, string])[] =>
-    templates.map(([name, template]) => [name, template(sample, surroundings)]);
+  const changes: [string, string][] = [['__name__', '']];
+  let room = ALERT_CHARS_MAX - charsOf(sample.labels) - rule.alert.length;
+  for (const [name, template] of labels) {
+    const text = template(sample, surroundings);
+    room -= name.length + text.length;
+    if (room < 0) break;
+    changes.push([name, text]);
+  }
+  if (room < 0) throw new EvaluationError(`labels of an alert have more than ${ALERT_CHARS_MAX} characters`);
+  const shown: [string, string][] = [];
+  for (const [name, template] of annotations) {
+    room -= name.length;
+    if (room < 0) break;
+    const text = template(sample, surroundings);
+    shown.push([name, text.length <= room ? text : copied(text.slice(0, room)) + CUT]);
+    room -= Math.min(text.length, room);
+  }
   return {
-    labels: withLabels(sample.labels, [['__name__', ''], ...made(labels), ['alertname', rule.alert]]),
-    annotations: Object.fromEntries(made(annotations)),
+    labels: withLabels(sample.labels, [...changes, ['alertname', rule.alert]]),
+    annotations: Object.fromEntries(shown),
     value: sample.value,
   };
 };
+
+const charsOf = (texts: readonly string[]): number => texts.reduce((chars, text) => chars + text.length, 0);
+
+/** A slice keeps the whole text in memory, and may end in half of a character. */
+const copied = (text: string): string => Buffer.from(text).toString();
 
 export interface AlertStep {
   readonly samples: readonly AlertSample[];

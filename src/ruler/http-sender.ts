@@ -28,11 +28,13 @@ const CONNECTIONS_MAX = 8;
 
 /** Posts to Alertmanagers and receivers of remote write. */
 export class HttpSender {
-  readonly #deps: HttpSenderDeps;
+  readonly report: HttpSenderDeps['report'];
+  readonly #clock: Clock;
   readonly #agent = new Agent({ connections: CONNECTIONS_MAX });
 
-  constructor(deps: HttpSenderDeps) {
-    this.#deps = deps;
+  constructor({ clock, report }: HttpSenderDeps) {
+    this.report = report;
+    this.#clock = clock;
   }
 
   /**
@@ -46,10 +48,10 @@ export class HttpSender {
     signal: AbortSignal,
     retriesTooMany = true,
   ): Promise<Delivery> {
-    const { clock, report } = this.#deps;
+    const { report } = this;
     const { url, timeoutMs } = receiver;
     const call = new AbortController();
-    const cancelTimer = clock.after(timeoutMs, () => call.abort(new Error(`no answer within ${timeoutMs} ms`)));
+    const cancelTimer = this.#clock.after(timeoutMs, () => call.abort(new Error(`no answer within ${timeoutMs} ms`)));
     const giveUp = (): void => call.abort(signal.reason);
     signal.addEventListener('abort', giveUp, { once: true });
     try {

@@ -100,6 +100,24 @@ describe('an alerting rule', () => {
     expect([again?.resolvedAtMs, again?.lastSentMs, again?.firedAtMs]).to.deep.equal([undefined, undefined, undefined]);
   });
 
+  it('cuts annotations that are longer than those of an alert may be together, and says so', () => {
+    const long = 'é'.repeat(40_000);
+    const compiled = compileAlertingRule(ruleOf({ annotations: { a: long, b: `{{ "x" }}${long}`, c: 'c' } }), {});
+    const { annotations } = alertSample(compiled, web(), SURROUNDINGS);
+    expect(annotations['a']).to.equal(long);
+    expect(annotations['b']).to.match(
+      /^xé{25000,25600} <cut: labels and annotations of an alert may be 65536 characters>$/,
+    );
+    expect(annotations).to.not.have.property('c');
+  });
+
+  it('has labels of so many characters and no more', () => {
+    const long = compileAlertingRule(ruleOf({ labels: { a: '{{ printf "%65536d" 1 }}' } }), {});
+    expect(() => alertSample(long, web(), SURROUNDINGS)).to.throw(EvaluationError, 'more than 65536 characters');
+    const sample = { labels: ['msg', 'x'.repeat(65_536)], value: 1 };
+    expect(() => alertSample(compileAlertingRule(ruleOf(), {}), sample, SURROUNDINGS)).to.throw(EvaluationError);
+  });
+
   it('has an alert for each label set', () => {
     const rule = timeline(ruleOf({ forMs: MINUTE }));
     rule.at(0, [web()]);
