@@ -44,6 +44,9 @@ export class EvaluationError extends Error {
 /** Resolved alerts are told of for so long: Alertmanager keeps what it was told for 5 minutes. Prometheus'. */
 const RESOLVED_KEPT_MS = 15 * 60_000;
 
+/** Of one rule. Chosen: some MiB, and 20 times what a query may answer with; a label with the value in it makes new ones each time. */
+const ALERTS_MAX = 10_000;
+
 /**
  * Of names and texts of one alert, in characters. Chosen: far above what people read. Labels beyond it are an error, since cut ones
  * would be another alert; annotations are cut, since an alert with half of them is worth more than none.
@@ -102,7 +105,7 @@ const copied = (text: string): string => Buffer.from(text).toString();
 export interface AlertStep {
   readonly samples: readonly AlertSample[];
   readonly nowMs: number;
-  /** 0: any number. */
+  /** Of active alerts; 0: as many as any rule may have. */
   readonly limit: number;
   /** Of alerts that were active before this node evaluated the rule, by the text of their labels. */
   readonly activeSinceMs?: ReadonlyMap<string, number> | undefined;
@@ -130,8 +133,18 @@ export const stepAlerts = (rule: Rule, alerts: Alerts, step: AlertStep): Alerts 
     else next.delete(key);
   }
   const active = [...next.values()].filter(({ state }) => state !== 'inactive').length;
-  if (limit > 0 && active > limit) throw new EvaluationError(`exceeded limit of ${limit} with ${active} alerts`);
-  return next;
+  const activeMax = limit > 0 ? Math.min(limit, ALERTS_MAX) : ALERTS_MAX;
+  if (active > activeMax) throw new EvaluationError(`exceeded limit of ${activeMax} with ${active} alerts`);
+  return next.size > ALERTS_MAX ? withoutOldest(next, next.size - ALERTS_MAX) : next;
+};
+
+/** Without so many of those that were resolved first: Alertmanagers have heard of them for the longest time. */
+const withoutOldest = (alerts: Alerts, count: number): Alerts => {
+  const resolvedMs = ({ resolvedAtMs = Number.POSITIVE_INFINITY }: Alert): number => resolvedAtMs;
+  const resolved = [...alerts].filter(([, { state }]) => state === 'inactive');
+  const oldest = resolved.sort(([, a], [, b]) => resolvedMs(a) - resolvedMs(b)).slice(0, count);
+  const gone = new Set(oldest.map(([key]) => key));
+  return new Map([...alerts].filter(([key]) => !gone.has(key)));
 };
 
 const newAlert = (labels: readonly string[], nowMs: number): Alert => ({

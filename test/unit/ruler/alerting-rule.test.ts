@@ -118,6 +118,29 @@ describe('an alerting rule', () => {
     expect(() => alertSample(compileAlertingRule(ruleOf(), {}), sample, SURROUNDINGS)).to.throw(EvaluationError);
   });
 
+  describe('whose alerts are new each time', () => {
+    const fresh = (minute: number): readonly Sample[] =>
+      Array.from({ length: 4000 }, (_, index) => ({ labels: ['at', `${minute}-${index}`], value: 1 }));
+
+    it('fails beyond 10,000 that are active, and comes to itself', () => {
+      const rule = timeline(ruleOf({ forMs: 0, keepFiringForMs: 5 * MINUTE }));
+      rule.at(0, fresh(0));
+      expect(rule.at(1, fresh(1))).to.have.length(8000);
+      const failed = (): unknown => rule.at(2, fresh(2));
+      expect(failed).to.throw(EvaluationError, 'exceeded limit of 10000 with 12000 alerts');
+      expect(rule.at(6, fresh(6)).filter(({ state }) => state === 'firing')).to.have.length(8000);
+    });
+
+    it('tells no more of the oldest that are resolved', () => {
+      const rule = timeline(ruleOf({ forMs: 0 }));
+      for (const minute of [0, 1, 2]) rule.at(minute, fresh(minute));
+      const alerts = rule.at(3, fresh(3));
+      expect(alerts).to.have.length(10_000);
+      const since = [0, 1, 2, 3].map((at) => alerts.filter(({ activeAtMs }) => activeAtMs === T0 + at * MINUTE).length);
+      expect(since).to.deep.equal([0, 2000, 4000, 4000]);
+    });
+  });
+
   it('has an alert for each label set', () => {
     const rule = timeline(ruleOf({ forMs: MINUTE }));
     rule.at(0, [web()]);
