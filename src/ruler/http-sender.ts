@@ -48,6 +48,8 @@ export class HttpSender {
     signal: AbortSignal,
     retriesTooMany = true,
   ): Promise<Delivery> {
+    // An abort that was before is not told again.
+    if (signal.aborted) return 'again';
     const { report } = this;
     const { url, timeoutMs } = receiver;
     const call = new AbortController();

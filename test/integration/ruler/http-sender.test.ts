@@ -102,6 +102,8 @@ describe('what sends alerts and samples', () => {
       call.abort(new Error('the node stops'));
       expect(await posting).to.equal('again');
       expect(problems).to.have.length(1);
+      const late = await post(url, { signal: call.signal, timeoutMs: 600_000 });
+      expect(late, 'at once with a signal of before').to.equal('again');
     } finally {
       silent.closeAllConnections();
       silent.close();
