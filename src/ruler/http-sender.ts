@@ -118,5 +118,9 @@ const withoutUser = (url: string): URL => {
   return bare;
 };
 
-/** Without the password that may stand in it. */
-export const shownUrl = (url: string): string => url.replace(/\/\/[^/@]*@/, '//');
+/** Without the password that may stand in it; otherwise as it was given. */
+export const shownUrl = (url: string): string => {
+  if (!URL.canParse(url)) return 'what is no URL';
+  const { username, password } = new URL(url);
+  return username === '' && password === '' ? url : withoutUser(url).href;
+};

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
-import { HttpSender } from '../../../src/ruler/http-sender.ts';
+import { HttpSender, shownUrl } from '../../../src/ruler/http-sender.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { Receiver } from '../../support/ruler/receiver.ts';
 
@@ -88,6 +88,15 @@ describe('what sends alerts and samples', () => {
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
+  });
+
+  it('shows URLs without names and passwords, whatever is in them', () => {
+    expect(shownUrl('http://am:9093')).to.equal('http://am:9093');
+    expect(shownUrl('http://am:9093/a@b')).to.equal('http://am:9093/a@b');
+    expect(shownUrl('http://u:p@ss@h/x')).to.equal('http://h/x');
+    expect(shownUrl('http://u:p%40ss@h/')).to.equal('http://h/');
+    expect(shownUrl('http://token@h/')).to.equal('http://h/');
+    expect(shownUrl('http://u:a/b@h/')).to.equal('what is no URL');
   });
 
   it('waits no longer than it may, or somebody wants it', async () => {
