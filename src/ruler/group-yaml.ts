@@ -1,5 +1,5 @@
 /** Groups of rules as YAML, in the words of Prometheus' rule files. */
-import { type Document, isScalar, parseDocument, stringify as toYaml, visit } from 'yaml';
+import { type Document, isScalar, parseDocument, Scalar, stringify as toYaml, visit } from 'yaml';
 import { formatPrometheusDuration, parsePrometheusDuration } from '../logql/durations.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { NamedTexts, Rule, RuleGroup } from './rule-group.ts';
@@ -136,7 +136,15 @@ const ruleOf = (fields: Fields): Rule => ({
 });
 
 /** As Go's library indents; lines are not folded. */
-const print = (value: unknown): string => toYaml(value, { indent: 4, lineWidth: 0 });
+const print = (value: unknown): string => toYaml(value, quotedWhereIndented, { indent: 4, lineWidth: 0 });
+
+/** A block of lines of which the first is indented says by how much, and the library says 2 whatever `indent` is: it would be read as another text. */
+const quotedWhereIndented = (_: unknown, value: unknown): unknown => {
+  if (typeof value !== 'string' || !(/^\n* /.test(value) && value.includes('\n'))) return value;
+  const quoted = new Scalar(value);
+  quoted.type = Scalar.QUOTE_DOUBLE;
+  return quoted;
+};
 
 const durationText = (ms: number): string | undefined =>
   ms > 0 ? formatPrometheusDuration(BigInt(ms) * NS_PER_MS) : undefined;

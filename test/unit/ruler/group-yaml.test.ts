@@ -58,7 +58,19 @@ describe('a group of rules as YAML', () => {
   });
 
   it('is printed so that it is read as the same', () => {
-    const text = fc.string({ unit: 'grapheme', maxLength: 20 });
+    const piece = fc.constantFrom(
+      ...'\n\r \t#:-"\'\\%|>&*!?,[]{}~a',
+      '  ',
+      '\n  ',
+      '---',
+      '...',
+      'null',
+      '\u0085',
+      '\u2028',
+      '\uFEFF',
+      '\0',
+    );
+    const text = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 20 }), fc.string({ unit: piece, maxLength: 8 }));
     const texts = fc.dictionary(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 8 }), text, { maxKeys: 3 });
     const ms = fc.integer({ min: 0, max: 400 * 86_400_000 });
     const rule = fc.record({
@@ -82,6 +94,13 @@ describe('a group of rules as YAML', () => {
       expect(plain(readGroup(printGroup(one)))).to.deep.equal(plain(one));
     };
     fc.assert(fc.property(group, check), { numRuns: propertyRuns(200) });
+  });
+
+  it('keeps lines as lines where it can', () => {
+    const annotations = { lines: 'a\n  b\n', indented: '  a\nb', late: '\n  a' };
+    const text = printGroup(readGroup(JSON.stringify({ name: 'g', rules: [{ alert: 'A', expr: '1', annotations }] })));
+    expect(text).to.contain('lines: |\n').and.to.contain('indented: "  a\\nb"').and.to.contain('late: "\\n  a"');
+    expect(readGroup(text).rules[0]?.annotations).to.deep.equal(annotations);
   });
 
   it('names like those of objects are names', () => {
