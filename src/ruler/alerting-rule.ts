@@ -44,6 +44,16 @@ export class EvaluationError extends Error {
 /** Resolved alerts are told of for so long: Alertmanager keeps what it was told for 5 minutes. Prometheus'. */
 const RESOLVED_KEPT_MS = 15 * 60_000;
 
+/** Of one rule. Chosen: some MiB, and 20 times what a query may answer with; a label with the value in it makes new ones each time. */
+const ALERTS_MAX = 10_000;
+
+/**
+ * Of names and texts of one alert, in characters. Chosen: far above what people read. Labels beyond it are an error, since cut ones
+ * would be another alert; annotations are cut, since an alert with half of them is worth more than none.
+ */
+const ALERT_CHARS_MAX = 64 * 1024;
+const CUT = ` <cut: labels and annotations of an alert may be ${ALERT_CHARS_MAX} characters>`;
+
 /** @throws Error if a text is no template */
 export const compileAlertingRule = (rule: Rule, groupLabels: NamedTexts): CompiledAlertingRule => {
   const compiled = (texts: NamedTexts): CompiledAlertingRule['labels'] =>
@@ -54,25 +64,48 @@ export const compileAlertingRule = (rule: Rule, groupLabels: NamedTexts): Compil
 /** A sample as an alert shows it. */
 export type AlertSample = Pick<Alert, 'labels' | 'annotations' | 'value'>;
 
-/** Labels and annotations as the templates make them of a sample: up to some ms, for templates are anybody's. */
+/**
+ * Labels and annotations as the templates make them of a sample: up to some ms, for templates are anybody's.
+ * @throws EvaluationError if the labels are too long
+ */
 export const alertSample = (
   { rule, labels, annotations }: CompiledAlertingRule,
   sample: Sample,
   surroundings: AlertSurroundings,
 ): AlertSample => {
-  const made = (templates: CompiledAlertingRule['labels']): (readonly [string, string])[] =>
-    templates.map(([name, template]) => [name, template(sample, surroundings)]);
+  const changes: [string, string][] = [['__name__', '']];
+  let room = ALERT_CHARS_MAX - charsOf(sample.labels) - rule.alert.length;
+  for (const [name, template] of labels) {
+    const text = template(sample, surroundings);
+    room -= name.length + text.length;
+    if (room < 0) break;
+    changes.push([name, text]);
+  }
+  if (room < 0) throw new EvaluationError(`labels of an alert have more than ${ALERT_CHARS_MAX} characters`);
+  const shown: [string, string][] = [];
+  for (const [name, template] of annotations) {
+    room -= name.length;
+    if (room < 0) break;
+    const text = template(sample, surroundings);
+    shown.push([name, text.length <= room ? text : copied(text.slice(0, room)) + CUT]);
+    room -= Math.min(text.length, room);
+  }
   return {
-    labels: withLabels(sample.labels, [['__name__', ''], ...made(labels), ['alertname', rule.alert]]),
-    annotations: Object.fromEntries(made(annotations)),
+    labels: withLabels(sample.labels, [...changes, ['alertname', rule.alert]]),
+    annotations: Object.fromEntries(shown),
     value: sample.value,
   };
 };
 
+const charsOf = (texts: readonly string[]): number => texts.reduce((chars, text) => chars + text.length, 0);
+
+/** A slice keeps the whole text in memory, and may end in half of a character. */
+const copied = (text: string): string => Buffer.from(text).toString();
+
 export interface AlertStep {
   readonly samples: readonly AlertSample[];
   readonly nowMs: number;
-  /** 0: any number. */
+  /** Of active alerts; 0: as many as any rule may have. */
   readonly limit: number;
   /** Of alerts that were active before this node evaluated the rule, by the text of their labels. */
   readonly activeSinceMs?: ReadonlyMap<string, number> | undefined;
@@ -100,8 +133,18 @@ export const stepAlerts = (rule: Rule, alerts: Alerts, step: AlertStep): Alerts 
     else next.delete(key);
   }
   const active = [...next.values()].filter(({ state }) => state !== 'inactive').length;
-  if (limit > 0 && active > limit) throw new EvaluationError(`exceeded limit of ${limit} with ${active} alerts`);
-  return next;
+  const activeMax = limit > 0 ? Math.min(limit, ALERTS_MAX) : ALERTS_MAX;
+  if (active > activeMax) throw new EvaluationError(`exceeded limit of ${activeMax} with ${active} alerts`);
+  return next.size > ALERTS_MAX ? withoutOldest(next, next.size - ALERTS_MAX) : next;
+};
+
+/** Without so many of those that were resolved first: Alertmanagers have heard of them for the longest time. */
+const withoutOldest = (alerts: Alerts, count: number): Alerts => {
+  const resolvedMs = ({ resolvedAtMs = Number.POSITIVE_INFINITY }: Alert): number => resolvedAtMs;
+  const resolved = [...alerts].filter(([, { state }]) => state === 'inactive');
+  const oldest = resolved.sort(([, a], [, b]) => resolvedMs(a) - resolvedMs(b)).slice(0, count);
+  const gone = new Set(oldest.map(([key]) => key));
+  return new Map([...alerts].filter(([key]) => !gone.has(key)));
 };
 
 const newAlert = (labels: readonly string[], nowMs: number): Alert => ({

@@ -26,6 +26,9 @@ interface PostedAlert {
 const API_PATH = '/api/v2/alerts';
 /** As Prometheus sends. */
 const BATCH_MAX = 256;
+/** Chosen: a request that any proxy takes, and 10,000 usual alerts waiting. As JSON it may be six times as much. */
+const BATCH_BYTES_MAX = 1024 * 1024;
+const WAITING_BYTES_MAX = 32 * 1024 * 1024;
 /** Chosen: what fails for longer is sent again with the next `resend_delay`. */
 const RETRIES = { triesMax: 4, firstMs: 250, lastMs: 5_000, shareMin: 0.5 };
 /** An alert that is not sent again has ended after so many of the longer of interval and resend delay. Prometheus'. */
@@ -48,7 +51,19 @@ export class Alertmanager {
         sender.post(target, JSON.stringify(alerts), { ...JSON_BODY, 'x-scope-orgid': tenant }, signal);
       const { waitingMax } = options;
       const totalMs = timeoutMs * RETRIES.triesMax;
-      const queue = new DeliveryQueue({ waitingMax, batchMax: BATCH_MAX, totalMs, retries: RETRIES, deliver }, deps);
+      const queue = new DeliveryQueue<PostedAlert>(
+        {
+          waitingMax,
+          batchMax: BATCH_MAX,
+          waitingBytesMax: WAITING_BYTES_MAX,
+          batchBytesMax: BATCH_BYTES_MAX,
+          bytesOf: alertBytes,
+          totalMs,
+          retries: RETRIES,
+          deliver,
+        },
+        { ...deps, report: sender.report },
+      );
       return [shownUrl(url), queue];
     });
   }
@@ -83,6 +98,19 @@ export class Alertmanager {
     };
   }
 }
+
+/** Of what is written around the texts. */
+const FRAME_BYTES = 150;
+const PAIR_BYTES = 6;
+
+/** In characters: near enough for a bound. */
+const alertBytes = ({ labels, annotations, generatorURL }: PostedAlert): number => {
+  let bytes = FRAME_BYTES + generatorURL.length;
+  for (const texts of [labels, annotations]) {
+    for (const name in texts) bytes += PAIR_BYTES + name.length + (texts[name]?.length ?? 0);
+  }
+  return bytes;
+};
 
 const JSON_BODY = { 'content-type': 'application/json' };
 

@@ -1,5 +1,5 @@
 /** Groups of rules as YAML, in the words of Prometheus' rule files. */
-import { parse as parseYaml, stringify as toYaml } from 'yaml';
+import { type Document, isScalar, parseDocument, Scalar, stringify as toYaml, visit } from 'yaml';
 import { formatPrometheusDuration, parsePrometheusDuration } from '../logql/durations.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { NamedTexts, Rule, RuleGroup } from './rule-group.ts';
@@ -27,14 +27,47 @@ export const printNamespaces = (namespaces: ReadonlyMap<string, readonly RuleGro
 const undecodable = (cause?: unknown): RefusedError =>
   new RefusedError({ code: 'BAD_REQUEST', text: 'unable to decoded rule group' }, { cause });
 
-/** With this schema all scalars are texts: `severity: 1` is "1". Maps keep their order, and a name such as __proto__ is one like others. */
+/**
+ * With this schema all scalars are texts: `severity: 1` is "1". Maps keep their order, and a name such as __proto__ is one like others.
+ * The library's own look at equal keys, and its texts of errors, take time by the square of the size.
+ */
+const READING = { schema: 'failsafe', uniqueKeys: false, prettyErrors: false, logLevel: 'error' } as const;
+
 const parsed = (yaml: string): unknown => {
   try {
-    return parseYaml(yaml, { schema: 'failsafe', mapAsMap: true, maxAliasCount: 100, logLevel: 'error' });
+    const document = withoutStacks(() => parseDocument(yaml, READING));
+    const [error] = document.errors;
+    if (error) throw error;
+    checkKeys(document);
+    return document.toJS({ mapAsMap: true, maxAliasCount: 100 });
   } catch (error) {
     throw undecodable(error);
   }
 };
+
+/** There may be as many errors as bytes, and their stacks take three quarters of the time. */
+const withoutStacks = <T>(work: () => T): T => {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return work();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+};
+
+/** @throws Error if a map has a key twice */
+const checkKeys = (document: Document): void =>
+  visit(document, {
+    Map: (_, { items }) => {
+      const names = new Set<unknown>();
+      for (const { key } of items) {
+        const name = isScalar(key) ? key.value : key;
+        if (names.has(name)) throw new Error('Map keys must be unique');
+        names.add(name);
+      }
+    },
+  });
 
 const isAbsent = (value: unknown): boolean => value === undefined || value === null || value === '';
 
@@ -79,8 +112,18 @@ const groupOf = (fields: Fields): RuleGroup => ({
   queryOffsetMs: msOf(fields.get('query_offset')),
   limit: countOf(fields.get('limit')),
   labels: textsOf(fields.get('labels')),
-  rules: listOf(fields.get('rules')).map((rule) => ruleOf(fieldsOf(rule))),
+  rules: rulesOf(fields.get('rules')).map((rule) => ruleOf(fieldsOf(rule))),
 });
+
+/** Chosen: many times what groups have, and read in a fraction of a second. */
+const RULES_MAX = 2_000;
+
+const rulesOf = (value: unknown): readonly unknown[] => {
+  const rules = listOf(value);
+  if (rules.length <= RULES_MAX) return rules;
+  const text = `a group may have ${RULES_MAX} rules, not ${rules.length}`;
+  throw new RefusedError({ code: 'BAD_REQUEST', text });
+};
 
 const ruleOf = (fields: Fields): Rule => ({
   alert: textOf(fields.get('alert')),
@@ -93,7 +136,15 @@ const ruleOf = (fields: Fields): Rule => ({
 });
 
 /** As Go's library indents; lines are not folded. */
-const print = (value: unknown): string => toYaml(value, { indent: 4, lineWidth: 0 });
+const print = (value: unknown): string => toYaml(value, quotedWhereIndented, { indent: 4, lineWidth: 0 });
+
+/** A block of lines of which the first is indented says by how much, and the library says 2 whatever `indent` is: it would be read as another text. */
+const quotedWhereIndented = (_: unknown, value: unknown): unknown => {
+  if (typeof value !== 'string' || !(/^\n* /.test(value) && value.includes('\n'))) return value;
+  const quoted = new Scalar(value);
+  quoted.type = Scalar.QUOTE_DOUBLE;
+  return quoted;
+};
 
 const durationText = (ms: number): string | undefined =>
   ms > 0 ? formatPrometheusDuration(BigInt(ms) * NS_PER_MS) : undefined;

@@ -28,11 +28,13 @@ const CONNECTIONS_MAX = 8;
 
 /** Posts to Alertmanagers and receivers of remote write. */
 export class HttpSender {
-  readonly #deps: HttpSenderDeps;
+  readonly report: HttpSenderDeps['report'];
+  readonly #clock: Clock;
   readonly #agent = new Agent({ connections: CONNECTIONS_MAX });
 
-  constructor(deps: HttpSenderDeps) {
-    this.#deps = deps;
+  constructor({ clock, report }: HttpSenderDeps) {
+    this.report = report;
+    this.#clock = clock;
   }
 
   /**
@@ -46,10 +48,12 @@ export class HttpSender {
     signal: AbortSignal,
     retriesTooMany = true,
   ): Promise<Delivery> {
-    const { clock, report } = this.#deps;
+    // An abort that was before is not told again.
+    if (signal.aborted) return 'again';
+    const { report } = this;
     const { url, timeoutMs } = receiver;
     const call = new AbortController();
-    const cancelTimer = clock.after(timeoutMs, () => call.abort(new Error(`no answer within ${timeoutMs} ms`)));
+    const cancelTimer = this.#clock.after(timeoutMs, () => call.abort(new Error(`no answer within ${timeoutMs} ms`)));
     const giveUp = (): void => call.abort(signal.reason);
     signal.addEventListener('abort', giveUp, { once: true });
     try {
@@ -114,5 +118,9 @@ const withoutUser = (url: string): URL => {
   return bare;
 };
 
-/** Without the password that may stand in it. */
-export const shownUrl = (url: string): string => url.replace(/\/\/[^/@]*@/, '//');
+/** Without the password that may stand in it; otherwise as it was given. */
+export const shownUrl = (url: string): string => {
+  if (!URL.canParse(url)) return 'what is no URL';
+  const { username, password } = new URL(url);
+  return username === '' && password === '' ? url : withoutUser(url).href;
+};

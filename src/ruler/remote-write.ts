@@ -22,6 +22,9 @@ export interface RemoteWriteOptions {
 /** Chosen: a receiver that is being replaced is back by then, and the queue holds some minutes. */
 const TOTAL_MS = 300_000;
 const TRIES_MAX = 100;
+/** Chosen: 2,000 usual samples and 10,000 waiting are a tenth of it; a label may be as long as a line. */
+const BATCH_BYTES_MAX = 4 * 1024 * 1024;
+const WAITING_BYTES_MAX = 32 * 1024 * 1024;
 
 const HEADERS = {
   'content-type': 'application/x-protobuf',
@@ -46,7 +49,12 @@ export class RemoteWrite {
       };
       const { name, waitingMax, batchMax, minBackoffMs, maxBackoffMs } = client;
       const retries = { triesMax: TRIES_MAX, firstMs: minBackoffMs, lastMs: maxBackoffMs, shareMin: 0.5 };
-      return [name, new DeliveryQueue({ waitingMax, batchMax, totalMs: TOTAL_MS, retries, deliver }, deps)];
+      const bounds = { waitingMax, batchMax, waitingBytesMax: WAITING_BYTES_MAX, batchBytesMax: BATCH_BYTES_MAX };
+      const queue = new DeliveryQueue<TimedSample>(
+        { ...bounds, bytesOf: sampleBytes, totalMs: TOTAL_MS, retries, deliver },
+        { ...deps, report: sender.report },
+      );
+      return [name, queue];
     });
   }
 
@@ -66,3 +74,13 @@ export class RemoteWrite {
     await Promise.all(this.#queues.map(([, queue]) => queue.close(deadlineMs)));
   }
 }
+
+/** Of value, time and what is written around them. */
+const SAMPLE_BYTES = 24;
+
+/** In characters: near enough for a bound. */
+const sampleBytes = ({ labels }: TimedSample): number => {
+  let bytes = SAMPLE_BYTES;
+  for (const text of labels) bytes += 2 + text.length;
+  return bytes;
+};

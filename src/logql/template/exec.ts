@@ -4,13 +4,14 @@ import { EXPECTED, GO_TYPES, isRangeDeclaration, NO_ARGUMENTS, numberValue, prin
 import { FUNCTIONS } from './functions.ts';
 import { sprint } from './go-print.ts';
 import { GoTime } from './go-time.ts';
-import { checkSize, DEPTH_MAX, STEPS_MAX } from './limits.ts';
+import { checkSize, DEPTH_MAX, STEPS_MAX, WORK_BYTES_MAX, workOf } from './limits.ts';
 import type { Command, Node, Operand, Pipe } from './nodes.ts';
 import { printNode } from './nodes.ts';
 import { type ParsedTemplate, quoteBytes } from './parser.ts';
+import { rangeItems } from './range-items.ts';
 import type { ParameterType, TemplateFunction } from './template-function.ts';
 import { callTimeMethod, TIME_METHODS } from './time-methods.ts';
-import { GoMap, type GoValue, intOf, isList, isTrue, TemplateError, typeName } from './values.ts';
+import { GoMap, type GoValue, intOf, isTrue, TemplateError, typeName } from './values.ts';
 
 /** What an entry gives to its templates. */
 export interface TemplateData {
@@ -38,6 +39,7 @@ class Execution {
   #variables: Variable[] = [];
   #output = '';
   #steps = 0;
+  #work = 0;
   #depth = 0;
 
   constructor(template: ParsedTemplate, data: TemplateData, functions: ReadonlyMap<string, TemplateFunction>) {
@@ -67,7 +69,17 @@ class Execution {
   }
 
   #step(): void {
-    if (++this.#steps > STEPS_MAX) throw new TemplateError(`template: ${this.#template.name}: too many steps`);
+    if (++this.#steps > STEPS_MAX) throw this.#exhausted('too many steps');
+  }
+
+  /** A step may take any time where its texts are long. */
+  #spend(bytes: number): void {
+    this.#work += bytes;
+    if (this.#work > WORK_BYTES_MAX) throw this.#exhausted('functions work on too many bytes');
+  }
+
+  #exhausted(text: string): TemplateError {
+    return new TemplateError(`template: ${this.#template.name}: ${text}`);
   }
 
   #walkList(nodes: readonly Node[], dot: GoValue): Jump {
@@ -118,8 +130,11 @@ class Execution {
     const value = this.#pipeline(node.pipe, dot);
     const inner = this.#variables.length;
     let count = 0;
-    for (const [key, item] of this.#items(value, node.pipe)) {
+    const items = rangeItems(value);
+    if (!items) throw this.#fail(node.pipe, `range can't iterate over ${sprint([value])}`);
+    for (const [key, item] of items) {
       count++;
+      this.#step();
       this.#bindRange(node.pipe, key, item);
       const jump = this.#walkList(node.list, item);
       this.#variables.length = inner;
@@ -128,21 +143,6 @@ class Execution {
     const jump = count === 0 && node.otherwise !== undefined ? this.#walkList(node.otherwise, dot) : undefined;
     this.#variables.length = scope;
     return jump;
-  }
-
-  *#items(value: GoValue, pipe: Pipe): Generator<readonly [GoValue, GoValue]> {
-    const count = intOf(value);
-    if (count !== undefined) {
-      for (let index = 0n; index < count; index++) yield [index, index];
-    } else if (isList(value)) {
-      for (const [index, item] of value.entries()) yield [BigInt(index), item];
-    } else if (value instanceof GoMap) {
-      yield* value.entries;
-    } else if (typeof value === 'string') {
-      for (const [index, char] of [...value].entries()) yield [BigInt(index), BigInt(char.charCodeAt(0))];
-    } else if (value !== null && value !== undefined) {
-      throw this.#fail(pipe, `range can't iterate over ${sprint([value])}`);
-    }
   }
 
   /** One variable is the item, two are key and item. */
@@ -155,8 +155,17 @@ class Execution {
   }
 
   #assign(name: string, value: GoValue): void {
-    const variable = this.#variables.findLast((known) => known.name === name);
+    const variable = this.#find(name);
     if (variable !== undefined) variable.value = value;
+  }
+
+  /** The innermost of that name. */
+  #find(name: string): Variable | undefined {
+    const variables = this.#variables;
+    let index = variables.length - 1;
+    while (index >= 0 && variables[index]!.name !== name) index--;
+    this.#spend(variables.length - index);
+    return variables[index];
   }
 
   #callTemplate(node: Extract<Node, { kind: 'template' }>, dot: GoValue): void {
@@ -232,7 +241,7 @@ class Execution {
     dot: GoValue,
     final: Final,
   ): GoValue {
-    const value = this.#variables.findLast(({ name }) => name === node.path[0])?.value;
+    const value = this.#find(node.path[0]!)?.value;
     if (node.path.length > 1) return this.#fields(node, value, node.path.slice(1), args, dot, final);
     if (args.length > 0 || final !== MISSING)
       throw this.#fail(node, `${node.path[0]!} is not a method but has arguments`);
@@ -257,7 +266,9 @@ class Execution {
     if (receiver instanceof GoTime && TIME_METHODS.has(name)) {
       const values = args.map((arg) => this.#argument('any', arg, dot));
       if (final !== MISSING) values.push(final);
-      return callTimeMethod(receiver, name, values, (text) => this.#fail(at, text));
+      const result = callTimeMethod(receiver, name, values, (text) => this.#fail(at, text));
+      this.#spend(workOf(values, result));
+      return result;
     }
     if (receiver instanceof GoMap) {
       if (args.length > 0 || final !== MISSING) throw this.#fail(at, `${name} is not a method but has arguments`);
@@ -292,14 +303,16 @@ class Execution {
 
   #called(at: Command | Operand, name: string, { call }: TemplateFunction, values: readonly GoValue[]): GoValue {
     this.#step();
+    let result: GoValue;
     try {
-      const result = (call as (...args: readonly GoValue[]) => GoValue)(...values);
+      result = (call as (...args: readonly GoValue[]) => GoValue)(...values);
       if (typeof result === 'string') checkSize(result.length);
-      return result;
     } catch (error) {
       if (!(error instanceof TemplateError || error instanceof RangeError)) throw error;
       throw this.#fail(at, `error calling ${name}: ${error.message}`);
     }
+    this.#spend(workOf(values, result));
+    return result;
   }
 
   #checkCount(node: Operand, name: string, { parameters, rest }: TemplateFunction, count: number): void {

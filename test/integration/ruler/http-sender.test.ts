@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
-import { HttpSender } from '../../../src/ruler/http-sender.ts';
+import { HttpSender, shownUrl } from '../../../src/ruler/http-sender.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { Receiver } from '../../support/ruler/receiver.ts';
 
@@ -90,6 +90,15 @@ describe('what sends alerts and samples', () => {
     }
   });
 
+  it('shows URLs without names and passwords, whatever is in them', () => {
+    expect(shownUrl('http://am:9093')).to.equal('http://am:9093');
+    expect(shownUrl('http://am:9093/a@b')).to.equal('http://am:9093/a@b');
+    expect(shownUrl('http://u:p@ss@h/x')).to.equal('http://h/x');
+    expect(shownUrl('http://u:p%40ss@h/')).to.equal('http://h/');
+    expect(shownUrl('http://token@h/')).to.equal('http://h/');
+    expect(shownUrl('http://u:a/b@h/')).to.equal('what is no URL');
+  });
+
   it('waits no longer than it may, or somebody wants it', async () => {
     const silent: Server = createServer(() => undefined);
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
@@ -102,6 +111,8 @@ describe('what sends alerts and samples', () => {
       call.abort(new Error('the node stops'));
       expect(await posting).to.equal('again');
       expect(problems).to.have.length(1);
+      const late = await post(url, { signal: call.signal, timeoutMs: 600_000 });
+      expect(late, 'at once with a signal of before').to.equal('again');
     } finally {
       silent.closeAllConnections();
       silent.close();

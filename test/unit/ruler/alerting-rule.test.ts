@@ -100,6 +100,47 @@ describe('an alerting rule', () => {
     expect([again?.resolvedAtMs, again?.lastSentMs, again?.firedAtMs]).to.deep.equal([undefined, undefined, undefined]);
   });
 
+  it('cuts annotations that are longer than those of an alert may be together, and says so', () => {
+    const long = 'é'.repeat(40_000);
+    const compiled = compileAlertingRule(ruleOf({ annotations: { a: long, b: `{{ "x" }}${long}`, c: 'c' } }), {});
+    const { annotations } = alertSample(compiled, web(), SURROUNDINGS);
+    expect(annotations['a']).to.equal(long);
+    expect(annotations['b']).to.match(
+      /^xé{25000,25600} <cut: labels and annotations of an alert may be 65536 characters>$/,
+    );
+    expect(annotations).to.not.have.property('c');
+  });
+
+  it('has labels of so many characters and no more', () => {
+    const long = compileAlertingRule(ruleOf({ labels: { a: '{{ printf "%65536d" 1 }}' } }), {});
+    expect(() => alertSample(long, web(), SURROUNDINGS)).to.throw(EvaluationError, 'more than 65536 characters');
+    const sample = { labels: ['msg', 'x'.repeat(65_536)], value: 1 };
+    expect(() => alertSample(compileAlertingRule(ruleOf(), {}), sample, SURROUNDINGS)).to.throw(EvaluationError);
+  });
+
+  describe('whose alerts are new each time', () => {
+    const fresh = (minute: number): readonly Sample[] =>
+      Array.from({ length: 4000 }, (_, index) => ({ labels: ['at', `${minute}-${index}`], value: 1 }));
+
+    it('fails beyond 10,000 that are active, and comes to itself', () => {
+      const rule = timeline(ruleOf({ forMs: 0, keepFiringForMs: 5 * MINUTE }));
+      rule.at(0, fresh(0));
+      expect(rule.at(1, fresh(1))).to.have.length(8000);
+      const failed = (): unknown => rule.at(2, fresh(2));
+      expect(failed).to.throw(EvaluationError, 'exceeded limit of 10000 with 12000 alerts');
+      expect(rule.at(6, fresh(6)).filter(({ state }) => state === 'firing')).to.have.length(8000);
+    });
+
+    it('tells no more of the oldest that are resolved', () => {
+      const rule = timeline(ruleOf({ forMs: 0 }));
+      for (const minute of [0, 1, 2]) rule.at(minute, fresh(minute));
+      const alerts = rule.at(3, fresh(3));
+      expect(alerts).to.have.length(10_000);
+      const since = [0, 1, 2, 3].map((at) => alerts.filter(({ activeAtMs }) => activeAtMs === T0 + at * MINUTE).length);
+      expect(since).to.deep.equal([0, 2000, 4000, 4000]);
+    });
+  });
+
   it('has an alert for each label set', () => {
     const rule = timeline(ruleOf({ forMs: MINUTE }));
     rule.at(0, [web()]);

@@ -2,6 +2,9 @@ import { expect } from 'chai';
 import { type Delivery, DeliveryQueue } from '../../../src/ruler/delivery-queue.ts';
 import { ManualClock } from '../../support/clock.ts';
 
+/** An item that cannot be sent. */
+const POISON = -1;
+
 interface Sent {
   readonly lane: string;
   readonly items: readonly number[];
@@ -12,20 +15,32 @@ interface Sent {
 describe('a queue of deliveries', () => {
   let clock: ManualClock;
   let sent: Sent[];
+  let problems: object[];
   let queue: DeliveryQueue<number>;
 
   beforeEach(() => {
     clock = new ManualClock();
     sent = [];
+    problems = [];
     queue = new DeliveryQueue<number>(
       {
         waitingMax: 5,
         batchMax: 3,
+        waitingBytesMax: 100,
+        batchBytesMax: 30,
+        bytesOf: (item) => (item === POISON ? 1 : item),
         totalMs: 10_000,
         retries: { triesMax: 3, firstMs: 100, lastMs: 1000, shareMin: 1 },
-        deliver: (lane, items, signal) => new Promise((resolve) => sent.push({ lane, items, signal, answer: resolve })),
+        deliver: (lane, items, signal) => {
+          if (items.includes(POISON)) throw new RangeError('Invalid string length');
+          return new Promise((resolve) => sent.push({ lane, items, signal, answer: resolve }));
+        },
       },
-      { clock, chance: () => 0.5 },
+      {
+        clock,
+        chance: () => 0.5,
+        report: (_problem, error, about) => problems.push({ text: String(error), ...about }),
+      },
     );
   });
 
@@ -96,6 +111,31 @@ describe('a queue of deliveries', () => {
     await answer('refused', 'delivered');
     expect(shown()).to.deep.equal(['a 1,2,3', 'a 4']);
     expect(queue.figures).to.include({ failed: 3, delivered: 1, waiting: 0 });
+  });
+
+  it('reports what cannot be sent, and goes on with the next', async () => {
+    queue.add('a', [POISON, 2, 3, 4]);
+    await answer('delivered');
+    queue.add('a', [5]);
+    await answer('delivered');
+    expect(shown()).to.deep.equal(['a 4', 'a 5']);
+    expect(problems).to.deep.equal([{ text: 'RangeError: Invalid string length', tenant: 'a', count: 3 }]);
+    expect(queue.figures).to.include({ failed: 3, delivered: 2, waiting: 0 });
+  });
+
+  it('sends no more bytes together, and lets no more wait, than it may', async () => {
+    queue.add('a', [20, 10, 1, 40]);
+    await answer('delivered', 'delivered', 'delivered');
+    expect(shown()).to.deep.equal(['a 20,10', 'a 1', 'a 40']);
+    queue.add('a', [1]);
+    await settle();
+    queue.add('a', [60, 30, 20]);
+    expect(queue.figures).to.include({ dropped: 1, waiting: 3 });
+    queue.add('a', [101]);
+    expect(queue.figures).to.include({ dropped: 4, waiting: 1 });
+    queue.add('a', [100]);
+    await answer('delivered', 'delivered');
+    expect(shown().slice(3)).to.deep.equal(['a 1', 'a 100']);
   });
 
   it('lets go out what waits when it closes, until the deadline, and takes no more', async () => {

@@ -58,7 +58,19 @@ describe('a group of rules as YAML', () => {
   });
 
   it('is printed so that it is read as the same', () => {
-    const text = fc.string({ unit: 'grapheme', maxLength: 20 });
+    const piece = fc.constantFrom(
+      ...'\n\r \t#:-"\'\\%|>&*!?,[]{}~a',
+      '  ',
+      '\n  ',
+      '---',
+      '...',
+      'null',
+      '\u0085',
+      '\u2028',
+      '\uFEFF',
+      '\0',
+    );
+    const text = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 20 }), fc.string({ unit: piece, maxLength: 8 }));
     const texts = fc.dictionary(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 8 }), text, { maxKeys: 3 });
     const ms = fc.integer({ min: 0, max: 400 * 86_400_000 });
     const rule = fc.record({
@@ -82,6 +94,13 @@ describe('a group of rules as YAML', () => {
       expect(plain(readGroup(printGroup(one)))).to.deep.equal(plain(one));
     };
     fc.assert(fc.property(group, check), { numRuns: propertyRuns(200) });
+  });
+
+  it('keeps lines as lines where it can', () => {
+    const annotations = { lines: 'a\n  b\n', indented: '  a\nb', late: '\n  a' };
+    const text = printGroup(readGroup(JSON.stringify({ name: 'g', rules: [{ alert: 'A', expr: '1', annotations }] })));
+    expect(text).to.contain('lines: |\n').and.to.contain('indented: "  a\\nb"').and.to.contain('late: "\\n  a"');
+    expect(readGroup(text).rules[0]?.annotations).to.deep.equal(annotations);
   });
 
   it('names like those of objects are names', () => {
@@ -109,19 +128,29 @@ describe('a group of rules as YAML', () => {
     ],
   ] as const) {
     it(`is refused as ${what}`, () => {
-      let error: unknown;
-      try {
-        readGroup(text);
-      } catch (thrown) {
-        error = thrown;
-      }
+      const error = catchRefusal(() => readGroup(text));
       expect(error).to.be.instanceOf(RefusedError);
-      expect((error as RefusedError).refusal).to.deep.equal({
+      expect(error?.refusal).to.deep.equal({
         code: 'BAD_REQUEST',
         text: 'unable to decoded rule group',
       });
     });
   }
+
+  it('is refused where it has more rules than a group may, before they are read', () => {
+    const error = catchRefusal(() => readGroup(`rules: [${'[], '.repeat(2001)}]`));
+    expect(error?.refusal).to.deep.equal({ code: 'BAD_REQUEST', text: 'a group may have 2000 rules, not 2001' });
+  });
+
+  it('is read in time that grows with its size, not with the square of it', () => {
+    const { user } = process.cpuUsage();
+    const names = Array.from({ length: 24_000 }, (_, index) => `k${index}`);
+    const { labels } = readGroup(`labels:\n${names.map((name) => `  ${name}: x\n`).join('')}`);
+    expect(Object.keys(labels)).to.have.length(24_000);
+    expect(catchRefusal(() => readGroup('"a" '.repeat(25_000)))).to.be.instanceOf(RefusedError);
+    // 1 s, and 20 s where each key is compared with all before it.
+    expect((process.cpuUsage().user - user) / 1e6).to.be.lessThan(8);
+  }).timeout(60_000);
 
   it('is empty where nothing is said', () => {
     const empty = { name: '', intervalMs: 0, queryOffsetMs: 0, limit: 0, labels: {}, rules: [] };
@@ -139,6 +168,15 @@ describe('a group of rules as YAML', () => {
     expect(readGroups('groups:')).to.deep.equal([]);
   });
 });
+
+const catchRefusal = (read: () => unknown): RefusedError | undefined => {
+  try {
+    read();
+    return undefined;
+  } catch (error) {
+    return error as RefusedError;
+  }
+};
 
 /** Without the difference between a map and none. */
 const plain = (group: RuleGroup): object => JSON.parse(JSON.stringify(group)) as object;

@@ -223,11 +223,16 @@ describe('templates', () => {
       '{{ repeat 1000000000 "x" }}',
       '{{ define "T" }}{{ template "T" . }}{{ template "T" . }}{{ end }}{{ template "T" . }}',
       '{{ range 1000000000 }}x{{ end }}',
+      '{{ range 1000000000000 }}{{ end }}',
+      '{{ range 900 }}{{ printf "%1000000d" 1 | upper | len }}{{ end }}',
+      '{{ $f := repeat 100000 "2006" }}{{ range 900 }}{{ $t := __timestamp__.Format $f }}{{ end }}',
+      '{{ $t := repeat 1000000 "a" }}{{ range 90000 }}{{ range $t }}{{ break }}{{ end }}{{ end }}',
+      `{{ $z := 1 }}${'{{ $a := 1 }}'.repeat(2000)}{{ range 30000 }}{{ if $z }}{{ end }}{{ end }}`,
       '{{ $s := "xxxxxxxxxx" }}{{ range 1000 }}{{ $s = print $s $s }}{{ end }}',
       '{{ indent 100000000 "a" }}',
       '{{ $s := repeat 1000 "a" }}{{ replace "a" (repeat 100000 "b") $s }}',
     ];
-    for (const template of bounded) expect(errorOf(template), template).to.be.a('string');
+    for (const template of bounded) expect(errorOf(template), template.slice(0, 99)).to.be.a('string');
     expect(render('{{ printf "%1000000001d" 1 }}')).to.be.a('string');
   });
 
