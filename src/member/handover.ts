@@ -49,7 +49,7 @@ export interface HandoverFigures extends GiverFigures {
 /** Lingering, retries and streams that were missed are looked at so often. */
 const TICK_MS = 500;
 /** Between releases of which there are more than one tick has: for pushes to come between. */
-const NEXT_RELEASES_MS = 10;
+const NEXT_RELEASES_MS = 5;
 /** Orders between two turns of the event loop: some milliseconds. */
 const SLICE = 250;
 const ADOPT_MS = 20_000;

@@ -67,7 +67,7 @@ export interface GiverOptions {
 }
 
 /** More are left to the next tick, which should come soon then. What lingers goes by sessions, so hundreds are due at once; each costs a record of the log. */
-export const RELEASES_A_TICK = 32;
+export const RELEASES_A_TICK = 128;
 
 interface Segment {
   readonly name: string;

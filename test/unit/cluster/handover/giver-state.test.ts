@@ -55,7 +55,7 @@ describe('the giving side of a hand-over', () => {
       const effects = giver.step({ type: 'tick' }, 1000);
       released.push(effects.flatMap((effect) => (effect.type === 'release' ? [effect.name] : [])));
     }
-    expect(released.map(({ length }) => length)).to.deep.equal([32, 32, 32, 1]);
+    expect(released.map(({ length }) => length)).to.deep.equal([RELEASES_A_TICK, RELEASES_A_TICK, RELEASES_A_TICK, 1]);
     expect(released.flat()).to.deep.equal(names);
   });
 
