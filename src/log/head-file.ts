@@ -94,7 +94,7 @@ export class HeadFile {
     }
   }
 
-  /** Gives full files their footers as far as they are made: between batches, so that no batch waits for more than one. */
+  /** Gives full files their footers as far as they are made: between batches, so that no batch waits for more than one, and when the log is tidied. */
   async closeFull(): Promise<void> {
     for (let full = this.#full[0]; full?.footer; full = this.#full[0]) {
       this.#full.shift();
@@ -119,7 +119,7 @@ export class HeadFile {
       this.#report(`the footer of the log file ${fileNameOf(full.file.number)} could not be made`, error);
       full.footer = new Uint8Array();
     });
-    this.#encoding = Promise.all([this.#encoding, made]);
+    this.#encoding = Promise.all([this.#encoding, made]).then(() => undefined);
   }
 
   async #afterFailure(head: OpenFile, bytes: Uint8Array, error: LogFileError): Promise<WrittenBatch> {

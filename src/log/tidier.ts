@@ -60,6 +60,8 @@ export class Tidier {
 
   async #run(): Promise<void> {
     try {
+      // One that was made after the last batch: no other batch may come.
+      await this.#deps.head.closeFull();
       await this.#removeAll();
       for (const file of this.#closedFiles()) {
         if (!isCompactable(file, this.#deps.nowMs(), this.#rules)) continue;

@@ -353,12 +353,19 @@ export class Handover {
     }
   }
 
-  #tickLater(inMs = TICK_MS): () => void {
-    return this.#deps.clock.after(inMs, () => {
+  /** `fullMs`: when all of it is due again. Between two of these there are only releases, if one tick has not enough room for them. */
+  #tickLater(inMs = TICK_MS, fullMs = this.#deps.clock.monotonicMs() + TICK_MS): () => void {
+    const { clock } = this.#deps;
+    return clock.after(inMs, () => {
       if (this.#isStopped) return;
       const before = this.#totals.releasedSegments;
       this.#step({ type: 'tick' });
       const isMore = this.#totals.releasedSegments - before === RELEASES_A_TICK;
+      const leftMs = fullMs - clock.monotonicMs();
+      if (leftMs > 0) {
+        this.#cancelTick = this.#tickLater(isMore ? NEXT_RELEASES_MS : leftMs, fullMs);
+        return;
+      }
       this.#adoptions.giveUpLost();
       // What the flusher had may have come back.
       if (this.#isWalkDue || this.#flushing > 0) void this.walk();

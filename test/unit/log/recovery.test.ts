@@ -143,7 +143,7 @@ describe('the recovery of a log', () => {
   });
 
   it('has footers of files with many segments, made beside the batches that follow', async () => {
-    const states = async (isClosed: boolean): Promise<readonly string[]> => {
+    const states = async (then: 'close' | 'push' | 'tidy'): Promise<readonly string[]> => {
       const disk = new PowerLossFiles();
       const log = await openTestLog(disk.process(), { fileSizeMax: 256 << 10 });
       const push = (counter: number) =>
@@ -153,21 +153,21 @@ describe('the recovery of a log', () => {
         );
       // The second file begins with the last of them.
       for (let counter = 1; log.figures.files < 2; counter += 1) await push(counter);
-      if (isClosed) await log.close();
-      else {
-        // Nothing of the disk here takes time: one push after another would leave no turn for anything else.
-        for (let turn = 0; turn < 100; turn += 1) await nextTurn();
-        // The footer is written behind the first, and the second behind the footer.
-        for (const counter of [1_000_001, 1_000_002]) await push(counter);
-        disk.kill();
-      }
+      if (then === 'close') await log.close();
+      // Nothing of the disk here takes time: one push after another would leave no turn for anything else.
+      else for (let turn = 0; turn < 100; turn += 1) await nextTurn();
+      // The footer is written behind the first, and the second behind the footer.
+      if (then === 'push') for (const counter of [1_000_001, 1_000_002]) await push(counter);
+      if (then === 'tidy') await log.tidy();
+      disk.kill();
       const again = await openTestLog(disk.process());
       const found = again.recovery.files.map(({ state }) => state);
       await again.close();
       return found;
     };
-    expect(await states(true)).to.deep.equal(['footer', 'footer']);
-    expect(await states(false)).to.deep.equal(['footer', 'scanned']);
+    expect(await states('close')).to.deep.equal(['footer', 'footer']);
+    expect(await states('push')).to.deep.equal(['footer', 'scanned']);
+    expect(await states('tidy')).to.deep.equal(['footer', 'scanned']);
   });
 
   it('cuts a log that ends anywhere to whole batches, and says how much it cut', async () => {
