@@ -1,0 +1,102 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect } from 'chai';
+import { RELEASES_A_TICK } from '../../../src/cluster/handover/giver-state.ts';
+import type { Ring } from '../../../src/cluster/ring.ts';
+import type { Peers } from '../../../src/cluster/transport/peers.ts';
+import type { Member, View } from '../../../src/cluster/view.ts';
+import type { Log } from '../../../src/log/log.ts';
+import type { LogSegment } from '../../../src/log/segment-table.ts';
+import { decodeAdoptRequest, encodeAdoptReply } from '../../../src/member/adopt-message.ts';
+import { Handover } from '../../../src/member/handover.ts';
+import type { Holding, Holdings } from '../../../src/member/holdings.ts';
+import { ManualClock } from '../../support/clock.ts';
+import { segmentId } from '../../support/log/test-log.ts';
+
+const TAKER = { nodeId: 'taker', incarnation: 1 } as Member;
+const LINGER_MS = 1000;
+const SEGMENTS = 10 * RELEASES_A_TICK;
+
+const segmentOf = (counter: number): LogSegment =>
+  ({ id: segmentId(counter), open: new Uint8Array(8) }) as unknown as LogSegment;
+
+const holdingOf = (counter: number): Holding => {
+  const name = `s${counter}`;
+  return { name, segment: segmentOf(counter), key: counter, finalCount: 0, bytes: 10, epoch: 0 };
+};
+
+describe('the giving side on its node', () => {
+  let clock: ManualClock;
+  let walks: number;
+  let released: string[];
+  let handover: Handover;
+
+  beforeEach(() => {
+    clock = new ManualClock();
+    walks = 0;
+    released = [];
+    const all = Array.from({ length: SEGMENTS }, (_, index) => holdingOf(index + 1));
+    const holdings = {
+      // Something is on its way to the store all the time: the next walk is due at the next tick.
+      walk: async (_isHere: unknown, _pace: unknown, sealed: (moves: readonly Holding[]) => void) => {
+        walks += 1;
+        if (walks === 1) sealed(all);
+        return { moves: [], stays: [], flushing: 1 };
+      },
+      find: (segment: LogSegment) => all.find((one) => one.segment === segment),
+      release: ({ name }: Holding) => released.push(name),
+    };
+    const peers = {
+      request: async (_to: unknown, _kind: unknown, body: readonly Uint8Array[]) => {
+        const { parts } = decodeAdoptRequest(Buffer.concat(body));
+        return encodeAdoptReply({
+          changedAt: 1,
+          answers: parts.map(() => ({ type: 'adopted' as const, epoch: 1 })),
+        });
+      },
+    };
+    handover = new Handover({
+      clock,
+      peers: peers as unknown as Peers,
+      log: { recordsOf: async (some: readonly LogSegment[]) => some.map(() => []) } as unknown as Log,
+      holdings: holdings as unknown as Holdings,
+      nodeId: 'giver',
+      giver: {
+        sessionBytes: 1e9,
+        sessionSegmentsMax: 1e9,
+        targetBytesMax: 1e9,
+        targetsMax: 10,
+        lingerMs: LINGER_MS,
+        retryMs: 100,
+      },
+      view: () => ({ changedAt: 1, members: [TAKER] }) as unknown as View,
+      ring: () => ({ owner: () => TAKER }) as unknown as Ring,
+      refusal: () => undefined,
+      report: (problem, error) => expect.fail(`${problem}: ${error}`),
+    });
+  });
+  afterEach(() => handover.stop());
+
+  const turns = async (): Promise<void> => {
+    for (let count = 0; count < 20; count += 1) await nextTurn();
+  };
+
+  it('lets go of what lingered in small steps, and walks no more often meanwhile', async () => {
+    await handover.walk();
+    for (let ms = 0; handover.figures.given < SEGMENTS && ms < 2000; ms += 50) {
+      await turns();
+      clock.advance(50);
+    }
+    expect(handover.figures.given).to.equal(SEGMENTS);
+    let mostAtOnce = 0;
+    const [startMs, walksBefore] = [clock.monotonicMs(), walks];
+    while (released.length < SEGMENTS && clock.monotonicMs() < startMs + 5000) {
+      const before = released.length;
+      clock.advance(1);
+      await turns();
+      mostAtOnce = Math.max(mostAtOnce, released.length - before);
+    }
+    expect(released).to.have.length(SEGMENTS);
+    expect(mostAtOnce).to.equal(RELEASES_A_TICK);
+    expect(walks - walksBefore).to.be.at.most(1 + (clock.monotonicMs() - startMs) / 500);
+  });
+});
