@@ -60,35 +60,15 @@ export const addRulerMetrics = (registry: Registry, figures: () => RulerFigures)
     };
   const group = ['user', 'rule_group'];
   const prefix = 'loki_prometheus_rule';
-  addCounter(
-    registry,
-    `${prefix}_evaluations_total`,
-    'Rules evaluated.',
-    group,
-    ofGroups((one) => one.evaluations),
-  );
-  addCounter(
-    registry,
-    `${prefix}_evaluation_failures_total`,
-    'Of them failed.',
-    group,
-    ofGroups((one) => one.failures),
-  );
-  addCounter(
-    registry,
-    `${prefix}_group_iterations_total`,
-    'Groups evaluated.',
-    group,
-    ofGroups((one) => one.iterations),
-  );
-  addCounter(
-    registry,
-    `${prefix}_group_iterations_missed_total`,
-    'Times that passed while a group was still evaluated.',
-    group,
-    ofGroups((one) => one.missed),
-  );
-  const gauges: readonly (readonly [string, string, (group: RulerFigures['groups'][number]) => number])[] = [
+  type Row = readonly [string, string, (group: RulerFigures['groups'][number]) => number];
+  const counters: readonly Row[] = [
+    ['evaluations_total', 'Rules evaluated.', (one) => one.evaluations],
+    ['evaluation_failures_total', 'Of them failed.', (one) => one.failures],
+    ['group_iterations_total', 'Groups evaluated.', (one) => one.iterations],
+    ['group_iterations_missed_total', 'Times that passed while a group was still evaluated.', (one) => one.missed],
+  ];
+  for (const [name, help, value] of counters) addCounter(registry, `${prefix}_${name}`, help, group, ofGroups(value));
+  const gauges: readonly Row[] = [
     ['group_last_duration_seconds', 'Of the last evaluation.', (one) => one.evaluationMs / 1000],
     ['group_last_evaluation_timestamp_seconds', 'Of the last evaluation.', (one) => one.lastEvaluationMs / 1000],
     ['group_interval_seconds', 'Between two evaluations.', (one) => one.intervalMs / 1000],
@@ -121,41 +101,23 @@ class Turns {
   }
 }
 
+type DeliveryRow = readonly [string, string, (delivery: DeliveryFigures) => number];
+
 const addNotificationMetrics = (registry: Registry, figures: () => RulerFigures): void => {
   const of =
-    (value: (delivery: DeliveryFigures) => number): Read =>
+    (value: DeliveryRow[2]): Read =>
     () =>
       figures().notifications.map(([alertmanager, delivery]) => [{ alertmanager }, value(delivery)]);
   const labels = ['alertmanager'];
   const prefix = 'loki_prometheus_notifications';
-  addCounter(
-    registry,
-    `${prefix}_sent_total`,
-    'Alerts sent.',
-    labels,
-    of(({ delivered }) => delivered),
-  );
-  addCounter(
-    registry,
-    `${prefix}_errors_total`,
-    'Alerts that could not be sent.',
-    labels,
-    of(({ failed }) => failed),
-  );
-  addCounter(
-    registry,
-    `${prefix}_dropped_total`,
-    'Alerts for which there was no room.',
-    labels,
-    of(({ dropped }) => dropped),
-  );
-  addGauge(
-    registry,
-    `${prefix}_queue_length`,
-    'Alerts that wait.',
-    labels,
-    of(({ waiting }) => waiting),
-  );
+  const counters: readonly DeliveryRow[] = [
+    ['sent_total', 'Alerts sent.', ({ delivered }) => delivered],
+    ['errors_total', 'Alerts that could not be sent.', ({ failed }) => failed],
+    ['dropped_total', 'Alerts for which there was no room.', ({ dropped }) => dropped],
+  ];
+  for (const [name, help, value] of counters) addCounter(registry, `${prefix}_${name}`, help, labels, of(value));
+  const waiting = of((delivery) => delivery.waiting);
+  addGauge(registry, `${prefix}_queue_length`, 'Alerts that wait.', labels, waiting);
   addGauge(registry, `${prefix}_queue_capacity`, 'Alerts of a tenant that may wait.', [], () => [
     [{}, figures().notificationsMax],
   ]);
@@ -163,44 +125,18 @@ const addNotificationMetrics = (registry: Registry, figures: () => RulerFigures)
 
 const addRemoteWriteMetrics = (registry: Registry, figures: () => RulerFigures): void => {
   const of =
-    (value: (delivery: DeliveryFigures) => number): Read =>
+    (value: DeliveryRow[2]): Read =>
     () =>
       figures().samples.map(([name, delivery]) => [{ remote_name: name }, value(delivery)]);
   const labels = ['remote_name'];
   const prefix = 'loki_ruler_wal_prometheus_remote_storage_samples';
-  addCounter(
-    registry,
-    `${prefix}_total`,
-    'Samples sent.',
-    labels,
-    of(({ delivered }) => delivered),
-  );
-  addCounter(
-    registry,
-    `${prefix}_failed_total`,
-    'Samples that could not be sent.',
-    labels,
-    of(({ failed }) => failed),
-  );
-  addCounter(
-    registry,
-    `${prefix}_dropped_total`,
-    'Samples for which there was no room.',
-    labels,
-    of(({ dropped }) => dropped),
-  );
-  addCounter(
-    registry,
-    `${prefix}_retried_total`,
-    'Samples sent again.',
-    labels,
-    of(({ retried }) => retried),
-  );
-  addGauge(
-    registry,
-    `${prefix}_pending`,
-    'Samples that wait.',
-    labels,
-    of(({ waiting }) => waiting),
-  );
+  const counters: readonly DeliveryRow[] = [
+    ['total', 'Samples sent.', ({ delivered }) => delivered],
+    ['failed_total', 'Samples that could not be sent.', ({ failed }) => failed],
+    ['dropped_total', 'Samples for which there was no room.', ({ dropped }) => dropped],
+    ['retried_total', 'Samples sent again.', ({ retried }) => retried],
+  ];
+  for (const [name, help, value] of counters) addCounter(registry, `${prefix}_${name}`, help, labels, of(value));
+  const waiting = of((delivery) => delivery.waiting);
+  addGauge(registry, `${prefix}_pending`, 'Samples that wait.', labels, waiting);
 };
