@@ -42,17 +42,23 @@ interface Waiting {
   readonly reject: (error: Error) => void;
   /** Takes its listener off the caller's signal: a query's signal sees thousands of tasks. */
   detach: () => void;
+  /** Its signal has fired. */
+  isAbandoned: boolean;
 }
 
 interface Slot {
   readonly worker: Worker;
   /** Of one message; empty = free. */
   running: readonly Waiting[];
+  /** The thread is being ended: what is given to it now is lost, even if its last answer comes first. */
+  isEnding: boolean;
 }
 
 const NONE: readonly Waiting[] = [];
 
 const detach = (): void => undefined;
+
+const isFree = ({ running, isEnding }: Slot): boolean => running.length === 0 && !isEnding;
 
 /** What a worker answers. `error.refusal` is kept when the worker threw a RefusedError. */
 export type WorkerAnswer =
@@ -99,7 +105,7 @@ export class WorkerPool<Task, Result> {
         return;
       }
       const whose = this.#options.tenantOf?.(task) ?? '';
-      const waiting: Waiting = { id: this.#nextId, whose, task, transfer, resolve: resolve as never, reject, detach };
+      const waiting: Waiting = { id: this.#nextId, whose, task, transfer, resolve: resolve as never, reject, detach, isAbandoned: false };
       this.#nextId += 1;
       this.#queue.add(whose, waiting);
       if (signal) this.#watch(signal, waiting);
@@ -124,6 +130,7 @@ export class WorkerPool<Task, Result> {
   }
 
   #abandon(waiting: Waiting): void {
+    waiting.isAbandoned = true;
     if (!this.#queue.remove(waiting.whose, waiting)) {
       this.#endSoon(waiting);
       return;
@@ -137,15 +144,17 @@ export class WorkerPool<Task, Result> {
     const { abortGraceMs } = this.#options;
     const slot = this.#slots.find(({ running }) => running.includes(waiting));
     if (abortGraceMs === undefined || !slot) return;
-    const { worker } = slot;
-    const timer = setTimeout(() => void worker.terminate(), abortGraceMs);
+    const timer = setTimeout(() => {
+      slot.isEnding = true;
+      void slot.worker.terminate();
+    }, abortGraceMs);
     timer.unref();
     waiting.detach = () => clearTimeout(timer);
   }
 
   #dispatch(): void {
     while (this.#queue.size > 0) {
-      const slot = this.#slots.find(({ running }) => running.length === 0) ?? this.#spawn();
+      const slot = this.#slots.find(isFree) ?? this.#spawn();
       if (!slot) return;
       this.#start(slot, this.#takeMessage());
     }
@@ -189,7 +198,7 @@ export class WorkerPool<Task, Result> {
     if (this.#slots.length === size) return undefined;
     const resourceLimits = maxYoungGenerationSizeMb === undefined ? {} : { maxYoungGenerationSizeMb };
     const worker = new Worker(workerEntry(entry), { workerData, resourceLimits });
-    const slot = { worker, running: NONE };
+    const slot: Slot = { worker, running: NONE, isEnding: false };
     worker.unref();
     worker.on('message', (answers: readonly WorkerAnswer[]) => this.#settle(slot, answers));
     worker.on('error', (error) => this.#remove(slot, error));
@@ -222,7 +231,7 @@ export class WorkerPool<Task, Result> {
     slot.running = NONE;
     for (const waiting of running) {
       waiting.detach();
-      if (this.#isClosed) waiting.reject(cancelled());
+      if (this.#isClosed || waiting.isAbandoned) waiting.reject(cancelled());
       else waiting.reject(new Error(`worker ${this.#options.entry} crashed: ${error.message}`, { cause: error }));
     }
     if (!this.#isClosed) this.#dispatch();

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { compileGoRegex, compileValueBytesRegex, compileValueRegex } from '../../../../src/logql/regex.ts';
+import { REGEX_COST_MAX, regexCost } from '../../../../src/logql/regex-cost.ts';
 import { dfaOf, OUTCOME, type Outcome } from '../../../../src/logql/regex-dfa.ts';
 import { PROPERTY_TIMEOUT_MS, propertyRuns } from '../../../support/property-runs.ts';
 
@@ -74,6 +75,7 @@ describe('RegexDfa', () => {
     this.timeout(PROPERTY_TIMEOUT_MS);
     fc.assert(
       fc.property(pattern, fc.array(line, { minLength: 1, maxLength: 8 }), (text, lines) => {
+        fc.pre(regexCost(text) <= REGEX_COST_MAX);
         const regex = compileGoRegex(text);
         const dfa = dfaOf(regex);
         for (const one of lines) {
@@ -94,6 +96,7 @@ describe('RegexDfa', () => {
     this.timeout(PROPERTY_TIMEOUT_MS);
     fc.assert(
       fc.property(fc.oneof(pattern, prefixed), fc.array(value, { minLength: 1, maxLength: 8 }), (text, values) => {
+        fc.pre(regexCost(text) <= REGEX_COST_MAX);
         const test = compileValueBytesRegex(text);
         const matches = compileValueRegex(text, { dotMatchesNewline: false });
         for (const value of values) {
