@@ -105,7 +105,16 @@ export class WorkerPool<Task, Result> {
         return;
       }
       const whose = this.#options.tenantOf?.(task) ?? '';
-      const waiting: Waiting = { id: this.#nextId, whose, task, transfer, resolve: resolve as never, reject, detach, isAbandoned: false };
+      const waiting: Waiting = {
+        id: this.#nextId,
+        whose,
+        task,
+        transfer,
+        resolve: resolve as never,
+        reject,
+        detach,
+        isAbandoned: false,
+      };
       this.#nextId += 1;
       this.#queue.add(whose, waiting);
       if (signal) this.#watch(signal, waiting);

@@ -3,7 +3,10 @@ import { runSchedules, ScheduleProcessError } from '../support/simulation/schedu
 
 const firstBroken = async (schedules: number): Promise<string | undefined> => {
   try {
-    const { broken, schedules: done } = await runSchedules({ from: 0, end: schedules }, true);
+    const { broken, schedules: done } = await runSchedules(
+      { from: 0, end: schedules },
+      { isBailing: true, withinMs: Number.POSITIVE_INFINITY },
+    );
     const [first] = [...broken].sort((a, b) => a.seed - b.seed);
     if (!first) return undefined;
     const why = first.violations[0]?.split('\n')[0]?.slice(0, 200) ?? '';

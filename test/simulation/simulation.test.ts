@@ -3,10 +3,16 @@ import { type Outcome, runSchedule } from '../support/simulation/run-schedule.ts
 import { FAULTS } from '../support/simulation/schedule-actions.ts';
 import { runSchedules, type SchedulesDone } from '../support/simulation/schedule-processes.ts';
 
-/** SEED=n replays one schedule; SIM_SCHEDULES sets how many are tried (CI: more), SIM_FROM the first of them, SIM_BAIL=1 ends soon after one that fails. */
+/**
+ * SEED=n replays one schedule; SIM_SCHEDULES sets how many are tried (CI: more), SIM_FROM the first of them, SIM_SECONDS after how long no more are
+ * begun (CI: a machine that needs longer for all of them has other tests to run), SIM_BAIL=1 ends soon after one that fails.
+ */
 const only = process.env['SEED'];
 const schedules = Number(process.env['SIM_SCHEDULES'] ?? (process.env['CI'] ? 5_000 : 200));
 const from = Number(process.env['SIM_FROM'] ?? 0);
+const seconds = Number(process.env['SIM_SECONDS'] ?? (process.env['CI'] ? 240 : Number.POSITIVE_INFINITY));
+/** Of all, however slow the machine is. */
+const SHARE_MIN = 1 / 10;
 /** Whole nodes. Measured: about 0.1 s each, on a busy machine several times that. */
 const MS_PER_SCHEDULE = 4_000;
 const COMPILE_MS = 60_000;
@@ -50,20 +56,22 @@ describe('a simulated cluster', () => {
 
   it(`loses, doubles and invents nothing in schedules ${from} to ${from + schedules - 1}`, async function () {
     this.timeout(COMPILE_MS + schedules * MS_PER_SCHEDULE);
-    done = await runSchedules({ from, end: from + schedules }, process.env['SIM_BAIL'] === '1');
+    const limits = { isBailing: process.env['SIM_BAIL'] === '1', withinMs: 1000 * seconds };
+    done = await runSchedules({ from, end: from + schedules }, limits);
     process.stdout.write(`${summaryOf(done)}\n`);
     expectSound(done.broken);
-    expect(done.schedules).to.equal(schedules);
+    expect(done.schedules).to.be.at.least(done.tookMs < limits.withinMs ? schedules : schedules * SHARE_MIN);
+    if (done.schedules < schedules) process.stdout.write(`      of ${schedules}: the ${seconds} s are over\n`);
   });
 
   if (schedules < 100) return;
 
   it('had faults to stand, and answers to check', () => {
     if (!done) throw new Error('the schedules did not end');
-    const { figures } = done;
-    for (const what of [...RESIZES, ...FAULTS]) expect(figures.get(what), what).to.be.greaterThan(schedules / 50);
-    expect(figures.get('answers')).to.be.greaterThan(10 * schedules);
-    expect(figures.get('batches')).to.be.greaterThan(10 * schedules);
+    const { figures, schedules: count } = done;
+    for (const what of [...RESIZES, ...FAULTS]) expect(figures.get(what), what).to.be.greaterThan(count / 50);
+    expect(figures.get('answers')).to.be.greaterThan(10 * count);
+    expect(figures.get('batches')).to.be.greaterThan(10 * count);
   });
 });
 

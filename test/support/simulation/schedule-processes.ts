@@ -49,8 +49,18 @@ const build = (): string => {
   return path.join(ROOT, 'dist/simulation/test/simulation/schedule-process.js');
 };
 
-/** Runs them in as many processes as there are cores. `isBailing`: no more of them are begun once one broke something. */
-export const runSchedules = async ({ from, end }: Batch, isBailing: boolean): Promise<SchedulesDone> => {
+export interface SchedulesLimits {
+  /** No more of them are begun once one broke something. */
+  readonly isBailing: boolean;
+  /** Nor after so long. */
+  readonly withinMs: number;
+}
+
+/** Runs them in as many processes as there are cores, in their order. */
+export const runSchedules = async (
+  { from, end }: Batch,
+  { isBailing, withinMs }: SchedulesLimits,
+): Promise<SchedulesDone> => {
   const file = build();
   const beganMs = performance.now();
   const broken: Outcome[] = [];
@@ -60,7 +70,7 @@ export const runSchedules = async ({ from, end }: Batch, isBailing: boolean): Pr
   const cpuMs = new Map<number, number>();
   let next = from;
   const nextBatch = (): Batch | undefined => {
-    if (next >= end || (isBailing && broken.length > 0)) return undefined;
+    if (next >= end || (isBailing && broken.length > 0) || performance.now() - beganMs > withinMs) return undefined;
     const batch = { from: next, end: Math.min(end, next + BATCH) };
     next = batch.end;
     return batch;
