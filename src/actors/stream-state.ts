@@ -312,7 +312,7 @@ const takeCuts = (held: HeldSegment, effects: StreamEffect[]): void => {
 const cutEarly = (cell: StreamCell): readonly StreamEffect[] => {
   cell.isCutAsked = false;
   const held = cell.open;
-  const cut = held?.segment.cutHead();
+  const cut = held?.segment.cutHeadEarly();
   if (!held || !cut) return [];
   return [{ type: 'cut', held, cut }];
 };

@@ -2,7 +2,7 @@ import { HeadBlock } from './head-block.ts';
 import type { HeadMemorySource } from './head-memory.ts';
 import { lineLengthAt, lineStartAt } from './line-bounds.ts';
 
-/** What a head needed: the next one of the stream gets as much at once, so that it seldom has to grow (and copy). */
+/** What a full head needed: the next one of the stream gets as much at once, so that it seldom has to grow (and copy). */
 export interface HeadRoom {
   readonly entries: number;
   readonly bytes: number;
@@ -16,7 +16,7 @@ export const roomFor = (head: HeadBlock): HeadRoom => ({
   bytes: Math.ceil(head.byteCount * 1.1),
 });
 
-/** Room for what comes now, or for what the head before it held: a stream that gets one short line holds little more than it. */
+/** Room for what comes now, or for what the full head before it held: a stream that gets one short line holds little more than it. */
 export const newHead = (
   memory: HeadMemorySource,
   room: HeadRoom | undefined,
