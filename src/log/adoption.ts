@@ -1,5 +1,4 @@
 import type { SegmentId } from '../chunk/memory-format.ts';
-import type { EntryRange } from '../protocol/entry-columns.ts';
 import type { AppendRun } from './append-record.ts';
 import { prefixOf, withoutFirst } from './log-reader.ts';
 import type { LogSegment, SegmentTable } from './segment-table.ts';
@@ -17,7 +16,7 @@ export interface SegmentPart {
 
 /** What it writes; all resolve when it is durable. */
 export interface AdoptionWriter {
-  append(segment: LogSegment, range: EntryRange): Promise<void>;
+  append(segment: LogSegment, run: AppendRun): Promise<void>;
   adopt(segment: LogSegment, epoch: number): Promise<void>;
 }
 
@@ -76,8 +75,7 @@ export class Adoption {
       const has = segment.accepted;
       if (run.first > has) return has;
       if (run.first + run.count <= has) continue;
-      const { columns, count } = withoutFirst(run, has - run.first);
-      await this.#write.append(segment, { columns, first: 0, end: count });
+      await this.#write.append(segment, run.first === has ? run : withoutFirst(run, has - run.first));
     }
     return prefixOf(segment);
   }

@@ -8,6 +8,7 @@
  * as they were pushed, framing between the lines included; where framing is most of it, lines one behind the other.
  * metadata: uvarint texts, then (uvarint size, text) each; then for each entry that has any: uvarint index, uvarint numbers, uvarint number …
  */
+import { CorruptChunkError } from '../chunk/corrupt-chunk-error.ts';
 import { lineLengthAt, lineStartAt } from '../chunk/line-bounds.ts';
 import { timeWordsOf } from '../chunk/time-words.ts';
 import { compareInt64, VarintReader } from '../chunk/varint.ts';
@@ -164,6 +165,8 @@ export interface AppendRun {
   readonly count: number;
   readonly columns: EntryColumns;
   readonly bounds: TimeBounds;
+  /** Of the record, if it has these entries and no others. */
+  readonly payload?: Uint8Array | undefined;
 }
 
 /** Index and number of a record's entries, without a look at them. `record`: at least its first 32 bytes. */
@@ -198,4 +201,49 @@ export const readAppend = (record: Uint8Array): AppendRun => {
   const times = new BigInt64Array(buffer, byteOffset + COLUMNS_AT, count);
   const lineOffsets = new Uint32Array(buffer, byteOffset + COLUMNS_AT + 8 * count, count);
   return { first, count, columns: { bytes, lineOffsets, times, metadata }, bounds: readAppendBounds(record) };
+};
+
+/** The run of a record that is most likely passed on as it is: what is in it is read when somebody asks. */
+class RecordedRun implements AppendRun {
+  readonly first: number;
+  readonly count: number;
+  readonly #record: Uint8Array;
+  #columns: EntryColumns | undefined;
+
+  constructor(record: Uint8Array) {
+    const { first, count } = readAppendExtent(record);
+    this.first = first;
+    this.count = count;
+    this.#record = record;
+  }
+
+  get payload(): Uint8Array {
+    return this.#record.subarray(RECORD_HEADER_SIZE);
+  }
+
+  get columns(): EntryColumns {
+    this.#columns ??= readAppend(this.#record).columns;
+    return this.#columns;
+  }
+
+  get bounds(): TimeBounds {
+    return readAppendBounds(this.#record);
+  }
+}
+
+/**
+ * As readAppend, but the entries are not looked at before somebody asks for them. Of the record's header nothing is read.
+ * @throws CorruptChunkError if the sizes contradict each other
+ */
+export const recordedRun = (record: Uint8Array): AppendRun => {
+  const view = new DataView(record.buffer, record.byteOffset, record.length);
+  const sizes =
+    record.length < COLUMNS_AT
+      ? 0
+      : view.getUint32(RECORD_HEADER_SIZE + 8, true) + view.getUint32(RECORD_HEADER_SIZE + 12, true);
+  const count = record.length < COLUMNS_AT ? 0 : readAppendExtent(record).count;
+  if (count === 0 || COLUMNS_AT + ENTRY_COLUMNS_SIZE * count + sizes !== record.length) {
+    throw new CorruptChunkError('a run has sizes that contradict each other');
+  }
+  return new RecordedRun(record);
 };

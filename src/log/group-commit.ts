@@ -43,8 +43,8 @@ export interface CommitFigures {
   readonly waiting: number;
 }
 
-/** What goes into the log of one segment. */
-export type LogRecord = { readonly plan: AppendPlan } | PlainRecord;
+/** What goes into the log of one segment. `entries`: the next ones, as an APPEND record has them. */
+export type LogRecord = { readonly plan: AppendPlan } | { readonly entries: PlainRecord } | PlainRecord;
 
 interface Half {
   readonly buffer: BatchBuffer;
@@ -127,13 +127,12 @@ export class GroupCommit {
   #put(segment: LogSegment, record: LogRecord): Promise<void> {
     const { buffer, settlement } = this.#open;
     const isFirst = buffer.isEmpty;
-    if ('plan' in record) {
-      const { plan } = record;
+    if (!isEntries(record)) buffer.add(segment, record);
+    else {
       if (needsOpen(segment)) buffer.add(segment, openRecord(segment));
-      buffer.append(segment, segment.accepted, plan);
-      segment.accepted += plan.range.end - plan.range.first;
-    } else {
-      buffer.add(segment, record);
+      if ('plan' in record) buffer.append(segment, segment.accepted, record.plan);
+      else buffer.add(segment, record.entries);
+      segment.accepted += countOf(record);
     }
     // Only now: of what cannot be copied nobody waits for a batch.
     if (isFirst) this.#startDeadline(settlement);
@@ -227,7 +226,7 @@ export class GroupCommit {
       if (!this.#hasRoom(segment, record)) return;
       this.#waiting.delete(waiting);
       waiting.cancelDeadline();
-      if ('plan' in record && segment.isRefused) waiting.reject(new RefusedError(segmentClosed()));
+      if (isEntries(record) && segment.isRefused) waiting.reject(new RefusedError(segmentClosed()));
       else waiting.resolve(this.#putAfterAll(segment, record));
     }
   }
@@ -240,6 +239,12 @@ export class GroupCommit {
 
 const isAppend = ({ type }: BatchRecord): boolean => type === RecordType.APPEND || type === RecordType.OPEN;
 
+const isEntries = (record: LogRecord): record is Exclude<LogRecord, PlainRecord> =>
+  'plan' in record || 'entries' in record;
+
+const countOf = (record: Exclude<LogRecord, PlainRecord>): number =>
+  'plan' in record ? record.plan.range.end - record.plan.range.first : record.entries.count;
+
 /** The first entries of a segment bring its OPEN record along. */
 const needsOpen = (segment: LogSegment): boolean => segment.accepted === 0 && segment.open !== undefined;
 
@@ -251,9 +256,9 @@ const openRecord = ({ open }: LogSegment): PlainRecord => ({
 });
 
 const sizeOf = (segment: LogSegment, record: LogRecord): number => {
-  if (!('plan' in record)) return sizeInBatch(record.payload.length);
+  if (!isEntries(record)) return sizeInBatch(record.payload.length);
   const open = needsOpen(segment) ? sizeInBatch(segment.open?.length ?? 0) : 0;
-  return open + paddedSize(record.plan.length);
+  return open + ('plan' in record ? paddedSize(record.plan.length) : sizeInBatch(record.entries.payload.length));
 };
 
 /** Whoever does not wait for an answer must not end the process by it. */

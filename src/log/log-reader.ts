@@ -1,4 +1,4 @@
-import { type AppendRun, readAppend } from './append-record.ts';
+import { type AppendRun, readAppend, recordedRun } from './append-record.ts';
 import { fileNameOf } from './file-header.ts';
 import type { IndexedRecord } from './file-index.ts';
 import { type LogFile, LogFileError, type LogFiles } from './log-files.ts';
@@ -42,7 +42,13 @@ export class LogReader {
   async *read(segment: LogSegment, onGap: (gap: Gap) => void): AsyncGenerator<AppendRun> {
     const unpin = pin([segment]);
     try {
-      yield* this.#runs(segment, appendsOf(segment), ({ file, record }) => this.record(file, record), onGap);
+      yield* this.#runs(
+        segment,
+        appendsOf(segment),
+        ({ file, record }) => this.record(file, record),
+        readAppend,
+        onGap,
+      );
     } finally {
       unpin();
     }
@@ -50,7 +56,7 @@ export class LogReader {
 
   /**
    * As `read` of each segment, all at once: records of segments that were written together lie beside each other, and are read together. Memory: all
-   * of their records.
+   * of their records, and what lies between them. Nothing looks into the entries before the caller does.
    * @throws LogFileError if a file cannot be read
    */
   async readTogether(
@@ -64,7 +70,7 @@ export class LogReader {
       const runsOf = async (segment: LogSegment, index: number): Promise<readonly AppendRun[]> => {
         const runs: AppendRun[] = [];
         const recordOf = async ({ record }: Found): Promise<Uint8Array | undefined> => bytes.get(record);
-        const own = this.#runs(segment, found[index] ?? [], recordOf, (gap) => onGap(segment, gap));
+        const own = this.#runs(segment, found[index] ?? [], recordOf, recordedRun, (gap) => onGap(segment, gap));
         for await (const run of own) runs.push(run);
         return runs;
       };
@@ -97,17 +103,17 @@ export class LogReader {
       if (handle.status === 'fulfilled') await handle.value.close();
   }
 
-  /** Each in memory of its own, so that none keeps its neighbours; what is damaged is left out. */
+  /** Views of what was read at once; what is damaged is left out. */
   async #recordsOf(records: readonly Found[]): Promise<ReadonlyMap<IndexedRecord, Uint8Array>> {
     const intact = new Map<IndexedRecord, Uint8Array>();
     for (const piece of piecesOf(records)) {
       const [{ file, record: first }] = piece;
       const { offset, length } = (piece.at(-1) as Found).record;
-      const bytes = new Uint8Array(offset + length - first.offset);
+      const bytes = new Uint8Array(Buffer.allocUnsafeSlow(offset + length - first.offset).buffer);
       const size = await (await this.#handle(file.number)).read(first.offset, bytes);
       for (const { record } of piece) {
         const at = record.offset - first.offset;
-        const own = bytes.slice(at, at + record.length);
+        const own = bytes.subarray(at, at + record.length);
         if (at + record.length <= size && isIntact(own, file.salt)) intact.set(record, own);
       }
     }
@@ -118,6 +124,7 @@ export class LogReader {
     { count }: LogSegment,
     records: readonly Found[],
     recordOf: (found: Found) => Promise<Uint8Array | undefined>,
+    toRun: (record: Uint8Array) => AppendRun,
     onGap: (gap: Gap) => void,
   ): AsyncGenerator<AppendRun> {
     let next = 0;
@@ -133,7 +140,7 @@ export class LogReader {
       }
       if (record.first > next) onGap({ first: next, end: record.first, file: damagedIn });
       damagedIn = undefined;
-      const run = readAppend(bytes);
+      const run = toRun(bytes);
       yield record.first >= next ? run : withoutFirst(run, next - record.first);
       next = end;
     }

@@ -8,6 +8,7 @@ import type { EntryRange } from '../protocol/entry-columns.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import { Adoption, type SegmentPart } from './adoption.ts';
 import { type AppendRun, planAppend } from './append-record.ts';
+import { sizeInBatch } from './batch-buffer.ts';
 import { diskFull, segmentClosed } from './commit-state.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { numberOfFile, type PreviousFile } from './file-header.ts';
@@ -107,7 +108,7 @@ export class Log {
   constructor(parts: LogParts) {
     this.#parts = parts;
     this.#adoption = new Adoption(parts.table, {
-      append: (segment, range) => this.append(segment, range),
+      append: (segment, run) => this.#appendRun(segment, run),
       adopt: (segment, epoch) => this.#write(segment, RecordType.ADOPT, epoch, 0),
     });
     this.#cancelTidy = this.#tidyLater();
@@ -169,10 +170,9 @@ export class Log {
    *   become durable yet. TOO_LARGE: an entry is larger than a batch
    */
   append(segment: LogSegment, range: EntryRange): Promise<void> {
-    if (this.#isClosed) return Promise.reject(unusable('the log is closed'));
-    if (segment.isRefused) return Promise.reject(new RefusedError(segmentClosed()));
-    const { disk, commit, options } = this.#parts;
-    if (disk.isFull) return Promise.reject(new RefusedError(diskFull()));
+    const refusal = this.#appendRefusal(segment);
+    if (refusal) return Promise.reject(refusal);
+    const { commit, options } = this.#parts;
     const plan = planAppend(range);
     if (plan.length <= options.batchSizeMax >> 2) return commit.add(segment, { plan });
     const openSize = segment.open?.length ?? 0;
@@ -311,6 +311,24 @@ export class Log {
     await head.close();
     await reader.close();
     await files.close();
+  }
+
+  #appendRefusal(segment: LogSegment): RefusedError | undefined {
+    if (this.#isClosed) return unusable('the log is closed');
+    if (segment.isRefused) return new RefusedError(segmentClosed());
+    return this.#parts.disk.isFull ? new RefusedError(diskFull()) : undefined;
+  }
+
+  /** A run of another log. Its record is copied as it is, unless it is too long for one here. @throws as `append` */
+  #appendRun(segment: LogSegment, run: AppendRun): Promise<void> {
+    const { commit, options } = this.#parts;
+    const { payload, first, count } = run;
+    if (payload === undefined || sizeInBatch(payload.length) > options.batchSizeMax >> 2) {
+      return this.append(segment, { columns: run.columns, first: 0, end: count });
+    }
+    const refusal = this.#appendRefusal(segment);
+    if (refusal) return Promise.reject(refusal);
+    return commit.add(segment, { entries: { type: RecordType.APPEND, payload, first, count, bounds: run.bounds } });
   }
 
   #end(segment: LogSegment, type: number, first: number, count: number): Promise<void> {

@@ -18,7 +18,7 @@ import type { SegmentId } from '../chunk/memory-format.ts';
 import { uvarintSize, VarintReader, writeUvarint } from '../chunk/varint.ts';
 import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import type { SegmentPart } from './adoption.ts';
-import { type AppendRun, planAppend, readAppend, writeAppend } from './append-record.ts';
+import { type AppendRun, planAppend, recordedRun, writeAppend } from './append-record.ts';
 import { paddedSize, RECORD_HEADER_SIZE } from './record-format.ts';
 
 /** "RLSP" as the bytes lie. */
@@ -35,7 +35,7 @@ export const encodeSegmentPart = ({ id, epoch, open, runs }: SegmentPart): Uint8
     { type: Section.ID, payload: encodeId(id, epoch) },
   ];
   if (open) sections.push({ type: Section.OPEN, payload: open });
-  for (const run of runs) sections.push({ type: Section.RUN, payload: encodeRun(run) });
+  for (const run of runs) sections.push({ type: Section.RUN, payload: run.payload ?? encodeRun(run) });
   const size = sections.reduce(
     (sum, { payload }) => sum + SECTION_HEADER_SIZE + paddedSize(payload.length),
     HEADER_SIZE,
@@ -117,13 +117,9 @@ const encodeRun = ({ first, count, columns }: AppendRun): Uint8Array => {
   return record.subarray(RECORD_HEADER_SIZE, plan.length);
 };
 
-/** With room for a record's header in front, so that its columns are aligned. */
+/** With room for a record's header in front, so that its columns are aligned. @throws CorruptChunkError */
 const decodeRun = (payload: Uint8Array): AppendRun => {
   const record = new Uint8Array(RECORD_HEADER_SIZE + payload.length);
   record.set(payload, RECORD_HEADER_SIZE);
-  try {
-    return readAppend(record);
-  } catch (error) {
-    throw new CorruptChunkError('a run of a part has sizes that contradict each other', { cause: error });
-  }
+  return recordedRun(record);
 };

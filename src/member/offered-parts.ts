@@ -34,9 +34,10 @@ export const partsOf = (
     bytes = 0;
   };
   for (const run of records) {
-    if (runs.length > 0 && bytes + run.columns.bytes.length > partBytesMax) end(0);
+    const size = run.payload?.length ?? run.columns.bytes.length;
+    if (runs.length > 0 && bytes + size > partBytesMax) end(0);
     runs.push(run);
-    bytes += run.columns.bytes.length;
+    bytes += size;
   }
   end(finalCount);
   return parts;
