@@ -2,6 +2,7 @@ import { isLogged, type UnflushedSegment } from '../chunk/memory-format.ts';
 import { type FingerprintShard, isInShard } from '../protocol/fingerprint-shard.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
+import type { ChunkBound } from '../storage/chunk-bound.ts';
 import type { ChunkRefs, StreamRefs } from '../storage/chunk-refs.ts';
 import type { MemoryStream, QuerySources } from './query-source.ts';
 
@@ -20,6 +21,12 @@ export interface Gathered {
   readonly chunksInMemory: number;
 }
 
+export interface GatherOptions {
+  readonly signal: AbortSignal;
+  readonly onMissing?: ((reason: string) => void) | undefined;
+  readonly bound?: ChunkBound;
+}
+
 /**
  * Asks memory, then the store. Never the other way: what is flushed in between then shows in both, and the merge drops the second; asked
  * the other way it would show in neither.
@@ -29,11 +36,10 @@ export const gatherStreams = async (
   tenant: string,
   matchers: readonly LabelMatcher[],
   range: TimeRangeNs,
-  signal: AbortSignal,
-  onMissing?: (reason: string) => void,
+  { signal, onMissing, bound }: GatherOptions,
 ): Promise<Gathered> => {
   const memory = await sources.memory.select(tenant, matchers, range, signal, onMissing);
-  const refs = await sources.stored.index.chunkRefs(tenant, matchers, range);
+  const refs = await sources.stored.index.chunkRefs(tenant, matchers, range, bound);
   const inMemory = new Map<bigint, MemoryStream[]>();
   let chunksInMemory = 0;
   for (const stream of memory) {

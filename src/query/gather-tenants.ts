@@ -1,7 +1,7 @@
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { floorMs } from '../protocol/whole-ms.ts';
-import { checkChunkCount } from './chunks-limit.ts';
+import { ChunkBound, checkChunkCount } from '../storage/chunk-bound.ts';
 import { type Gathered, gatherStreams, shardOf } from './gather-streams.ts';
 import type { QueryContext } from './query-context.ts';
 import { selectionsOf, type TenantSelection } from './query-tenants.ts';
@@ -32,9 +32,11 @@ export const gatherTenants = async (
   const hidden = await Promise.all(selections.map(({ tenant }) => context.hiddenIn(tenant, range)));
   const sources: TenantSources[] = [];
   for (const [index, selection] of selections.entries()) {
-    const { shard } = context.request;
+    const { shard, limits } = context.request;
+    const { signal, onMissing } = context;
+    const options = { signal, onMissing, bound: new ChunkBound(limits.chunksMax ?? 0, asked) };
     const whole = await context.orStop(
-      gatherStreams(context.sources, selection.tenant, selection.matchers, range, context.signal, context.onMissing),
+      gatherStreams(context.sources, selection.tenant, selection.matchers, range, options),
     );
     const gathered = shard ? shardOf(whole, shard) : whole;
     await checkChunks(context, whole, asked);
