@@ -13,12 +13,16 @@ export interface GatheredStream {
   readonly refs: StreamRefs | undefined;
 }
 
-export interface Gathered {
-  /** Made as they are asked for: there may be 100,000. */
-  streams(): Iterable<GatheredStream>;
+export interface GatheredCounts {
+  /** Stored chunks. */
   readonly chunkRefs: number;
   readonly streamsInMemory: number;
   readonly chunksInMemory: number;
+}
+
+export interface Gathered extends GatheredCounts {
+  /** Made as they are asked for: there may be 100,000. */
+  streams(): Iterable<GatheredStream>;
 }
 
 export interface GatherOptions {
