@@ -13,6 +13,9 @@ export interface GatheredStream {
   readonly refs: StreamRefs | undefined;
 }
 
+export const fingerprintOf = ({ memory, refs }: GatheredStream): bigint =>
+  memory[0]?.labels.fingerprint ?? refs?.fingerprint ?? 0n;
+
 export interface GatheredCounts {
   /** Stored chunks. */
   readonly chunkRefs: number;
@@ -69,8 +72,7 @@ export const shardOf = (gathered: Gathered, shard: FingerprintShard): Gathered =
 
 function* streamsOfShard(gathered: Gathered, shard: FingerprintShard): Generator<GatheredStream> {
   for (const stream of gathered.streams()) {
-    const fingerprint = stream.memory[0]?.labels.fingerprint ?? stream.refs?.fingerprint ?? 0n;
-    if (isInShard(shard, fingerprint)) yield stream;
+    if (isInShard(shard, fingerprintOf(stream))) yield stream;
   }
 }
 
