@@ -1,10 +1,10 @@
 import type { Ref } from 'nact';
-import { checkChunkCount } from '../query/chunks-limit.ts';
 import type { QueryCommand, QueryRequest, QueryResult } from '../query/query-messages.ts';
 import type { MemoryStream, QuerySources } from '../query/query-source.ts';
 import { selectionsOf } from '../query/query-tenants.ts';
 import type { StreamVolume } from '../query/stream-volume.ts';
 import { Turns } from '../query/turns.ts';
+import { ChunkBound, checkChunkCount } from '../storage/chunk-bound.ts';
 import { ChunkRefs } from '../storage/chunk-refs.ts';
 import { inTurn } from './in-turn.ts';
 import { LabelQueries } from './label-queries.ts';
@@ -106,7 +106,7 @@ export class NodeQueries {
   async #chunkKeys(request: ChunkKeysRequest, signal: AbortSignal): Promise<readonly string[]> {
     const { tenant, matchers, range, chunksMax } = request;
     return await inTurn(this.#querier, request, signal, async (check) => {
-      const refs = await this.#deps.reader.chunkRefs(tenant, matchers, range);
+      const refs = await this.#deps.reader.chunkRefs(tenant, matchers, range, new ChunkBound(chunksMax, range));
       checkChunkCount(refs.count, chunksMax);
       const turns = new Turns(this.#deps.clock);
       const keys: string[] = [];

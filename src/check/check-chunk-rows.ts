@@ -92,10 +92,15 @@ export class ChunkRowCheck {
 
   /** That it is corrupt was told with the object. */
   async #ofCorrupt({ ref, entry }: PlacedRow): Promise<void> {
-    const { options, side } = this.#check;
+    const { options, side, figures, corruptLimit } = this.#check;
     if (!options.unindexesCorrupt || (await this.#isReadable(ref))) return;
+    const whyHeld = corruptLimit.whyHeld(ref.tenant);
+    if (whyHeld !== undefined) {
+      figures.held.set(whyHeld, (figures.held.get(whyHeld) ?? 0) + 1);
+      return;
+    }
     await side.index.delete([entry]);
-    this.#check.figures.unindexed += 1;
+    figures.unindexed += 1;
   }
 
   async #isReadable(ref: ChunkRef): Promise<boolean> {

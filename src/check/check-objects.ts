@@ -1,5 +1,5 @@
 import { decodeChunk } from '../chunk/chunk-object.ts';
-import { CorruptChunkError } from '../chunk/corrupt-chunk-error.ts';
+import { CorruptChunkError, UnknownChunkFormatError } from '../chunk/corrupt-chunk-error.ts';
 import { hasSpan, labelsInChunk } from '../copy/chunk-labels.ts';
 import { indexedChunks } from '../copy/chunk-rows.ts';
 import { chunkPages } from '../copy/copy-scope.ts';
@@ -137,7 +137,7 @@ export class ObjectCheck {
 
   /** undefined if there is nothing to look up for it. */
   async #labelsOf(ref: ChunkRef): Promise<LabelSet | undefined> {
-    const { figures } = this.#check;
+    const { figures, corruptLimit } = this.#check;
     if (this.#isDropped(ref)) {
       figures.dropped += 1;
       return undefined;
@@ -145,12 +145,16 @@ export class ObjectCheck {
     try {
       if (!hasSpan(ref)) throw new CorruptChunkError('the times of its key are too far apart, or in no order');
       const labels = await readLabels(this.#check, ref);
-      if (labels) this.#streams.set(streamName(ref.tenant, ref.fingerprint), labels);
-      else figures.gone += 1;
+      if (labels) {
+        this.#streams.set(streamName(ref.tenant, ref.fingerprint), labels);
+        corruptLimit.keep(ref.tenant);
+      } else figures.gone += 1;
       return labels;
     } catch (error) {
       if (!(error instanceof CorruptChunkError)) throw error;
       this.#suspects.addCorrupt(ref.key);
+      // Rows of a later version's chunks stay in any case.
+      if (!(error instanceof UnknownChunkFormatError)) corruptLimit.lose(ref.tenant);
       await this.#check.found({ kind: 'corrupt-object', chunk: ref.key, why: error.message, isMended: false });
       return undefined;
     }

@@ -51,6 +51,8 @@ export class CheckFigures {
   restored = 0;
   /** Rows of corrupt objects that were removed as asked. */
   unindexed = 0;
+  /** Rows of corrupt objects that were to be removed and were kept, by the reason: as many as tenants at most. */
+  readonly held = new Map<string, number>();
   /** Objects whose names are no keys of chunks. */
   others = 0;
   readonly found = new Map<FindingKind, number>();

@@ -24,7 +24,7 @@ export interface CheckOptions {
   /** Mends what can be mended without a loss. */
   readonly fixes: boolean;
   readonly deletesOrphans: boolean;
-  /** No row and no object is removed if more of those looked at would be: then the other side is another one, or gone. */
+  /** No row and no object is removed if more of those looked at would be: then the other side is another one, or gone, or whatever reads it is wrong. */
   readonly removalShareMax: number;
   /** What was deleted could be put back for so long: longer than a commit takes. */
   readonly orphanHoldMs: number;
@@ -61,6 +61,8 @@ export class StoreCheck {
   readonly rate: ByteRate;
   readonly rowLimit: RemovalLimit;
   readonly objectLimit: RemovalLimit;
+  /** Of objects that were read: known once all are, which is before any row is looked at. */
+  readonly corruptLimit: RemovalLimit;
   /** Before it no table is there: retention dropped them. */
   readonly firstMs: number;
 
@@ -78,6 +80,10 @@ export class StoreCheck {
     this.firstMs = more.firstMs;
     this.rowLimit = new RemovalLimit(options.removalShareMax, 'rows have no object: is this their bucket?');
     this.objectLimit = new RemovalLimit(options.removalShareMax, 'objects are orphans: is this their index?');
+    this.corruptLimit = new RemovalLimit(
+      options.removalShareMax,
+      'objects that were read are corrupt: is the store in order?',
+    );
   }
 
   get figures(): CheckFigures {

@@ -139,7 +139,7 @@ const totalsOf = (figures: CheckFigures, seconds: number): object => {
   const { objects, bytes, rows, marked, young, dropped, gone, restored, unindexed, others, left } = figures;
   const [found, mended] = [Object.fromEntries(figures.found), Object.fromEntries(figures.mended)];
   const totals = { objects, bytes, rows, found, mended, left, marked, young, dropped, gone, restored, unindexed };
-  return { totals: { ...totals, others, seconds } };
+  return { totals: { ...totals, held: Object.fromEntries(figures.held), others, seconds } };
 };
 
 const summaryOf = (figures: CheckFigures, seconds: number): readonly string[] => {
@@ -161,5 +161,6 @@ const summaryOf = (figures: CheckFigures, seconds: number): readonly string[] =>
     `checked ${objects} objects (${megabytes(bytes)} read) and ${rows} rows in ${seconds.toFixed(1)} s`,
     `found ${kinds.length > 0 ? kinds.join(', ') : 'nothing'}`,
     ...asides.flatMap(([count, what]) => (count > 0 ? [`${count} ${what}`] : [])),
+    ...Array.from(figures.held, ([why, count]) => `${count} rows of corrupt objects were ${why}`),
   ];
 };

@@ -33,8 +33,8 @@ Compares the objects of a store with its index, both ways. Found are
   unreadable-row      a row that names no chunk of its tenant: kept
 
 Nothing is changed without --fix. Nodes may run meanwhile: what is younger than --grace, or marked by compaction, is left alone, and
-everything is looked at again right before it is changed. No row without object and no orphan goes if more than
---removals-max percent are such: then the bucket or the index may be another one. Objects of another
+everything is looked at again right before it is changed. No row without object, no row of a corrupt one and no orphan goes if
+more than --removals-max percent are such: then the bucket or the index may be another one. Objects of another
 system in the bucket are orphans here. With --fix, embedded stores in a data_dir are for the command alone.
 
 Exit code 0 if nothing was found or all of it was mended, 1 if something is left, 3 if it could not be checked to the end. It may be

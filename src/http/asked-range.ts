@@ -1,7 +1,7 @@
 import { type EdgeLimits, nowNsOf, tenantHeader } from './edge-options.ts';
 import { type EdgeState, readForm } from './form.ts';
 import { checkedBounds, type TimeBounds } from './parameters.ts';
-import { checkQueryLength, withinLookback } from './query-checks.ts';
+import { readableRange } from './query-checks.ts';
 import type { Exchange } from './routes.ts';
 
 /** Of a request about what tenants have in a range of time. */
@@ -22,7 +22,5 @@ export const readAskedRange = async (exchange: Exchange, { options, bodies }: Ed
   const nowNs = nowNsOf(options);
   const bounds = checkedBounds(form, nowNs);
   const limits = options.limitsOf(tenant);
-  const range = withinLookback(bounds, limits, nowNs);
-  if (range) checkQueryLength(range.endNs - range.startNs, limits);
-  return { tenant, limits, form, bounds, range };
+  return { tenant, limits, form, bounds, range: readableRange(bounds, limits, nowNs) };
 };

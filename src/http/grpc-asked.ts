@@ -1,24 +1,28 @@
 /** What clients of logproto.Querier ask, read. */
 import { decodeQuerierRequest, type QuerierMessage, type QuerierRequest } from '../protocol/querier-messages.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
-import { type EdgeOptions, nowNsOf, startingError } from './edge-options.ts';
+import { type EdgeLimits, type EdgeOptions, nowNsOf, startingError } from './edge-options.ts';
 import { encodingFlagsOf, requireSingleTenant } from './form.ts';
 import { tenantMetadata, type UnaryCall } from './grpc-call.ts';
+import { readableRange } from './query-checks.ts';
 
 export interface Asked {
   readonly tenant: string;
+  readonly limits: EdgeLimits;
   readonly request: QuerierRequest;
   readonly isCategorized: boolean;
   /** The last hour where the client does not say, as over HTTP. */
-  readonly range: TimeRangeNs;
+  readonly bounds: TimeRangeNs;
+  readonly nowNs: bigint;
 }
 
-type Options = Pick<EdgeOptions, 'tenantOf' | 'isStarting' | 'nowMs'>;
+type TenantOptions = Pick<EdgeOptions, 'tenantOf' | 'isStarting'>;
+type Options = TenantOptions & Pick<EdgeOptions, 'limitsOf' | 'nowMs'>;
 
 const HOUR_NS = 3_600_000_000_000n;
 
 /** @throws RefusedError NO_TENANT, BAD_REQUEST; STORAGE_UNAVAILABLE while the node starts */
-export const askingTenant = (options: Options, call: Pick<UnaryCall, 'metadata'>): string => {
+export const askingTenant = (options: TenantOptions, call: Pick<UnaryCall, 'metadata'>): string => {
   if (options.isStarting()) throw startingError();
   return requireSingleTenant(options.tenantOf(tenantMetadata(call)));
 };
@@ -32,6 +36,12 @@ export const readAsked = (
   const tenant = askingTenant(options, call);
   const flags = encodingFlagsOf(call.metadata.get('x-loki-response-encoding-flags').join(','));
   const request = decodeQuerierRequest(call.request, message);
-  const { endNs = nowNsOf(options), startNs = endNs - HOUR_NS } = request;
-  return { tenant, request, isCategorized: flags.includes('categorize-labels'), range: { startNs, endNs } };
+  const nowNs = nowNsOf(options);
+  const { endNs = nowNs, startNs = endNs - HOUR_NS } = request;
+  const isCategorized = flags.includes('categorize-labels');
+  return { tenant, limits: options.limitsOf(tenant), request, isCategorized, bounds: { startNs, endNs }, nowNs };
 };
+
+/** What of the range may be read; undefined: nothing. @throws RefusedError INVALID_QUERY for a range that is too long */
+export const rangeOf = ({ bounds, limits, nowNs }: Asked): TimeRangeNs | undefined =>
+  readableRange(bounds, limits, nowNs);

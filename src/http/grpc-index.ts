@@ -20,7 +20,7 @@ import { Turns } from '../query/turns.ts';
 import { VolumeGroups } from '../query/volume-groups.ts';
 import { DETECTED_FIELDS, DETECTED_LINES } from './discovery.ts';
 import type { EdgeOptions } from './edge-options.ts';
-import { type Asked, readAsked } from './grpc-asked.ts';
+import { type Asked, rangeOf, readAsked } from './grpc-asked.ts';
 import { type ErrorOf, method, type UnaryCall, unaryHandler } from './grpc-call.ts';
 import { matchersOf } from './metadata.ts';
 import { eachNewestEntry } from './newest-entries.ts';
@@ -85,20 +85,22 @@ class IndexAnswers {
   }
 
   /** Of stored chunks: the index is the same for all nodes. */
-  async chunkIds({ tenant, request, range }: Asked, signal: AbortSignal): Promise<Buffer> {
-    const { queryTimeoutMs: timeoutMs, maxChunksPerQuery: chunksMax } = this.#options.limitsOf(tenant);
-    const asked = { tenant, matchers: parseMatchers(request.query), range, timeoutMs, chunksMax };
-    return encodeChunkIds(await this.#services.chunkKeys(asked, signal));
+  async chunkIds(asked: Asked, signal: AbortSignal): Promise<Buffer> {
+    const { tenant, request, limits } = asked;
+    const { queryTimeoutMs: timeoutMs, maxChunksPerQuery: chunksMax } = limits;
+    const matchers = parseMatchers(request.query);
+    const range = rangeOf(asked);
+    if (!range) return encodeChunkIds([]);
+    return encodeChunkIds(await this.#services.chunkKeys({ tenant, matchers, range, timeoutMs, chunksMax }, signal));
   }
 
   async stats(asked: Asked, signal: AbortSignal): Promise<Buffer> {
     const matchers = parseMatchers(asked.request.query);
-    return encodeIndexStats(statsOf(await this.#volumes(asked, matchers, signal), asked.range));
+    return encodeIndexStats(statsOf(await this.#volumes(asked, matchers, signal), asked.bounds));
   }
 
   async volume(asked: Asked, signal: AbortSignal): Promise<Buffer> {
-    const { tenant, request, range } = asked;
-    const limits = this.#options.limitsOf(tenant);
+    const { request, bounds, limits } = asked;
     if (!limits.volumeEnabled) throw new RefusedError({ code: 'BAD_REQUEST', text: 'not found' });
     const matchers = volumeMatchersOf(request.query);
     const limit = request.limit || VOLUME_LIMIT;
@@ -108,7 +110,7 @@ class IndexAnswers {
       aggregateBy: aggregationOf(request.aggregateBy),
       groupsMax: limits.volumeMaxSeries,
     };
-    const groups = new VolumeGroups(grouping, [range]);
+    const groups = new VolumeGroups(grouping, [bounds]);
     for (const stream of await this.#volumes(asked, matchers, signal)) groups.add(stream);
     const volumes = groups.largest(limit).map(({ labels, bytes: [bytes = 0] }) => ({
       // With `labels` it is the name alone.
@@ -119,12 +121,12 @@ class IndexAnswers {
   }
 
   /** Those of Loki's `detected_fields`, or the values of one. */
-  async detectedFields({ tenant, request, range }: Asked, signal: AbortSignal): Promise<Buffer> {
-    const limits = this.#options.limitsOf(tenant);
+  async detectedFields(asked: Asked, signal: AbortSignal): Promise<Buffer> {
+    const { tenant, request, bounds, limits } = asked;
     const limit = request.limit || DETECTED_FIELDS;
     const found = new DetectedFields(Math.max(limit, DETECTED_FIELDS));
     const lines = request.lineLimit || DETECTED_LINES;
-    const newest = { tenant, query: request.query, limits, bounds: range, range, limit: lines };
+    const newest = { tenant, query: request.query, limits, bounds, range: rangeOf(asked), limit: lines };
     await eachNewestEntry(this.#services, newest, signal, this.#turns(), (stream, entry) => found.add(stream, entry));
     const fields = found.list();
     if (request.wantsValues) {
@@ -138,14 +140,18 @@ class IndexAnswers {
   }
 
   /** All labels with their values: which of them are worth showing is for the client to say, as in Loki. */
-  async detectedLabels({ tenant, request, range }: Asked): Promise<Buffer> {
-    const series = await this.#services.series(tenant, [matchersOf(request.query)], range);
+  async detectedLabels(asked: Asked): Promise<Buffer> {
+    const matchers = matchersOf(asked.request.query);
+    const range = rangeOf(asked);
+    const series = range ? await this.#services.series(asked.tenant, [matchers], range) : [];
     return encodeLabelValues(await labelValuesOf(series, this.#turns()));
   }
 
-  async #volumes({ tenant, range }: Asked, matchers: readonly LabelMatcher[], signal: AbortSignal) {
-    const timeoutMs = this.#options.limitsOf(tenant).queryTimeoutMs;
-    return await this.#services.volumes({ tenant, matchers, range, timeoutMs }, signal);
+  async #volumes(asked: Asked, matchers: readonly LabelMatcher[], signal: AbortSignal) {
+    const range = rangeOf(asked);
+    if (!range) return [];
+    const request = { tenant: asked.tenant, matchers, range, timeoutMs: asked.limits.queryTimeoutMs };
+    return await this.#services.volumes(request, signal);
   }
 
   #turns(): Turns {

@@ -9,7 +9,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import type { NodeServices } from '../actors/node-services.ts';
-import type { LogExpr } from '../logql/ast.ts';
+import type { Expr, LogExpr } from '../logql/ast.ts';
 import { validateStages } from '../logql/compile-pipeline.ts';
 import { parseExpr, parseLogExpr } from '../logql/parser.ts';
 import { printExpr } from '../logql/print.ts';
@@ -26,17 +26,19 @@ import {
   type QuerierMessage,
 } from '../protocol/querier-messages.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
+import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { queryLimitsOf } from '../query/query-limits.ts';
 import type { LogStream, QueryRequest } from '../query/query-messages.ts';
 import type { DeletedEntries } from '../query/scan/hidden-entries.ts';
 import { entryBatches, mergedLabels } from './answered-batches.ts';
 import { sampleBatches, sampleSourceOf } from './answered-samples.ts';
 import type { EdgeOptions } from './edge-options.ts';
-import { type Asked, askingTenant, readAsked } from './grpc-asked.ts';
+import { type Asked, askingTenant, rangeOf, readAsked } from './grpc-asked.ts';
 import { answerTo, method, observedCall, type UnaryCall, unaryHandler } from './grpc-call.ts';
 import { grpcErrorOf, plainError } from './grpc-error.ts';
 import { INDEX_METHODS, indexHandlers } from './grpc-index.ts';
 import { groupsOf, matchersOf } from './metadata.ts';
+import { readableQuery } from './query-checks.ts';
 
 export type GrpcQuerierOptions = Pick<
   EdgeOptions,
@@ -96,6 +98,21 @@ const deletedEntriesOf = ({ selector, startNs, endNs }: AskedDelete): DeletedEnt
   return { matchers, stages, startNs, endNs };
 };
 
+interface LogSelection {
+  readonly range: TimeRangeNs;
+  readonly limit: number;
+  readonly categorizeLabels: boolean;
+}
+
+/** What a query may read, by the same limits as over HTTP: its client's own limits need not be this tenant's. @throws RefusedError INVALID_QUERY */
+const readable = ({ request, bounds, limits, nowNs }: Asked, expr: Expr): TimeRangeNs | undefined => {
+  const limit = request.limit || Number.POSITIVE_INFINITY;
+  // Whoever asks for samples has widened their range by what each step reads.
+  const query = { ...bounds, limit, isInstant: false, isAllThatIsRead: true };
+  const within = readableQuery(request.query, expr, query, limits, nowNs);
+  return within && { startNs: within.startNs, endNs: within.endNs };
+};
+
 export class GrpcQuerier {
   readonly #services: NodeServices;
   readonly #options: GrpcQuerierOptions;
@@ -130,10 +147,13 @@ export class GrpcQuerier {
 
   async *#query(asked: Asked, signal: AbortSignal): AsyncGenerator<Buffer> {
     const { request, isCategorized } = asked;
-    const { isBackward, limit } = request;
+    const { isBackward } = request;
     const expr = parseLogExpr(request.query);
-    // No limit is none: the answer goes out as it is found, at the pace of the client.
-    const found = this.#logs(asked, expr, limit || Number.MAX_SAFE_INTEGER, true, signal);
+    const range = readable(asked, expr);
+    if (!range) return;
+    // No limit is none, if the tenant may have that: the answer goes out as it is found, at the pace of the client.
+    const limit = request.limit || Number.MAX_SAFE_INTEGER;
+    const found = this.#logs(asked, expr, { range, limit, categorizeLabels: true }, signal);
     for await (const streams of found) {
       for (const batch of entryBatches(streams, isBackward, isCategorized)) yield encodeQueryResponse(batch);
     }
@@ -145,7 +165,10 @@ export class GrpcQuerier {
     if (expr.kind === 'log')
       throw new RefusedError({ code: 'INVALID_QUERY', text: 'only sample expression supported' });
     const source = sampleSourceOf(expr);
-    const found = this.#logs(asked, source.log, Number.MAX_SAFE_INTEGER, false, signal);
+    const range = readable(asked, expr);
+    if (!range) return;
+    const selection = { range, limit: Number.MAX_SAFE_INTEGER, categorizeLabels: false };
+    const found = this.#logs(asked, source.log, selection, signal);
     for await (const streams of found) {
       for (const batch of sampleBatches(streams, source)) yield encodeSampleResponse(batch);
     }
@@ -153,10 +176,9 @@ export class GrpcQuerier {
 
   /** Entries of a log query, some streams at a time. */
   async *#logs(
-    { tenant, request, range }: Asked,
+    { tenant, limits, request }: Asked,
     expr: LogExpr,
-    limit: number,
-    categorizeLabels: boolean,
+    { range, limit, categorizeLabels }: LogSelection,
     signal: AbortSignal,
   ): AsyncGenerator<readonly LogStream[]> {
     const query: QueryRequest = {
@@ -169,7 +191,7 @@ export class GrpcQuerier {
       direction: request.isBackward ? 'backward' : 'forward',
       intervalNs: 0n,
       categorizeLabels,
-      limits: queryLimitsOf(this.#options.limitsOf(tenant)),
+      limits: queryLimitsOf(limits),
       shard: parseShards(request.lists.shards),
       deletes: request.lists.deletes.map(deletedEntriesOf),
     };
@@ -189,8 +211,11 @@ export class GrpcQuerier {
   }
 
   async #label(call: UnaryCall): Promise<Buffer> {
-    const { tenant, request, range } = readAsked(this.#options, call, 'LabelRequest');
+    const asked = readAsked(this.#options, call, 'LabelRequest');
+    const { tenant, request } = asked;
     const matchers = matchersOf(request.query);
+    const range = rangeOf(asked);
+    if (!range) return encodeLabelResponse([]);
     const texts = request.wantsValues
       ? await this.#services.labelValues(tenant, request.name, matchers, range)
       : await this.#services.labelNames(tenant, matchers, range);
@@ -198,19 +223,22 @@ export class GrpcQuerier {
   }
 
   async #series(call: UnaryCall): Promise<Buffer> {
-    const { tenant, request, range } = readAsked(this.#options, call, 'SeriesRequest');
+    const asked = readAsked(this.#options, call, 'SeriesRequest');
+    const { tenant, request } = asked;
     const shard = parseShards(request.lists.shards);
-    const found = await this.#services.series(tenant, groupsOf(request.lists.groups), range);
-    const asked = shard ? found.filter(({ fingerprint }) => isInShard(shard, fingerprint)) : found;
-    return encodeSeriesResponse(asked.map(({ pairs }) => pairs));
+    const groups = groupsOf(request.lists.groups);
+    const range = rangeOf(asked);
+    const found = range ? await this.#services.series(tenant, groups, range) : [];
+    const own = shard ? found.filter(({ fingerprint }) => isInShard(shard, fingerprint)) : found;
+    return encodeSeriesResponse(own.map(({ pairs }) => pairs));
   }
 
-  async *#tail({ tenant, request, isCategorized, range }: Asked, signal: AbortSignal): AsyncGenerator<Buffer> {
+  async *#tail({ tenant, request, isCategorized, bounds }: Asked, signal: AbortSignal): AsyncGenerator<Buffer> {
     parseLogExpr(request.query);
     const tail = this.#services.tail({
       tenant,
       query: request.query,
-      startNs: range.startNs,
+      startNs: bounds.startNs,
       limit: request.limit,
       delayMs: Math.min(request.delaySeconds, 5) * 1000,
       categorizeLabels: true,

@@ -6,7 +6,7 @@ import { nowNsOf, tenantHeader } from './edge-options.ts';
 import { type EdgeState, readForm } from './form.ts';
 import { jsonString } from './json-text.ts';
 import { badRequest, EVERY_STREAM, parseBounds, type TimeBounds } from './parameters.ts';
-import { checkQueryLength, withinLookback } from './query-checks.ts';
+import { readableRange } from './query-checks.ts';
 import type { Exchange, Handler } from './routes.ts';
 
 interface MetadataRequest {
@@ -83,9 +83,6 @@ export class MetadataHandlers {
     if (bounds.endNs < bounds.startNs) {
       throw badRequest('this data is no longer available, it is past now - max_query_lookback (0s)');
     }
-    const limits = options.limitsOf(tenant);
-    const range = withinLookback(bounds, limits, nowNs);
-    if (range) checkQueryLength(range.endNs - range.startNs, limits);
-    return { tenant, form, range };
+    return { tenant, form, range: readableRange(bounds, options.limitsOf(tenant), nowNs) };
   }
 }

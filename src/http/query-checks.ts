@@ -2,6 +2,7 @@
 import type { Expr, LogExpr, LogRange } from '../logql/ast.ts';
 import { formatGoDuration, formatPrometheusDuration } from '../logql/durations.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import { checkBlocked } from './blocked-queries.ts';
 import type { EdgeLimits } from './edge-options.ts';
 import type { TimeBounds } from './parameters.ts';
 
@@ -75,8 +76,9 @@ const checkRequiredLabels = ({ logs }: Selection, limits: EdgeLimits): void => {
 };
 
 /** A metric query reads range + offset more than it shows; the 1 ns is Loki's way to make its start inclusive. */
-const lengthOf = ({ ranges }: Selection, { startNs, endNs }: TimeBounds): bigint => {
+const lengthOf = ({ ranges }: Selection, { startNs, endNs, isAllThatIsRead }: CheckedQuery): bigint => {
   let length = endNs - startNs;
+  if (isAllThatIsRead) return length;
   for (const { rangeNs, offsetNs } of ranges) {
     const read = endNs - startNs + rangeNs + offsetNs + 1n;
     if (read > length) length = read;
@@ -84,8 +86,7 @@ const lengthOf = ({ ranges }: Selection, { startNs, endNs }: TimeBounds): bigint
   return length;
 };
 
-/** @throws RefusedError INVALID_QUERY */
-export const checkQueryLength = (lengthNs: bigint, limits: EdgeLimits): void => {
+const checkQueryLength = (lengthNs: bigint, limits: EdgeLimits): void => {
   const limitNs = nsOf(limits.maxQueryLengthMs);
   if (limitNs <= 0n || lengthNs <= limitNs) return;
   const limit = formatPrometheusDuration(limitNs);
@@ -103,8 +104,11 @@ const checkRanges = ({ ranges }: Selection, limits: EdgeLimits): void => {
 };
 
 export interface CheckedQuery extends TimeBounds {
+  /** Entries; Infinity: as many as there are. */
   readonly limit: number;
   readonly isInstant: boolean;
+  /** The bounds have the ranges and offsets of the query in them. */
+  readonly isAllThatIsRead?: boolean;
 }
 
 /** @throws RefusedError INVALID_QUERY with Loki's text */
@@ -113,7 +117,7 @@ export const checkQueryLimits = (expr: Expr, query: CheckedQuery, limits: EdgeLi
   const entriesMax = limits.maxEntriesLimitPerQuery;
   if (expr.kind === 'log' && entriesMax > 0 && query.limit > entriesMax) {
     refuse(
-      `max entries limit per query exceeded, limit > max_entries_limit_per_query (${query.limit} > ${entriesMax})`,
+      `max entries limit per query exceeded, limit > max_entries_limit_per_query (${Number.isFinite(query.limit) ? query.limit : 'none'} > ${entriesMax})`,
     );
   }
   if (!query.isInstant) {
@@ -134,4 +138,29 @@ export const withinLookback = <Bounds extends TimeBounds>(
   const oldestNs = nowNs - nsOf(limits.maxQueryLookbackMs);
   if (bounds.endNs < oldestNs) return undefined;
   return bounds.startNs < oldestNs ? { ...bounds, startNs: oldestNs } : bounds;
+};
+
+/**
+ * What of a query's range may be read, whichever way the query came; undefined: nothing, for all of it is older than max_query_lookback.
+ * @param text as it was sent, which `blocked_queries` are compared with
+ * @throws RefusedError INVALID_QUERY with Loki's text
+ */
+export const readableQuery = <Query extends CheckedQuery>(
+  text: string,
+  expr: Expr,
+  query: Query,
+  limits: EdgeLimits,
+  nowNs: bigint,
+): Query | undefined => {
+  const within = withinLookback(query, limits, nowNs);
+  checkQueryLimits(expr, within ?? query, limits);
+  checkBlocked(text, expr, limits.blockedQueries);
+  return within;
+};
+
+/** As readableQuery, of a request that is about all there is in a range. @throws RefusedError INVALID_QUERY for a range that is too long */
+export const readableRange = (bounds: TimeBounds, limits: EdgeLimits, nowNs: bigint): TimeBounds | undefined => {
+  const range = withinLookback(bounds, limits, nowNs);
+  if (range) checkQueryLength(range.endNs - range.startNs, limits);
+  return range;
 };

@@ -5,11 +5,10 @@ import { RefusedError } from '../protocol/refusal.ts';
 import { queryLimitsOf } from '../query/query-limits.ts';
 import { NO_STATISTICS, type QueryRequest, type QueryResult } from '../query/query-messages.ts';
 import { answerPieces } from './answer-json.ts';
-import { checkBlocked } from './blocked-queries.ts';
 import { type EdgeLimits, nowNsOf, tenantHeader } from './edge-options.ts';
 import { type EdgeState, encodingFlagsOf, readForm } from './form.ts';
 import { parseDirection, parseInstantTime, parseLimit, parseRangeParameters } from './parameters.ts';
-import { checkQueryLimits, withinLookback } from './query-checks.ts';
+import { readableQuery } from './query-checks.ts';
 import type { Exchange, Handler } from './routes.ts';
 
 const emptyResult = (expr: Expr, isInstant: boolean): QueryResult => {
@@ -77,9 +76,7 @@ export class QueryHandlers {
         text: 'log queries are not supported as an instant query type, please change your query to a range query type',
       });
     }
-    const within = withinLookback(text, limits, nowNsOf(options));
-    checkQueryLimits(expr, within ?? text, limits);
-    checkBlocked(text.query, expr, limits.blockedQueries);
+    const within = readableQuery(text.query, expr, text, limits, nowNsOf(options));
     const flags = encodingFlagsOf(exchange.request.headers['x-loki-response-encoding-flags']);
     const allowsPartial = exchange.request.headers['x-ringlog-partial'] === 'allow';
     const categorizeLabels = flags.includes('categorize-labels');

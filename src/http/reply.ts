@@ -12,7 +12,9 @@ const GZIP_OPTIONS = { level: constants.Z_BEST_SPEED };
 const GZIP_BYTES_MIN = 1024;
 
 /** Of these an answer ends with its head, and says no length: some clients would wait for that much, or take it for the next answer. */
-const BODILESS = new Set([204, 304]);
+const LENGTHLESS = new Set([204, 304]);
+/** A client that is told 205 takes what comes behind the head for its next answer, but is told a length of 0 (RFC 9110). */
+const BODILESS = new Set([...LENGTHLESS, 205]);
 
 const JSON_TYPE = 'application/json; charset=UTF-8';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
@@ -41,7 +43,7 @@ export class Reply {
   }
 
   empty(status: number, headers: Record<string, string> = {}): Promise<void> {
-    this.#response.writeHead(status, BODILESS.has(status) ? headers : { ...headers, 'content-length': '0' });
+    this.#response.writeHead(status, LENGTHLESS.has(status) ? headers : { ...headers, 'content-length': '0' });
     this.#response.end();
     return Promise.resolve();
   }

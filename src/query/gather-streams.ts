@@ -2,6 +2,7 @@ import { isLogged, type UnflushedSegment } from '../chunk/memory-format.ts';
 import { type FingerprintShard, isInShard } from '../protocol/fingerprint-shard.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
+import type { ChunkBound } from '../storage/chunk-bound.ts';
 import type { ChunkRefs, StreamRefs } from '../storage/chunk-refs.ts';
 import type { MemoryStream, QuerySources } from './query-source.ts';
 
@@ -12,12 +13,25 @@ export interface GatheredStream {
   readonly refs: StreamRefs | undefined;
 }
 
-export interface Gathered {
-  /** Made as they are asked for: there may be 100,000. */
-  streams(): Iterable<GatheredStream>;
+export const fingerprintOf = ({ memory, refs }: GatheredStream): bigint =>
+  memory[0]?.labels.fingerprint ?? refs?.fingerprint ?? 0n;
+
+export interface GatheredCounts {
+  /** Stored chunks. */
   readonly chunkRefs: number;
   readonly streamsInMemory: number;
   readonly chunksInMemory: number;
+}
+
+export interface Gathered extends GatheredCounts {
+  /** Made as they are asked for: there may be 100,000. */
+  streams(): Iterable<GatheredStream>;
+}
+
+export interface GatherOptions {
+  readonly signal: AbortSignal;
+  readonly onMissing?: ((reason: string) => void) | undefined;
+  readonly bound?: ChunkBound;
 }
 
 /**
@@ -29,11 +43,10 @@ export const gatherStreams = async (
   tenant: string,
   matchers: readonly LabelMatcher[],
   range: TimeRangeNs,
-  signal: AbortSignal,
-  onMissing?: (reason: string) => void,
+  { signal, onMissing, bound }: GatherOptions,
 ): Promise<Gathered> => {
   const memory = await sources.memory.select(tenant, matchers, range, signal, onMissing);
-  const refs = await sources.stored.index.chunkRefs(tenant, matchers, range);
+  const refs = await sources.stored.index.chunkRefs(tenant, matchers, range, bound);
   const inMemory = new Map<bigint, MemoryStream[]>();
   let chunksInMemory = 0;
   for (const stream of memory) {
@@ -59,8 +72,7 @@ export const shardOf = (gathered: Gathered, shard: FingerprintShard): Gathered =
 
 function* streamsOfShard(gathered: Gathered, shard: FingerprintShard): Generator<GatheredStream> {
   for (const stream of gathered.streams()) {
-    const fingerprint = stream.memory[0]?.labels.fingerprint ?? stream.refs?.fingerprint ?? 0n;
-    if (isInShard(shard, fingerprint)) yield stream;
+    if (isInShard(shard, fingerprintOf(stream))) yield stream;
   }
 }
 

@@ -1,8 +1,9 @@
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { floorMs } from '../protocol/whole-ms.ts';
-import { checkChunkCount } from './chunks-limit.ts';
-import { type Gathered, gatherStreams, shardOf } from './gather-streams.ts';
+import { ChunkBound, checkChunkCount } from '../storage/chunk-bound.ts';
+import type { StreamRefs } from '../storage/chunk-refs.ts';
+import { boundsOfSegment, type Gathered, type GatheredCounts, gatherStreams, shardOf } from './gather-streams.ts';
 import type { QueryContext } from './query-context.ts';
 import { selectionsOf, type TenantSelection } from './query-tenants.ts';
 import type { HiddenEntries } from './scan/hidden-entries.ts';
@@ -19,7 +20,7 @@ export interface TenantSources extends TenantSelection {
 
 /**
  * Where the entries of a range are, of each tenant. Memory is asked before the index, and what is hidden before both.
- * @param asked by the query; what else is in the range is there to judge what is kept, and does not count against `chunksMax`
+ * @param asked by the query; what else is in the range is there to judge what is kept, and counts neither against `chunksMax` nor in the statistics
  * @throws RefusedError
  */
 export const gatherTenants = async (
@@ -30,38 +31,39 @@ export const gatherTenants = async (
 ): Promise<readonly TenantSources[]> => {
   const selections = selectionsOf(context.request.tenant, matchers);
   const hidden = await Promise.all(selections.map(({ tenant }) => context.hiddenIn(tenant, range)));
+  const isWider = range.startNs < asked.startNs || range.endNs > asked.endNs;
+  const { shard, limits } = context.request;
+  const chunksMax = limits.chunksMax ?? 0;
   const sources: TenantSources[] = [];
   for (const [index, selection] of selections.entries()) {
-    const { shard } = context.request;
+    const { signal, onMissing } = context;
+    const options = { signal, onMissing, bound: new ChunkBound(chunksMax, asked) };
     const whole = await context.orStop(
-      gatherStreams(context.sources, selection.tenant, selection.matchers, range, context.signal, context.onMissing),
+      gatherStreams(context.sources, selection.tenant, selection.matchers, range, options),
     );
-    const gathered = shard ? shardOf(whole, shard) : whole;
-    await checkChunks(context, whole, asked);
-    context.chunkRefs += gathered.chunkRefs;
-    context.streamsInMemory += gathered.streamsInMemory;
-    context.chunksInMemory += gathered.chunksInMemory;
-    sources.push({ ...selection, hidden: hidden[index], gathered });
+    const counts = isWider ? await countsIn(context, whole, asked) : whole;
+    checkChunkCount(counts.chunkRefs, chunksMax);
+    context.chunkRefs += counts.chunkRefs;
+    context.streamsInMemory += counts.streamsInMemory;
+    context.chunksInMemory += counts.chunksInMemory;
+    sources.push({ ...selection, hidden: hidden[index], gathered: shard ? shardOf(whole, shard) : whole });
   }
   return sources;
 };
 
-/** @throws RefusedError INVALID_QUERY if more chunks than the limit overlap the range */
-const checkChunks = async (context: QueryContext, gathered: Gathered, range: TimeRangeNs): Promise<void> => {
-  const { chunksMax = 0 } = context.request.limits;
-  if (chunksMax === 0 || gathered.chunkRefs <= chunksMax) return;
-  checkChunkCount(await chunksIn(context, gathered, range), chunksMax);
-};
-
-const chunksIn = async (context: QueryContext, gathered: Gathered, range: TimeRangeNs): Promise<number> => {
+/** Of what was gathered, what overlaps a part of the range. */
+const countsIn = async (context: QueryContext, gathered: Gathered, range: TimeRangeNs): Promise<GatheredCounts> => {
   const turns = new Turns(context.deps.clock);
-  const [startMs, endMs] = [floorMs(range.startNs), -floorMs(-range.endNs)];
-  let count = 0;
+  const counts = { chunkRefs: 0, streamsInMemory: 0, chunksInMemory: 0 };
   let looked = 0;
-  for (const { refs } of gathered.streams()) {
+  for (const { memory, refs } of gathered.streams()) {
     const places = refs?.places() ?? [];
-    for (const place of places) {
-      if (refs && refs.fromMs(place) <= endMs && refs.throughMs(place) >= startMs) count += 1;
+    if (refs) counts.chunkRefs += placesIn(refs, places, range);
+    for (const { segments } of memory) {
+      const segmentCount = segments.filter((segment) => isIn(boundsOfSegment(segment), range)).length;
+      counts.chunksInMemory += segmentCount;
+      if (segmentCount > 0) counts.streamsInMemory += 1;
+      looked += segments.length;
     }
     looked += 1 + places.length;
     if (looked < COUNTED_PER_LOOK) continue;
@@ -69,5 +71,18 @@ const chunksIn = async (context: QueryContext, gathered: Gathered, range: TimeRa
     await turns.breathe();
     context.check();
   }
+  return counts;
+};
+
+/** By the ms that the index rounds a range to. */
+const placesIn = (refs: StreamRefs, places: readonly number[], range: TimeRangeNs): number => {
+  const [startMs, endMs] = [floorMs(range.startNs), -floorMs(-range.endNs)];
+  let count = 0;
+  for (const place of places) {
+    if (refs.fromMs(place) <= endMs && refs.throughMs(place) >= startMs) count += 1;
+  }
   return count;
 };
+
+const isIn = (bounds: TimeRangeNs | undefined, { startNs, endNs }: TimeRangeNs): boolean =>
+  bounds !== undefined && bounds.startNs <= endNs && bounds.endNs >= startNs;

@@ -38,7 +38,7 @@ export class StreamCursor {
   /** Of its tenant. */
   readonly reads: LogReads;
   readonly #source: CursorSource;
-  /** Breaks ties between streams. */
+  /** Breaks ties between streams: see `inFixedOrder`. */
   readonly index: number;
   /** From the first read on. */
   #slices: SlicePlan | undefined;

@@ -1,5 +1,6 @@
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
+import type { ChunkBound } from './chunk-bound.ts';
 import type { ChunkRefs } from './chunk-refs.ts';
 
 /** A stored chunk that may hold wanted entries: parsed from its key. */
@@ -18,8 +19,15 @@ export interface IndexReader {
   /**
    * Chunks that overlap the range and whose series pass the matchers that the index can decide. Matchers that match the empty string are
    * NOT applied: the caller checks them against the labels inside the chunk.
+   * @param bound ends the reading early; a chunk whose first rows are gone may pass it by, so who must know counts what comes
+   * @throws RefusedError INVALID_QUERY as soon as the bound is passed
    */
-  chunkRefs(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<ChunkRefs>;
+  chunkRefs(
+    tenant: string,
+    matchers: readonly LabelMatcher[],
+    range: TimeRangeNs,
+    bound?: ChunkBound,
+  ): Promise<ChunkRefs>;
   labelNames(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly string[]>;
   labelValues(
     tenant: string,

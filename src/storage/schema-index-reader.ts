@@ -4,6 +4,7 @@ import type { LabelMatcher } from '../protocol/matcher.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { floorMs } from '../protocol/whole-ms.ts';
+import type { ChunkBound } from './chunk-bound.ts';
 import { ChunkKeyReader } from './chunk-key.ts';
 import { ChunkRefs } from './chunk-refs.ts';
 import type { ShownCells } from './index-cells.ts';
@@ -12,7 +13,7 @@ import { chunkRow, readChunkCell, relativeTime } from './index-row.ts';
 import type { IndexStore } from './index-store.ts';
 import { plansOf } from './matcher-plan.ts';
 import { RowBound } from './row-bound.ts';
-import { DAY_MS, type DayBucket, dayBuckets, type SchemaConfig } from './schema-config.ts';
+import { DAY_MS, type DayBucket, dayBuckets, dayOf, type SchemaConfig } from './schema-config.ts';
 import { SeriesLabels } from './series-labels.ts';
 import { scanLabel, selectSeries } from './series-selection.ts';
 import { inSlices } from './slices.ts';
@@ -43,12 +44,20 @@ export class SchemaIndexReader implements IndexReader, SeriesReader {
     this.#labels = new SeriesLabels(store);
   }
 
-  async chunkRefs(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<ChunkRefs> {
+  async chunkRefs(
+    tenant: string,
+    matchers: readonly LabelMatcher[],
+    range: TimeRangeNs,
+    bound?: ChunkBound,
+  ): Promise<ChunkRefs> {
     const rangeMs = toMs(range);
+    const firstDay = dayOf(rangeMs.startMs);
     const refs = new ChunkRefs(tenant);
     await this.#eachDay(tenant, matchers, rangeMs, async (bucket, series) => {
       await this.#scanChunks(bucket, tenant, series, rangeMs, (chunk, row) => {
         refs.add(chunk, row);
+        // It has rows on each of its days: the first of them in the range counts.
+        if (bound && (bucket.day === firstDay || dayOf(chunk.fromMs) === bucket.day)) bound.see(chunk);
         return false;
       });
     });

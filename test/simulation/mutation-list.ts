@@ -119,8 +119,8 @@ export const MUTATIONS: readonly Mutation[] = [
   once(
     'store before memory',
     'src/query/gather-streams.ts',
-    '  const memory = await sources.memory.select(tenant, matchers, range, signal, onMissing);\n  const refs = await sources.stored.index.chunkRefs(tenant, matchers, range);\n',
-    '  const refs = await sources.stored.index.chunkRefs(tenant, matchers, range);\n  const memory = await sources.memory.select(tenant, matchers, range, signal, onMissing);\n',
+    '  const memory = await sources.memory.select(tenant, matchers, range, signal, onMissing);\n  const refs = await sources.stored.index.chunkRefs(tenant, matchers, range, bound);\n',
+    '  const refs = await sources.stored.index.chunkRefs(tenant, matchers, range, bound);\n  const memory = await sources.memory.select(tenant, matchers, range, signal, onMissing);\n',
   ),
   {
     name: 'a query takes the view it has, and an answer of a later one is as good',

@@ -34,12 +34,13 @@ export const build = (): void => {
   execFileSync('npm', ['run', '--silent', 'build'], { cwd: ROOT, stdio: 'inherit' });
 };
 
-/** Starts `ringlog serve` on loopback; `configFile` is optional YAML. */
+/** Starts `ringlog serve` on loopback; `configFile` is optional YAML. It ends with this process, however that ends. */
 export const startServer = async (dataDir: string, configFile?: string): Promise<RunningServer> => {
   const port = await freePort();
   const grpcPort = await freePort();
   const flags = [
     'serve',
+    '--until-stdin-ends',
     '--http-listen',
     `127.0.0.1:${port}`,
     '--grpc-listen',
@@ -49,7 +50,7 @@ export const startServer = async (dataDir: string, configFile?: string): Promise
   ];
   if (configFile) flags.push('--config', configFile);
   const child = spawn(process.execPath, [path.join(ROOT, 'dist/src/cli.js'), ...flags], {
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['pipe', 'ignore', 'inherit'],
   });
   const url = `http://127.0.0.1:${port}`;
   await waitReady(url, child);

@@ -73,7 +73,7 @@ describe('loki-grpc-client', function () {
     const even = entries.filter((_, index) => index % 2 === 0);
     await push(pushOf({ '{b="odd", app="grpc"}': odd, '{app="grpc",b="even"}': even }));
     const expected = entries.map(([nanos, line]) => `{app="grpc", b="${nanos % 2 ? 'even' : 'odd'}"} ${nanos} ${line}`);
-    const forward = await query('{app="grpc"}', 0, 0);
+    const forward = await query('{app="grpc"}', 5000, 0);
     // In one message the entries of a stream are together: over all messages the times go up.
     expect([...forward.found].sort()).to.deep.equal([...expected].sort());
     expect(forward.messages).to.equal(Math.ceil(lines.length / 128));
@@ -86,7 +86,7 @@ describe('loki-grpc-client', function () {
 
   it('keeps the order of times from one batch to the next', async () => {
     const nanosOf = (text: string): number => Number(/ (\d+) /.exec(text)?.[1]);
-    const { found } = await query('{app="grpc"}', 0, 0);
+    const { found } = await query('{app="grpc"}', 5000, 0);
     for (let first = 128; first < found.length; first += 128) {
       const before = Math.max(...found.slice(first - 128, first).map(nanosOf));
       expect(Math.min(...found.slice(first, first + 128).map(nanosOf))).to.be.above(before);
@@ -178,9 +178,9 @@ describe('loki-grpc-client', function () {
     await push(pushOf(Object.fromEntries(streams.map((labels) => [labels, [[1, labels]]]))));
     const found: string[] = [];
     for (const shard of ['0_of_2', '1_of_2']) {
-      const request = new loki.QueryRequest().setSelector('{app="grpc-parts"}').setStart(START).setEnd(END);
+      const request = new loki.QueryRequest().setSelector('{app="grpc-parts"}').setLimit(100);
       const lines: string[] = [];
-      for await (const response of querier.query(request.setShardsList([shard]), tenant)) {
+      for await (const response of querier.query(request.setStart(START).setEnd(END).setShardsList([shard]), tenant)) {
         for (const stream of (response as InstanceType<typeof loki.QueryResponse>).getStreamsList()) {
           for (const entry of stream.getEntriesList()) lines.push(entry.getLine());
         }

@@ -339,12 +339,14 @@ describe('the HTTP server', () => {
       expect([status, text, headers['retry-after']]).to.deep.equal([429, 'slow down\n', '1']);
     });
 
-    it('ends an answer with its head where a block of pushes has the status 204 or 304', async () => {
+    it('ends an answer with its head where a block of pushes has the status 204, 205 or 304', async () => {
       for (const [blocked, path] of [
         [204, '/loki/api/v1/push'],
         [304, '/loki/api/v1/push'],
         [204, '/otlp/v1/logs'],
         [304, '/otlp/v1/logs'],
+        [205, '/loki/api/v1/push'],
+        [205, '/otlp/v1/logs'],
       ] as const) {
         const refusal: Refusal = { code: 'INGESTION_BLOCKED', text: 'blocked '.repeat(200), status: blocked };
         services.outcome = { acceptedLines: 0, acceptedBytes: 0, refusal };
@@ -356,7 +358,10 @@ describe('the HTTP server', () => {
         expect([heads.length, heads.at(-1)], answer).to.deep.equal([3, '']);
         for (const head of heads.slice(0, 2)) {
           expect(head).to.match(new RegExp(`^HTTP/1\\.1 ${blocked} `));
-          expect(head).not.to.match(/content-length|transfer-encoding|content-encoding/i);
+          expect(head).not.to.match(/transfer-encoding|content-encoding/i);
+          // Of 205 alone clients are told a length.
+          const lengths = blocked === 205 ? ['0'] : [];
+          expect(Array.from(head.matchAll(/^content-length: (.*)$/gim), ([, length]) => length)).to.deep.equal(lengths);
         }
       }
     });

@@ -2,40 +2,16 @@
 import { expect } from 'chai';
 import { type RunningGrpcServer, startGrpcServer } from '../../../src/http/grpc-server.ts';
 import { DEFAULT_LIMITS } from '../../../src/protocol/limits.ts';
-import { WireWriter, writeTimestamp } from '../../../src/protocol/logproto.ts';
 import { ClusterRig } from '../../support/cluster-rig.ts';
 import { entryAt, MS_NS, T0_MS, T0_NS } from '../../support/entries.ts';
-import { callStream, callUnary, rawFields } from '../../support/grpc-calls.ts';
+import { callStream, callUnary } from '../../support/grpc-calls.ts';
+import { integer, message, messages, number, text, texts, time, type Write } from '../../support/grpc-fields.ts';
 import { stubOptions } from '../http/stub-services.ts';
 
 const STREAMS = 12;
 const ENTRIES = 20;
 const HOUR_NS = 3_600_000n * MS_NS;
 const NODES = ['a', 'b', 'c'];
-
-type Write = (writer: WireWriter) => void;
-
-const message = (...fields: readonly Write[]): Buffer => {
-  const writer = new WireWriter();
-  for (const write of fields) write(writer);
-  return Buffer.from(writer.finish());
-};
-const text =
-  (field: number, value: string): Write =>
-  (writer) =>
-    writer.bytes(field, value);
-const integer =
-  (field: number, value: number | bigint): Write =>
-  (writer) =>
-    writer.integer(field, BigInt(value));
-const time =
-  (field: number, timeNs: bigint): Write =>
-  (writer) =>
-    writeTimestamp(writer, field, timeNs);
-const texts = (bytes: Buffer, field: number): string[] =>
-  (rawFields(bytes).get(field) ?? []).map((value) => value.toString());
-const messages = (bytes: Buffer, field: number): Buffer[] => (rawFields(bytes).get(field) ?? []) as Buffer[];
-const number = (bytes: Buffer, field: number): number => Number(rawFields(bytes).get(field)?.[0] ?? 0n);
 
 const lineOf = (stream: number, index: number): string => `level=info n=${index} stream=${stream}`;
 
@@ -48,7 +24,9 @@ describe('logproto.Querier of a cluster', function () {
     rig = await ClusterRig.open();
     for (const nodeId of NODES) {
       const { node } = await rig.start(nodeId);
-      const options = stubOptions({ limitsOf: () => ({ ...DEFAULT_LIMITS, maxQueryLengthMs: 0 }) });
+      const options = stubOptions({
+        limitsOf: () => ({ ...DEFAULT_LIMITS, maxQueryLengthMs: 0, maxEntriesLimitPerQuery: 0 }),
+      });
       servers.set(nodeId, await startGrpcServer(node.services, { ...options, receiveBytesMax: 4 << 20, drainMs: 100 }));
     }
     await push(0);

@@ -128,6 +128,7 @@ describe('a query spread over nodes', function () {
       const timestamp = (ms: number) => new loki.Timestamp().setSeconds(ms / 1000);
       const asked = new loki.QueryRequest()
         .setSelector(ALL)
+        .setLimit(100)
         .setStart(timestamp(T0_MS))
         .setEnd(timestamp(T0_MS + 60_000));
       const call = client.query(asked, loki.createOrgIdMetadata('tenant'));

@@ -372,7 +372,7 @@ describe('a check of a store that is in use', () => {
     await side.index.write(chunkEntries(schema, { ...chunk, key }));
     const corrupt = await indexed(side);
     await side.chunks.put(corrupt.key, new Uint8Array(10));
-    const { findings, figures } = await checked(side, { fixes: true, unindexesCorrupt: true });
+    const { findings, figures } = await checked(side, { fixes: true, unindexesCorrupt: true, removalShareMax: 1 });
     const told = findings.filter(({ kind }) => kind === 'corrupt-object');
     expect(told.map(({ why }) => why).sort())
       .to.include('unknown chunk version 9')
@@ -380,6 +380,28 @@ describe('a check of a store that is in use', () => {
     expect(figures.unindexed).to.equal(1);
     const { rows } = await contentOf(side);
     expect(rows.filter((row) => row.includes(key))).to.have.length(1);
+  });
+
+  it('keeps the rows of corrupt objects where they are a large share of a tenant, and says why', async () => {
+    const chunks = [];
+    for (let index = 0; index < 8; index += 1) {
+      chunks.push(await indexed(side, labelSetOf(['app', `a${index}`]), NOON_MS));
+    }
+    for (const { key } of chunks.slice(0, 2)) await side.chunks.put(key, new Uint8Array(10));
+    const before = await contentOf(side);
+    const options = { fixes: true, unindexesCorrupt: true };
+    const held = await checked(side, { ...options, removalShareMax: 0.1 });
+    expect(await contentOf(side)).to.deep.equal(before);
+    expect([held.kinds, held.figures.left, held.figures.unindexed]).to.deep.equal([
+      ['corrupt-object', 'corrupt-object'],
+      2,
+      0,
+    ]);
+    const why =
+      'kept: 2 of 8 objects that were read are corrupt: is the store in order? If it is, add --removals-max 25';
+    expect([...held.figures.held]).to.deep.equal([[why, 2]]);
+    const { figures } = await checked(side, { ...options, removalShareMax: 0.25 });
+    expect([figures.unindexed, figures.held.size]).to.deep.equal([2, 0]);
   });
 
   it('remembers a bounded number of orphans', () => {

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import type { SegmentSnapshot } from '../../../src/chunk/memory-format.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { executeQuery } from '../../../src/query/execute-query.ts';
 import type { MetricSeries, QueryRequest, QueryStatistics } from '../../../src/query/query-messages.ts';
@@ -49,7 +50,7 @@ const setup = (pool = inThreadPool()) => {
         if (event.type === 'series') series.push(...event.series);
       },
     );
-    return { values: series.flatMap(({ values }) => values), cache: statistics.resultsCache };
+    return { values: series.flatMap(({ values }) => values), cache: statistics.resultsCache, statistics };
   };
 };
 
@@ -105,36 +106,45 @@ describe('a metric query of which parts are kept', () => {
     expect((await ask({ sources, request })).cache.found).to.equal(60);
   });
 
-  it('counts the chunks of what was asked against their limit, not those of what is kept around it', async () => {
+  it('counts the chunks of what was asked against their limit and in the statistics, not those of what is kept around it', async () => {
     const seconds = Array.from({ length: 2 * SECONDS }, (_, second) => second);
     const stored = seconds.map((second) => segmentOf([[at(second * 1e9 + 1e8, `n=${second}`)]]));
-    const sources = sourcesOf([{ labels: { app: 'a' }, stored }]);
-    sources.stored.index.chunkRefs = (_tenant, _matchers, { startNs, endNs }) =>
-      chunkRefsOf(
-        'test',
-        [...sources.objects.keys()].filter((key) => {
-          const { fromMs, throughMs } = parseChunkKey(key)!;
-          return BigInt(throughMs) * 1_000_000n >= startNs && BigInt(fromMs) * 1_000_000n <= endNs;
-        }),
-      );
     // Where an interval ends and the next one begins.
     const border = SECONDS - Number((BASE_NS / SECOND_NS) % BigInt(SECONDS));
+    const sourcesWith = (memory: readonly SegmentSnapshot[]): TestSources => {
+      const sources = sourcesOf([{ labels: { app: 'a' }, stored, memory }]);
+      sources.stored.index.chunkRefs = (_tenant, _matchers, { startNs, endNs }) =>
+        chunkRefsOf(
+          'test',
+          [...sources.objects.keys()].filter((key) => {
+            const { fromMs, throughMs } = parseChunkKey(key)!;
+            return BigInt(throughMs) * 1_000_000n >= startNs && BigInt(fromMs) * 1_000_000n <= endNs;
+          }),
+        );
+      return sources;
+    };
+    const late = [border - 30, border].map((second) => segmentOf([[at(second * 1e9 - 1e9, 'late')]]));
     for (const [query, stepNs] of [
       ['{app="a"} |= "nothing has this"', 0n],
       ['sum(count_over_time({app="a"}[1s]))', SECOND_NS],
     ] as const) {
       const ask = setup();
-      const askFor = (first: number, end: number) => {
+      const askFor = (first: number, end: number, memory: readonly SegmentSnapshot[] = []) => {
         const [startNs, endNs] = [BASE_NS + BigInt(first) * SECOND_NS, BASE_NS + BigInt(end) * SECOND_NS - stepNs];
         const limits = { ...REQUEST.limits, chunksMax: 65 };
-        return ask({ sources, request: { query, stepNs, startNs, endNs, limits, caching: CACHING } });
+        const request = { query, stepNs, startNs, endNs, limits, caching: CACHING };
+        return ask({ sources: sourcesWith(memory), request });
       };
       const kept = [await askFor(border - 40, border), await askFor(border, border + 40)];
       expect(
         kept.map(({ cache }) => cache.stored),
         query,
       ).to.deep.equal([1, 1]);
-      expect((await askFor(border - 5, border + 5)).cache.found, query).to.equal(2);
+      const within = await askFor(border - 5, border + 5);
+      expect(within.cache.found, query).to.equal(2);
+      expect(within.statistics, query).to.include({ chunkRefs: 10, streamsInMemory: 0, chunksInMemory: 0 });
+      const unflushed = await askFor(border - 5, border + 5, late);
+      expect(unflushed.statistics, query).to.include({ chunkRefs: 10, streamsInMemory: 1, chunksInMemory: 1 });
       const failure = await askFor(border - 40, border + 40).catch((error: unknown) => error);
       expect(failure, query).to.be.instanceOf(RefusedError).with.property('message').that.contains('limit: 65 chunks');
     }

@@ -229,6 +229,28 @@ describe('a log query', () => {
     expect(lines(result).sort()).to.deep.equal(['7.95', '7.96', '7.97', '7.98', '7.99']);
   });
 
+  it('gives entries of one time in one order, whatever the streams were found in', async () => {
+    const all = Array.from({ length: 12 }, (_, pod) => ({ pod, segment: segmentOf([[at(5, `line of ${pod}`)]]) }));
+    const linesIn = async (streams: typeof all, isStored: (pod: number) => boolean, limit: number) => {
+      const sources = sourcesOf(
+        streams.map(({ pod, segment }) => {
+          const labels = { ...APP, pod: `p${pod}` };
+          return isStored(pod) ? { labels, stored: [segment] } : { labels, memory: [segment] };
+        }),
+      );
+      return lines(await answerOf(requestOf('{app="a"} | drop pod', { limit }), sources));
+    };
+    for (const limit of [4, 100]) {
+      const first = await linesIn(all, () => false, limit);
+      expect(first).to.have.length(Math.min(limit, all.length));
+      for (const streams of [all, all.toReversed()]) {
+        for (const isStored of [() => false, () => true, (pod: number) => pod % 3 === 1]) {
+          expect(await linesIn(streams, isStored, limit)).to.deep.equal(first);
+        }
+      }
+    }
+  });
+
   it('goes on where it stopped in a block it had to leave', async () => {
     const sources = sourcesOf([{ labels: APP, stored: [segmentOf([blocks.flat()])] }]);
     for (const direction of ['forward', 'backward'] as const) {

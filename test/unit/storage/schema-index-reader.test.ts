@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
+import { ChunkBound } from '../../../src/storage/chunk-bound.ts';
 import { chunkKey } from '../../../src/storage/chunk-key.ts';
 import { chunkEntries, type IndexedChunk } from '../../../src/storage/index-row.ts';
 import { createSchemaConfig, type SchemaConfig } from '../../../src/storage/schema-config.ts';
@@ -98,6 +99,13 @@ describe('the index reader', () => {
           expect(await keysOf(reader, all, range, 't')).to.deep.equal(
             [...new Set(expected.map(({ key }) => key))].sort(),
           );
+          const distinct = new Set(expected.map(({ key }) => key)).size;
+          const bounded = (chunksMax: number) => reader.chunkRefs('t', all, range, new ChunkBound(chunksMax, range));
+          expect((await bounded(Math.max(1, distinct))).count, 'within the bound').to.equal(distinct);
+          if (distinct > 1) {
+            const refused = await bounded(distinct - 1).catch((error: unknown) => error);
+            expect(refused).to.be.instanceOf(RefusedError).with.nested.property('refusal.code', 'INVALID_QUERY');
+          }
           const series = await reader.series('t', all, range);
           expect(series.map((one) => JSON.stringify(one.labels)).sort()).to.deep.equal(
             [...new Set(expected.map((chunk) => JSON.stringify(chunk.labels.pairs)))].sort(),
@@ -217,6 +225,26 @@ describe('the index reader', () => {
       }
     }
     expect(codes).to.deep.equal(new Map([['INVALID_QUERY,INVALID_QUERY,INVALID_QUERY', 30]]));
+  });
+
+  it('reads no more rows of chunks than it takes to know that there are too many', async () => {
+    const chunks = [day(5), day(6), day(7), day(8), day(12)].flatMap((at) =>
+      Array.from({ length: 400 }, (_, index) => chunkOf(['app', 'a', 'pod', `p${index}`], at, at + 1)),
+    );
+    const { reader, store } = await readerOn(chunks);
+    const range = rangeMs(day(1), day(20));
+    const chunkLookups = () => store.lookups.filter(({ rangeStart }) => rangeStart !== undefined).length;
+    await reader.chunkRefs('t', [], range);
+    expect(chunkLookups(), 'without a bound').to.be.above(2_000);
+    store.lookups.length = 0;
+    const refused = await reader.chunkRefs('t', [], range, new ChunkBound(50, range)).catch((error: Error) => error);
+    expect(refused).to.be.instanceOf(RefusedError);
+    expect((refused as Error).message).to.contain('limit: 50 chunks, matched: 51 chunks');
+    for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+    // And those that were under way, of four days.
+    expect(chunkLookups()).to.be.within(51, 300);
+    const elsewhere = new ChunkBound(50, rangeMs(day(13), day(14)));
+    expect((await reader.chunkRefs('t', [], range, elsewhere)).count, 'chunks that do not count').to.equal(2_000);
   });
 
   it('asks no chunk rows for the series of days that are in the range as a whole', async () => {
