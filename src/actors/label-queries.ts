@@ -1,17 +1,23 @@
 import { decodeChunk } from '../chunk/chunk-object.ts';
+import type { Clock } from '../protocol/clock.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
-import { compareBytes, labelSetOf } from '../protocol/label-text.ts';
+import { labelSetOf } from '../protocol/label-text.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { StoredSource } from '../query/query-source.ts';
 import type { SeriesReader } from '../storage/index-reader.ts';
+import { forEachInSlices } from './cooperative.ts';
 import type { StreamMemory } from './memory-source.ts';
 
 export interface LabelQueryDeps {
   readonly memory: Pick<StreamMemory, 'labelSets'>;
   readonly stored: StoredSource;
   readonly series: SeriesReader;
+  readonly clock: Clock;
 }
+
+/** A slice of work on the event loop: a tenant may have 100,000 streams. */
+const SLICE_MS = 4;
 
 /** Questions about labels: what memory holds and what the store holds, united. Memory is asked first, as for entries. */
 export class LabelQueries {
@@ -21,14 +27,15 @@ export class LabelQueries {
     this.#deps = deps;
   }
 
-  async names(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly string[]> {
+  /** In any order, as values are. */
+  async names(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<ReadonlySet<string>> {
     const { memory, stored } = this.#deps;
     const names = new Set<string>();
-    for (const { pairs } of await memory.labelSets(tenant, matchers, range)) {
+    await this.#each(await memory.labelSets(tenant, matchers, range), ({ pairs }) => {
       for (let index = 0; index < pairs.length; index += 2) names.add(pairs[index] as string);
-    }
+    });
     for (const name of await stored.index.labelNames(tenant, matchers, range)) names.add(name);
-    return [...names].sort(compareBytes);
+    return names;
   }
 
   async values(
@@ -36,16 +43,16 @@ export class LabelQueries {
     name: string,
     matchers: readonly LabelMatcher[],
     range: TimeRangeNs,
-  ): Promise<readonly string[]> {
+  ): Promise<ReadonlySet<string>> {
     const { memory, stored } = this.#deps;
     const values = new Set<string>();
-    for (const { pairs } of await memory.labelSets(tenant, matchers, range)) {
+    await this.#each(await memory.labelSets(tenant, matchers, range), ({ pairs }) => {
       for (let index = 0; index < pairs.length; index += 2) {
         if (pairs[index] === name) values.add(pairs[index + 1] as string);
       }
-    }
+    });
     for (const value of await stored.index.labelValues(tenant, name, matchers, range)) values.add(value);
-    return [...values].sort(compareBytes);
+    return values;
   }
 
   async series(
@@ -54,23 +61,30 @@ export class LabelQueries {
     range: TimeRangeNs,
   ): Promise<readonly LabelSet[]> {
     const found = new Map<string, LabelSet>();
+    const add = (labels: LabelSet): void => {
+      found.set(labels.canonical, labels);
+    };
     for (const matchers of selectors.length > 0 ? selectors : [[]]) {
-      for (const labels of await this.#deps.memory.labelSets(tenant, matchers, range)) {
-        found.set(labels.canonical, labels);
-      }
-      for (const labels of await this.#storedSeries(tenant, matchers, range)) found.set(labels.canonical, labels);
+      await this.#each(await this.#deps.memory.labelSets(tenant, matchers, range), add);
+      await this.#eachStored(tenant, matchers, range, add);
     }
     return [...found.values()];
   }
 
-  async #storedSeries(
+  async #eachStored(
     tenant: string,
     matchers: readonly LabelMatcher[],
     range: TimeRangeNs,
-  ): Promise<readonly LabelSet[]> {
+    visit: (labels: LabelSet) => void,
+  ): Promise<void> {
     const series = await this.#deps.series.series(tenant, matchers, range);
-    if (series.some(({ labels }) => labels === undefined)) return await this.#seriesOfChunks(tenant, matchers, range);
-    return series.map(({ labels }) => labelSetOf(labels ?? []));
+    if (series.some(({ labels }) => labels === undefined)) {
+      for (const labels of await this.#seriesOfChunks(tenant, matchers, range)) visit(labels);
+    } else await this.#each(series, ({ labels }) => visit(labelSetOf(labels ?? [])));
+  }
+
+  async #each<Item>(items: Iterable<Item>, visit: (item: Item) => void): Promise<void> {
+    await forEachInSlices(this.#deps.clock, SLICE_MS, items, visit);
   }
 
   /** For schemas whose index does not hold the labels (v9, v10): one chunk of each series tells. */

@@ -40,7 +40,10 @@ export class NodeQueries {
     const memory: ClusterWideMemory = deps.clusterMemory?.(local) ?? local;
     this.#memory = memory;
     const stored = { index: deps.reader, chunks: deps.chunks };
-    this.#labels = new TenantLabels(new LabelQueries({ memory, stored, series: deps.reader }));
+    this.#labels = new TenantLabels(
+      new LabelQueries({ memory, stored, series: deps.reader, clock: deps.clock }),
+      deps.clock,
+    );
     this.#volumes = new VolumeQueries({ clock: deps.clock, memory, stored, index: deps.index });
     this.#querier = {
       parent: system,

@@ -26,8 +26,8 @@ interface OpenFile {
 }
 
 interface FullFile extends OpenFile {
-  /** undefined until it is made; empty if it could not be. */
-  footer: Uint8Array | undefined;
+  /** In pieces. undefined until it is made; none if it could not be. */
+  footer: readonly Uint8Array[] | undefined;
 }
 
 export interface WrittenBatch {
@@ -117,7 +117,7 @@ export class HeadFile {
     this.#full.push(full);
     const made = encodeFooter(full).catch((error) => {
       this.#report(`the footer of the log file ${fileNameOf(full.file.number)} could not be made`, error);
-      full.footer = new Uint8Array();
+      full.footer = [];
     });
     this.#encoding = Promise.all([this.#encoding, made]).then(() => undefined);
   }
@@ -164,13 +164,15 @@ export class HeadFile {
   }
 
   /** Without a footer it is scanned at the next start; nothing depends on it. */
-  async #close({ file, handle }: OpenFile, footer: Uint8Array): Promise<void> {
+  async #close({ file, handle }: OpenFile, footer: readonly Uint8Array[]): Promise<void> {
     try {
-      if (footer.length > 0) {
-        await handle.write(file.size, footer, true);
-        file.footerAt = file.size;
-        file.size += footer.length;
+      let end = file.size;
+      for (const [index, piece] of footer.entries()) {
+        await handle.write(end, piece, index === footer.length - 1);
+        end += piece.length;
       }
+      if (footer.length > 0) file.footerAt = file.size;
+      file.size = end;
     } catch (error) {
       this.#report(`the log file ${fileNameOf(file.number)} could not be closed`, error);
     }

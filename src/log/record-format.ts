@@ -61,19 +61,29 @@ export const sealRecord = (
   bytes: Uint8Array,
   words: Uint32Array,
   at: number,
-  { type, length, writer, counter }: RecordHeader,
+  header: RecordHeader,
   salt: number,
 ): number => {
+  const { length } = header;
   const word = at >>> 2;
+  writeHeader(words, word, header);
+  words[word] = crc32c(bytes.subarray(at + 4, at + length), salt);
+  const end = at + paddedSize(length);
+  bytes.fill(0, at + length, end);
+  return end;
+};
+
+/** All of it but the checksum, which is the first word. */
+export const writeHeader = (
+  words: Uint32Array,
+  word: number,
+  { type, length, writer, counter }: RecordHeader,
+): void => {
   words[word + 1] = length;
   words[word + 2] = type | (writer << 16);
   words[word + 3] = 0;
   words[word + 4] = counter % WORD;
   words[word + 5] = Math.floor(counter / WORD);
-  words[word] = crc32c(bytes.subarray(at + 4, at + length), salt);
-  const end = at + paddedSize(length);
-  bytes.fill(0, at + length, end);
-  return end;
 };
 
 /** The header at `at`, if it can be one: nothing is checked but what all headers have in common. */

@@ -1,12 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { StreamMemory } from '../actors/memory-source.ts';
-import {
-  isLogged,
-  type SegmentId,
-  type SegmentSnapshot,
-  segmentName,
-  type UnflushedSegment,
-} from '../chunk/memory-format.ts';
+import { isLogged, type SegmentId, type SegmentSnapshot, segmentName } from '../chunk/memory-format.ts';
 import { decodeSnapshots } from '../chunk/snapshot-codec.ts';
 import { PeerError, type Peers } from '../cluster/transport/peers.ts';
 import { type Member, missingDisks, type RosterEntry, type View } from '../cluster/view.ts';
@@ -30,7 +24,8 @@ import {
   encodeSelectRequest,
   type SelectedStream,
 } from './selection-message.ts';
-import { decodeVolumes, uniteVolumes } from './volumes-message.ts';
+import { uniteLabelSets, uniteStreams, uniteVolumes } from './unite-answers.ts';
+import { decodeVolumes } from './volumes-message.ts';
 
 export interface ClusterMemoryDeps {
   readonly clock: Clock;
@@ -79,7 +74,7 @@ export class ClusterMemory implements MemorySource {
       member.nodeId === this.#deps.nodeId
         ? await this.#deps.local.select(tenant, matchers, range)
         : await this.#selectAt(member, asker, tenant, matchers, range);
-    return unite(await this.#ofAllMembers(signal, ask, onMissing));
+    return await uniteStreams(this.#deps.clock, await this.#ofAllMembers(signal, ask, onMissing));
   }
 
   async labelSets(tenant: string, matchers: readonly LabelMatcher[], range: TimeRangeNs): Promise<readonly LabelSet[]> {
@@ -90,7 +85,7 @@ export class ClusterMemory implements MemorySource {
           ? await this.#deps.local.labelSets(tenant, matchers, range)
           : await this.#labelSetsAt(member, asker, tenant, matchers, range),
       );
-      return [...new Map(all.flat().map((labels) => [labels.canonical, labels])).values()];
+      return await uniteLabelSets(this.#deps.clock, all);
     } finally {
       call.abort(ABORTED);
     }
@@ -105,7 +100,7 @@ export class ClusterMemory implements MemorySource {
           ? await this.#deps.local.volumes(tenant, matchers, range)
           : await this.#volumesAt(member, asker, tenant, matchers, range),
       );
-      return uniteVolumes(all.flat());
+      return await uniteVolumes(this.#deps.clock, all);
     } finally {
       call.abort(ABORTED);
     }
@@ -338,21 +333,6 @@ const roundOf = (signal: AbortSignal): { readonly signal: AbortSignal; end(): vo
   if (signal.aborted) round.abort(ABORTED);
   else signal.addEventListener('abort', end, { once: true });
   return { signal: round.signal, end };
-};
-
-/** Streams by their labels, segments by their names: one that moves is held twice for a while. What is at hand goes before what must be loaded. */
-const unite = (answers: readonly (readonly MemoryStream[])[]): readonly MemoryStream[] => {
-  const streams = new Map<string, { readonly labels: LabelSet; readonly segments: Map<string, UnflushedSegment> }>();
-  for (const { labels, segments } of answers.flat()) {
-    const known = streams.get(labels.canonical) ?? { labels, segments: new Map<string, UnflushedSegment>() };
-    streams.set(labels.canonical, known);
-    for (const segment of segments) {
-      const name = segmentName(segment.id);
-      const other = known.segments.get(name);
-      if (!other || (isLogged(other) && !isLogged(segment))) known.segments.set(name, segment);
-    }
-  }
-  return [...streams.values()].map(({ labels, segments }) => ({ labels, segments: [...segments.values()] }));
 };
 
 interface Round<Answer> {

@@ -150,12 +150,13 @@ export class Handover {
     return given / Math.max(1, all) < (2 * (this.#deps.clock.monotonicMs() - startMs)) / ms;
   };
 
-  /** Nothing more is given away, for good: what no other node has yet may be stored here. What lingers goes on to. */
-  giveUp(): void {
+  /** Nothing more is given away, for good. Resolves once what no other node has yet may be stored here. What lingers goes on to. */
+  async giveUp(): Promise<void> {
     if (this.#isGivingUp) return;
     this.#isGivingUp = true;
     this.#isWalkDue = true;
-    this.#step({ type: 'give-up', names: [...this.#moving.keys()] });
+    this.#step({ type: 'send-no-more' });
+    await inSlices([...this.#moving.keys()], (names) => this.#step({ type: 'give-up', names }));
   }
 
   /** A walk could find something, and none is under way. */
@@ -207,10 +208,7 @@ export class Handover {
   /** Not all at once, and only what is still as the walk found it: it may have been let go or come back between two slices. */
   async #inSlices(holdings: readonly Holding[], take: (slice: readonly Holding[]) => void): Promise<void> {
     const { holdings: held } = this.#deps;
-    for (let at = 0; at < holdings.length; at += SLICE) {
-      if (at > 0) await nextTurn();
-      take(holdings.slice(at, at + SLICE).filter((holding) => held.find(holding.segment) === holding));
-    }
+    await inSlices(holdings, (slice) => take(slice.filter((holding) => held.find(holding.segment) === holding)));
   }
 
   #step(event: GiverEvent): void {
@@ -381,5 +379,12 @@ interface Leaving {
   /** By then. */
   readonly givenSegments: number;
 }
+
+const inSlices = async <Item>(items: readonly Item[], take: (slice: readonly Item[]) => void): Promise<void> => {
+  for (let at = 0; at < items.length; at += SLICE) {
+    if (at > 0) await nextTurn();
+    take(items.slice(at, at + SLICE));
+  }
+};
 
 const targetOf = ({ nodeId, incarnation }: Member): Target => ({ nodeId, incarnation });

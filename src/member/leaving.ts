@@ -79,9 +79,9 @@ const leave = async (deps: LeavingDeps, leaving: Leaving): Promise<boolean> => {
     // The last one has nobody to give anything to.
     if (!isFlushing && (deps.isAlone() || isLateToGive())) {
       isFlushing = true;
-      handover.giveUp();
-      deps
-        .flush()
+      handover
+        .giveUp()
+        .then(() => deps.flush())
         .catch(() => undefined)
         .finally(() => {
           isFlushing = false;

@@ -1,5 +1,4 @@
 /** How much nodes hold unflushed, as they tell each other: `Volumes` of src/protocol/ringlog.proto. */
-import { segmentName } from '../chunk/memory-format.ts';
 import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { parseLabelText } from '../protocol/label-text.ts';
@@ -74,20 +73,4 @@ const readSegment = (message: Uint8Array): HeldSegmentVolume => {
   }
   const of = (number: number): number => numbers.get(number) ?? 0;
   return { id: { nodeId, incarnation: of(2), counter: of(3) }, startNs, endNs, entries: of(6), bytes: of(7) };
-};
-
-/** Each segment once: one that moves is held twice for a while. */
-export const uniteVolumes = (volumes: readonly HeldVolume[]): readonly HeldVolume[] => {
-  const streams = new Map<string, { readonly labels: LabelSet; readonly segments: Map<string, HeldSegmentVolume> }>();
-  for (const { labels, segments } of volumes) {
-    const known = streams.get(labels.canonical) ?? { labels, segments: new Map<string, HeldSegmentVolume>() };
-    streams.set(labels.canonical, known);
-    for (const segment of segments) {
-      const name = segmentName(segment.id);
-      const other = known.segments.get(name);
-      // The giver's copy may be the older one.
-      if (!other || other.entries < segment.entries) known.segments.set(name, segment);
-    }
-  }
-  return [...streams.values()].map(({ labels, segments }) => ({ labels, segments: [...segments.values()] }));
 };

@@ -37,6 +37,7 @@ export const serveTasks = <Task>(
     }
     port.postMessage(answers, moved);
   });
+  port.postMessage([] satisfies readonly WorkerAnswer[]);
 };
 
 const failure = (id: number, error: unknown): WorkerAnswer => {

@@ -33,6 +33,9 @@ export interface WorkerPoolOptions<Task = never> {
 /** Tasks in one message, whatever they weigh: their answers come together. */
 export const TASKS_PER_MESSAGE_MAX = 32;
 
+/** After a thread that could not be started: chosen, what it lacked (descriptors, processes) comes back seldom sooner. */
+const START_REST_MS = 1000;
+
 interface Waiting {
   readonly id: number;
   readonly whose: string;
@@ -48,6 +51,8 @@ interface Waiting {
 
 interface Slot {
   readonly worker: Worker;
+  /** It was started and takes messages: what is sent to one that cannot start is lost. */
+  isReady: boolean;
   /** Of one message; empty = free. */
   running: readonly Waiting[];
   /** The thread is being ended: what is given to it now is lost, even if its last answer comes first. */
@@ -58,16 +63,17 @@ const NONE: readonly Waiting[] = [];
 
 const detach = (): void => undefined;
 
-const isFree = ({ running, isEnding }: Slot): boolean => running.length === 0 && !isEnding;
+const isFree = ({ isReady, running, isEnding }: Slot): boolean => isReady && running.length === 0 && !isEnding;
 
-/** What a worker answers. `error.refusal` is kept when the worker threw a RefusedError. */
+/** What a worker answers: none at first, to say that it takes messages. `error.refusal` is kept when the worker threw a RefusedError. */
 export type WorkerAnswer =
   | { readonly id: number; readonly ok: true; readonly result: unknown }
   | { readonly id: number; readonly ok: false; readonly message: string; readonly refusal?: RefusedError['refusal'] };
 
 /**
  * Up to `size` worker threads, one message of tasks at a time each, tenants in turn and those of one first come first served. A thread starts when a task finds none free: it
- * takes 20 MB and 0.3 s of CPU, which a node that is never asked has better uses for. One that crashes fails its tasks.
+ * takes 20 MB and 0.3 s of CPU, which a node that is never asked has better uses for. One that crashes fails its tasks; one that cannot be started fails
+ * a message of tasks only if there is no other.
  * The plain pool costs 12 µs a message; ready-made pools 20–50 µs of CPU a task (measured).
  */
 export class WorkerPool<Task, Result> {
@@ -75,18 +81,21 @@ export class WorkerPool<Task, Result> {
   readonly #slots: Slot[] = [];
   readonly #queue = new FairQueue<Waiting>();
   #nextId = 1;
+  /** Monotonic: until then no thread is started if there is one. */
+  #restsUntilMs = 0;
   #isClosed = false;
 
   constructor(options: WorkerPoolOptions<Task>) {
     this.#options = options;
   }
 
+  /** Those that a thread is being started for are not among them. */
   get queued(): number {
-    return this.#queue.size;
+    return Math.max(0, this.#queue.size - this.#starting);
   }
 
   get running(): number {
-    return this.#slots.reduce((count, slot) => count + slot.running.length, 0);
+    return this.#slots.reduce((count, slot) => count + slot.running.length, Math.min(this.#queue.size, this.#starting));
   }
 
   get size(): number {
@@ -100,7 +109,7 @@ export class WorkerPool<Task, Result> {
         reject(cancelled());
         return;
       }
-      if (this.#queue.size >= this.#options.queueMax) {
+      if (this.queued >= this.#options.queueMax) {
         reject(new RefusedError({ code: 'OVERLOADED', text: 'too many outstanding requests', retryAfterMs: 1000 }));
         return;
       }
@@ -161,12 +170,33 @@ export class WorkerPool<Task, Result> {
     waiting.detach = () => clearTimeout(timer);
   }
 
+  get #starting(): number {
+    return this.#slots.reduce((count, { isReady }) => count + (isReady ? 0 : 1), 0);
+  }
+
   #dispatch(): void {
-    while (this.#queue.size > 0) {
-      const slot = this.#slots.find(isFree) ?? this.#spawn();
-      if (!slot) return;
+    for (let slot = this.#slots.find(isFree); slot && this.#queue.size > 0; slot = this.#slots.find(isFree)) {
       this.#start(slot, this.#takeMessage());
     }
+    while (this.#queue.size > this.#starting && this.#mayStart) {
+      try {
+        this.#spawn();
+      } catch (error) {
+        // The machine has no thread to give.
+        this.#failStart(error as Error);
+      }
+    }
+  }
+
+  get #mayStart(): boolean {
+    const count = this.#slots.length;
+    return count < this.#options.size && (count === 0 || performance.now() >= this.#restsUntilMs);
+  }
+
+  /** Its tasks are left to the other threads, if there are any. */
+  #failStart(error: Error): void {
+    this.#restsUntilMs = performance.now() + START_REST_MS;
+    if (this.#slots.length === 0) this.#fail(this.#takeMessage(), `could not be started: ${error.message}`, error);
   }
 
   /** The tasks that wait first, as many as make a message. */
@@ -201,24 +231,23 @@ export class WorkerPool<Task, Result> {
     }
   }
 
-  /** undefined if all there may be are there. */
-  #spawn(): Slot | undefined {
-    const { entry, size, workerData, youngGenerationMb: maxYoungGenerationSizeMb } = this.#options;
-    if (this.#slots.length === size) return undefined;
+  /** @throws an error of the system */
+  #spawn(): void {
+    const { entry, workerData, youngGenerationMb: maxYoungGenerationSizeMb } = this.#options;
     const resourceLimits = maxYoungGenerationSizeMb === undefined ? {} : { maxYoungGenerationSizeMb };
     const worker = new Worker(workerEntry(entry), { workerData, resourceLimits });
-    const slot: Slot = { worker, running: NONE, isEnding: false };
+    const slot: Slot = { worker, isReady: false, running: NONE, isEnding: false };
     worker.unref();
     worker.on('message', (answers: readonly WorkerAnswer[]) => this.#settle(slot, answers));
     worker.on('error', (error) => this.#remove(slot, error));
     worker.on('exit', (code) => this.#remove(slot, new Error(`it ended with exit code ${code}`)));
     this.#slots.push(slot);
-    return slot;
   }
 
-  /** The answers of a message, in the order of its tasks. */
+  /** The answers of a message, in the order of its tasks; none: the thread takes messages from now on. */
   #settle(slot: Slot, answers: readonly WorkerAnswer[]): void {
     const { running } = slot;
+    slot.isReady = true;
     if (running[0]?.id !== answers[0]?.id) return;
     slot.running = NONE;
     for (const [index, waiting] of running.entries()) {
@@ -238,12 +267,18 @@ export class WorkerPool<Task, Result> {
     this.#slots.splice(index, 1);
     const { running } = slot;
     slot.running = NONE;
-    for (const waiting of running) {
-      waiting.detach();
-      if (this.#isClosed || waiting.isAbandoned) waiting.reject(cancelled());
-      else waiting.reject(new Error(`worker ${this.#options.entry} crashed: ${error.message}`, { cause: error }));
+    this.#fail(running, `crashed: ${error.message}`, error);
+    if (this.#isClosed) return;
+    if (!slot.isReady) this.#failStart(error);
+    this.#dispatch();
+  }
+
+  #fail(tasks: readonly Waiting[], why: string, cause: Error): void {
+    for (const { detach, reject, isAbandoned } of tasks) {
+      detach();
+      if (this.#isClosed || isAbandoned) reject(cancelled());
+      else reject(new Error(`worker ${this.#options.entry} ${why}`, { cause }));
     }
-    if (!this.#isClosed) this.#dispatch();
   }
 }
 

@@ -34,12 +34,14 @@ export type GiverEvent =
   | { readonly type: 'stay'; readonly names: readonly string[] }
   /** They stay here whatever the ring says, unless another node has them. */
   | { readonly type: 'give-up'; readonly names: readonly string[] }
+  /** Nothing more is sent, for good. */
+  | { readonly type: 'send-no-more' }
   /** Another node gave it back: this one is custodian at a new epoch. */
   | { readonly type: 'returned'; readonly name: string; readonly epoch: number }
   | { readonly type: 'answered'; readonly session: number; readonly answers: readonly OfferAnswer[] }
   /** Nobody knows what arrived: it is offered again. */
   | { readonly type: 'failed'; readonly session: number }
-  /** Processes in the view. */
+  /** Processes in the view. What one that is gone was given counts again as soon as it is said where it should be: all at once it would take long. */
   | { readonly type: 'members'; readonly members: readonly Target[] }
   | { readonly type: 'tick' };
 
@@ -111,6 +113,7 @@ export class GiverState {
   #lastSession = 0;
   /** Undefined until the first view. */
   #alive: ReadonlySet<string> | undefined;
+  #sendsNoMore = false;
   #counts = { waiting: 0, sending: 0, given: 0 };
 
   constructor(options: GiverOptions) {
@@ -147,12 +150,16 @@ export class GiverState {
         for (const order of event.orders) this.#order(order, nowMs);
         return;
       case 'stay':
-        for (const name of event.names) this.#stay(name, effects);
+        for (const name of event.names) this.#stay(name, nowMs, effects);
         return;
       case 'give-up':
         for (const name of event.names) {
-          if (this.#segments.get(name)?.phase !== 'given' && this.#segments.has(name)) this.#keep(name, effects);
+          const segment = this.#known(name, nowMs);
+          if (segment && segment.phase !== 'given') this.#keep(name, effects);
         }
+        return;
+      case 'send-no-more':
+        this.#sendsNoMore = true;
         return;
       case 'returned':
         if (this.#segments.has(event.name)) this.#keep(event.name, effects);
@@ -173,7 +180,7 @@ export class GiverState {
   }
 
   #order({ name, bytes, target, epoch }: MoveOrder, nowMs: number): void {
-    const known = this.#segments.get(name);
+    const known = this.#known(name, nowMs);
     if (!known) {
       const segment: Segment = {
         name,
@@ -196,8 +203,22 @@ export class GiverState {
     this.#enter(known, 'waiting');
   }
 
-  #stay(name: string, effects: GiverEffect[]): void {
+  /** A custodian that left before anybody else had a copy: this copy counts again. */
+  #known(name: string, nowMs: number): Segment | undefined {
     const segment = this.#segments.get(name);
+    if (segment?.phase !== 'given' || !this.#isGone(processOf(segment.target))) return segment;
+    this.#leave(segment);
+    segment.dueMs = nowMs;
+    this.#enter(segment, 'waiting');
+    return segment;
+  }
+
+  #isGone(process: string): boolean {
+    return this.#alive?.has(process) === false;
+  }
+
+  #stay(name: string, nowMs: number, effects: GiverEffect[]): void {
+    const segment = this.#known(name, nowMs);
     if (!segment) return;
     if (segment.phase === 'waiting') this.#keep(name, effects);
     else segment.isStaying = true;
@@ -263,7 +284,6 @@ export class GiverState {
     if (segment.isStaying) this.#keep(segment.name, effects);
   }
 
-  /** A custodian that left before anybody else had a copy: this copy counts again. */
   #members(members: readonly Target[], nowMs: number, effects: GiverEffect[]): void {
     const alive = new Set(members.map(processOf));
     this.#alive = alive;
@@ -272,20 +292,12 @@ export class GiverState {
       this.#failed(number, nowMs, effects);
     }
     for (const process of this.#failures.keys()) if (!alive.has(process)) this.#failures.delete(process);
-    for (const [process, names] of this.#given) {
-      if (alive.has(process)) continue;
-      for (const name of names) {
-        const segment = this.#segments.get(name) as Segment;
-        this.#leave(segment);
-        segment.dueMs = nowMs;
-        this.#enter(segment, 'waiting');
-      }
-    }
   }
 
   #tick(nowMs: number, effects: GiverEffect[]): void {
     let left = RELEASES_A_TICK;
-    for (const names of this.#given.values()) {
+    for (const [process, names] of this.#given) {
+      if (this.#isGone(process)) continue;
       for (const name of names) {
         const { dueMs, epoch } = this.#segments.get(name) as Segment;
         if (nowMs < dueMs || left === 0) break;
@@ -308,6 +320,7 @@ export class GiverState {
 
   /** As many sessions as there is room for. */
   #send(nowMs: number, effects: GiverEffect[]): void {
+    if (this.#sendsNoMore) return;
     const { targetBytesMax, targetsMax } = this.#options;
     const inFlight = new Map<string, number>();
     for (const { target, bytes } of this.#sessions.values()) {
@@ -316,7 +329,7 @@ export class GiverState {
     for (const [process, names] of this.#ready) {
       const nodeId = this.#targetOf(names)?.nodeId;
       const isResting = (this.#failures.get(process)?.dueMs ?? 0) > nowMs;
-      if (nodeId === undefined || isResting || this.#alive?.has(process) === false) continue;
+      if (nodeId === undefined || isResting || this.#isGone(process)) continue;
       if (!inFlight.has(nodeId) && inFlight.size >= targetsMax) continue;
       for (;;) {
         const bytes = inFlight.get(nodeId) ?? 0;

@@ -62,9 +62,10 @@ describe('records of several segments', () => {
     expect(together[0]).to.have.length(12);
     const as = (runs: readonly AppendRun[]): SegmentPart => ({ id: segmentId(0), epoch: 1, open: undefined, runs });
     const decoded = alone.map((runs) => runs.map(({ payload: _, ...run }) => run));
-    expect(together.map((runs) => encodeSegmentPart(as(runs))), 'sent as the records are').to.deep.equal(
-      decoded.map((runs) => encodeSegmentPart(as(runs))),
-    );
+    expect(
+      together.map((runs) => encodeSegmentPart(as(runs))),
+      'sent as the records are',
+    ).to.deep.equal(decoded.map((runs) => encodeSegmentPart(as(runs))));
     await log.close();
   });
 });

@@ -255,26 +255,50 @@ describe('the footer of a log file', () => {
     expect(shown(read(bytes, 50_000 + bytes.length)!)).to.deep.equal(shown(file));
   });
 
-  it('is made in steps, of a bounded number of segments each', () => {
+  /** A file of so many segments, each with one record and about so many bytes of labels. */
+  const fileOf = (segments: number, labelBytes: number): IndexedFile => {
     const table = new SegmentTable();
     const file = new IndexedFile(1, SALT, 1_700_000_000_000);
-    for (let counter = 1; counter <= 1000; counter += 1) {
+    for (let counter = 1; counter <= segments; counter += 1) {
       const segment = table.segment(table.writer('node-1', 5), counter);
-      segment.open = encodeOpen({ tenant: 't', labels: ['n', `${counter}`], version: 4, openedMs: 9 });
+      const labels = ['n', `${counter}`.padStart(labelBytes, '0')];
+      segment.open = encodeOpen({ tenant: 't', labels, version: 4, openedMs: 9 });
       const record = { offset: DATA_START + 64 * counter, length: 50, first: 0, count: 0 };
       table.add(file, segment, { type: RecordType.OPEN, ...record });
     }
-    file.size = DATA_START + 64 * 1001;
+    file.size = DATA_START + 64 * (segments + 1);
+    return file;
+  };
+
+  const inSteps = (file: IndexedFile): { readonly count: number; readonly pieces: readonly Uint8Array[] } => {
     const steps = encodeFooterInSteps(file);
-    let count = 1;
-    let step = steps.next();
-    for (; !step.done; step = steps.next()) count += 1;
+    for (let count = 1; ; count += 1) {
+      const step = steps.next();
+      if (step.done) return { count, pieces: step.value };
+    }
+  };
+
+  it('is made in steps, of a bounded number of segments each', () => {
+    const file = fileOf(1000, 1);
+    const { count, pieces } = inSteps(file);
     expect(count).to.equal(8);
-    expect(step.value).to.deep.equal(encodeFooter(file));
-    const trailer = readTrailer(step.value.subarray(-TRAILER_SIZE), file.size + step.value.length)!;
+    const bytes = Buffer.concat(pieces);
+    expect(bytes).to.deep.equal(encodeFooter(file));
+    const trailer = readTrailer(bytes.subarray(-TRAILER_SIZE), file.size + bytes.length)!;
     const found = new IndexedFile(1, trailer.salt, trailer.createdMs);
-    readFooter(step.value.subarray(0, trailer.length), found, new SegmentTable());
+    readFooter(bytes.subarray(0, trailer.length), found, new SegmentTable());
     expect(shown(found)).to.deep.equal(shown(file));
+  });
+
+  it('is of pieces of a bounded size, summed up one a step', () => {
+    const file = fileOf(1000, 3000);
+    const { count, pieces } = inSteps(file);
+    const bytes = Buffer.concat(pieces);
+    const trailer = readTrailer(bytes.subarray(-TRAILER_SIZE), file.size + bytes.length)!;
+    expect(isFooter(bytes.subarray(0, trailer.length), trailer)).to.equal(true);
+    expect(bytes.length).to.be.greaterThan(3_000_000);
+    expect(Math.max(...pieces.map(({ buffer }) => buffer.byteLength))).to.equal(256 << 10);
+    expect(count).to.equal(8 + pieces.length - 2);
   });
 
   it('is found damaged by any flipped byte, but for the padding', () => {

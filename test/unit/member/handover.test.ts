@@ -13,6 +13,7 @@ import { ManualClock } from '../../support/clock.ts';
 import { segmentId } from '../../support/log/test-log.ts';
 
 const TAKER = { nodeId: 'taker', incarnation: 1 } as Member;
+const OTHER = { nodeId: 'other', incarnation: 1 } as Member;
 const LINGER_MS = 1000;
 const SEGMENTS = 10 * RELEASES_A_TICK;
 
@@ -28,25 +29,37 @@ describe('the giving side on its node', () => {
   let clock: ManualClock;
   let walks: number;
   let released: string[];
+  let kept: string[];
+  let members: readonly Member[];
+  let isAnswered: boolean;
   let handover: Handover;
 
   beforeEach(() => {
     clock = new ManualClock();
     walks = 0;
     released = [];
+    kept = [];
+    members = [TAKER];
+    isAnswered = true;
     const all = Array.from({ length: SEGMENTS }, (_, index) => holdingOf(index + 1));
     const holdings = {
       // Something is on its way to the store all the time: the next walk is due at the next tick.
       walk: async (_isHere: unknown, _pace: unknown, sealed: (moves: readonly Holding[]) => void) => {
         walks += 1;
         if (walks === 1) sealed(all);
-        return { moves: [], stays: [], flushing: 1 };
+        return { moves: walks === 1 ? [] : all, stays: [], flushing: 1 };
       },
       find: (segment: LogSegment) => all.find((one) => one.segment === segment),
-      release: ({ name }: Holding) => released.push(name),
+      release: ({ name }: Holding) => {
+        released.push(name);
+        const at = all.findIndex((one) => one.name === name);
+        all.splice(at, 1);
+      },
+      keep: ({ name }: Holding) => kept.push(name),
     };
     const peers = {
       request: async (_to: unknown, _kind: unknown, body: readonly Uint8Array[]) => {
+        if (!isAnswered) await new Promise(() => undefined);
         const { parts } = decodeAdoptRequest(Buffer.concat(body));
         return encodeAdoptReply({
           changedAt: 1,
@@ -68,8 +81,8 @@ describe('the giving side on its node', () => {
         lingerMs: LINGER_MS,
         retryMs: 100,
       },
-      view: () => ({ changedAt: 1, members: [TAKER] }) as unknown as View,
-      ring: () => ({ owner: () => TAKER }) as unknown as Ring,
+      view: () => ({ changedAt: 1, members }) as unknown as View,
+      ring: () => ({ owner: () => members[0] }) as unknown as Ring,
       refusal: () => undefined,
       report: (problem, error) => expect.fail(`${problem}: ${error}`),
     });
@@ -80,13 +93,45 @@ describe('the giving side on its node', () => {
     for (let count = 0; count < 20; count += 1) await nextTurn();
   };
 
-  it('lets go of what lingered in small steps, and walks no more often meanwhile', async () => {
+  const giveAll = async (): Promise<void> => {
     await handover.walk();
     for (let ms = 0; handover.figures.given < SEGMENTS && ms < 2000; ms += 50) {
       await turns();
       clock.advance(50);
     }
     expect(handover.figures.given).to.equal(SEGMENTS);
+  };
+
+  /** The most by which the count went up in a turn of the event loop, until it is there. */
+  const mostInATurn = async (count: () => number, end: number): Promise<number> => {
+    let most = count();
+    for (let turn = 0, before = most; count() < end && turn < 1000; turn += 1) {
+      await nextTurn();
+      most = Math.max(most, count() - before);
+      before = count();
+    }
+    expect(count()).to.equal(end);
+    return most;
+  };
+
+  it('gives up in slices, and sends nothing more meanwhile', async () => {
+    isAnswered = false;
+    await handover.walk();
+    void handover.giveUp();
+    expect(await mostInATurn(() => kept.length, SEGMENTS)).to.be.at.most(250);
+    expect(handover.figures.waiting + handover.figures.sending).to.equal(0);
+  });
+
+  it('takes back in slices what a node had that is gone', async () => {
+    await giveAll();
+    members = [OTHER];
+    handover.changed({ changedAt: 2, members } as unknown as View);
+    expect(await mostInATurn(() => SEGMENTS - handover.figures.given, SEGMENTS)).to.be.at.most(250);
+    expect(released).to.deep.equal([]);
+  });
+
+  it('lets go of what lingered in small steps, and walks no more often meanwhile', async () => {
+    await giveAll();
     let mostAtOnce = 0;
     const [startMs, walksBefore] = [clock.monotonicMs(), walks];
     while (released.length < SEGMENTS && clock.monotonicMs() < startMs + 5000) {

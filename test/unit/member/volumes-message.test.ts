@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { decodeVolumes, encodeVolumes, uniteVolumes } from '../../../src/member/volumes-message.ts';
+import { decodeVolumes, encodeVolumes } from '../../../src/member/volumes-message.ts';
 import type { HeldSegmentVolume } from '../../../src/query/stream-volume.ts';
 import { labelsOf } from '../../support/entries.ts';
 
@@ -19,14 +19,5 @@ describe('the volumes that a node tells', () => {
     ];
     const message = { changedAt: 7, volumes, isLast: true };
     expect(decodeVolumes(encodeVolumes(message))).to.deep.equal(message);
-  });
-
-  it('count a segment once that two nodes hold while it moves, with what the newer copy has', () => {
-    const labels = labelsOf('{app="web"}');
-    const united = uniteVolumes([
-      { labels, segments: [segment(1, 3), segment(2)] },
-      { labels, segments: [segment(1, 9)] },
-    ]);
-    expect(united).to.deep.equal([{ labels, segments: [segment(1, 9), segment(2)] }]);
   });
 });

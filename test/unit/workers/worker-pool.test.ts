@@ -112,6 +112,66 @@ describe('a worker pool', function () {
     expect(await next).to.equal(await running);
   });
 
+  describe('whose threads cannot be started', () => {
+    const entry = '../../test/support/workers/obedient-worker';
+    let fails: boolean;
+
+    /** As where the machine has no thread to give: what is to be sent along is asked for at each start. */
+    const startOf = (size: number): void => {
+      fails = false;
+      const workerData = {
+        get number() {
+          if (fails) throw new Error('no thread left');
+          return 1;
+        },
+      };
+      pool = new WorkerPool({ entry, size, queueMax: 10, workerData });
+    };
+
+    it('leaves tasks to the threads that there are', async () => {
+      startOf(2);
+      await pool.run({ kind: 'thread' });
+      fails = true;
+      const held = holding();
+      const running = pool.run(held.task);
+      const others = [pool.run({ kind: 'thread' }), pool.run({ kind: 'thread' })];
+      held.end();
+      const thread = await running;
+      expect(await Promise.all(others)).to.deep.equal([thread, thread]);
+    });
+
+    it('fails a task if there is none, once, and starts one for the next', async () => {
+      startOf(1);
+      fails = true;
+      expect((await errorOf(pool.run({ kind: 'thread' }))).message).to.match(/could not be started: no thread left$/);
+      expect([pool.running, pool.queued]).to.deep.equal([0, 0]);
+      fails = false;
+      expect(await pool.run({ kind: 'thread' })).to.be.a('number');
+    });
+
+    it('goes on when the only one crashes and there is none for those that wait', async () => {
+      startOf(1);
+      await pool.run({ kind: 'thread' });
+      fails = true;
+      const messages = await Promise.all(
+        [pool.run({ kind: 'crash' }), pool.run({ kind: 'thread' }), pool.run({ kind: 'thread' })].map(errorOf),
+      );
+      expect(messages.map(({ message }) => message.replace(/^worker \S+ /, ''))).to.deep.equal([
+        'crashed: crashed',
+        'could not be started: no thread left',
+        'could not be started: no thread left',
+      ]);
+    });
+
+    it('sends nothing to one that ends before it takes messages', async () => {
+      pool = new WorkerPool({ entry: '../../test/support/workers/nothing', size: 2, queueMax: 10 });
+      const buffer = new ArrayBuffer(8);
+      const { message } = await errorOf(pool.run({ kind: 'thread' }, [buffer]));
+      expect(message).to.match(/nothing could not be started: Cannot find module/);
+      expect(buffer.byteLength).to.equal(8);
+    });
+  });
+
   describe('that sends light tasks together', () => {
     /** How many messages the thread gets from now on. */
     const posts = async (weightOf: (task: ObedientTask) => number): Promise<() => number> => {
@@ -207,6 +267,7 @@ describe('a worker pool', function () {
 
     it('lets a running task end where no time is set', async () => {
       start(1, 10);
+      await pool.run({ kind: 'thread' });
       const abort = new AbortController();
       const held = holding();
       const running = pool.run(held.task, [], abort.signal);

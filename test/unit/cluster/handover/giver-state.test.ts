@@ -137,9 +137,26 @@ describe('the giving side of a hand-over', () => {
     giver.step({ type: 'move', orders: [order('s')] }, 0);
     giver.step({ type: 'answered', session: 1, answers: [{ name: 's', epoch: 1 }] }, 1);
     giver.step({ type: 'members', members: [C] }, 2);
+    expect(giver.step({ type: 'tick' }, 1 + OPTIONS.lingerMs), 'nobody else has it').to.deep.equal([]);
+    expect(sent(giver.step({ type: 'move', orders: [order('s', C)] }, 2000))).to.have.lengthOf(1);
     expect(giver.figures.given).to.equal(0);
-    expect(giver.step({ type: 'tick' }, 60)).to.deep.equal([]);
-    expect(sent(giver.step({ type: 'move', orders: [order('s', C)] }, 61))).to.have.lengthOf(1);
+  });
+
+  it('keeps what was given to a node that is gone if it should be here, or nothing is given any more', () => {
+    for (const type of ['stay', 'give-up'] as const) {
+      const giver = new GiverState(OPTIONS);
+      giver.step({ type: 'move', orders: [order('s')] }, 0);
+      giver.step({ type: 'answered', session: 1, answers: [{ name: 's', epoch: 1 }] }, 1);
+      giver.step({ type: 'members', members: [C] }, 2);
+      expect(giver.step({ type, names: ['s'] }, 3)).to.deep.equal([{ type: 'keep', name: 's' }]);
+    }
+  });
+
+  it('sends nothing once it is to send no more', () => {
+    const giver = new GiverState(OPTIONS);
+    giver.step({ type: 'send-no-more' }, 0);
+    expect(giver.step({ type: 'move', orders: [order('s')] }, 0)).to.deep.equal([]);
+    expect(giver.step({ type: 'tick' }, 1000)).to.deep.equal([]);
   });
 
   it('offers what was given to a node that is gone at the epoch that one had', () => {
