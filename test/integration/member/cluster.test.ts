@@ -8,6 +8,7 @@ import { eventually } from '../../support/eventually.ts';
 const STREAMS = 60;
 const streamOf = (index: number): string => `{app="app-${index}"}`;
 const ALL = '{app=~".+"}';
+const sum = (counts: readonly number[]): number => counts.reduce((total, count) => total + count, 0);
 
 describe('a cluster', function () {
   this.timeout(120_000);
@@ -53,7 +54,14 @@ describe('a cluster', function () {
     await check('unflushed');
     const held = [...rig.nodes.values()].map(({ node }) => node.figures().streams);
     expect(Math.min(...held), `streams of the nodes: ${held}`).to.be.greaterThan(5);
-    expect(held.reduce((sum, count) => sum + count, 0)).to.equal(STREAMS);
+    await settled();
+    // On a busy machine an owner may be slow to answer or to be heard of: another node holds its stream until it is handed over.
+    const astray = sum(
+      [...rig.nodes.values()].map(({ node: { cluster } }) => {
+        return (cluster?.routing.figures.fallbacks ?? 0) + (cluster?.handover.figures.givenSegments ?? 0);
+      }),
+    );
+    expect(sum(held)).to.be.within(STREAMS, STREAMS + astray);
     for (const { node } of rig.nodes.values()) await node.services.flush();
     await check('flushed');
     expect(problems()).to.deep.equal([]);
