@@ -1,7 +1,7 @@
 /**
  * Runs mocha over all tests, or only test/<each folder or file named>, and ends with `N passed, N failed, N skipped`.
- * All tests: first the simulation, which takes all cores by itself, then two processes side by side: one computes, the other mostly waits for
- * processes, sockets and disks.
+ * All tests: first the simulation, which takes all cores by itself, then two processes side by side that take about as long
+ * as each other.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,7 +19,7 @@ interface Counts {
 
 const ROOT = path.join(import.meta.dirname, '..');
 /** One after the other; the lanes of each side by side. */
-const STAGES = [[['simulation']], [['unit'], ['integration', 'chaos', 'soak']]];
+const STAGES = [[['simulation']], [['unit', 'chaos', 'soak'], ['integration']]];
 
 /** Only ends a test that hangs: the machine may be busy with other work. */
 const TEST_TIMEOUT_MS = 20_000;

@@ -12,7 +12,7 @@ describe('the limits of a tenant over gRPC', function () {
   this.timeout(60_000);
   let server: TestServer;
   const now = nowNs();
-  const [longAgo, soon] = [now - 3n * HOUR_NS, now + HOUR_NS / 60n];
+  const [longAgo, soon] = [now - 72n * HOUR_NS, now + HOUR_NS / 60n];
 
   before(async () => {
     server = await TestServer.start({
@@ -29,7 +29,8 @@ describe('the limits of a tenant over gRPC', function () {
     });
     for (const tenant of ['free', 'lookback', 'entries']) {
       const headers = { 'x-scope-orgid': tenant };
-      const old = [{ timeNs: now - 2n * HOUR_NS, line: 'from=old' }];
+      // On another day: the index tells of labels by days.
+      const old = [{ timeNs: now - 50n * HOUR_NS, line: 'from=old' }];
       expect((await server.pushProto('{app="old"}', old, headers)).status).to.equal(204);
       expect((await server.pushProto('{app="new"}', [{ timeNs: now, line: 'from=new' }], headers)).status).to.equal(
         204,
@@ -91,7 +92,7 @@ describe('the limits of a tenant over gRPC', function () {
   for (const [method, ask] of Object.entries(found)) {
     it(`${method}: max_query_length refuses a longer range, and max_query_lookback hides what is older`, async () => {
       expect(await errorOf(ask('length', longAgo))).to.equal(
-        'the query time range exceeds the limit (query length: 3h1m0s, limit: 1h)',
+        'the query time range exceeds the limit (query length: 72h1m0s, limit: 1h)',
       );
       expect(await ask('length', soon - HOUR_NS), 'a range as long as the limit').to.equal(0);
       expect([await ask('free', longAgo), await ask('lookback', longAgo)]).to.deep.equal([2, 1]);
@@ -99,7 +100,7 @@ describe('the limits of a tenant over gRPC', function () {
   }
 
   it('max_query_lookback: a range that is older altogether has nothing', async () => {
-    const range = [time(3, longAgo), time(4, now - 2n * HOUR_NS + 1n)];
+    const range = [time(3, longAgo), time(4, now - 50n * HOUR_NS + 1n)];
     const asked = [text(1, ALL), integer(2, 2), ...range];
     expect((await streamed('free', 'Query', ...asked)).length).to.equal(1);
     expect(await streamed('lookback', 'Query', ...asked)).to.deep.equal([]);
