@@ -10,7 +10,7 @@ import { runSchedules, type SchedulesDone } from '../support/simulation/schedule
 const only = process.env['SEED'];
 const schedules = Number(process.env['SIM_SCHEDULES'] ?? (process.env['CI'] ? 5_000 : 200));
 const from = Number(process.env['SIM_FROM'] ?? 0);
-const seconds = Number(process.env['SIM_SECONDS'] ?? (process.env['CI'] ? 240 : Number.POSITIVE_INFINITY));
+const seconds = Number(process.env['SIM_SECONDS'] ?? (process.env['CI'] ? 200 : Number.POSITIVE_INFINITY));
 /** Of all, however slow the machine is. */
 const SHARE_MIN = 1 / 10;
 /** Whole nodes. Measured: about 0.1 s each, on a busy machine several times that. */
