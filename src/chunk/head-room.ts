@@ -2,7 +2,7 @@ import { HeadBlock } from './head-block.ts';
 import type { HeadMemorySource } from './head-memory.ts';
 import { lineLengthAt, lineStartAt } from './line-bounds.ts';
 
-/** What a full head needed: the next one of the stream gets as much at once, so that it seldom has to grow (and copy). */
+/** What a full head needed, or less: the next one of the stream gets as much at once, so that it seldom has to grow (and copy). */
 export interface HeadRoom {
   readonly entries: number;
   readonly bytes: number;
@@ -15,6 +15,13 @@ export const roomFor = (head: HeadBlock): HeadRoom => ({
   entries: Math.ceil(head.count * 1.1),
   bytes: Math.ceil(head.byteCount * 1.1),
 });
+
+/** The room, or what the head held if that is less. */
+export const lesserRoom = (room: HeadRoom | undefined, head: HeadBlock | undefined): HeadRoom | undefined => {
+  if (!room || !head) return room;
+  const held = roomFor(head);
+  return held.bytes < room.bytes ? held : room;
+};
 
 /** Room for what comes now, or for what the full head before it held: a stream that gets one short line holds little more than it. */
 export const newHead = (

@@ -2,7 +2,7 @@ import type { EntryColumns, EntryRange } from '../protocol/entry-columns.ts';
 import type { BorderEntries } from './border-entries.ts';
 import type { HeadBlock, LastEntry } from './head-block.ts';
 import { type HeadMemorySource, UNSHARED_HEAD_MEMORY } from './head-memory.ts';
-import { type HeadRoom, newHead, roomFor } from './head-room.ts';
+import { type HeadRoom, lesserRoom, newHead, roomFor } from './head-room.ts';
 import { isSameEntry } from './last-entry.ts';
 import { lineLengthAt } from './line-bounds.ts';
 import type { BlockData, HeadSnapshot, SegmentId, SegmentSnapshot } from './memory-format.ts';
@@ -223,9 +223,15 @@ export class Segment {
     return cut;
   }
 
-  /** Like nextCut, but closes the open head if no full one waits: for a flush. */
+  /**
+   * Like nextCut, but closes the open head if no full one waits: for a flush. If that held less than the full one before it, so does the room for
+   * the next one: a stream that had much to say once would take memory with each of its segments from then on.
+   */
   cutHead(): HeadCut | undefined {
-    if (!this.#cuts.some((cut) => !cut.isTaken)) this.#closeHead();
+    if (!this.#cuts.some((cut) => !cut.isTaken)) {
+      this.#room = lesserRoom(this.#room, this.#head);
+      this.#closeHead();
+    }
     return this.nextCut();
   }
 

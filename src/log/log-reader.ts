@@ -55,8 +55,8 @@ export class LogReader {
   }
 
   /**
-   * As `read` of each segment, all at once: records of segments that were written together lie beside each other, and are read together. Memory: all
-   * of their records, and what lies between them. Nothing looks into the entries before the caller does.
+   * As `read` of each segment, all at once: records of segments that were written together lie beside each other, and are read together. Memory: at
+   * most twice their records, and one read more while it goes on. Nothing looks into the entries before the caller does.
    * @throws LogFileError if a file cannot be read
    */
   async readTogether(
@@ -103,7 +103,7 @@ export class LogReader {
       if (handle.status === 'fulfilled') await handle.value.close();
   }
 
-  /** Views of what was read at once; what is damaged is left out. */
+  /** Views of what was read at once, but copies where most of that lies between them: it would stay for as long as they do. What is damaged is left out. */
   async #recordsOf(records: readonly Found[]): Promise<ReadonlyMap<IndexedRecord, Uint8Array>> {
     const intact = new Map<IndexedRecord, Uint8Array>();
     for (const piece of piecesOf(records)) {
@@ -111,10 +111,12 @@ export class LogReader {
       const { offset, length } = (piece.at(-1) as Found).record;
       const bytes = new Uint8Array(Buffer.allocUnsafeSlow(offset + length - first.offset).buffer);
       const size = await (await this.#handle(file.number)).read(first.offset, bytes);
+      const isMostlyBetween = piece.reduce((sum, { record }) => sum + record.length, 0) < bytes.length / 2;
       for (const { record } of piece) {
         const at = record.offset - first.offset;
         const own = bytes.subarray(at, at + record.length);
-        if (at + record.length <= size && isIntact(own, file.salt)) intact.set(record, own);
+        if (at + record.length > size || !isIntact(own, file.salt)) continue;
+        intact.set(record, isMostlyBetween ? own.slice() : own);
       }
     }
     return intact;

@@ -36,6 +36,9 @@ export const TASKS_PER_MESSAGE_MAX = 32;
 /** After a thread that could not be started: chosen, what it lacked (descriptors, processes) comes back seldom sooner. */
 const START_REST_MS = 1000;
 
+/** Chosen: a thread takes 0.3 s, some seconds where cores are busy. One that hangs would keep what waits for it waiting for ever. */
+const START_MS_MAX = 60_000;
+
 interface Waiting {
   readonly id: number;
   readonly whose: string;
@@ -53,6 +56,8 @@ interface Slot {
   readonly worker: Worker;
   /** It was started and takes messages: what is sent to one that cannot start is lost. */
   isReady: boolean;
+  /** Of its start. */
+  readonly deadline: NodeJS.Timeout;
   /** Of one message; empty = free. */
   running: readonly Waiting[];
   /** The thread is being ended: what is given to it now is lost, even if its last answer comes first. */
@@ -236,7 +241,9 @@ export class WorkerPool<Task, Result> {
     const { entry, workerData, youngGenerationMb: maxYoungGenerationSizeMb } = this.#options;
     const resourceLimits = maxYoungGenerationSizeMb === undefined ? {} : { maxYoungGenerationSizeMb };
     const worker = new Worker(workerEntry(entry), { workerData, resourceLimits });
-    const slot: Slot = { worker, isReady: false, running: NONE, isEnding: false };
+    const deadline = setTimeout(() => this.#giveUpStart(slot), START_MS_MAX);
+    deadline.unref();
+    const slot: Slot = { worker, isReady: false, deadline, running: NONE, isEnding: false };
     worker.unref();
     worker.on('message', (answers: readonly WorkerAnswer[]) => this.#settle(slot, answers));
     worker.on('error', (error) => this.#remove(slot, error));
@@ -244,10 +251,17 @@ export class WorkerPool<Task, Result> {
     this.#slots.push(slot);
   }
 
+  /** Its end is not waited for: whatever it hangs in may hold that up too. */
+  #giveUpStart(slot: Slot): void {
+    void slot.worker.terminate();
+    this.#remove(slot, new Error(`it was not ready within ${START_MS_MAX} ms`));
+  }
+
   /** The answers of a message, in the order of its tasks; none: the thread takes messages from now on. */
   #settle(slot: Slot, answers: readonly WorkerAnswer[]): void {
-    const { running } = slot;
+    const { running, deadline } = slot;
     slot.isReady = true;
+    clearTimeout(deadline);
     if (running[0]?.id !== answers[0]?.id) return;
     slot.running = NONE;
     for (const [index, waiting] of running.entries()) {
@@ -265,7 +279,8 @@ export class WorkerPool<Task, Result> {
     const index = this.#slots.indexOf(slot);
     if (index < 0) return;
     this.#slots.splice(index, 1);
-    const { running } = slot;
+    const { running, deadline } = slot;
+    clearTimeout(deadline);
     slot.running = NONE;
     this.#fail(running, `crashed: ${error.message}`, error);
     if (this.#isClosed) return;

@@ -1,5 +1,5 @@
 /** A worker thread that does what its task says, for tests of the pool. */
-import { resourceLimits, threadId } from 'node:worker_threads';
+import { resourceLimits, threadId, workerData } from 'node:worker_threads';
 import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { serveTasks } from '../../../src/workers/worker-main.ts';
 
@@ -11,6 +11,10 @@ export type ObedientTask =
   | { readonly kind: 'throw' }
   | { readonly kind: 'refuse' }
   | { readonly kind: 'crash' };
+
+/** Where starts are counted, if the pool sends that along: the first one hangs. */
+const { starts } = (workerData ?? {}) as { readonly starts?: Int32Array };
+if (starts && Atomics.add(starts, 0, 1) === 0) Atomics.wait(starts, 1, 0);
 
 serveTasks((task: ObedientTask) => {
   switch (task.kind) {

@@ -234,6 +234,21 @@ describe('stepStream', () => {
     expect(stream.cell.segments.length).to.equal(1);
   });
 
+  it('begins with little memory once it has little to say, whatever its heads held before', () => {
+    const stream = new TestStream(100_000);
+    stream.append(Array.from({ length: 300 }, (_, ms) => long(ms)));
+    expect(stream.count('cut')).to.equal(1);
+    // The flusher is busy: each segment follows one that is not stored yet.
+    for (const ms of [1000, 1001, 1002]) {
+      stream.append([entry(ms)]);
+      stream.flush('asked');
+    }
+    stream.append([entry(2000)]);
+    expect(stream.cell.openHeadBytes).to.be.below(2000);
+    stream.append(Array.from({ length: 300 }, (_, ms) => long(3000 + ms)));
+    expect(stream.cell.openHeadBytes, 'after a full one').to.be.greaterThan(100_000);
+  });
+
   describe('and the log', () => {
     const logged = (stream: TestStream) =>
       stream.logged.map(({ held, range }) => [held.segment.id.counter, range.first, range.end]);

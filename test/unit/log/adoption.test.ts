@@ -68,6 +68,34 @@ describe('records of several segments', () => {
     ).to.deep.equal(decoded.map((runs) => encodeSegmentPart(as(runs))));
     await log.close();
   });
+
+  it('keep no more than twice their size in memory, whatever lies between them', async () => {
+    const log = await openTestLog(new PowerLossFiles().process());
+    const [small, between] = [log.open(segmentId(0), HEADER), log.open(segmentId(1), HEADER)];
+    for (let round = 0; round < 20; round += 1) {
+      const ranges = [
+        rangeOf([entryAt(round, 'x'.repeat(300))]),
+        rangeOf([entryAt(round, 'y'.repeat(14_000))]),
+      ] as const;
+      await Promise.all([log.append(small, ranges[0]), log.append(between, ranges[1])]);
+    }
+    const held = async (
+      segments: readonly LogSegment[],
+    ): Promise<{ readonly size: number; readonly memory: number }> => {
+      const payloads = (await log.recordsOf(segments)).flat().flatMap(({ payload }) => payload ?? []);
+      const buffers = new Set(payloads.map(({ buffer }) => buffer));
+      return {
+        size: payloads.reduce((sum, { length }) => sum + length, 0),
+        memory: [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0),
+      };
+    };
+    for (const segments of [[small], [between], [small, between]]) {
+      const { size, memory } = await held(segments);
+      expect(size).to.be.at.least(20 * 300);
+      expect(memory).to.be.at.most(2 * size);
+    }
+    await log.close();
+  });
 });
 
 describe('a part of a segment', () => {

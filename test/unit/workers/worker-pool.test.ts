@@ -163,6 +163,23 @@ describe('a worker pool', function () {
       ]);
     });
 
+    it('waits for none that hangs for longer than a minute', async () => {
+      const starts = new Int32Array(new SharedArrayBuffer(8));
+      const timers = sinon.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      try {
+        pool = new WorkerPool({ entry, size: 1, queueMax: 10, workerData: { starts } });
+        const failed = errorOf(pool.run({ kind: 'thread' }));
+        const next = pool.run({ kind: 'thread' });
+        while (Atomics.load(starts, 0) === 0) await immediate();
+        timers.tick(60_000);
+        expect((await failed).message).to.match(/could not be started: it was not ready within 60000 ms$/);
+        expect(await next).to.be.a('number');
+        expect(timers.countTimers()).to.equal(0);
+      } finally {
+        timers.restore();
+      }
+    });
+
     it('sends nothing to one that ends before it takes messages', async () => {
       pool = new WorkerPool({ entry: '../../test/support/workers/nothing', size: 2, queueMax: 10 });
       const buffer = new ArrayBuffer(8);
