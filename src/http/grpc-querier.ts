@@ -32,13 +32,14 @@ import type { LogStream, QueryRequest } from '../query/query-messages.ts';
 import type { DeletedEntries } from '../query/scan/hidden-entries.ts';
 import { entryBatches, mergedLabels } from './answered-batches.ts';
 import { sampleBatches, sampleSourceOf } from './answered-samples.ts';
+import { rangeOf } from './asked-range.ts';
 import type { EdgeOptions } from './edge-options.ts';
-import { type Asked, askingTenant, rangeOf, readAsked } from './grpc-asked.ts';
+import { type Asked, askingTenant, readAsked } from './grpc-asked.ts';
 import { answerTo, method, observedCall, type UnaryCall, unaryHandler } from './grpc-call.ts';
 import { grpcErrorOf, plainError } from './grpc-error.ts';
 import { INDEX_METHODS, indexHandlers } from './grpc-index.ts';
 import { groupsOf, matchersOf } from './metadata.ts';
-import { readableQuery } from './query-checks.ts';
+import { readableQuery, readableTail } from './query-checks.ts';
 
 export type GrpcQuerierOptions = Pick<
   EdgeOptions,
@@ -233,13 +234,16 @@ export class GrpcQuerier {
     return encodeSeriesResponse(own.map(({ pairs }) => pairs));
   }
 
-  async *#tail({ tenant, request, isCategorized, bounds }: Asked, signal: AbortSignal): AsyncGenerator<Buffer> {
-    parseLogExpr(request.query);
+  async *#tail(
+    { tenant, request, isCategorized, bounds, limits, nowNs }: Asked,
+    signal: AbortSignal,
+  ): AsyncGenerator<Buffer> {
+    const { query, limit } = request;
     const tail = this.#services.tail({
       tenant,
-      query: request.query,
-      startNs: bounds.startNs,
-      limit: request.limit,
+      query,
+      startNs: readableTail({ query, startNs: bounds.startNs, limit }, limits, nowNs),
+      limit,
       delayMs: Math.min(request.delaySeconds, 5) * 1000,
       categorizeLabels: true,
     });
