@@ -1,11 +1,14 @@
 import { decodeChunk } from '../chunk/chunk-object.ts';
+import { CorruptChunkError } from '../chunk/corrupt-chunk-error.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
 import { labelSetOf } from '../protocol/label-text.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import type { StoredSource } from '../query/query-source.ts';
-import type { SeriesReader } from '../storage/index-reader.ts';
+import { missingChunk, unreadableChunk } from '../query/scan/unreadable-chunk.ts';
+import type { ChunkReader } from '../storage/chunk-store.ts';
+import type { ChunkRef, SeriesReader } from '../storage/index-reader.ts';
 import { forEachInSlices } from './cooperative.ts';
 import type { StreamMemory } from './memory-source.ts';
 
@@ -87,7 +90,7 @@ export class LabelQueries {
     await forEachInSlices(this.#deps.clock, SLICE_MS, items, visit);
   }
 
-  /** For schemas whose index does not hold the labels (v9, v10): one chunk of each series tells. */
+  /** For schemas whose index does not hold the labels (v9, v10): one chunk of each series tells. @throws RefusedError INTERNAL if none of a series can be read */
   async #seriesOfChunks(
     tenant: string,
     matchers: readonly LabelMatcher[],
@@ -96,13 +99,27 @@ export class LabelQueries {
     const { stored } = this.#deps;
     const labelSets: LabelSet[] = [];
     for (const chunks of (await stored.index.chunkRefs(tenant, matchers, range)).streams()) {
-      for (const { key } of chunks) {
-        const bytes = await stored.chunks.get(key);
-        if (!bytes) continue;
-        labelSets.push(labelSetOf(decodeChunk(bytes).labels));
-        break;
-      }
+      labelSets.push(await labelsInChunks(stored.chunks, chunks));
     }
     return labelSets;
   }
 }
+
+/** What the first of a series' chunks says that can be read. @throws RefusedError INTERNAL naming the last: a series that is left out would not be missed */
+const labelsInChunks = async (store: Pick<ChunkReader, 'get'>, chunks: Iterable<ChunkRef>): Promise<LabelSet> => {
+  let failure = new Error('a series of the index has no chunks');
+  for (const { key } of chunks) {
+    const bytes = await store.get(key);
+    if (!bytes) {
+      failure = missingChunk(key);
+      continue;
+    }
+    try {
+      return labelSetOf(decodeChunk(bytes).labels);
+    } catch (error) {
+      if (!(error instanceof CorruptChunkError)) throw error;
+      failure = unreadableChunk(key, error.message, error);
+    }
+  }
+  throw failure;
+};

@@ -4,23 +4,29 @@ import { checkedBounds, type TimeBounds } from './parameters.ts';
 import { readableRange } from './query-checks.ts';
 import type { Exchange } from './routes.ts';
 
-/** Of a request about what tenants have in a range of time. */
-export interface AskedRange {
+/** A range of time that somebody asks about. */
+export interface AskedBounds {
   readonly tenant: string;
   readonly limits: EdgeLimits;
-  readonly form: URLSearchParams;
   /** As they are asked for. */
   readonly bounds: TimeBounds;
-  /** What of them may be read; undefined: all of it is older than max_query_lookback. */
-  readonly range: TimeBounds | undefined;
+  readonly nowNs: bigint;
 }
 
-/** @throws RefusedError BAD_REQUEST, INVALID_QUERY for a range that is too long */
+/** Of a request about what tenants have in a range of time. */
+export interface AskedRange extends AskedBounds {
+  readonly form: URLSearchParams;
+}
+
+/** What of the range may be read; undefined: all of it is older than max_query_lookback. @throws RefusedError INVALID_QUERY for a range that is too long */
+export const rangeOf = ({ bounds, limits, nowNs }: AskedBounds): TimeBounds | undefined =>
+  readableRange(bounds, limits, nowNs);
+
+/** @throws RefusedError BAD_REQUEST */
 export const readAskedRange = async (exchange: Exchange, { options, bodies }: EdgeState): Promise<AskedRange> => {
   const tenant = options.queriedTenantOf(tenantHeader(exchange.request.headers));
   const form = await readForm(exchange, bodies);
   const nowNs = nowNsOf(options);
   const bounds = checkedBounds(form, nowNs);
-  const limits = options.limitsOf(tenant);
-  return { tenant, limits, form, bounds, range: readableRange(bounds, limits, nowNs) };
+  return { tenant, limits: options.limitsOf(tenant), form, bounds, nowNs };
 };

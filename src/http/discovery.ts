@@ -5,7 +5,7 @@ import { labelValuesOf } from '../query/label-values.ts';
 import { LinePatterns } from '../query/line-patterns.ts';
 import type { LogEntry } from '../query/query-messages.ts';
 import { Turns } from '../query/turns.ts';
-import { type AskedRange, readAskedRange } from './asked-range.ts';
+import { type AskedRange, rangeOf, readAskedRange } from './asked-range.ts';
 import type { EdgeState } from './form.ts';
 import { matchersOf } from './metadata.ts';
 import { eachNewestEntry } from './newest-entries.ts';
@@ -29,9 +29,10 @@ export class DiscoveryHandlers {
   }
 
   readonly labels: Handler = async (exchange) => {
-    const { tenant, form, range } = await readAskedRange(exchange, this.#state);
-    const query = form.get('query') ?? '';
-    const series = range ? await this.#services.series(tenant, [matchersOf(query)], range) : [];
+    const asked = await readAskedRange(exchange, this.#state);
+    const range = rangeOf(asked);
+    const matchers = matchersOf(asked.form.get('query') ?? '');
+    const series = range ? await this.#services.series(asked.tenant, [matchers], range) : [];
     const labels = detectedLabelsOf(await labelValuesOf(series, this.#turns()));
     await exchange.reply.json(200, labels.length > 0 ? JSON.stringify({ detectedLabels: labels }) : '{}');
   };

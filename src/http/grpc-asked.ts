@@ -1,19 +1,14 @@
 /** What clients of logproto.Querier ask, read. */
 import { decodeQuerierRequest, type QuerierMessage, type QuerierRequest } from '../protocol/querier-messages.ts';
-import type { TimeRangeNs } from '../protocol/time-range.ts';
-import { type EdgeLimits, type EdgeOptions, nowNsOf, startingError } from './edge-options.ts';
+import type { AskedBounds } from './asked-range.ts';
+import { type EdgeOptions, nowNsOf, startingError } from './edge-options.ts';
 import { encodingFlagsOf, requireSingleTenant } from './form.ts';
 import { tenantMetadata, type UnaryCall } from './grpc-call.ts';
-import { readableRange } from './query-checks.ts';
 
-export interface Asked {
-  readonly tenant: string;
-  readonly limits: EdgeLimits;
+/** About the last hour where the client does not say, as over HTTP. */
+export interface Asked extends AskedBounds {
   readonly request: QuerierRequest;
   readonly isCategorized: boolean;
-  /** The last hour where the client does not say, as over HTTP. */
-  readonly bounds: TimeRangeNs;
-  readonly nowNs: bigint;
 }
 
 type TenantOptions = Pick<EdgeOptions, 'tenantOf' | 'isStarting'>;
@@ -41,7 +36,3 @@ export const readAsked = (
   const isCategorized = flags.includes('categorize-labels');
   return { tenant, limits: options.limitsOf(tenant), request, isCategorized, bounds: { startNs, endNs }, nowNs };
 };
-
-/** What of the range may be read; undefined: nothing. @throws RefusedError INVALID_QUERY for a range that is too long */
-export const rangeOf = ({ bounds, limits, nowNs }: Asked): TimeRangeNs | undefined =>
-  readableRange(bounds, limits, nowNs);

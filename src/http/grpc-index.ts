@@ -13,14 +13,16 @@ import { canonicalText } from '../protocol/label-text.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { QuerierMessage } from '../protocol/querier-messages.ts';
 import { RefusedError } from '../protocol/refusal.ts';
+import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { DetectedFields } from '../query/detected-fields.ts';
 import { labelValuesOf } from '../query/label-values.ts';
 import { statsOf } from '../query/stream-volume.ts';
 import { Turns } from '../query/turns.ts';
 import { VolumeGroups } from '../query/volume-groups.ts';
+import { rangeOf } from './asked-range.ts';
 import { DETECTED_FIELDS, DETECTED_LINES } from './discovery.ts';
 import type { EdgeOptions } from './edge-options.ts';
-import { type Asked, rangeOf, readAsked } from './grpc-asked.ts';
+import { type Asked, readAsked } from './grpc-asked.ts';
 import { type ErrorOf, method, type UnaryCall, unaryHandler } from './grpc-call.ts';
 import { matchersOf } from './metadata.ts';
 import { eachNewestEntry } from './newest-entries.ts';
@@ -96,11 +98,12 @@ class IndexAnswers {
 
   async stats(asked: Asked, signal: AbortSignal): Promise<Buffer> {
     const matchers = parseMatchers(asked.request.query);
-    return encodeIndexStats(statsOf(await this.#volumes(asked, matchers, signal), asked.bounds));
+    const range = rangeOf(asked);
+    return encodeIndexStats(statsOf(await this.#volumes(asked, range, matchers, signal), range ?? asked.bounds));
   }
 
   async volume(asked: Asked, signal: AbortSignal): Promise<Buffer> {
-    const { request, bounds, limits } = asked;
+    const { request, limits } = asked;
     if (!limits.volumeEnabled) throw new RefusedError({ code: 'BAD_REQUEST', text: 'not found' });
     const matchers = volumeMatchersOf(request.query);
     const limit = request.limit || VOLUME_LIMIT;
@@ -110,8 +113,9 @@ class IndexAnswers {
       aggregateBy: aggregationOf(request.aggregateBy),
       groupsMax: limits.volumeMaxSeries,
     };
-    const groups = new VolumeGroups(grouping, [bounds]);
-    for (const stream of await this.#volumes(asked, matchers, signal)) groups.add(stream);
+    const range = rangeOf(asked);
+    const groups = new VolumeGroups(grouping, range ? [range] : []);
+    for (const stream of await this.#volumes(asked, range, matchers, signal)) groups.add(stream);
     const volumes = groups.largest(limit).map(({ labels, bytes: [bytes = 0] }) => ({
       // With `labels` it is the name alone.
       name: grouping.aggregateBy === 'labels' ? (labels[0] ?? '') : canonicalText(labels),
@@ -122,11 +126,11 @@ class IndexAnswers {
 
   /** Those of Loki's `detected_fields`, or the values of one. */
   async detectedFields(asked: Asked, signal: AbortSignal): Promise<Buffer> {
-    const { tenant, request, bounds, limits } = asked;
+    const { request } = asked;
     const limit = request.limit || DETECTED_FIELDS;
     const found = new DetectedFields(Math.max(limit, DETECTED_FIELDS));
     const lines = request.lineLimit || DETECTED_LINES;
-    const newest = { tenant, query: request.query, limits, bounds, range: rangeOf(asked), limit: lines };
+    const newest = { ...asked, query: request.query, limit: lines };
     await eachNewestEntry(this.#services, newest, signal, this.#turns(), (stream, entry) => found.add(stream, entry));
     const fields = found.list();
     if (request.wantsValues) {
@@ -147,10 +151,14 @@ class IndexAnswers {
     return encodeLabelValues(await labelValuesOf(series, this.#turns()));
   }
 
-  async #volumes(asked: Asked, matchers: readonly LabelMatcher[], signal: AbortSignal) {
-    const range = rangeOf(asked);
+  async #volumes(
+    { tenant, limits }: Asked,
+    range: TimeRangeNs | undefined,
+    matchers: readonly LabelMatcher[],
+    signal: AbortSignal,
+  ) {
     if (!range) return [];
-    const request = { tenant: asked.tenant, matchers, range, timeoutMs: asked.limits.queryTimeoutMs };
+    const request = { tenant, matchers, range, timeoutMs: limits.queryTimeoutMs };
     return await this.#services.volumes(request, signal);
   }
 

@@ -30,15 +30,17 @@ import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { queryLimitsOf } from '../query/query-limits.ts';
 import type { LogStream, QueryRequest } from '../query/query-messages.ts';
 import type { DeletedEntries } from '../query/scan/hidden-entries.ts';
+import { checkSeriesCount } from '../query/series-limit.ts';
 import { entryBatches, mergedLabels } from './answered-batches.ts';
 import { sampleBatches, sampleSourceOf } from './answered-samples.ts';
+import { rangeOf } from './asked-range.ts';
 import type { EdgeOptions } from './edge-options.ts';
-import { type Asked, askingTenant, rangeOf, readAsked } from './grpc-asked.ts';
+import { type Asked, askingTenant, readAsked } from './grpc-asked.ts';
 import { answerTo, method, observedCall, type UnaryCall, unaryHandler } from './grpc-call.ts';
 import { grpcErrorOf, plainError } from './grpc-error.ts';
 import { INDEX_METHODS, indexHandlers } from './grpc-index.ts';
 import { groupsOf, matchersOf } from './metadata.ts';
-import { readableQuery } from './query-checks.ts';
+import { readableQuery, readableTail } from './query-checks.ts';
 
 export type GrpcQuerierOptions = Pick<
   EdgeOptions,
@@ -169,8 +171,14 @@ export class GrpcQuerier {
     if (!range) return;
     const selection = { range, limit: Number.MAX_SAFE_INTEGER, categorizeLabels: false };
     const found = this.#logs(asked, source.log, selection, signal);
+    const seriesMax = source.hasSeriesOfAnswer ? asked.limits.maxQuerySeries : 0;
+    const names = new Set<string>();
     for await (const streams of found) {
-      for (const batch of sampleBatches(streams, source)) yield encodeSampleResponse(batch);
+      for (const batch of sampleBatches(streams, source)) {
+        if (seriesMax > 0) for (const name of batch.keys()) names.add(name);
+        checkSeriesCount(names.size, seriesMax);
+        yield encodeSampleResponse(batch);
+      }
     }
   }
 
@@ -233,13 +241,16 @@ export class GrpcQuerier {
     return encodeSeriesResponse(own.map(({ pairs }) => pairs));
   }
 
-  async *#tail({ tenant, request, isCategorized, bounds }: Asked, signal: AbortSignal): AsyncGenerator<Buffer> {
-    parseLogExpr(request.query);
+  async *#tail(
+    { tenant, request, isCategorized, bounds, limits, nowNs }: Asked,
+    signal: AbortSignal,
+  ): AsyncGenerator<Buffer> {
+    const { query, limit } = request;
     const tail = this.#services.tail({
       tenant,
-      query: request.query,
-      startNs: bounds.startNs,
-      limit: request.limit,
+      query,
+      startNs: readableTail({ query, startNs: bounds.startNs, limit }, limits, nowNs),
+      limit,
       delayMs: Math.min(request.delaySeconds, 5) * 1000,
       categorizeLabels: true,
     });

@@ -3,40 +3,35 @@ import { parseLogExpr } from '../logql/parser.ts';
 import { queryLimitsOf } from '../query/query-limits.ts';
 import type { LogEntry, QueryRequest } from '../query/query-messages.ts';
 import type { Turns } from '../query/turns.ts';
-import type { EdgeLimits } from './edge-options.ts';
-import type { TimeBounds } from './parameters.ts';
-import { checkQueryLimits } from './query-checks.ts';
+import type { AskedBounds } from './asked-range.ts';
+import { readableQuery } from './query-checks.ts';
 
-export interface NewestEntries {
-  readonly tenant: string;
+export interface NewestEntries extends AskedBounds {
   /** A log query. */
   readonly query: string;
-  readonly limits: EdgeLimits;
-  /** As they are asked for. */
-  readonly bounds: TimeBounds;
-  /** What of them may be read; undefined: nothing. */
-  readonly range: TimeBounds | undefined;
   /** Entries, over all streams. */
   readonly limit: number;
 }
 
-/** The newest entries that a log query finds, stream by stream, with a turn for others in between. @throws RefusedError */
+/**
+ * The newest entries that a log query finds, stream by stream, with a turn for others in between.
+ * @throws RefusedError also INVALID_QUERY, for what this query would be refused for by itself
+ */
 export const eachNewestEntry = async (
   services: Pick<NodeServices, 'queryAll'>,
-  { tenant, query, limits, bounds, range, limit }: NewestEntries,
+  { tenant, query, limits, bounds, nowNs, limit }: NewestEntries,
   signal: AbortSignal,
   turns: Turns,
   visit: (stream: readonly string[], entry: LogEntry) => void,
 ): Promise<void> => {
-  checkQueryLimits(parseLogExpr(query), { ...bounds, limit, isInstant: false }, limits);
-  if (!range) return;
+  const asked = { ...bounds, limit, isInstant: false };
+  const within = readableQuery(query, parseLogExpr(query), asked, limits, nowNs);
+  if (!within) return;
   const request: QueryRequest = {
-    ...range,
+    ...within,
     tenant,
     query,
-    limit,
     stepNs: 0n,
-    isInstant: false,
     direction: 'backward',
     intervalNs: 0n,
     categorizeLabels: true,

@@ -1,6 +1,7 @@
 /** Limits that are decided from the query's text and range alone, before anything is read (the API's section 3.2). */
 import type { Expr, LogExpr, LogRange } from '../logql/ast.ts';
 import { formatGoDuration, formatPrometheusDuration } from '../logql/durations.ts';
+import { parseLogExpr } from '../logql/parser.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { checkBlocked } from './blocked-queries.ts';
 import type { EdgeLimits } from './edge-options.ts';
@@ -156,6 +157,19 @@ export const readableQuery = <Query extends CheckedQuery>(
   checkQueryLimits(expr, within ?? query, limits);
   checkBlocked(text, expr, limits.blockedQueries);
   return within;
+};
+
+export interface CheckedTail {
+  readonly query: string;
+  readonly startNs: bigint;
+  /** Entries from before now. */
+  readonly limit: number;
+}
+
+/** From where on a tail may show entries, by the limits of a log query from there until now. @throws RefusedError INVALID_QUERY with Loki's text */
+export const readableTail = ({ query, startNs, limit }: CheckedTail, limits: EdgeLimits, nowNs: bigint): bigint => {
+  const asked = { startNs, endNs: nowNs, limit, isInstant: false };
+  return readableQuery(query, parseLogExpr(query), asked, limits, nowNs)?.startNs ?? nowNs;
 };
 
 /** As readableQuery, of a request that is about all there is in a range. @throws RefusedError INVALID_QUERY for a range that is too long */

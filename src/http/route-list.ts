@@ -67,7 +67,7 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
     add('/prometheus/api/v1/alerts', GET, rules.prometheusAlerts);
   }
   const cluster = new ClusterHandlers(state.options);
-  add('/ring', GET, cluster.ringPage);
+  for (const path of RING_PATHS) add(path, GET, cluster.ringPage);
   add('/ringlog/v1/ring', GET, cluster.ring);
   add('/ringlog/v1/stream', GET, cluster.stream);
   add('/ringlog/v1/drain', POST, cluster.drain);
@@ -84,6 +84,16 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   ];
   return new RouteTable(routes, named, rules ? RULES_PATHS.map((path) => rulesRoute(path, rules)) : []);
 };
+
+/** Loki has a ring of each component; here one ring says who does what of all of them. */
+const RING_PATHS = [
+  '/ring',
+  '/distributor/ring',
+  '/compactor/ring',
+  '/ruler/ring',
+  '/indexgateway/ring',
+  '/scheduler/ring',
+];
 
 const RULES_PATHS = ['/loki/api/v1/rules', '/api/prom/rules'];
 

@@ -8,6 +8,7 @@ import { entryJson, labelsJson } from './answer-json.ts';
 import { type EdgeOptions, nowNsOf, tenantHeader } from './edge-options.ts';
 import { encodingFlagsOf, requireSingleTenant } from './form.ts';
 import { parseBounds, parseDelaySeconds, parseLimit } from './parameters.ts';
+import { readableTail } from './query-checks.ts';
 import { statusOf } from './refusal-status.ts';
 
 const PING_INTERVAL_MS = 1000;
@@ -136,7 +137,8 @@ export class TailHandlers {
 
   #serve(webSocket: WebSocket, parameters: TailParameters): void {
     const { tenant } = parameters;
-    const tailsMax = this.#options.limitsOf(tenant).maxConcurrentTailRequests;
+    const limits = this.#options.limitsOf(tenant);
+    const tailsMax = limits.maxConcurrentTailRequests;
     const count = (this.#tailsOf.get(tenant) ?? 0) + 1;
     this.#tailsOf.set(tenant, count);
     this.#open.add(webSocket);
@@ -167,7 +169,8 @@ export class TailHandlers {
       return;
     }
     try {
-      tail = this.#services.tail(parameters);
+      const startNs = readableTail(parameters, limits, nowNsOf(this.#options));
+      tail = this.#services.tail({ ...parameters, startNs });
     } catch (error) {
       webSocket.close(ABNORMAL, closeReason((error as Error).message));
       return;

@@ -6,7 +6,7 @@ import { type MetricSeries, NO_STATISTICS } from '../query/query-messages.ts';
 import { statsOf } from '../query/stream-volume.ts';
 import { type VolumeGroup, VolumeGroups } from '../query/volume-groups.ts';
 import { answerPieces } from './answer-json.ts';
-import { type AskedRange, readAskedRange } from './asked-range.ts';
+import { type AskedRange, rangeOf, readAskedRange } from './asked-range.ts';
 import type { EdgeState } from './form.ts';
 import {
   badRequest,
@@ -32,43 +32,56 @@ export class VolumeHandlers {
 
   readonly stats: Handler = async (exchange) => {
     const asked = await readAskedRange(exchange, this.#state);
+    const range = rangeOf(asked);
     const matchers = parseMatchers(asked.form.get('query') ?? '');
-    const body = statsOf(await this.#volumes(exchange, asked, matchers), asked.bounds);
+    const body = statsOf(await this.#volumes(exchange, asked, range, matchers), range ?? asked.bounds);
     await exchange.reply.json(200, JSON.stringify(body));
   };
 
   readonly volume: Handler = async (exchange) => {
-    await this.#answer(exchange, (_form, bounds) => [bounds]);
+    await this.#answer(exchange, () => (range) => [range]);
   };
 
   readonly volumeRange: Handler = async (exchange) => {
-    await this.#answer(exchange, bucketsOf);
+    await this.#answer(exchange, (form, bounds) => {
+      const stepNs = parseStep(form, bounds);
+      checkResolution(bounds, stepNs);
+      return (range) => bucketsOf(range, stepNs);
+    });
   };
 
+  /** @param cutterOf how the range that may be read is cut, of the one that is asked for */
   async #answer(
     exchange: Exchange,
-    rangesOf: (form: URLSearchParams, bounds: TimeBounds) => readonly TimeRangeNs[],
+    cutterOf: (form: URLSearchParams, bounds: TimeBounds) => (range: TimeBounds) => readonly TimeRangeNs[],
   ): Promise<void> {
     const asked = await readAskedRange(exchange, this.#state);
     const { form, bounds, limits } = asked;
+    const range = rangeOf(asked);
     if (!limits.volumeEnabled) {
       await exchange.reply.text(404, 'not found');
       return;
     }
     const limit = parseVolumeLimit(form);
-    const ranges = rangesOf(form, bounds);
+    const cut = cutterOf(form, bounds);
+    const ranges = range ? cut(range) : [];
     const aggregateBy = aggregationOf(form.get('aggregateBy') ?? '');
     const targetLabels = (form.get('targetLabels') ?? '').split(',').filter((name) => name !== '');
     const matchers = volumeMatchersOf(form.get('query') ?? '');
     const names = matchers.map(({ name }) => name);
     const groups = new VolumeGroups({ targetLabels, names, aggregateBy, groupsMax: limits.volumeMaxSeries }, ranges);
-    for (const stream of await this.#volumes(exchange, asked, matchers)) groups.add(stream);
+    for (const stream of await this.#volumes(exchange, asked, range, matchers)) groups.add(stream);
     const series = groups.largest(limit).map((group) => seriesOf(group, ranges));
     const type = series.every(({ timesMs }) => timesMs.length < 2) ? 'vector' : 'matrix';
     await exchange.reply.jsonPieces(answerPieces({ type, series, statistics: NO_STATISTICS }, []));
   }
 
-  async #volumes(exchange: Exchange, { tenant, limits, range }: AskedRange, matchers: readonly LabelMatcher[]) {
+  async #volumes(
+    exchange: Exchange,
+    { tenant, limits }: AskedRange,
+    range: TimeRangeNs | undefined,
+    matchers: readonly LabelMatcher[],
+  ) {
     if (!range) return [];
     const request: VolumeRequest = { tenant, matchers, range, timeoutMs: limits.queryTimeoutMs };
     return await this.#services.volumes(request, exchange.signal);
@@ -85,14 +98,12 @@ export const aggregationOf = (text: string): 'series' | 'labels' => {
   return text === 'labels' ? 'labels' : 'series';
 };
 
-/** Cut at the multiples of the step. @throws RefusedError BAD_REQUEST for a step that makes too many */
-const bucketsOf = (form: URLSearchParams, bounds: TimeBounds): readonly TimeRangeNs[] => {
-  const stepNs = parseStep(form, bounds);
-  checkResolution(bounds, stepNs);
+/** Cut at the multiples of the step. */
+const bucketsOf = (range: TimeBounds, stepNs: bigint): readonly TimeRangeNs[] => {
   const buckets: TimeRangeNs[] = [];
-  for (let startNs = bounds.startNs; startNs <= bounds.endNs; ) {
+  for (let startNs = range.startNs; startNs <= range.endNs; ) {
     const nextNs = startNs - (startNs % stepNs) + stepNs;
-    buckets.push({ startNs, endNs: nextNs - 1n < bounds.endNs ? nextNs - 1n : bounds.endNs });
+    buckets.push({ startNs, endNs: nextNs - 1n < range.endNs ? nextNs - 1n : range.endNs });
     startNs = nextNs;
   }
   return buckets;

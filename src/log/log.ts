@@ -139,13 +139,12 @@ export class Log {
 
   /** Unflushed segments that are this node's and durable, at least in part. */
   *segments(): Iterable<LogSegment> {
-    for (const segment of this.#parts.table.segments()) if (segment.isLive && segment.isHeld) yield segment;
+    for (const segment of this.#parts.table.segments()) if (segment.isUnflushed) yield segment;
   }
 
-  /** Whether there is none of them. Asked every few milliseconds by a node that leaves: the first one is answer enough. */
-  get isEmpty(): boolean {
-    for (const _ of this.segments()) return false;
-    return true;
+  /** How many of them there are. */
+  get segmentCount(): number {
+    return this.#parts.table.unflushedCount;
   }
 
   /** undefined if the log has nothing of it. */

@@ -129,6 +129,11 @@ export class LogSegment {
     return this.count > 0 && !this.isDead;
   }
 
+  /** It has entries that are for this node to store, and are not stored. */
+  get isUnflushed(): boolean {
+    return this.isLive && this.isHeld;
+  }
+
   /** Bytes in the log, all files. */
   get bytes(): number {
     return this.places.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -218,9 +223,15 @@ export class SegmentTable {
   readonly leftovers = new Set<string>();
   readonly #writers: Writer[] = [];
   readonly #segments: Map<number, LogSegment>[] = [];
+  #unflushedCount = 0;
 
   constructor(uid?: string) {
     this.uid = uid;
+  }
+
+  /** Segments that are unflushed. Asked every few milliseconds by a node that leaves, which may have a million dead ones. */
+  get unflushedCount(): number {
+    return this.#unflushedCount;
   }
 
   /** The writer with this name: its number is good for this process. */
@@ -252,18 +263,18 @@ export class SegmentTable {
 
   /** CUSTODY is written, or is known to have been or not. */
   setTaking(segment: LogSegment, isTaking: boolean): void {
-    const wasLive = segment.isLive;
+    const { isLive: wasLive, isUnflushed: wasUnflushed } = segment;
     segment.isTaking = isTaking;
-    noteLiveness(segment, wasLive);
+    this.#note(segment, wasLive, wasUnflushed);
   }
 
   /** Its records begin to come, with `count` entries there already, or come no more: then it is nobody's, unless there is CUSTODY. */
   setAdopting(segment: LogSegment, isAdopting: boolean, count = segment.count): void {
-    const wasLive = segment.isLive;
+    const { isLive: wasLive, isUnflushed: wasUnflushed } = segment;
     segment.isAdopting = isAdopting;
     // Before liveness is compared: a file must not count the segment twice.
     segment.count = count;
-    noteLiveness(segment, wasLive);
+    this.#note(segment, wasLive, wasUnflushed);
   }
 
   /** A segment of which nothing is durable. */
@@ -278,7 +289,7 @@ export class SegmentTable {
 
   /** A record is durable in `file`. The same one may come again, from another file. */
   add(file: IndexedFile, segment: LogSegment, record: IndexedRecord, bounds?: TimeBounds): void {
-    const wasLive = segment.isLive;
+    const { isLive: wasLive, isUnflushed: wasUnflushed } = segment;
     const place = placeIn(file, segment);
     if (place.last === NO_RECORD && wasLive) file.liveSegments += 1;
     place.last = file.index.add(record, place.last);
@@ -294,7 +305,13 @@ export class SegmentTable {
     if (isEndType(record.type)) place.hasEnd = true;
     else place.hasData = true;
     apply(segment, record);
+    this.#note(segment, wasLive, wasUnflushed);
+  }
+
+  /** Something has changed about it. */
+  #note(segment: LogSegment, wasLive: boolean, wasUnflushed: boolean): void {
     noteLiveness(segment, wasLive);
+    this.#unflushedCount += Number(segment.isUnflushed) - Number(wasUnflushed);
   }
 
   /** Its file is gone. */

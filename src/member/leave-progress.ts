@@ -7,8 +7,8 @@ export interface LeaveProgress {
   readonly lingerMs: number;
   /** Segments given away since the leave began. */
   readonly given: number;
-  /** Segments that no other node has yet. Looks at all there are. */
-  readonly left: () => number;
+  /** Segments that no other node has yet. */
+  readonly left: number;
 }
 
 /** Of the deadline: for what goes slower than before, and for storing after all what it leaves over. */
@@ -20,8 +20,7 @@ const SPARE_SHARE = 1 / 8;
  */
 export const isStoringDue = ({ elapsedMs, deadlineMs, lingerMs, given, left }: LeaveProgress): boolean => {
   if (elapsedMs < deadlineMs / 2) return false;
-  const count = left();
-  if (count === 0) return false;
+  if (left === 0) return false;
   const latestMs = deadlineMs * (1 - SPARE_SHARE) - lingerMs;
-  return given === 0 || elapsedMs + (count * elapsedMs) / given > latestMs;
+  return given === 0 || elapsedMs + (left * elapsedMs) / given > latestMs;
 };

@@ -66,7 +66,7 @@ const leave = async (deps: LeavingDeps, leaving: Leaving): Promise<boolean> => {
       deadlineMs,
       lingerMs,
       given: givenSegments - givenBefore,
-      left: () => segmentCount() - lingering,
+      left: segmentCount() - lingering,
     });
   };
   handover.leaveWithin(deadlineMs / 2);

@@ -239,7 +239,7 @@ export class ClusterMember {
       lingerMs: giver.lingerMs,
       ringUpToDate: () => this.#rings.upToDate(),
       isAlone: () => this.ring.members.length === 0,
-      segmentCount: () => this.#segmentCount(),
+      segmentCount: () => this.#log?.segmentCount ?? 0,
       isEmpty: () => this.#isEmpty(),
       flush: () => node.services.flush(),
       info,
@@ -267,13 +267,7 @@ export class ClusterMember {
   #isEmpty(): boolean {
     const { appendBytesInFlight, pushesWaiting } = this.#running().figures;
     if (this.#handover?.isAdopting) return false;
-    return appendBytesInFlight === 0 && pushesWaiting === 0 && (this.#log?.isEmpty ?? true);
-  }
-
-  #segmentCount(): number {
-    let count = 0;
-    for (const _ of this.#log?.segments() ?? []) count += 1;
-    return count;
+    return appendBytesInFlight === 0 && pushesWaiting === 0 && (this.#log?.segmentCount ?? 0) === 0;
   }
 
   /** Adopted segments and routed entries are acknowledged only while this is undefined. */

@@ -53,12 +53,12 @@ export class FileChunkStore implements ChunkStore {
 
   async get(key: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const source = this.fileOf(key);
-    return await this.#run('read a chunk', async () => await unlessMissing(readWhole(source)));
+    return await this.#run(`read chunk ${key}`, async () => await unlessMissing(readWhole(source)));
   }
 
   async getRange(key: string, range: ObjectRange, version?: string): Promise<ObjectPart | undefined> {
     const source = this.fileOf(key);
-    return await this.#run('read a chunk', async () => await unlessMissing(readPart(source, range, version)));
+    return await this.#run(`read chunk ${key}`, async () => await unlessMissing(readPart(source, range, version)));
   }
 
   fileOf(key: string): string {

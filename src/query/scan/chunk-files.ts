@@ -105,6 +105,6 @@ const readable = <T>({ key }: ChunkFile, read: () => T): T => {
     if (cause instanceof CorruptChunkError || cause instanceof RefusedError) throw cause;
     if (MISSING_CODES.has(codeOf(cause))) throw missingChunk(key, cause);
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: `cannot read a chunk: ${why}` }, { cause });
+    throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: `cannot read chunk ${key}: ${why}` }, { cause });
   }
 };

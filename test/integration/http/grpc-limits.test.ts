@@ -1,7 +1,9 @@
 /** A tenant's limits hold for `logproto.Querier` as they do over HTTP. Field numbers are those of Loki's proto. */
 import { expect } from 'chai';
+import { startGrpcServer } from '../../../src/http/grpc-server.ts';
 import { callStream, callUnary } from '../../support/grpc-calls.ts';
 import { integer, message, messages, number, text, texts, time, type Write } from '../../support/grpc-fields.ts';
+import { LIMITS, StubServices, stubOptions } from './stub-services.ts';
 import { nowNs, TestServer } from './test-server.ts';
 
 const NS_PER_MS = 1_000_000n;
@@ -25,9 +27,10 @@ describe('the limits of a tenant over gRPC', function () {
         range: { max_query_range: '5m' },
         labels: { required_labels: ['app'] },
         matchers: { max_streams_matchers_per_query: 1 },
+        series: { max_query_series: 1 },
       },
     });
-    for (const tenant of ['free', 'lookback', 'entries']) {
+    for (const tenant of ['free', 'lookback', 'entries', 'series']) {
       const headers = { 'x-scope-orgid': tenant };
       // On another day: the index tells of labels by days.
       const old = [{ timeNs: now - 50n * HOUR_NS, line: 'from=old' }];
@@ -61,6 +64,9 @@ describe('the limits of a tenant over gRPC', function () {
     const answers = await streamed(tenant, 'QuerySample', text(1, expression), time(2, startNs), time(3, soon));
     return answers.flatMap((answer) => messages(answer, 1)).length;
   };
+  /** Ends for a refusal alone. */
+  const tail = (tenant: string, selector: string, limit = 2, startNs = now): Promise<Buffer[]> =>
+    streamed(tenant, 'Tail', text(1, selector), integer(4, limit), time(5, startNs));
   /** How many of the two streams each method finds. */
   const found: Readonly<Record<string, (tenant: string, startNs: bigint) => Promise<number>>> = {
     Query: (tenant, startNs) => query(tenant, ALL, 2, startNs),
@@ -108,10 +114,37 @@ describe('the limits of a tenant over gRPC', function () {
 
   it('max_entries_limit_per_query: refuses more entries, and a query that says no limit', async () => {
     const text = 'max entries limit per query exceeded, limit > max_entries_limit_per_query';
+    expect(await errorOf(tail('entries', ALL, 3))).to.equal(`${text} (3 > 2)`);
     expect(await query('entries')).to.equal(2);
     expect(await errorOf(query('entries', ALL, 3))).to.equal(`${text} (3 > 2)`);
     expect(await errorOf(query('entries', ALL, 0))).to.equal(`${text} (none > 2)`);
     expect(await samples('entries', `count_over_time(${ALL}[1m])`)).to.equal(2);
+  });
+
+  it('max_query_series: refuses more series of samples, where nothing of the query puts them together', async () => {
+    const range = `count_over_time(${ALL}[5m])`;
+    const search = new URLSearchParams({ query: range, start: `${longAgo}`, end: `${soon}`, step: '60' });
+    const headers = { 'x-scope-orgid': 'series' };
+    const { status, text } = await server.ask(`/loki/api/v1/query_range?${search}`, { headers });
+    expect([status, text]).to.deep.equal([400, await errorOf(samples('series', range))]);
+    expect(await errorOf(samples('series', `sum by (app) (${range})`))).to.equal(text);
+    expect(await samples('free', range)).to.equal(2);
+    expect(await samples('series', `sum(${range})`)).to.equal(1);
+    expect(await samples('series', `max(${range})`)).to.equal(2);
+    expect(await samples('series', range, now)).to.equal(1);
+  });
+
+  it('a tail begins within max_query_lookback, and is refused beyond max_query_length', async () => {
+    expect(await errorOf(tail('length', ALL, 2, longAgo))).to.match(/^the query time range exceeds the limit /);
+    const services = new StubServices();
+    const hourMs = 3_600_000;
+    const stub = await startGrpcServer(services, {
+      ...stubOptions({ nowMs: () => 2 * hourMs, limitsOf: () => ({ ...LIMITS, maxQueryLookbackMs: hourMs }) }),
+      receiveBytesMax: 1024,
+    });
+    const asked = message(text(1, ALL), integer(4, 2), time(5, 60_000n * NS_PER_MS));
+    await callStream(stub.address, '/logproto.Querier/Tail', asked).finally(() => stub.close());
+    expect(services.tails.map(({ startNs }) => startNs)).to.deep.equal([HOUR_NS]);
   });
 
   it('blocked_queries, max_query_range, required_labels, max_streams_matchers_per_query: refuse what they refuse over HTTP', async () => {
@@ -128,6 +161,7 @@ describe('the limits of a tenant over gRPC', function () {
       });
       const asked = expression.startsWith('{') ? query(tenant, expression) : samples(tenant, expression);
       expect([status, text], tenant).to.deep.equal([400, await errorOf(asked)]);
+      if (tenant !== 'range') expect(await errorOf(tail(tenant, expression)), `tail of ${tenant}`).to.equal(text);
       expect(await query(tenant, '{app="a"}'), tenant).to.equal(0);
     }
   });

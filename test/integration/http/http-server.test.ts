@@ -4,6 +4,7 @@ import { gunzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { request } from 'undici';
 import { type RunningHttpServer, startHttpServer } from '../../../src/http/server.ts';
+import type { ClusterServices, RingStatus } from '../../../src/member/cluster-services.ts';
 import type { Refusal } from '../../../src/protocol/refusal.ts';
 import { NO_STATISTICS, type QueryResult } from '../../../src/query/query-messages.ts';
 import { sendRaw } from './raw-http.ts';
@@ -481,6 +482,19 @@ describe('the HTTP server', () => {
     it('tells a 3.x version', async () => {
       const { text } = await ask('/loki/api/v1/status/buildinfo', { headers: {} });
       expect(JSON.parse(text).version).to.match(/^3\./);
+    });
+
+    it('shows the one ring where Loki shows those of its components', async () => {
+      await server.close();
+      const status: RingStatus = { changedAt: 7, nodes: [], missing: [{ nodeId: 'node-1', diskId: 'disk' }] };
+      await start({ cluster: { ring: async () => status } as unknown as ClusterServices });
+      for (const component of ['', '/distributor', '/compactor', '/ruler', '/indexgateway', '/scheduler']) {
+        const page = await ask(`${component}/ring`);
+        expect([page.status, page.headers['content-type']]).to.deep.equal([200, 'text/html; charset=utf-8']);
+        expect(page.text).to.contain('<b>node-1 left');
+        const json = await ask(`${component}/ring`, { headers: { accept: 'application/json' } });
+        expect(JSON.parse(json.text)).to.deep.equal(status);
+      }
     });
 
     it('flushes on GET and POST', async () => {

@@ -4,8 +4,9 @@ import { expect } from 'chai';
 import sinon from 'sinon';
 import { type ClientOptions, WebSocket } from 'ws';
 import type { TailFrame } from '../../../src/actors/node-services.ts';
+import type { EdgeLimits } from '../../../src/http/edge-options.ts';
 import { type RunningHttpServer, startHttpServer } from '../../../src/http/server.ts';
-import { refused, StubServices, stubOptions } from './stub-services.ts';
+import { LIMITS, refused, StubServices, stubOptions } from './stub-services.ts';
 
 const frame = (count: number, dropped: TailFrame['dropped'] = []): TailFrame => ({
   streams: [
@@ -162,6 +163,37 @@ describe('tail', () => {
     const later = connect(log);
     await once(later, 'ping');
     expect(later.readyState).to.equal(WebSocket.OPEN);
+  });
+
+  it('shows nothing that is older than max_query_lookback', async () => {
+    await server.close();
+    const nowMs = 7_200_000;
+    await start({ nowMs: () => nowMs, limitsOf: () => ({ ...LIMITS, maxQueryLookbackMs: 3_600_000 }) });
+    await once(connect(`${log}&start=60`), 'open');
+    await once(connect(`${log}&start=7000`), 'open');
+    expect(services.tails.map(({ startNs }) => startNs)).to.deep.equal([3_600_000_000_000n, 7_000_000_000_000n]);
+  });
+
+  it('closes with 1011 for what a log query of this text, start and limit would be refused for', async () => {
+    await server.close();
+    const blocked = { pattern: '{app="x"}', isRegex: false, hash: 0, types: [] };
+    const refusals: readonly (readonly [Partial<EdgeLimits>, string])[] = [
+      [{ blockedQueries: [blocked] }, 'query blocked by policy'],
+      [
+        { maxEntriesLimitPerQuery: 2 },
+        'max entries limit per query exceeded, limit > max_entries_limit_per_query (3 > 2)',
+      ],
+      [{ maxQueryLengthMs: 60_000 }, 'the query time range exceeds the limit (query length: 1h0m0s, limit: 1m)'],
+    ];
+    for (const [limits, text] of refusals) {
+      await start({ nowMs: () => 7_200_000, limitsOf: () => ({ ...LIMITS, ...limits }) });
+      expect(await closeOf(connect(`${log}&limit=3`))).to.deep.equal([1011, text]);
+      expect(services.tails).to.deep.equal([]);
+      await once(connect(`query=${encodeURIComponent('{app="y"}')}&limit=2&start=7190`), 'ping');
+      expect(services.tails).to.have.length(1);
+      await server.close();
+    }
+    await start();
   });
 
   it('closes with the words loki-canary knows at the end of its life', async () => {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -112,6 +112,19 @@ describe('the file chunk store', () => {
       const error = await refusal(store.put('t/1/1:2:3', Buffer.from('x')));
       expect(error.refusal.code).to.equal('STORAGE_UNAVAILABLE');
       expect(error.cause).to.have.property('code', 'ENOENT');
+    });
+
+    it('names the chunk that cannot be read', async () => {
+      const [key, file] = ['t/1/1:2:3', store.fileOf('t/1/1:2:3')];
+      await mkdir(path.dirname(file), { recursive: true });
+      await symlink(file, file);
+      for (const reading of [store.get(key), store.getRange(key, { start: 0, end: 1 })]) {
+        const { refusal: refused } = await refusal(reading);
+        expect(refused).to.deep.include({ code: 'STORAGE_UNAVAILABLE' });
+        expect(refused)
+          .to.have.property('text')
+          .that.matches(/^cannot read chunk t\/1\/1:2:3: ELOOP/);
+      }
     });
 
     it('leaves nothing behind when a put fails half-way', async () => {

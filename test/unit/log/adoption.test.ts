@@ -334,7 +334,10 @@ class Moves {
 
   async run(actions: readonly Action[]): Promise<void> {
     for (const machine of this.#machines) await this.#start(machine);
-    for (const action of actions) await this.#perform(action);
+    for (const action of actions) {
+      await this.#perform(action);
+      for (const { log } of this.#machines) expect(log.segmentCount).to.equal([...log.segments()].length);
+    }
     await this.#settle();
     for (const machine of this.#machines) await this.#crash(machine, true);
   }

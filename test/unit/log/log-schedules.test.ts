@@ -56,7 +56,10 @@ class Schedule {
 
   async run(actions: readonly Action[]): Promise<void> {
     await this.#start();
-    for (const action of actions) await this.#perform(action);
+    for (const action of actions) {
+      await this.#perform(action);
+      expect(this.#log!.segmentCount).to.equal([...this.#log!.segments()].length);
+    }
     this.#disk.clear();
     await this.#settle();
     await this.#restart('lose-power');

@@ -147,7 +147,19 @@ describe('chunk files', () => {
       expect(opening).to.throw(RefusedError, `chunk ${ref.key} cannot be read: the index names it`);
     }
     const unreadable = { ...file, path: '\0' };
-    expect(() => files.open(unreadable, true)).to.throw(RefusedError, 'cannot read a chunk');
+    expect(() => files.open(unreadable, true)).to.throw(RefusedError, `cannot read chunk ${ref.key}: `);
+  });
+
+  it('are refused by name if they end too early while they are read', async () => {
+    const ref = await storedChunk(store);
+    const view = files.open(fileOf(ref), true);
+    const { end } = view.blockSpan(2);
+    await truncate(store.fileOf(ref.key), end - 1);
+    expect(() => view.inflateBlock(2)).to.throw(
+      RefusedError,
+      `cannot read chunk ${ref.key}: file ends after ${end - 1} bytes`,
+    );
+    expect(view.inflateBlock(1).includes('needle 1 ')).to.equal(true);
   });
 
   it('are for threads to read where little of a chunk is wanted', async () => {
