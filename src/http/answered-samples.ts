@@ -1,6 +1,6 @@
 /** Samples line by line, as logproto.Querier sends them for its client to aggregate. */
 import type { LogExpr, MetricExpr, RangeAggregation, Unwrap } from '../logql/ast.ts';
-import { extractionGrouping, metricStages } from '../logql/hints.ts';
+import { metricStages } from '../logql/hints.ts';
 import { fingerprintOf, lineHashOf } from '../protocol/fingerprint.ts';
 import { canonicalText } from '../protocol/label-text.ts';
 import type { AnsweredSample } from '../protocol/querier-messages.ts';
@@ -18,8 +18,6 @@ export interface SampleSource {
   readonly group: GroupSpec;
   readonly unwrap: Unwrap | undefined;
   readonly valueOf: (line: string) => number;
-  /** Each series of samples becomes one of the answer: the query has nothing around them that puts several together. */
-  readonly hasSeriesOfAnswer: boolean;
 }
 
 /**
@@ -35,18 +33,8 @@ export const sampleSourceOf = (expr: MetricExpr): SampleSource => {
   }
   const { expr: range, group } = leaf;
   const { log, unwrap } = range.range;
-  return {
-    log: { ...log, stages: metricStages(range) },
-    group,
-    unwrap,
-    valueOf: lineValueOf(range),
-    hasSeriesOfAnswer: expr === range || isPushedInto(expr, range),
-  };
+  return { log: { ...log, stages: metricStages(range) }, group, unwrap, valueOf: lineValueOf(range) };
 };
-
-/** A `sum` whose groups the samples have already. */
-const isPushedInto = (outer: MetricExpr, range: RangeAggregation): boolean =>
-  outer.kind === 'vectorAggregation' && !range.grouping && extractionGrouping(range, outer) !== undefined;
 
 const lineValueOf = ({ op }: RangeAggregation): ((line: string) => number) =>
   op === 'bytes_over_time' || op === 'bytes_rate' ? (line) => Buffer.byteLength(line) : () => 1;

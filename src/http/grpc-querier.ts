@@ -30,7 +30,6 @@ import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { queryLimitsOf } from '../query/query-limits.ts';
 import type { LogStream, QueryRequest } from '../query/query-messages.ts';
 import type { DeletedEntries } from '../query/scan/hidden-entries.ts';
-import { checkSeriesCount } from '../query/series-limit.ts';
 import { entryBatches, mergedLabels } from './answered-batches.ts';
 import { sampleBatches, sampleSourceOf } from './answered-samples.ts';
 import { rangeOf } from './asked-range.ts';
@@ -171,14 +170,8 @@ export class GrpcQuerier {
     if (!range) return;
     const selection = { range, limit: Number.MAX_SAFE_INTEGER, categorizeLabels: false };
     const found = this.#logs(asked, source.log, selection, signal);
-    const seriesMax = source.hasSeriesOfAnswer ? asked.limits.maxQuerySeries : 0;
-    const names = new Set<string>();
     for await (const streams of found) {
-      for (const batch of sampleBatches(streams, source)) {
-        if (seriesMax > 0) for (const name of batch.keys()) names.add(name);
-        checkSeriesCount(names.size, seriesMax);
-        yield encodeSampleResponse(batch);
-      }
+      for (const batch of sampleBatches(streams, source)) yield encodeSampleResponse(batch);
     }
   }
 

@@ -27,10 +27,9 @@ describe('the limits of a tenant over gRPC', function () {
         range: { max_query_range: '5m' },
         labels: { required_labels: ['app'] },
         matchers: { max_streams_matchers_per_query: 1 },
-        series: { max_query_series: 1 },
       },
     });
-    for (const tenant of ['free', 'lookback', 'entries', 'series']) {
+    for (const tenant of ['free', 'lookback', 'entries']) {
       const headers = { 'x-scope-orgid': tenant };
       // On another day: the index tells of labels by days.
       const old = [{ timeNs: now - 50n * HOUR_NS, line: 'from=old' }];
@@ -119,19 +118,6 @@ describe('the limits of a tenant over gRPC', function () {
     expect(await errorOf(query('entries', ALL, 3))).to.equal(`${text} (3 > 2)`);
     expect(await errorOf(query('entries', ALL, 0))).to.equal(`${text} (none > 2)`);
     expect(await samples('entries', `count_over_time(${ALL}[1m])`)).to.equal(2);
-  });
-
-  it('max_query_series: refuses more series of samples, where nothing of the query puts them together', async () => {
-    const range = `count_over_time(${ALL}[5m])`;
-    const search = new URLSearchParams({ query: range, start: `${longAgo}`, end: `${soon}`, step: '60' });
-    const headers = { 'x-scope-orgid': 'series' };
-    const { status, text } = await server.ask(`/loki/api/v1/query_range?${search}`, { headers });
-    expect([status, text]).to.deep.equal([400, await errorOf(samples('series', range))]);
-    expect(await errorOf(samples('series', `sum by (app) (${range})`))).to.equal(text);
-    expect(await samples('free', range)).to.equal(2);
-    expect(await samples('series', `sum(${range})`)).to.equal(1);
-    expect(await samples('series', `max(${range})`)).to.equal(2);
-    expect(await samples('series', range, now)).to.equal(1);
   });
 
   it('a tail begins within max_query_lookback, and is refused beyond max_query_length', async () => {
