@@ -3,7 +3,9 @@ import type { PartialCounts, PartialValues } from './scan/scan-messages.ts';
 import { checkSeriesCount } from './series-limit.ts';
 import { sortByTime, type TimedValues } from './sort-by-time.ts';
 import { CELLS_MAX, labelsOfKey, tooManyCells } from './step-series.ts';
+import type { StepWindows } from './step-windows.ts';
 import { SERIES_PER_LOOK, type Turns } from './turns.ts';
+import { type PlacedValues, type ValueWindows, valuesByStep } from './value-windows.ts';
 
 /** Counts of one series over all steps. */
 export interface CountSeries {
@@ -69,6 +71,11 @@ const addTo = (total: Float64Array, at: number, part: Float64Array, start: numbe
   for (let step = 0; step < count; step += 1) total[at + step]! += part[start + step]!;
 };
 
+/** Values of one series by step. */
+export interface SteppedSeries extends ValueWindows {
+  readonly labels: readonly string[];
+}
+
 /** Values of one series. */
 export interface ValueSeries extends TimedValues {
   readonly labels: readonly string[];
@@ -77,14 +84,11 @@ export interface ValueSeries extends TimedValues {
 const VALUES_MAX = 32 << 20;
 
 /** A task's values of one series and stream: places [start, end) of `order`. */
-interface ValuePart {
+interface ValuePart extends PlacedValues {
   readonly from: PartialValues;
   readonly fingerprint: bigint;
   /** Place of its tenant in the query: streams of two may have one fingerprint. */
   readonly tenant: number;
-  readonly order: Uint32Array;
-  readonly start: number;
-  readonly end: number;
 }
 
 /** Puts the values the tasks collected together by series. */
@@ -115,10 +119,8 @@ export class ValueMerger {
     }
   }
 
-  /**
-   * Call it last: what the tasks sent is let go of. @param isSorted by time, those of one time by stream, as they were pushed; else in any order
-   */
-  async *series(turns: Turns, isSorted: boolean): AsyncIterable<ValueSeries> {
+  /** By time, those of one time by stream, as they were pushed. Call it or `byStep`, last: what the tasks sent is let go of. */
+  async *series(turns: Turns): AsyncIterable<ValueSeries> {
     for (const { labels, parts } of this.#series.values()) {
       const count = parts.reduce((sum, part) => sum + part.end - part.start, 0);
       const times = new Float64Array(count);
@@ -133,9 +135,20 @@ export class ValueMerger {
         }
         await turns.breathe();
       }
-      const unsorted = { times, values };
-      yield { labels, ...(isSorted ? await sortByTime(unsorted, () => turns.breathe()) : unsorted) };
+      yield { labels, ...(await sortByTime({ times, values }, () => turns.breathe())) };
     }
+    this.#letGo();
+  }
+
+  /** In any order, for windows none of which shares a value with another. */
+  async *byStep(turns: Turns, windows: StepWindows): AsyncIterable<SteppedSeries> {
+    for (const { labels, parts } of this.#series.values()) {
+      yield { labels, ...(await valuesByStep(parts, windows, () => turns.breathe())) };
+    }
+    this.#letGo();
+  }
+
+  #letGo(): void {
     for (const { series, times, values } of this.#sent) {
       // What came from another node lies in its message, with other things.
       for (const column of [series, times, values]) if (isAlone(column)) releaseMemory(column);

@@ -11,7 +11,7 @@ import { type ChunkWant, fetchChunk, readsEnds } from './fetch-chunk.ts';
 import type { Gathered, GatheredStream } from './gather-streams.ts';
 import type { TenantSources } from './gather-tenants.ts';
 import { loadMemory } from './load-memory.ts';
-import { CountMerger, ValueMerger } from './merge-partials.ts';
+import { CountMerger, type SteppedSeries, ValueMerger } from './merge-partials.ts';
 import { packTasks, TaskSize } from './pack-tasks.ts';
 import { pipelineErrorText } from './pipeline-error.ts';
 import type { QueryContext } from './query-context.ts';
@@ -34,7 +34,7 @@ import { type PlannedSlice, SlicePlan, type SlicePlanOptions } from './slice-pla
 import { newSeries, type StepSeries } from './step-series.ts';
 import { type StepGrid, StepWindows } from './step-windows.ts';
 import { SERIES_PER_LOOK, type Turns } from './turns.ts';
-import { slidingWindows, valuesByStep } from './value-windows.ts';
+import { slidingWindows } from './value-windows.ts';
 
 /** A range aggregation to evaluate, with what the query around it lets the scan do. */
 export interface LeafPlan {
@@ -268,12 +268,14 @@ const valueSeries = async (
   turns: Turns,
 ): Promise<StepSeries[]> => {
   const results: StepSeries[] = [];
+  const windows = new StepWindows(grid, rangeNs, offsetNs, baseNs);
   const isByStep = apply.takesAnyOrder === true && (grid.count === 1 || rangeNs <= grid.stepNs);
-  for await (const one of merger.series(turns, !isByStep)) {
-    const windows = new StepWindows(grid, rangeNs, offsetNs, baseNs);
-    const { values, firsts, ends } = isByStep ? valuesByStep(one, windows) : slidingWindows(one, windows);
-    const window = { values, times: one.times, first: 0, end: 0, rangeSeconds, parameter };
-    const series = newSeries(one.labels, grid.count);
+  const all: AsyncIterable<TimedSeries> = isByStep
+    ? merger.byStep(turns, windows)
+    : timedWindows(merger, turns, windows);
+  for await (const { labels, times = NO_TIMES, values, firsts, ends } of all) {
+    const window = { values, times, first: 0, end: 0, rangeSeconds, parameter };
+    const series = newSeries(labels, grid.count);
     for (let step = 0; step < grid.count; step += 1) {
       window.first = firsts[step]!;
       window.end = ends[step]!;
@@ -283,11 +285,24 @@ const valueSeries = async (
       if (step % 16 === 0) await turns.breathe();
     }
     results.push(series);
-    for (const column of [one.times, one.values, values]) releaseMemory(column);
+    for (const column of [times, values]) if (column !== NO_TIMES) releaseMemory(column);
     await turns.breathe();
   }
   return results;
 };
+
+/** Of values whose order and times make no difference. */
+const NO_TIMES = new Float64Array(0);
+
+interface TimedSeries extends SteppedSeries {
+  readonly times?: Float64Array;
+}
+
+async function* timedWindows(merger: ValueMerger, turns: Turns, windows: StepWindows): AsyncIterable<TimedSeries> {
+  for await (const { labels, times, values } of merger.series(turns)) {
+    yield { labels, times, ...slidingWindows({ times, values }, windows) };
+  }
+}
 
 const pipelineError = (labels: readonly string[]): RefusedError =>
   new RefusedError({ code: 'INVALID_QUERY', text: pipelineErrorText(labels) });

@@ -28,20 +28,29 @@ export const slidingWindows = ({ times, values }: TimedValues, windows: StepWind
   return { values, firsts, ends };
 };
 
-const NO_STEP = -1;
+/** Values at the places [start, end) of `order`. */
+export interface PlacedValues {
+  readonly from: TimedValues;
+  readonly order: Uint32Array;
+  readonly start: number;
+  readonly end: number;
+}
 
 /**
  * Of values in any order, where no two windows share one: put together by step, which takes two passes, where sorting by time takes one for each
- * doubling of the lists that there are.
+ * doubling of the lists that there are. Each pass finds a value's step anew: neighbours have the same one as a rule, and to keep it takes memory
+ * that is touched for the first time.
+ * @param breathe lets the event loop go on if it is time
  */
-export const valuesByStep = ({ times, values }: TimedValues, windows: StepWindows): ValueWindows => {
-  const steps = new Int32Array(times.length);
+export const valuesByStep = async (
+  parts: readonly PlacedValues[],
+  windows: StepWindows,
+  breathe: () => Promise<void>,
+): Promise<ValueWindows> => {
   const ends = new Uint32Array(windows.count);
-  for (let index = 0; index < times.length; index += 1) {
-    windows.locate(times[index]!);
-    const step = windows.first <= windows.last ? windows.first : NO_STEP;
-    steps[index] = step;
-    if (step !== NO_STEP) ends[step]! += 1;
+  for (const part of parts) {
+    countByStep(part, windows, ends);
+    await breathe();
   }
   const firsts = new Uint32Array(windows.count);
   let count = 0;
@@ -50,12 +59,36 @@ export const valuesByStep = ({ times, values }: TimedValues, windows: StepWindow
     count += ends[step]!;
     ends[step] = firsts[step]!;
   }
-  const placed = new Float64Array(count);
-  for (let index = 0; index < values.length; index += 1) {
-    const step = steps[index]!;
-    if (step === NO_STEP) continue;
-    placed[ends[step]!] = values[index]!;
-    ends[step]! += 1;
+  const values = new Float64Array(count);
+  for (const part of parts) {
+    placeByStep(part, windows, values, ends);
+    await breathe();
   }
-  return { values: placed, firsts, ends };
+  return { values, firsts, ends };
+};
+
+const countByStep = ({ from, order, start, end }: PlacedValues, windows: StepWindows, counts: Uint32Array): void => {
+  const { times } = from;
+  for (let place = start; place < end; place += 1) {
+    windows.locate(times[order[place]!]!);
+    if (windows.first <= windows.last) counts[windows.first]! += 1;
+  }
+};
+
+/** @param next for each step the place of its next value */
+const placeByStep = (
+  { from, order, start, end }: PlacedValues,
+  windows: StepWindows,
+  into: Float64Array,
+  next: Uint32Array,
+): void => {
+  const { times, values } = from;
+  for (let place = start; place < end; place += 1) {
+    const index = order[place]!;
+    windows.locate(times[index]!);
+    const step = windows.first;
+    if (step > windows.last) continue;
+    into[next[step]!] = values[index]!;
+    next[step]! += 1;
+  }
 };

@@ -37,7 +37,7 @@ describe('values of several tasks', () => {
     const [here, there] = [valuesFrom(COUNT), inOneMessage(valuesFrom(0))];
     for (const values of [here, there]) await merger.add(values, turns);
     const found: [readonly string[], number[]][] = [];
-    for await (const { labels, times, values } of merger.series(turns, true)) {
+    for await (const { labels, times, values } of merger.series(turns)) {
       expect(values).to.deep.equal(times);
       found.push([labels, [...times]]);
     }
@@ -69,7 +69,7 @@ describe('values of several tasks', () => {
       const turns = new Turns(new ManualClock());
       for (const part of parts) await merger.add(part, turns);
       const found: number[] = [];
-      for await (const { values } of merger.series(turns, true)) found.push(...values);
+      for await (const { values } of merger.series(turns)) found.push(...values);
       return found;
     };
     const early = of(
@@ -139,7 +139,7 @@ describe('values of several tasks', () => {
         ] as const;
         for (const [part, tenant] of isReversed ? parts.toReversed() : parts) await merger.add(part, turns, tenant);
         const found: number[] = [];
-        for await (const { values } of merger.series(turns, true)) found.push(...values);
+        for await (const { values } of merger.series(turns)) found.push(...values);
         expect(found, `cut at ${cut}`).to.deep.equal(wanted);
       }
     }
