@@ -18,8 +18,14 @@ interface Counts {
 }
 
 const ROOT = path.join(import.meta.dirname, '..');
-/** One after the other; the lanes of each side by side. */
-const STAGES = [[['simulation']], [['unit', 'chaos', 'soak'], ['integration']]];
+/** One after the other; the lanes of each side by side. `!` what a lane leaves to another. */
+const STAGES = [
+  [['simulation']],
+  [
+    ['unit', 'integration/crash', 'chaos', 'soak'],
+    ['integration', '!integration/crash'],
+  ],
+];
 
 /** Only ends a test that hangs: the machine may be busy with other work. */
 const TEST_TIMEOUT_MS = 20_000;
@@ -36,10 +42,18 @@ const filesOf = (folder: string): readonly string[] => {
     .map((name) => path.join(from, name));
 };
 
+const filesOfAll = (names: readonly string[]): readonly string[] => {
+  const left = new Set(names.filter((name) => name.startsWith('!')).flatMap((name) => filesOf(name.slice(1))));
+  return names
+    .filter((name) => !name.startsWith('!'))
+    .flatMap(filesOf)
+    .filter((file) => !left.has(file));
+};
+
 const runHere = async (folders: readonly string[], reporter: 'spec' | typeof FileReporter): Promise<Counts> => {
   const mocha = new Mocha({ forbidOnly: true, timeout: TEST_TIMEOUT_MS, reporter });
   // What mocha's loadFilesAsync does, but for its first try, which is require(): tsx then compiles to CommonJS, without import.meta.resolve.
-  for (const file of folders.flatMap(filesOf)) {
+  for (const file of filesOfAll(folders)) {
     mocha.suite.emit('pre-require', globalThis, file, mocha);
     mocha.suite.emit('require', await import(pathToFileURL(file).href), file, mocha);
     mocha.suite.emit('post-require', globalThis, file, mocha);
