@@ -1,6 +1,6 @@
 /**
  * Benchmarks.   npm run bench [-- micro [name …]] [-- skip [--mb N]] [-- e2e [ingest|otlp|query|mixed|log|restart|overload|forward|resize|parallel …] [--mb N] [--seconds N]
- * [--streams N]]
+ * [--streams N] [--rate N]]
  * Without arguments: all of them.
  */
 import { readdirSync } from 'node:fs';
@@ -16,6 +16,7 @@ const { values, positionals } = parseArgs({
     mb: { type: 'string', default: '450' },
     seconds: { type: 'string', default: '60' },
     streams: { type: 'string', default: '50000' },
+    rate: { type: 'string' },
   },
 });
 const [kind, ...names] = positionals;
@@ -37,5 +38,6 @@ if (kind === undefined || kind === 'e2e') {
     megabytes: Number(values.mb),
     seconds: Number(values.seconds),
     streams: Number(values.streams),
+    rate: values.rate === undefined ? undefined : Number(values.rate),
   });
 }

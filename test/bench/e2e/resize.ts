@@ -16,6 +16,8 @@ export interface ResizeOptions {
   readonly streams: number;
   /** Unflushed before the resize. */
   readonly megabytes: number;
+  /** Pushes a second; as many as use 60 % of the machine unless it is said. */
+  readonly rate: number | undefined;
 }
 
 export interface PushSample {
@@ -101,12 +103,13 @@ class Resize {
     // What moves is to be what was asked for.
     await Promise.all(this.#cluster.nodes.map(({ url }) => this.#flush(url)));
     const loadMs = await this.#timed(() => this.#preload());
-    const rate = await this.#rateAt(LOAD_SHARE * os.availableParallelism(), peak);
+    const rate = this.#options.rate ?? (await this.#rateAt(LOAD_SHARE * os.availableParallelism(), peak));
     const status = await this.#status();
     console.log(
       `\n### 3 → 5 → 3 nodes: ${streams} streams, ${megabytes} MB unflushed (loaded in ${(loadMs / 1000).toFixed(0)} s), ` +
-        `pushes of ${STREAMS_A_PUSH} streams at ${rate.toFixed(0)} a second, with which 3 nodes and what pushes use ` +
-        `${Math.round(LOAD_SHARE * 100)} % of the machine (at most ${peak.toFixed(0)} a second)\n`,
+        `pushes of ${STREAMS_A_PUSH} streams at ${rate.toFixed(0)} a second` +
+        `${this.#options.rate ? '' : `, with which 3 nodes and what pushes use ${Math.round(LOAD_SHARE * 100)} % of the machine`} ` +
+        `(at most ${peak.toFixed(0)} a second)\n`,
     );
     console.log(`streams by node: ${status.nodes.map(({ figures }) => figures?.streams ?? '?').join(', ')}\n`);
     console.log(

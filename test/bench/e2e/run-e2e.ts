@@ -38,6 +38,8 @@ interface Options {
   readonly seconds: number;
   /** Of resize. */
   readonly streams: number;
+  /** Of resize: pushes a second. */
+  readonly rate: number | undefined;
 }
 
 /** What restart has by default: the bar is for 2 GB. */
@@ -303,7 +305,7 @@ export const runEndToEnd = async (parts: readonly string[], options: Options): P
   if (wants('forward')) await benchForward();
   if (wants('spread')) await benchSpread(options.megabytes);
   if (wants('moves')) await benchMoves({ streams: options.streams, lines: 40 });
-  if (wants('resize')) await benchResize({ streams: options.streams, megabytes: options.megabytes });
+  if (wants('resize')) await benchResize(options);
   if (wants('parallel')) await benchParallel();
   if (wants('overload')) await benchOverload(options.seconds, options.megabytes);
 };
