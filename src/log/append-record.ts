@@ -217,6 +217,13 @@ class RecordedRun implements AppendRun {
     this.#record = record;
   }
 
+  /** Of the record, by what it says of its parts. */
+  get size(): number {
+    const view = new DataView(this.#record.buffer, this.#record.byteOffset, COLUMNS_AT);
+    const runSize = view.getUint32(RECORD_HEADER_SIZE + 8, true);
+    return COLUMNS_AT + ENTRY_COLUMNS_SIZE * this.count + runSize + view.getUint32(RECORD_HEADER_SIZE + 12, true);
+  }
+
   get payload(): Uint8Array {
     return this.#record.subarray(RECORD_HEADER_SIZE);
   }
@@ -236,14 +243,9 @@ class RecordedRun implements AppendRun {
  * @throws CorruptChunkError if the sizes contradict each other
  */
 export const recordedRun = (record: Uint8Array): AppendRun => {
-  const view = new DataView(record.buffer, record.byteOffset, record.length);
-  const sizes =
-    record.length < COLUMNS_AT
-      ? 0
-      : view.getUint32(RECORD_HEADER_SIZE + 8, true) + view.getUint32(RECORD_HEADER_SIZE + 12, true);
-  const count = record.length < COLUMNS_AT ? 0 : readAppendExtent(record).count;
-  if (count === 0 || COLUMNS_AT + ENTRY_COLUMNS_SIZE * count + sizes !== record.length) {
+  const run = record.length >= COLUMNS_AT ? new RecordedRun(record) : undefined;
+  if (run === undefined || run.count === 0 || run.size !== record.length) {
     throw new CorruptChunkError('a run has sizes that contradict each other');
   }
-  return new RecordedRun(record);
+  return run;
 };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 
 /**
- * PROPERTY_RUNS: cases that the properties of one suite try together (CI: 50000). The suites over the push decoders and the LogQL
+ * PROPERTY_RUNS: cases that the properties of one suite try together (CI: 100000). The suites over the push decoders and the LogQL
  * parser try all of them; suites whose cases are dear or meet no input from outside take a larger share than they have properties.
  */
 const RUNS = Number(process.env['PROPERTY_RUNS'] ?? 2000);
