@@ -273,6 +273,10 @@ describe('the Cloud Storage chunk store', () => {
 
     it('runs so many requests at a time, of writing and of reading each, over few connections', async () => {
       await reopen({ concurrencyMax: 4 });
+      // The first of each kind stay until as many as may have come, however slowly they come.
+      const held = { delayMs: 500, times: 4 };
+      server.faults.add({ operation: 'upload', ...held });
+      server.faults.add({ operation: 'download', ...held });
       server.faults.add({ delayMs: 2, times: 1000 });
       await Promise.all(Array.from({ length: 60 }, (_, index) => store.put(`${KEY}${index}`, Buffer.of(index))));
       expect(server.inFlightMax).to.equal(4);
