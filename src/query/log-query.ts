@@ -64,21 +64,25 @@ async function* entriesIn(
   const answer = new LogAnswer();
   const selection = new Selection(context, pipeline.changesLine);
   const reading = new ReadAhead(context.request, heap, reads[0]!);
-  for (let looked = 0; heap.top && !selection.isFull; looked += 1) {
-    const { top } = heap;
-    if (!top.isReady) {
-      await reading.readOn(top);
-      top.adopt();
-    } else {
-      selection.offer(top, answer);
-      top.advance();
+  try {
+    for (let looked = 0; heap.top && !selection.isFull; looked += 1) {
+      const { top } = heap;
+      if (!top.isReady) {
+        await reading.readOn(top);
+        top.adopt();
+      } else {
+        selection.offer(top, answer);
+        top.advance();
+      }
+      if (looked % 64 === 0) await turns.breathe();
+      heap.settleTop();
+      if (answer.count >= EVENT_ENTRIES_MAX || answer.lineBytes >= EVENT_BYTES_MAX) {
+        yield { type: 'entries', streams: answer.take() };
+        context.check();
+      }
     }
-    if (looked % 64 === 0) await turns.breathe();
-    heap.settleTop();
-    if (answer.count >= EVENT_ENTRIES_MAX || answer.lineBytes >= EVENT_BYTES_MAX) {
-      yield { type: 'entries', streams: answer.take() };
-      context.check();
-    }
+  } finally {
+    reading.stop();
   }
   if (answer.count > 0) yield { type: 'entries', streams: answer.take() };
 }

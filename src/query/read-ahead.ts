@@ -21,6 +21,13 @@ const TOGETHER_FIRST = 32;
 const TOGETHER_MAX = 512;
 /** Chosen: if the filters rule out nothing, a block of each is inflated, a millisecond each. If all, sending a task costs as much as reading them. */
 const ENDS_TOGETHER = 8;
+/** So many chunks at most: 5 to 40 ms of scanning each. */
+const CHUNKS_TOGETHER_MAX = 4;
+/** Reads in a row that found nothing until twice as many chunks go together: to send a task to another node takes a tenth of what a chunk takes. */
+const BARREN_READS = 8;
+/** Chosen: a task has no more than a quarter of a place's share of those that wait, so that all places are done at about the same time. */
+const TASKS_LEFT_PER_PLACE = 4;
+const WAITING_COUNTED_MAX = 256;
 
 /**
  * Reads what comes next in line, and keeps the workers busy with what is behind it: streams of some size one a task, small ones together.
@@ -34,6 +41,9 @@ export class ReadAhead {
   #running = 0;
   #together = TOGETHER_FIRST;
   #isTogether = false;
+  /** Reads, one after the other, that found nothing. */
+  #barren = 0;
+  #isOver = false;
 
   constructor(request: QueryRequest, heap: CursorHeap, { atHand, tasksMax }: Pick<LogReads, 'atHand' | 'tasksMax'>) {
     this.#heap = heap;
@@ -49,25 +59,51 @@ export class ReadAhead {
     await top.load(this.#quotaNow());
   }
 
+  /** Nothing more is wanted. */
+  stop(): void {
+    this.#isOver = true;
+  }
+
   #fill(top: StreamCursor): void {
     const kind = top.nextRead;
     const open = new OpenTasks();
+    let chunksTogether: number | undefined;
     for (const cursor of this.#heap.waiting(kind === 'lines' ? this.#tasksMax * this.#together : LOOKED_AT_MAX)) {
       // The first in line is read whatever else runs.
       if (this.#running >= this.#tasksMax && cursor !== top && !open.hasOf(top)) break;
       const { nextRead } = cursor;
-      const task = open.add(cursor, nextRead === 'lines' ? this.#together : nextRead === 'ends' ? ENDS_TOGETHER : 1);
+      if (nextRead === 'chunks') chunksTogether ??= this.#chunksTogether();
+      const task = open.add(cursor, this.#togetherOf(nextRead, chunksTogether ?? 1));
       if (task) this.#start(task);
     }
     for (const task of open.rest()) this.#start(task);
-    this.#isTogether ||= kind !== 'much';
+    this.#isTogether ||= kind === 'lines' || kind === 'ends';
     if (kind === 'lines') this.#together = Math.min(TOGETHER_MAX, 2 * this.#together);
+  }
+
+  #togetherOf(kind: NextRead, chunksTogether: number): number {
+    if (kind === 'lines') return this.#together;
+    if (kind === 'ends') return ENDS_TOGETHER;
+    return kind === 'chunks' ? chunksTogether : 1;
+  }
+
+  /** Chunks in a task, read whole: more as long as nothing is found, one again towards the end. */
+  #chunksTogether(): number {
+    const most = 2 ** Math.floor(this.#barren / BARREN_READS);
+    if (most === 1) return 1;
+    const waiting = [...this.#heap.waiting(WAITING_COUNTED_MAX)].length;
+    const share = Math.floor(waiting / (TASKS_LEFT_PER_PLACE * this.#tasksMax));
+    return Math.max(1, Math.min(CHUNKS_TOGETHER_MAX, share, most));
   }
 
   #start(cursors: readonly StreamCursor[]): void {
     this.#running += 1;
     const end = (): void => {
       this.#running -= 1;
+      this.#barren = cursors.every(({ foundNothing }) => foundNothing) ? this.#barren + cursors.length : 0;
+      const { top } = this.#heap;
+      // Elsewhere whoever is first in line may be all that is still needed.
+      if (top && this.#barren >= BARREN_READS && !this.#isOver) this.#fill(top);
     };
     // A failure shows when the cursor's turn comes, or never if it does not.
     StreamCursor.loadTogether(cursors, this.#quotaNow()).then(end, end);

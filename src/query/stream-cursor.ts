@@ -22,8 +22,11 @@ export interface CursorSource {
   readonly boundNs: bigint;
 }
 
-/** A few lines of memory; the ends of chunk files, whose filters will rule out most blocks; or more. What is not much may go with others. */
-export type NextRead = 'lines' | 'ends' | 'much';
+/**
+ * A few lines of memory; the ends of chunk files, whose filters will rule out most blocks; chunks to be read whole; or more. What is not much may go with
+ * others of its kind.
+ */
+export type NextRead = 'lines' | 'ends' | 'chunks' | 'much';
 
 /** A slice with less memory than this and no chunk may share a task: chosen, a fraction of a millisecond to scan. */
 const LIGHT_BYTES_MAX = 16 << 10;
@@ -86,6 +89,11 @@ export class StreamCursor {
     return this.#arrived !== undefined;
   }
 
+  /** The last read found no entry. */
+  get foundNothing(): boolean {
+    return this.#arrived !== undefined && this.#arrived.start === this.#arrived.end;
+  }
+
   /** Nothing at hand and nothing left to read. */
   get isAtEnd(): boolean {
     return !this.batch && !this.#arrived && this.#isDone;
@@ -96,7 +104,8 @@ export class StreamCursor {
     const slice = this.#isAlone ? undefined : this.#nextStep()?.slice;
     if (!slice) return 'much';
     if (slice.refs.length === 0) return memoryBytes(slice) <= LIGHT_BYTES_MAX ? 'lines' : 'much';
-    return slice.memory.length === 0 && this.reads.readsEnds ? 'ends' : 'much';
+    if (slice.memory.length > 0) return 'much';
+    return this.reads.readsEnds ? 'ends' : 'chunks';
   }
 
   /** Reads on; `adopt` then takes what came. One read at a time. */

@@ -1,7 +1,9 @@
 /**
- * A big query over flushed data, asked of a node that is alone and of one that has another beside it, in turn: each scans with one thread. The lone one is a
- * cluster of its own over the same store.
+ * A big query over flushed data, asked of a node that is alone and of one that has another beside it, in turn: each scans with one thread and has a core of its own, as on
+ * machines of their own. The lone one is a cluster of its own over the same store. It is also asked with both cores, of which it uses more than one: it reads files
+ * beside the scan.
  */
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -12,7 +14,6 @@ import { buildNodes, SERVE } from '../../support/node-process.ts';
 import { type AskOptions, ask, post, sendAll } from './client.ts';
 import { UNLIMITED } from './limits.ts';
 import { cpuSeconds } from './process-meter.ts';
-import { twoCoresFactor } from './two-cores.ts';
 
 const SPAN_MS = 50 * 60_000;
 const RUNS = 7;
@@ -33,24 +34,30 @@ export const benchSpread = async (megabytes: number): Promise<void> => {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rl-spread-'));
   const pair = await openCluster(folder, 'pair');
   const lone = await openCluster(folder, 'lone');
+  const other = await openCluster(folder, 'other');
   try {
     const { url } = await pair.start('node-1');
     const range = await write(url, megabytes);
     await pair.start('node-2');
     await lone.start('node-1');
+    await other.start('node-1');
     console.log(`\n### A query over ${megabytes} MB of flushed lines, with one node and with two, in turn\n`);
-    console.log('| query | one node, ms | two nodes, ms | × as fast | bar | cores in use | two bare processes |');
-    console.log('| --- | --- | --- | --- | --- | --- | --- |');
+    console.log(
+      '| query | one node, ms | with both cores, ms | two nodes, ms | × as fast as one | bar | as one with both cores | cores in use, one with both and two | two that share nothing |',
+    );
+    console.log(`|${' --- |'.repeat(9)}`);
     for (const query of QUERIES) {
-      const { one, two, factor, cores, bare } = await inTurn(query, lone, pair, range);
+      const { pinned, one, two, factor, factorOfBoth, cores, bound } = await inTurn(query, [lone, other], pair, range);
+      const text = query.replaceAll('|', '\\|');
       console.log(
-        `| \`${query.replaceAll('|', '\\|')}\` | ${one.toFixed(0)} | ${two.toFixed(0)} | ${factor.toFixed(2)} | ${FACTOR_MIN} | ` +
-          `${cores.map((used) => used.toFixed(2)).join(' / ')} | ${bare.toFixed(2)} |`,
+        `| \`${text}\` | ${pinned.toFixed(0)} | ${one.toFixed(0)} | ${two.toFixed(0)} | ${factor.toFixed(2)} | ${FACTOR_MIN} | ${factorOfBoth.toFixed(2)} | ` +
+          `${cores.map((used) => used.toFixed(2)).join(' / ')} | ${bound.toFixed(2)} |`,
       );
     }
   } finally {
     await pair.close();
     await lone.close();
+    await other.close();
     rmSync(folder, { recursive: true, force: true });
   }
 };
@@ -84,24 +91,46 @@ const median = (values: readonly number[]): number =>
   [...values].sort((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0;
 
 /**
- * Medians; `factor` is that of runs that followed one another: the machine is not the same a minute later. Where two bare processes are not twice as fast as one,
- * `cores` says more: what the nodes keep busy with one and with two of them.
+ * Medians; the factors are those of runs that followed one another: the machine is not the same a minute later. `bound`: how many times as much two nodes that share nothing
+ * but the store do when each answers all of the query, each on its core, as one alone does: what the two of a cluster can reach at most.
  */
-const inTurn = async (query: string, alone: LocalCluster, beside: LocalCluster, range: AskOptions) => {
-  const runs: { readonly one: Timed; readonly two: Timed; readonly bare: number }[] = [];
+const inTurn = async (
+  query: string,
+  [alone, other]: readonly [LocalCluster, LocalCluster],
+  beside: LocalCluster,
+  range: AskOptions,
+) => {
+  const runs: { readonly pinned: Timed; readonly one: Timed; readonly two: Timed; readonly bound: number }[] = [];
+  runOn(other, ['1']);
+  runOn(beside, ['0', '1']);
   for (let run = -WARM_UPS; run < RUNS; run += 1) {
+    runOn(alone, ['0']);
+    const pinned = await timed(alone, query, range);
+    const both = await Promise.all([alone, other].map((each) => timed(each, query, range)));
+    runOn(alone, [ALL_CORES]);
     const one = await timed(alone, query, range);
     const two = await timed(beside, query, range);
     if (two.answer !== one.answer) throw new Error(`${query}: two nodes gave another answer`);
-    if (run >= 0) runs.push({ one, two, bare: await twoCoresFactor() });
+    if (run >= 0) runs.push({ pinned, one, two, bound: (2 * pinned.ms) / Math.max(...both.map(({ ms }) => ms)) });
   }
   return {
+    pinned: median(runs.map(({ pinned }) => pinned.ms)),
     one: median(runs.map(({ one }) => one.ms)),
     two: median(runs.map(({ two }) => two.ms)),
-    factor: median(runs.map(({ one, two }) => one.ms / two.ms)),
+    factor: median(runs.map(({ pinned, two }) => pinned.ms / two.ms)),
+    factorOfBoth: median(runs.map(({ one, two }) => one.ms / two.ms)),
     cores: [median(runs.map(({ one }) => one.cores)), median(runs.map(({ two }) => two.cores))],
-    bare: median(runs.map(({ bare }) => bare)),
+    bound: median(runs.map(({ bound }) => bound)),
   };
+};
+
+const ALL_CORES = `0-${os.cpus().length - 1}`;
+
+/** All threads of each node. */
+const runOn = ({ nodes }: LocalCluster, cores: readonly string[]): void => {
+  for (const [index, { pid }] of nodes.entries()) {
+    execFileSync('taskset', ['-a', '-c', '-p', cores[index] ?? ALL_CORES, String(pid)], { stdio: 'ignore' });
+  }
 };
 
 interface Timed {

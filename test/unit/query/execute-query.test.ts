@@ -147,6 +147,57 @@ describe('a query over memory and store', () => {
     expect(await read('{app="a"} |= "nothere"', { limit: 10 })).to.deep.equal([]);
   });
 
+  describe('reads chunks of many streams', () => {
+    const COUNT = 240;
+    const sources = sourcesOf(
+      Array.from({ length: COUNT }, (_, index) => ({
+        labels: { app: 'a', pod: String(index) },
+        stored: [segmentOf([[at(2e6 * index, `line ${index}`)]])],
+      })),
+    );
+    const ask = (query: string, pool: ScanPool, limit = 100): Promise<QueryResult> =>
+      answerOf(requestOf(query, { limit, endNs: BASE_NS + SECOND }), sources, pool);
+    const chunksIn = ({ tasks }: ReturnType<typeof inThreadPool>): readonly number[] =>
+      tasks.flatMap((task) => (task.kind === 'log' ? [task.reads.length] : []));
+
+    it('some in one task while nothing is found, at the end one at a time, and each once', async () => {
+      const pool = inThreadPool();
+      expect(lines(await ask('{app="a"} |~ "[0-9]z"', pool))).to.deep.equal([]);
+      const chunks = chunksIn(pool);
+      expect(chunks.reduce((sum, count) => sum + count, 0)).to.equal(COUNT);
+      expect(chunks.length).to.be.below(COUNT / 2);
+      expect([chunks[0], chunks.at(-1), Math.max(...chunks)]).to.deep.equal([1, 1, 4]);
+    });
+
+    it('no more than are needed where something is found', async () => {
+      const pool = inThreadPool();
+      const found = lines(await ask('{app="a"} |~ "[0-9]"', pool, 5));
+      expect(found).to.deep.equal([0, 1, 2, 3, 4].map((index) => `line ${index}`));
+      expect(chunksIn(pool).length).to.be.below(5 + 2 * 2 * pool.size);
+    });
+
+    it('on while the first in line is slow, where nothing was found so far', async () => {
+      const pool = inThreadPool();
+      let release = (): void => undefined;
+      const held = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      let asked = 0;
+      const slow: typeof pool = {
+        ...pool,
+        run: async (task, transfer) => {
+          asked += 1;
+          if (asked === 40) await held;
+          return await pool.run(task, transfer);
+        },
+      };
+      const answer = ask('{app="a"} |~ "[0-9]z"', slow);
+      await eventually('the others were read', () => pool.tasks.length > 40 + 2 * pool.size);
+      release();
+      expect(lines(await answer)).to.deep.equal([]);
+    });
+  });
+
   it('gives what is in both once, in log queries and in counts', async () => {
     const segment = segmentOf([[at(1, 'x'), at(2, 'y')], [at(3, 'z')]]);
     const sources = sourcesOf([{ labels: APP, memory: [segment], stored: [segment] }]);
