@@ -172,8 +172,11 @@ export class SimMembership implements MembershipStore {
       else waiting.shift()?.();
     };
     const isSilent = this.#faults.silentWatchShare > 0 && this.#chance() < this.#faults.silentWatchShare;
+    let hasMissed = false;
     const later = (tell: () => void): void => {
-      if (isSilent && this.#faults.silentWatchShare > 0) return;
+      hasMissed ||= isSilent && this.#faults.silentWatchShare > 0;
+      // For good: a store may fall silent, but none leaves out an event and goes on with later ones.
+      if (hasMissed) return;
       const nowMs = this.#clock.monotonicMs();
       lastMs = Math.max(lastMs, nowMs + 0.5 + this.#chance() * this.#faults.watchLagMs);
       waiting.push(tell);
