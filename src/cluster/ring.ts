@@ -176,6 +176,8 @@ function* mergedTokens(members: readonly Member[], virtualNodes: number): Steps<
 
 /** Some 10 ns each (measured). */
 const MERGED_PER_STEP = 16_384;
+/** Above any token. */
+const PAST_ALL = 2 ** 32;
 
 /** @param later has a token that both have */
 function* mergedPair(earlier: TokenTable, later: TokenTable): Steps<TokenTable> {
@@ -184,14 +186,10 @@ function* mergedPair(earlier: TokenTable, later: TokenTable): Steps<TokenTable> 
   const owners = new Uint16Array(count);
   let [used, left, right] = [0, 0, 0];
   while (left < earlier.tokens.length || right < later.tokens.length) {
-    const [a = Number.POSITIVE_INFINITY, b = Number.POSITIVE_INFINITY] = [earlier.tokens[left], later.tokens[right]];
-    if (a < b) {
-      tokens[used] = a;
-      owners[used] = earlier.owners[left] ?? 0;
-    } else {
-      tokens[used] = b;
-      owners[used] = later.owners[right] ?? 0;
-    }
+    const a = left < earlier.tokens.length ? (earlier.tokens[left] as number) : PAST_ALL;
+    const b = right < later.tokens.length ? (later.tokens[right] as number) : PAST_ALL;
+    tokens[used] = a < b ? a : b;
+    owners[used] = (a < b ? earlier.owners[left] : later.owners[right]) as number;
     if (a <= b) left += 1;
     if (b <= a) right += 1;
     used += 1;
