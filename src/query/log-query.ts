@@ -74,8 +74,9 @@ async function* entriesIn(
         selection.offer(top, answer);
         top.advance();
       }
-      if (looked % 64 === 0) await turns.breathe();
+      // Before anything is awaited: whoever reads ahead looks at it.
       heap.settleTop();
+      if (looked % 64 === 0) await turns.breathe();
       if (answer.count >= EVENT_ENTRIES_MAX || answer.lineBytes >= EVENT_BYTES_MAX) {
         yield { type: 'entries', streams: answer.take() };
         context.check();

@@ -51,8 +51,13 @@ export class LogReads {
     const isTogether = work.slices.length > 1 && work.slices.some(({ memory }) => memory.length > 0);
     if (isTogether) return this.#places.runHere(work);
     // Its memory is not worth sending around, and a chunk that is here is not worth fetching again.
-    const isNear = work.slices.every(({ refs }) => refs.length === 0 || refs.some(({ key }) => this.#cache.has(key)));
+    const isNear = work.slices.every((slice) => slice.refs.length === 0 || this.isNear(slice));
     return this.#places.run([this.plan], work, isNear);
+  }
+
+  /** A chunk of it is kept here. */
+  isNear({ refs }: PlannedSlice): boolean {
+    return refs.some(({ key }) => this.#cache.has(key));
   }
 
   async #runHere({ slices, bounds = [] }: ScanWork): Promise<LogResult> {

@@ -190,21 +190,26 @@ export class QueryContext {
     const { bytesReadMax, querierBytesReadMax = 0 } = this.request.limits;
     const bytes = this.counts.decompressedBytes + this.counts.headBytes;
     if (bytesReadMax > 0 && bytes > bytesReadMax) {
-      throw tooManyBytes(
+      this.#refuse(
         `the query would read too many bytes ${sizesText(bytes, bytesReadMax)}; ` +
           'consider adding more specific stream selectors or reduce the time range of the query',
       );
     }
     if (querierBytesReadMax > 0 && bytes > querierBytesReadMax) {
-      throw tooManyBytes(
+      this.#refuse(
         `query too large to execute on a single querier: ${sizesText(bytes, querierBytesReadMax)}; ` +
           'consider adding more specific stream selectors, reduce the time range of the query, or adjust parallelization settings',
       );
     }
   }
+
+  /** All of the query: what still runs is in vain. @throws RefusedError */
+  #refuse(text: string): never {
+    const refusal = { code: 'INVALID_QUERY', text } as const;
+    this.#end(refusal);
+    throw new RefusedError(refusal);
+  }
 }
 
 const sizesText = (bytes: number, bytesMax: number): string =>
   `(query: ${ibytesText(bytes)}, limit: ${ibytesText(bytesMax)})`;
-
-const tooManyBytes = (text: string): RefusedError => new RefusedError({ code: 'INVALID_QUERY', text });

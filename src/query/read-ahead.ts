@@ -21,7 +21,7 @@ const TOGETHER_FIRST = 32;
 const TOGETHER_MAX = 512;
 /** Chosen: if the filters rule out nothing, a block of each is inflated, a millisecond each. If all, sending a task costs as much as reading them. */
 const ENDS_TOGETHER = 8;
-/** So many chunks at most: 5 to 40 ms of scanning each. */
+/** So many slices at most, most of them of one chunk: 5 to 40 ms of scanning each. */
 const CHUNKS_TOGETHER_MAX = 4;
 /** Reads in a row that found nothing until twice as many chunks go together: to send a task to another node takes a tenth of what a chunk takes. */
 const BARREN_READS = 8;
@@ -44,16 +44,23 @@ export class ReadAhead {
   /** Reads, one after the other, that found nothing. */
   #barren = 0;
   #isOver = false;
+  /** Nobody counts the bytes that are read: else what is read in vain could be what is too much. */
+  readonly #isFree: boolean;
+  /** Tasks that may still be begun before the first in line has moved on. */
+  #refillsLeft = 0;
 
   constructor(request: QueryRequest, heap: CursorHeap, { atHand, tasksMax }: Pick<LogReads, 'atHand' | 'tasksMax'>) {
     this.#heap = heap;
     this.#quota = quotaOf(request, heap.size);
     this.#atHand = atHand;
     this.#tasksMax = tasksMax;
+    const { bytesReadMax, querierBytesReadMax = 0 } = request.limits;
+    this.#isFree = bytesReadMax === 0 && querierBytesReadMax === 0;
   }
 
   /** Waits until the first in line is read on. @throws RefusedError */
   async readOn(top: StreamCursor): Promise<void> {
+    this.#refillsLeft = this.#tasksMax;
     // Where streams were read together most lie ready: no look around for each.
     if (!top.hasArrived || !this.#isTogether) this.#fill(top);
     await top.load(this.#quotaNow());
@@ -90,7 +97,7 @@ export class ReadAhead {
   /** Chunks in a task, read whole: more as long as nothing is found, one again towards the end. */
   #chunksTogether(): number {
     const most = 2 ** Math.floor(this.#barren / BARREN_READS);
-    if (most === 1) return 1;
+    if (most === 1 || !this.#isFree) return 1;
     const waiting = [...this.#heap.waiting(WAITING_COUNTED_MAX)].length;
     const share = Math.floor(waiting / (TASKS_LEFT_PER_PLACE * this.#tasksMax));
     return Math.max(1, Math.min(CHUNKS_TOGETHER_MAX, share, most));
@@ -101,12 +108,20 @@ export class ReadAhead {
     const end = (): void => {
       this.#running -= 1;
       this.#barren = cursors.every(({ foundNothing }) => foundNothing) ? this.#barren + cursors.length : 0;
-      const { top } = this.#heap;
-      // Elsewhere whoever is first in line may be all that is still needed.
-      if (top && this.#barren >= BARREN_READS && !this.#isOver) this.#fill(top);
+      this.#refill();
     };
-    // A failure shows when the cursor's turn comes, or never if it does not.
-    StreamCursor.loadTogether(cursors, this.#quotaNow()).then(end, end);
+    // A failure shows when the cursor's turn comes, or never if it does not; one of planning shows again when the first in line is read on.
+    StreamCursor.loadTogether(cursors, this.#quotaNow())
+      .then(end, end)
+      .catch(() => undefined);
+  }
+
+  /** While the first in line is slow. Where anything is found it may be all that is still needed. */
+  #refill(): void {
+    const { top } = this.#heap;
+    if (!top || this.#isOver || !this.#isFree || this.#barren < BARREN_READS || this.#refillsLeft <= 0) return;
+    this.#refillsLeft -= 1;
+    this.#fill(top);
   }
 
   #quotaNow(): ReadQuota {

@@ -78,9 +78,11 @@ export class ScanPlaces<Result extends ScanResult> {
     return this.#permitted(() => this.#here.permits.with(signal, () => this.#runHere(work)));
   }
 
-  #permitted(work: () => Promise<Result>): Promise<Result> {
+  async #permitted(work: () => Promise<Result>): Promise<Result> {
     const { permits, signal } = this.#context;
-    return this.#context.orStop(permits.with(signal, work));
+    // Before anything is begun.
+    this.#context.check();
+    return await this.#context.orStop(permits.with(signal, work));
   }
 
   async #run(plans: readonly ScanPlan[], work: ScanWork, isNear: boolean): Promise<Result> {

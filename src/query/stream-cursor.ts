@@ -82,7 +82,7 @@ export class StreamCursor {
 
   /** True if it has to be read on before it can be ready. */
   get isWaiting(): boolean {
-    return !this.batch && !this.#arrived && !this.#loading && !this.#failure;
+    return !this.batch && !this.#arrived && !this.#loading && !this.#failure && !this.#isDone;
   }
 
   get hasArrived(): boolean {
@@ -104,7 +104,7 @@ export class StreamCursor {
     const slice = this.#isAlone ? undefined : this.#nextStep()?.slice;
     if (!slice) return 'much';
     if (slice.refs.length === 0) return memoryBytes(slice) <= LIGHT_BYTES_MAX ? 'lines' : 'much';
-    if (slice.memory.length > 0) return 'much';
+    if (slice.memory.length > 0 || this.reads.isNear(slice)) return 'much';
     return this.reads.readsEnds ? 'ends' : 'chunks';
   }
 

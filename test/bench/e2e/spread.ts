@@ -110,7 +110,9 @@ const inTurn = async (
     runOn(alone, [ALL_CORES]);
     const one = await timed(alone, query, range);
     const two = await timed(beside, query, range);
-    if (two.answer !== one.answer) throw new Error(`${query}: two nodes gave another answer`);
+    for (const { answer } of [one, two, ...both]) {
+      if (answer !== pinned.answer) throw new Error(`${query}: nodes gave different answers`);
+    }
     if (run >= 0) runs.push({ pinned, one, two, bound: (2 * pinned.ms) / Math.max(...both.map(({ ms }) => ms)) });
   }
   return {
@@ -124,7 +126,8 @@ const inTurn = async (
   };
 };
 
-const ALL_CORES = `0-${os.cpus().length - 1}`;
+/** As many as the two have. */
+const ALL_CORES = '0,1';
 
 /** All threads of each node. */
 const runOn = ({ nodes }: LocalCluster, cores: readonly string[]): void => {

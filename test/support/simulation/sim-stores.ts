@@ -175,7 +175,7 @@ export class SimMembership implements MembershipStore {
     let hasMissed = false;
     const later = (tell: () => void): void => {
       hasMissed ||= isSilent && this.#faults.silentWatchShare > 0;
-      // For good: a store may fall silent, but none leaves out an event and goes on with later ones.
+      // For good: a watch may fall silent, but none may leave out an event and go on with later ones (WatchHandlers).
       if (hasMissed) return;
       const nowMs = this.#clock.monotonicMs();
       lastMs = Math.max(lastMs, nowMs + 0.5 + this.#chance() * this.#faults.watchLagMs);

@@ -176,6 +176,62 @@ describe('a query over memory and store', () => {
       expect(chunksIn(pool).length).to.be.below(5 + 2 * 2 * pool.size);
     });
 
+    it('no further than it may where bytes are counted', async () => {
+      const hit = 20;
+      const found = sourcesOf(
+        Array.from({ length: 400 }, (_, index) => ({
+          labels: { app: 'a', pod: String(index) },
+          stored: [segmentOf([[at(2e6 * index, index === hit ? 'hit 1z' : `line ${index}`)]])],
+        })),
+      );
+      const pool = inThreadPool();
+      const slow: typeof pool = {
+        ...pool,
+        run: async (task, transfer) => {
+          const isHit = task.kind === 'log' && task.reads.some(({ slice }) => slice.startNs === BASE_NS + 40_000_000n);
+          if (isHit) await new Promise((resolve) => setTimeout(resolve, 100));
+          return await pool.run(task, transfer);
+        },
+      };
+      const limits = { timeoutMs: 10_000, bytesReadMax: 500, seriesMax: 0 };
+      const request = requestOf('{app="a"} |~ "[0-9]z"', { limit: 1, endNs: BASE_NS + SECOND, limits });
+      expect(lines(await answerOf(request, found, slow))).to.deep.equal(['hit 1z']);
+    });
+
+    it('none any more once it is cancelled', async () => {
+      const many = sourcesOf(
+        Array.from({ length: 1000 }, (_, index) => ({
+          labels: { app: 'a', pod: String(index) },
+          stored: [segmentOf([[at(2e6 * index, 'line')]])],
+        })),
+      );
+      const abort = new AbortController();
+      const pool = inThreadPool(8);
+      let [ran, asked] = [0, 0];
+      const slow: typeof pool = {
+        ...pool,
+        run: async (task, transfer) => {
+          ran += 1;
+          if (ran === 60) {
+            setTimeout(() => {
+              asked = many.asked.length;
+              abort.abort();
+            }, 1);
+          }
+          const result = await pool.run(task, transfer);
+          await new Promise((resolve) => setTimeout(resolve, 4));
+          return result;
+        },
+      };
+      const request = requestOf('{app="a"} |~ "[0-9]z"', { endNs: BASE_NS + 10n * SECOND });
+      const deps = { scanPool: slow, clock: systemClock };
+      const ended = executeQuery(request, many, deps, abort.signal, () => Promise.resolve());
+      expect(await ended.catch((error: unknown) => error)).to.be.instanceOf(RefusedError);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(asked).to.be.greaterThan(0);
+      expect(many.asked.length).to.equal(asked);
+    });
+
     it('on while the first in line is slow, where nothing was found so far', async () => {
       const pool = inThreadPool();
       let release = (): void => undefined;
