@@ -64,27 +64,25 @@ async function* entriesIn(
   const answer = new LogAnswer();
   const selection = new Selection(context, pipeline.changesLine);
   const reading = new ReadAhead(context.request, heap, reads[0]!);
-  try {
-    for (let looked = 0; heap.top && !selection.isFull; looked += 1) {
-      const { top } = heap;
-      if (!top.isReady) {
-        await reading.readOn(top);
-        top.adopt();
-      } else {
-        selection.offer(top, answer);
-        top.advance();
-      }
-      // Before anything is awaited: whoever reads ahead looks at it.
-      heap.settleTop();
-      if (looked % 64 === 0) await turns.breathe();
-      if (answer.count >= EVENT_ENTRIES_MAX || answer.lineBytes >= EVENT_BYTES_MAX) {
-        yield { type: 'entries', streams: answer.take() };
-        context.check();
-      }
+  for (let looked = 0; heap.top && !selection.isFull; looked += 1) {
+    const { top } = heap;
+    if (!top.isReady) {
+      await reading.readOn(top);
+      top.adopt();
+    } else {
+      selection.offer(top, answer);
+      top.advance();
     }
-  } finally {
-    reading.stop();
+    // Before anything is awaited: whoever reads ahead looks at it.
+    heap.settleTop();
+    if (looked % 64 === 0) await turns.breathe();
+    if (answer.count >= EVENT_ENTRIES_MAX || answer.lineBytes >= EVENT_BYTES_MAX) {
+      yield { type: 'entries', streams: answer.take() };
+      context.check();
+    }
   }
+  // While the last of it is being taken. However else it ends, the context lets nothing more begin.
+  reading.stop();
   if (answer.count > 0) yield { type: 'entries', streams: answer.take() };
 }
 

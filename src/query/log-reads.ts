@@ -45,6 +45,11 @@ export class LogReads {
     return this.#places.tasksMax;
   }
 
+  /** Of all nodes. */
+  get workers(): number {
+    return this.#places.workers;
+  }
+
   /** @throws RefusedError */
   run(work: ScanWork): Promise<LogResult> {
     // Streams of a few lines that are read together lie in the memory of several nodes.

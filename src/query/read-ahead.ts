@@ -1,6 +1,7 @@
 import type { CursorHeap } from './cursor-heap.ts';
 import type { LinesAtHand } from './lines-at-hand.ts';
 import type { LogReads } from './log-reads.ts';
+import { TaskSize } from './pack-tasks.ts';
 import type { QueryRequest } from './query-messages.ts';
 import { type NextRead, type ReadQuota, StreamCursor } from './stream-cursor.ts';
 
@@ -21,12 +22,9 @@ const TOGETHER_FIRST = 32;
 const TOGETHER_MAX = 512;
 /** Chosen: if the filters rule out nothing, a block of each is inflated, a millisecond each. If all, sending a task costs as much as reading them. */
 const ENDS_TOGETHER = 8;
-/** So many slices at most, most of them of one chunk: 5 to 40 ms of scanning each. */
-const CHUNKS_TOGETHER_MAX = 4;
 /** Reads in a row that found nothing until twice as many chunks go together: to send a task to another node takes a tenth of what a chunk takes. */
 const BARREN_READS = 8;
-/** Chosen: a task has no more than a quarter of a place's share of those that wait, so that all places are done at about the same time. */
-const TASKS_LEFT_PER_PLACE = 4;
+/** What comes to more makes tasks of the largest size anyway, for a few workers. */
 const WAITING_COUNTED_MAX = 256;
 
 /**
@@ -38,6 +36,7 @@ export class ReadAhead {
   readonly #quota: Omit<ReadQuota, 'bytesMax'>;
   readonly #atHand: LinesAtHand;
   readonly #tasksMax: number;
+  readonly #workers: number;
   #running = 0;
   #together = TOGETHER_FIRST;
   #isTogether = false;
@@ -49,11 +48,16 @@ export class ReadAhead {
   /** Tasks that may still be begun before the first in line has moved on. */
   #refillsLeft = 0;
 
-  constructor(request: QueryRequest, heap: CursorHeap, { atHand, tasksMax }: Pick<LogReads, 'atHand' | 'tasksMax'>) {
+  constructor(
+    request: QueryRequest,
+    heap: CursorHeap,
+    { atHand, tasksMax, workers }: Pick<LogReads, 'atHand' | 'tasksMax' | 'workers'>,
+  ) {
     this.#heap = heap;
     this.#quota = quotaOf(request, heap.size);
     this.#atHand = atHand;
     this.#tasksMax = tasksMax;
+    this.#workers = workers;
     const { bytesReadMax, querierBytesReadMax = 0 } = request.limits;
     this.#isFree = bytesReadMax === 0 && querierBytesReadMax === 0;
   }
@@ -94,13 +98,12 @@ export class ReadAhead {
     return kind === 'chunks' ? chunksTogether : 1;
   }
 
-  /** Chunks in a task, read whole: more as long as nothing is found, one again towards the end. */
+  /** Slices in a task, of a chunk each but where they overlap: more as long as nothing is found. */
   #chunksTogether(): number {
     const most = 2 ** Math.floor(this.#barren / BARREN_READS);
     if (most === 1 || !this.#isFree) return 1;
     const waiting = [...this.#heap.waiting(WAITING_COUNTED_MAX)].length;
-    const share = Math.floor(waiting / (TASKS_LEFT_PER_PLACE * this.#tasksMax));
-    return Math.max(1, Math.min(CHUNKS_TOGETHER_MAX, share, most));
+    return Math.min(most, new TaskSize(waiting, this.#workers, false).chunksMax);
   }
 
   #start(cursors: readonly StreamCursor[]): void {

@@ -3,7 +3,7 @@ import { RefusedError } from '../../../src/protocol/refusal.ts';
 import { executeQuery, queryEvents } from '../../../src/query/execute-query.ts';
 import { QueryContext, type ScanPool } from '../../../src/query/query-context.ts';
 import type { QueryEvent, QueryRequest, QueryResult } from '../../../src/query/query-messages.ts';
-import type { ScanResult } from '../../../src/query/scan/scan-messages.ts';
+import type { ScanResult, ScanTask } from '../../../src/query/scan/scan-messages.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { collectGarbage } from '../../support/collect-garbage.ts';
@@ -148,21 +148,43 @@ describe('a query over memory and store', () => {
   });
 
   describe('reads chunks of many streams', () => {
+    const HIT = 20;
+    const NOTHING = '{app="a"} |~ "[0-9]z"';
+    const streamsOf = (count: number, place: 'stored' | 'memory' = 'stored') =>
+      sourcesOf(
+        Array.from({ length: count }, (_, index) => ({
+          labels: { app: 'a', pod: String(index) },
+          [place]: [
+            segmentOf([[at(2e6 * index, index === HIT ? 'hit 1y' : `line ${index}`)]], {
+              openHead: place === 'memory',
+            }),
+          ],
+        })),
+      );
     const COUNT = 240;
-    const sources = sourcesOf(
-      Array.from({ length: COUNT }, (_, index) => ({
-        labels: { app: 'a', pod: String(index) },
-        stored: [segmentOf([[at(2e6 * index, `line ${index}`)]])],
-      })),
-    );
-    const ask = (query: string, pool: ScanPool, limit = 100): Promise<QueryResult> =>
-      answerOf(requestOf(query, { limit, endNs: BASE_NS + SECOND }), sources, pool);
-    const chunksIn = ({ tasks }: ReturnType<typeof inThreadPool>): readonly number[] =>
+    const sources = streamsOf(COUNT);
+    const ask = (
+      query: string,
+      pool: ScanPool,
+      more: Partial<QueryRequest> = {},
+      from = sources,
+    ): Promise<QueryResult> => answerOf(requestOf(query, { endNs: BASE_NS + 10n * SECOND, ...more }), from, pool);
+    type TestPool = ReturnType<typeof inThreadPool>;
+    const chunksIn = ({ tasks }: TestPool): readonly number[] =>
       tasks.flatMap((task) => (task.kind === 'log' ? [task.reads.length] : []));
+    const waiting = (pool: TestPool, before: (task: ScanTask) => Promise<unknown>): TestPool => ({
+      ...pool,
+      run: async (task, transfer) => {
+        await before(task);
+        return await pool.run(task, transfer);
+      },
+    });
+    const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+    const bounded = { timeoutMs: 10_000, bytesReadMax: 500, seriesMax: 0 };
 
     it('some in one task while nothing is found, at the end one at a time, and each once', async () => {
       const pool = inThreadPool();
-      expect(lines(await ask('{app="a"} |~ "[0-9]z"', pool))).to.deep.equal([]);
+      expect(lines(await ask(NOTHING, pool))).to.deep.equal([]);
       const chunks = chunksIn(pool);
       expect(chunks.reduce((sum, count) => sum + count, 0)).to.equal(COUNT);
       expect(chunks.length).to.be.below(COUNT / 2);
@@ -171,63 +193,45 @@ describe('a query over memory and store', () => {
 
     it('no more than are needed where something is found', async () => {
       const pool = inThreadPool();
-      const found = lines(await ask('{app="a"} |~ "[0-9]"', pool, 5));
+      const found = lines(await ask('{app="a"} |~ "[0-9]"', pool, { limit: 5 }));
       expect(found).to.deep.equal([0, 1, 2, 3, 4].map((index) => `line ${index}`));
       expect(chunksIn(pool).length).to.be.below(5 + 2 * 2 * pool.size);
     });
 
     it('no further than it may where bytes are counted', async () => {
-      const hit = 20;
-      const found = sourcesOf(
-        Array.from({ length: 400 }, (_, index) => ({
-          labels: { app: 'a', pod: String(index) },
-          stored: [segmentOf([[at(2e6 * index, index === hit ? 'hit 1z' : `line ${index}`)]])],
-        })),
-      );
+      const isHit = (task: ScanTask): boolean =>
+        task.kind === 'log' && task.reads.some(({ slice }) => slice.startNs === BASE_NS + BigInt(2e6 * HIT));
+      const slow = waiting(inThreadPool(), (task) => pause(isHit(task) ? 100 : 0));
+      const answer = await ask('{app="a"} |~ "[0-9]y"', slow, { limit: 1, limits: bounded });
+      expect(lines(answer)).to.deep.equal(['hit 1y']);
+    });
+
+    it('and none again, one by one, that were read together when they were too many bytes', async () => {
       const pool = inThreadPool();
-      const slow: typeof pool = {
-        ...pool,
-        run: async (task, transfer) => {
-          const isHit = task.kind === 'log' && task.reads.some(({ slice }) => slice.startNs === BASE_NS + 40_000_000n);
-          if (isHit) await new Promise((resolve) => setTimeout(resolve, 100));
-          return await pool.run(task, transfer);
-        },
-      };
-      const limits = { timeoutMs: 10_000, bytesReadMax: 500, seriesMax: 0 };
-      const request = requestOf('{app="a"} |~ "[0-9]z"', { limit: 1, endNs: BASE_NS + SECOND, limits });
-      expect(lines(await answerOf(request, found, slow))).to.deep.equal(['hit 1z']);
+      const refused = ask(NOTHING, pool, { limits: bounded }, streamsOf(500, 'memory'));
+      expect(await refused.catch(String)).to.match(/the query would read too many bytes/);
+      expect(Math.min(...chunksIn(pool))).to.be.greaterThan(1);
     });
 
     it('none any more once it is cancelled', async () => {
-      const many = sourcesOf(
-        Array.from({ length: 1000 }, (_, index) => ({
-          labels: { app: 'a', pod: String(index) },
-          stored: [segmentOf([[at(2e6 * index, 'line')]])],
-        })),
-      );
+      const many = streamsOf(1000);
       const abort = new AbortController();
-      const pool = inThreadPool(8);
       let [ran, asked] = [0, 0];
-      const slow: typeof pool = {
-        ...pool,
-        run: async (task, transfer) => {
-          ran += 1;
-          if (ran === 60) {
-            setTimeout(() => {
-              asked = many.asked.length;
-              abort.abort();
-            }, 1);
-          }
-          const result = await pool.run(task, transfer);
-          await new Promise((resolve) => setTimeout(resolve, 4));
-          return result;
-        },
-      };
-      const request = requestOf('{app="a"} |~ "[0-9]z"', { endNs: BASE_NS + 10n * SECOND });
+      const slow = waiting(inThreadPool(8), async () => {
+        ran += 1;
+        if (ran === 60) {
+          setTimeout(() => {
+            asked = many.asked.length;
+            abort.abort();
+          }, 1);
+        }
+        await pause(4);
+      });
+      const request = requestOf(NOTHING, { endNs: BASE_NS + 10n * SECOND });
       const deps = { scanPool: slow, clock: systemClock };
       const ended = executeQuery(request, many, deps, abort.signal, () => Promise.resolve());
       expect(await ended.catch((error: unknown) => error)).to.be.instanceOf(RefusedError);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await pause(50);
       expect(asked).to.be.greaterThan(0);
       expect(many.asked.length).to.equal(asked);
     });
@@ -239,15 +243,11 @@ describe('a query over memory and store', () => {
         release = resolve;
       });
       let asked = 0;
-      const slow: typeof pool = {
-        ...pool,
-        run: async (task, transfer) => {
-          asked += 1;
-          if (asked === 40) await held;
-          return await pool.run(task, transfer);
-        },
-      };
-      const answer = ask('{app="a"} |~ "[0-9]z"', slow);
+      const slow = waiting(pool, async () => {
+        asked += 1;
+        if (asked === 40) await held;
+      });
+      const answer = ask(NOTHING, slow);
       await eventually('the others were read', () => pool.tasks.length > 40 + 2 * pool.size);
       release();
       expect(lines(await answer)).to.deep.equal([]);
