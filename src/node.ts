@@ -41,7 +41,7 @@ import { FolderLock } from './storage/folder-lock.ts';
 import type { IndexStore } from './storage/index-store.ts';
 import { makeFolder } from './storage/make-folder.ts';
 import { SchemaIndexReader } from './storage/schema-index-reader.ts';
-import { systemClock } from './system-clock.ts';
+import { loopActiveMs, systemClock } from './system-clock.ts';
 import { SharedMemoryPressure } from './workers/shared-memory-pressure.ts';
 
 /** Where a node says what it does and what went wrong; pino's loggers fit. */
@@ -250,7 +250,7 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
 
 const memberOf = async (
   config: Config,
-  { log, members: store, startPeers, messageSizes, onLost }: NodeDeps,
+  { log, clock, members: store, startPeers, messageSizes, onLost }: NodeDeps,
   logDisk: LogDisk | undefined,
   parts: Pick<StartMemberDeps, 'clock' | 'chance' | 'scanPool' | 'chunks' | 'report'>,
 ): Promise<StartedMember | undefined> => {
@@ -262,6 +262,8 @@ const memberOf = async (
     store,
     startPeers,
     messageSizes,
+    // Where time is a test's, so is what takes time.
+    loopActiveMs: clock ? undefined : loopActiveMs,
     info: (fields, text) => log?.info(fields, text),
     onLost: (reason) => onLost?.(reason),
   });

@@ -10,3 +10,6 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** For how long this thread's event loop has had work to do since it began, in milliseconds. */
+export const loopActiveMs = (): number => performance.eventLoopUtilization().active;

@@ -65,6 +65,16 @@ export class FileIndex {
     }
     return records.reverse();
   }
+
+  /** Whether all of a segment's records pass, given its last one; from there back, and no further than to the first that does not. */
+  everyBack(last: number, passes: (type: number, first: number, count: number) => boolean): boolean {
+    const rows = this.#rows;
+    for (let number = last; number !== NO_RECORD; number = rows[COLUMNS * number + 5] as number) {
+      const at = COLUMNS * number;
+      if (!passes(rows[at] as number, rows[at + 3] as number, rows[at + 4] as number)) return false;
+    }
+    return true;
+  }
 }
 
 /** A stretch of a file that should hold records and does not. */

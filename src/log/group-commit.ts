@@ -187,8 +187,8 @@ export class GroupCommit {
     try {
       const { file, offset } = await this.#head.write(bytes);
       for (const record of half.buffer.records) {
-        const { segment, bounds, at } = record;
-        this.#table.add(file, segment, { ...record, offset: offset + at - start }, bounds);
+        const { segment, bounds, type, at, length, first, count } = record;
+        this.#table.add(file, segment, { type, offset: offset + at - start, length, first, count }, bounds);
       }
       this.#commits += 1;
       this.#committedBytes += bytes.length;

@@ -1,9 +1,9 @@
 import { type AppendRun, readAppend, recordedRun } from './append-record.ts';
 import { fileNameOf } from './file-header.ts';
-import type { IndexedRecord } from './file-index.ts';
+import { type IndexedRecord, sizeInFile } from './file-index.ts';
 import { type LogFile, LogFileError, type LogFiles } from './log-files.ts';
 import { isIntact, RecordType } from './record-format.ts';
-import type { IndexedFile, LogSegment } from './segment-table.ts';
+import type { IndexedFile, LogSegment, Place } from './segment-table.ts';
 
 /** Entries [first, end) of a segment are not in the log any more, or not readable. */
 export interface Gap {
@@ -14,7 +14,7 @@ export interface Gap {
 }
 
 /** Bytes between two records that are read along: a read of its own costs more (measured: 50 µs, as long as 200 KB from the page cache take). */
-const GAP_BYTES_MAX = 32 << 10;
+const GAP_BYTES_MAX = 128 << 10;
 /** Of one read. */
 const PIECE_BYTES_MAX = 1 << 20;
 
@@ -42,21 +42,20 @@ export class LogReader {
   async *read(segment: LogSegment, onGap: (gap: Gap) => void): AsyncGenerator<AppendRun> {
     const unpin = pin([segment]);
     try {
-      yield* this.#runs(
-        segment,
-        appendsOf(segment),
-        ({ file, record }) => this.record(file, record),
-        readAppend,
-        onGap,
-      );
+      const runs = new RunsInOrder(segment, readAppend, onGap);
+      for (const found of appendsOf(segment)) {
+        const run = runs.wants(found) ? runs.take(found, await this.record(found.file, found.record)) : undefined;
+        if (run) yield run;
+      }
+      runs.end();
     } finally {
       unpin();
     }
   }
 
   /**
-   * As `read` of each segment, all at once: records of segments that were written together lie beside each other, and are read together. Memory: at
-   * most twice their records, and one read more while it goes on. Nothing looks into the entries before the caller does.
+   * As `read` of each segment, all at once: records of segments that were written together lie beside each other, and are read together. Memory: their
+   * records, and one read more while it goes on. Nothing looks into the entries before the caller does.
    * @throws LogFileError if a file cannot be read
    */
   async readTogether(
@@ -67,14 +66,16 @@ export class LogReader {
     try {
       const found = segments.map(appendsOf);
       const bytes = await this.#recordsOf(found.flat());
-      const runsOf = async (segment: LogSegment, index: number): Promise<readonly AppendRun[]> => {
-        const runs: AppendRun[] = [];
-        const recordOf = async ({ record }: Found): Promise<Uint8Array | undefined> => bytes.get(record);
-        const own = this.#runs(segment, found[index] ?? [], recordOf, recordedRun, (gap) => onGap(segment, gap));
-        for await (const run of own) runs.push(run);
-        return runs;
-      };
-      return await Promise.all(segments.map(runsOf));
+      return segments.map((segment, index) => {
+        const runs = new RunsInOrder(segment, recordedRun, (gap) => onGap(segment, gap));
+        const taken: AppendRun[] = [];
+        for (const one of found[index] ?? []) {
+          const run = runs.wants(one) ? runs.take(one, bytes.get(one.record)) : undefined;
+          if (run) taken.push(run);
+        }
+        runs.end();
+        return taken;
+      });
     } finally {
       unpin();
     }
@@ -103,50 +104,33 @@ export class LogReader {
       if (handle.status === 'fulfilled') await handle.value.close();
   }
 
-  /** Views of what was read at once, but copies where most of that lies between them: it would stay for as long as they do. What is damaged is left out. */
+  /**
+   * Records that lie near each other are read at once, through memory that is used again: what stands between them is read in vain, but kept by nobody.
+   * All end up in one piece of memory: a thousand of their own would have V8 collect the whole heap again and again. What is damaged is left out.
+   */
   async #recordsOf(records: readonly Found[]): Promise<ReadonlyMap<IndexedRecord, Uint8Array>> {
     const intact = new Map<IndexedRecord, Uint8Array>();
+    const all = memoryOf(records.reduce((sum, { record }) => sum + sizeInFile(record), 0));
+    let used = 0;
+    let passing: Uint8Array | undefined;
     for (const piece of piecesOf(records)) {
       const [{ file, record: first }] = piece;
-      const { offset, length } = (piece.at(-1) as Found).record;
-      const bytes = new Uint8Array(Buffer.allocUnsafeSlow(offset + length - first.offset).buffer);
-      const size = await (await this.#handle(file.number)).read(first.offset, bytes);
-      const isMostlyBetween = piece.reduce((sum, { record }) => sum + record.length, 0) < bytes.length / 2;
+      const last = (piece.at(-1) as Found).record;
+      const size = last.offset + last.length - first.offset;
+      const isAlone = piece.length === 1;
+      if (!isAlone) passing ??= memoryOf(PIECE_BYTES_MAX);
+      const into = isAlone ? all.subarray(used, used + size) : (passing as Uint8Array).subarray(0, size);
+      const read = await (await this.#handle(file.number)).read(first.offset, into);
       for (const { record } of piece) {
+        const own = all.subarray(used, used + record.length);
+        used += sizeInFile(record);
         const at = record.offset - first.offset;
-        const own = bytes.subarray(at, at + record.length);
-        if (at + record.length > size || !isIntact(own, file.salt)) continue;
-        intact.set(record, isMostlyBetween ? own.slice() : own);
+        if (at + record.length > read) continue;
+        if (!isAlone) own.set(into.subarray(at, at + record.length));
+        if (isIntact(own, file.salt)) intact.set(record, own);
       }
     }
     return intact;
-  }
-
-  async *#runs(
-    { count }: LogSegment,
-    records: readonly Found[],
-    recordOf: (found: Found) => Promise<Uint8Array | undefined>,
-    toRun: (record: Uint8Array) => AppendRun,
-    onGap: (gap: Gap) => void,
-  ): AsyncGenerator<AppendRun> {
-    let next = 0;
-    let damagedIn: string | undefined;
-    for (const found of records) {
-      const { file, record } = found;
-      const end = record.first + record.count;
-      if (end <= next) continue;
-      const bytes = await recordOf(found);
-      if (!bytes) {
-        damagedIn = fileNameOf(file.number);
-        continue;
-      }
-      if (record.first > next) onGap({ first: next, end: record.first, file: damagedIn });
-      damagedIn = undefined;
-      const run = toRun(bytes);
-      yield record.first >= next ? run : withoutFirst(run, next - record.first);
-      next = end;
-    }
-    if (next < count) onGap({ first: next, end: count, file: damagedIn });
   }
 
   #handle(number: number): Promise<LogFile> {
@@ -161,6 +145,47 @@ export class LogReader {
     return handle;
   }
 }
+
+/** A segment's entries from its records, each once. */
+class RunsInOrder {
+  readonly #count: number;
+  readonly #toRun: (record: Uint8Array) => AppendRun;
+  readonly #onGap: (gap: Gap) => void;
+  #next = 0;
+  #damagedIn: string | undefined;
+
+  constructor({ count }: LogSegment, toRun: (record: Uint8Array) => AppendRun, onGap: (gap: Gap) => void) {
+    this.#count = count;
+    this.#toRun = toRun;
+    this.#onGap = onGap;
+  }
+
+  /** It has entries that did not come yet. */
+  wants({ record }: Found): boolean {
+    return record.first + record.count > this.#next;
+  }
+
+  /** @param bytes undefined if they are damaged: another copy may follow */
+  take({ file, record }: Found, bytes: Uint8Array | undefined): AppendRun | undefined {
+    if (!bytes) {
+      this.#damagedIn = fileNameOf(file.number);
+      return undefined;
+    }
+    const next = this.#next;
+    if (record.first > next) this.#onGap({ first: next, end: record.first, file: this.#damagedIn });
+    this.#damagedIn = undefined;
+    this.#next = record.first + record.count;
+    const run = this.#toRun(bytes);
+    return record.first >= next ? run : withoutFirst(run, next - record.first);
+  }
+
+  end(): void {
+    if (this.#next < this.#count) this.#onGap({ first: this.#next, end: this.#count, file: this.#damagedIn });
+  }
+}
+
+/** Begins at a multiple of 8, is no part of a larger one, and is not zeroed. */
+const memoryOf = (size: number): Uint8Array => new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
 
 /** Files stay until it is undone. */
 const pin = (segments: readonly LogSegment[]): (() => void) => {
@@ -192,15 +217,23 @@ const piecesOf = (records: readonly Found[]): readonly (readonly [Found, ...Foun
 };
 
 /** By index; of several copies of a record all, one behind the other: the next one is used if the first is damaged. */
-const appendsOf = ({ places }: LogSegment): readonly Found[] =>
-  places
-    .filter(({ file }) => !file.isLeaving)
-    .flatMap(({ file, last }) => file.index.chain(last).map((record) => ({ file, record })))
-    .filter(({ record }) => record.type === RecordType.APPEND)
-    .sort((left, right) => left.record.first - right.record.first);
+const appendsOf = ({ places }: LogSegment): readonly Found[] => {
+  const appends: Found[] = [];
+  let isSorted = true;
+  for (const { file, last } of places) {
+    if (file.isLeaving) continue;
+    for (const record of file.index.chain(last)) {
+      if (record.type !== RecordType.APPEND) continue;
+      isSorted &&= (appends.at(-1)?.record.first ?? 0) <= record.first;
+      appends.push({ file, record });
+    }
+  }
+  return isSorted ? appends : appends.sort((left, right) => left.record.first - right.record.first);
+};
 
 /** How many entries there are from the first on without a gap; 0 if the OPEN record is not there. */
 export const prefixOf = (segment: LogSegment): number => {
+  if (isWhole(segment)) return segment.count;
   const isNamed = segment.places.some(
     ({ file, last }) => !file.isLeaving && file.index.chain(last).some(({ type }) => type === RecordType.OPEN),
   );
@@ -211,6 +244,24 @@ export const prefixOf = (segment: LogSegment): number => {
     next = Math.max(next, record.first + record.count);
   }
   return next;
+};
+
+/** Each record begins where the one before it ends, and OPEN is there: nearly always, and told without a look at the records as objects. */
+const isWhole = ({ places, count }: LogSegment): boolean => {
+  let isNamed = false;
+  let next = count;
+  const isInLine = (type: number, first: number, entries: number): boolean => {
+    if (type === RecordType.OPEN) isNamed = true;
+    if (type !== RecordType.APPEND) return true;
+    if (first + entries !== next) return false;
+    next = first;
+    return true;
+  };
+  for (let at = places.length - 1; at >= 0; at -= 1) {
+    const { file, last } = places[at] as Place;
+    if (file.isLeaving || !file.index.everyBack(last, isInLine)) return false;
+  }
+  return isNamed && next === 0;
 };
 
 /** Entries of a segment that the log should have and has no record of. */

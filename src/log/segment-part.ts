@@ -30,34 +30,47 @@ const CRC_AT = 8;
 const SECTION_HEADER_SIZE = 8;
 const Section = { ID: 1, OPEN: 2, RUN: 3 } as const;
 
-export const encodeSegmentPart = ({ id, epoch, open, runs }: SegmentPart): Uint8Array => {
-  const sections: { readonly type: number; readonly payload: Uint8Array }[] = [
-    { type: Section.ID, payload: encodeId(id, epoch) },
-  ];
-  if (open) sections.push({ type: Section.OPEN, payload: open });
-  for (const run of runs) sections.push({ type: Section.RUN, payload: run.payload ?? encodeRun(run) });
-  const size = sections.reduce(
-    (sum, { payload }) => sum + SECTION_HEADER_SIZE + paddedSize(payload.length),
-    HEADER_SIZE,
-  );
-  const bytes = new Uint8Array(size);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, MAGIC, true);
-  view.setUint8(4, MAJOR);
-  view.setUint8(5, MINOR);
-  view.setUint16(6, HEADER_SIZE, true);
+/** The part in pieces, one behind the other: the runs' payloads are not copied. */
+export const encodeSegmentPart = ({ id, epoch, open, runs }: SegmentPart): readonly Uint8Array[] => {
+  const about = [{ type: Section.ID as number, payload: encodeId(id, epoch) }];
+  if (open) about.push({ type: Section.OPEN, payload: open });
+  const payloads = runs.map((run) => run.payload ?? encodeRun(run));
+  const size =
+    HEADER_SIZE +
+    about.reduce((sum, { payload }) => sum + SECTION_HEADER_SIZE + paddedSize(payload.length), 0) +
+    payloads.reduce((sum, { length }) => sum + SECTION_HEADER_SIZE + paddedSize(length) - length, 0);
+  // All but the payloads of the runs. From node's pool: a part of its own has V8 keep account of each.
+  const bytes = Buffer.allocUnsafe(size).fill(0);
+  bytes.writeUInt32LE(MAGIC, 0);
+  bytes[4] = MAJOR;
+  bytes[5] = MINOR;
+  bytes.writeUInt16LE(HEADER_SIZE, 6);
   let at = HEADER_SIZE;
-  for (const { type, payload } of sections) {
-    view.setUint32(at, type, true);
-    view.setUint32(at + 4, payload.length, true);
-    bytes.set(payload, at + SECTION_HEADER_SIZE);
-    at += SECTION_HEADER_SIZE + paddedSize(payload.length);
+  for (const { type, payload } of about) {
+    at = writeSectionHeader(bytes, at, type, payload.length);
+    bytes.set(payload, at);
+    at += paddedSize(payload.length);
   }
-  view.setUint32(CRC_AT, checksumOf(bytes), true);
-  return bytes;
+  const pieces: Uint8Array[] = [];
+  let from = 0;
+  for (const payload of payloads) {
+    at = writeSectionHeader(bytes, at, Section.RUN, payload.length);
+    pieces.push(bytes.subarray(from, at), payload);
+    from = at;
+    at += paddedSize(payload.length) - payload.length;
+  }
+  if (from < size) pieces.push(bytes.subarray(from));
+  bytes.writeUInt32LE(checksumOf(pieces), CRC_AT);
+  return pieces;
 };
 
-/** All of it is copied: nothing refers to `bytes` afterwards. @throws CorruptChunkError if the bytes are not whole, or of another major version */
+const writeSectionHeader = (bytes: Buffer, at: number, type: number, size: number): number =>
+  bytes.writeUInt32LE(size, bytes.writeUInt32LE(type, at));
+
+/**
+ * @param bytes belong to the part from now on: its runs are views of them
+ * @throws CorruptChunkError if the bytes are not whole, or of another major version
+ */
 export const decodeSegmentPart = (bytes: Uint8Array): SegmentPart => {
   if (bytes.length < HEADER_SIZE) throw new CorruptChunkError('a part of a segment is too short');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -65,13 +78,16 @@ export const decodeSegmentPart = (bytes: Uint8Array): SegmentPart => {
   const major = view.getUint8(4);
   if (major !== MAJOR)
     throw new CorruptChunkError(`a part of a segment has version ${major}; this program knows ${MAJOR}`);
-  if (view.getUint32(CRC_AT, true) !== checksumOf(bytes)) {
+  if (view.getUint32(CRC_AT, true) !== checksumOf([bytes])) {
     throw new CorruptChunkError('a part of a segment has a wrong checksum');
   }
   let segment: Pick<SegmentPart, 'id' | 'epoch'> | undefined;
   let open: Uint8Array | undefined;
   const runs: AppendRun[] = [];
   let at = view.getUint16(6, true);
+  if (at < HEADER_SIZE || (bytes.byteOffset + at) % 8 !== 0) {
+    throw new CorruptChunkError('the sections of a part do not begin at a multiple of 8');
+  }
   while (at + SECTION_HEADER_SIZE <= bytes.length) {
     const type = view.getUint32(at, true);
     const size = view.getUint32(at + 4, true);
@@ -79,17 +95,21 @@ export const decodeSegmentPart = (bytes: Uint8Array): SegmentPart => {
     if (start + size > bytes.length) throw new CorruptChunkError('a section of a part is longer than the part');
     const payload = bytes.subarray(start, start + size);
     if (type === Section.ID) segment = decodeId(payload);
-    // Not `slice`: of a Buffer that is a view.
+    // It is kept for as long as the segment is. Not `slice`: of a Buffer that is a view.
     else if (type === Section.OPEN) open = new Uint8Array(payload);
-    else if (type === Section.RUN) runs.push(decodeRun(payload));
+    // What stands where a record has its header is nobody's business: there are as many bytes in front of each payload.
+    else if (type === Section.RUN) runs.push(recordedRun(bytes.subarray(start - RECORD_HEADER_SIZE, start + size)));
     at = start + paddedSize(size);
   }
   if (!segment) throw new CorruptChunkError('a part of a segment does not say of which');
   return { ...segment, open, runs };
 };
 
-const checksumOf = (bytes: Uint8Array): number =>
-  crc32c(bytes.subarray(CRC_AT + 4), crc32c(bytes.subarray(0, CRC_AT))) >>> 0;
+/** Of the pieces of a part, of which the first has its header. */
+const checksumOf = ([first = new Uint8Array(0), ...others]: readonly Uint8Array[]): number => {
+  const begun = crc32c(first.subarray(CRC_AT + 4), crc32c(first.subarray(0, CRC_AT)));
+  return others.reduce((sum, piece) => crc32c(piece, sum), begun) >>> 0;
+};
 
 const encodeId = ({ nodeId, incarnation, counter }: SegmentId, epoch: number): Uint8Array => {
   const name = bytesOfText(nodeId);
@@ -115,11 +135,4 @@ const encodeRun = ({ first, count, columns }: AppendRun): Uint8Array => {
   const record = new Uint8Array(paddedSize(plan.length));
   writeAppend(record, new Uint32Array(record.buffer), 0, first, plan);
   return record.subarray(RECORD_HEADER_SIZE, plan.length);
-};
-
-/** With room for a record's header in front, so that its columns are aligned. @throws CorruptChunkError */
-const decodeRun = (payload: Uint8Array): AppendRun => {
-  const record = new Uint8Array(RECORD_HEADER_SIZE + payload.length);
-  record.set(payload, RECORD_HEADER_SIZE);
-  return recordedRun(record);
 };

@@ -13,14 +13,21 @@ export interface OfferedPart {
   readonly epoch: number;
   /** Entries of the whole segment: with its last part; 0 before. */
   readonly finalCount: number;
-  /** As `encodeSegmentPart` makes it. */
   readonly part: Uint8Array;
 }
 
-export interface AdoptRequest {
+/** One that is to be sent. */
+export interface OutgoingPart extends Omit<OfferedPart, 'part'> {
+  /** As `encodeSegmentPart` makes them. */
+  readonly pieces: readonly Uint8Array[];
+  /** Bytes of them together. */
+  readonly size: number;
+}
+
+export interface AdoptRequest<Part> {
   /** The giver's view. */
   readonly changedAt: number;
-  readonly parts: readonly OfferedPart[];
+  readonly parts: readonly Part[];
 }
 
 /** adopted: the taker is custodian, at the epoch. taken: the part is durable there. refused: offer the segment again, or to another. */
@@ -40,12 +47,12 @@ const SIZE_BYTES = 4;
 /** By their numbers on the wire. */
 const ANSWERS = ['refused', 'taken', 'adopted'] as const;
 
-export const encodeAdoptRequest = ({ changedAt, parts }: AdoptRequest): readonly Uint8Array[] => {
+export const encodeAdoptRequest = ({ changedAt, parts }: AdoptRequest<OutgoingPart>): readonly Uint8Array[] => {
   const writer = new WireWriter();
   writer.integer(1, BigInt(changedAt));
-  for (const { epoch, finalCount, part } of parts) {
+  for (const { epoch, finalCount, size } of parts) {
     writer.message(2, () => {
-      writer.integer(1, BigInt(part.length));
+      writer.integer(1, BigInt(size));
       writer.integer(2, BigInt(epoch));
       writer.integer(3, BigInt(finalCount));
     });
@@ -54,11 +61,11 @@ export const encodeAdoptRequest = ({ changedAt, parts }: AdoptRequest): readonly
   const front = Buffer.alloc(paddedSize(SIZE_BYTES + header.length));
   front.writeUInt32LE(header.length);
   front.set(header, SIZE_BYTES);
-  return [front, ...parts.flatMap(({ part }) => [part, new Uint8Array(paddedSize(part.length) - part.length)])];
+  return [front, ...parts.flatMap(({ pieces, size }) => [...pieces, new Uint8Array(paddedSize(size) - size)])];
 };
 
-/** @throws RefusedError BAD_REQUEST */
-export const decodeAdoptRequest = (message: Uint8Array): AdoptRequest => {
+/** The parts are views of the message. @throws RefusedError BAD_REQUEST */
+export const decodeAdoptRequest = (message: Uint8Array): AdoptRequest<OfferedPart> => {
   if (message.length < SIZE_BYTES) throw badRequest('AdoptRequest: cut off');
   const size = new DataView(message.buffer, message.byteOffset).getUint32(0, true);
   let changedAt = 0;

@@ -60,13 +60,12 @@ export class Adoptions {
   /** ADOPT. @param bodyRead called once nothing refers to the body any more */
   async adopt(body: Uint8Array, from: Target, bodyRead?: () => void): Promise<readonly Uint8Array[]> {
     const { view, refusal } = this.#deps;
-    const { parts } = decodeAdoptRequest(body);
+    // At once, for all parts: each keeps views of its own.
+    const { parts } = decodeAdoptRequest(copyOf(body));
+    bodyRead?.();
     const text = refusal();
     if (text !== undefined) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text });
-    const adopting = parts.map((part) => this.#adoptIfIntact(part, processOf(from)));
-    // A part is decoded, that is copied, before its adoption waits for anything.
-    bodyRead?.();
-    const answers = await Promise.all(adopting);
+    const answers = await Promise.all(parts.map((part) => this.#adoptIfIntact(part, processOf(from))));
     // What is durable here but not said to be is offered again.
     if (refusal() !== undefined) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text: 'not any more' });
     return [encodeAdoptReply({ changedAt: view().changedAt, answers })];
@@ -161,6 +160,13 @@ export class Adoptions {
     }
   }
 }
+
+/** Begins at a multiple of 8. */
+const copyOf = (bytes: Uint8Array): Uint8Array => {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
+};
 
 interface Coming {
   readonly id: SegmentId;

@@ -1,7 +1,7 @@
 import type { Membership } from '../cluster/membership/membership.ts';
 import type { Clock } from '../protocol/clock.ts';
 import type { Handover } from './handover.ts';
-import { isStoringDue } from './leave-progress.ts';
+import { givenWithinMs, isStoringDue } from './leave-progress.ts';
 
 export interface LeavingDeps {
   readonly clock: Clock;
@@ -69,7 +69,7 @@ const leave = async (deps: LeavingDeps, leaving: Leaving): Promise<boolean> => {
       left: segmentCount() - lingering,
     });
   };
-  handover.leaveWithin(deadlineMs / 2);
+  handover.leaveWithin(givenWithinMs({ deadlineMs, lingerMs }));
   await membership.become('LEAVING', deadlineMs / 2);
   await deps.ringUpToDate();
   let isFlushing = false;

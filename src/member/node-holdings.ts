@@ -25,7 +25,7 @@ interface Place {
 /** A slice of work on the event loop. */
 const SLICE_MS = 4;
 /** Streams whose segments are sealed at a time: their seals share syncs of the log. */
-const MOVES_AT_A_TIME = 128;
+const MOVES_AT_A_TIME = 32;
 /** When there is no time to rest: fewer syncs. */
 const URGENT_MOVES_AT_A_TIME = 512;
 

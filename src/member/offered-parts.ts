@@ -1,19 +1,26 @@
+import { sizeOf } from '../cluster/transport/frame.ts';
 import type { AppendRun } from '../log/append-record.ts';
 import { encodeSegmentPart } from '../log/segment-part.ts';
-import type { OfferedPart } from './adopt-message.ts';
+import type { OutgoingPart } from './adopt-message.ts';
 import type { Holding } from './holdings.ts';
 
 /** How what is handed over is cut. */
 export interface MessageSizes {
   /** One message of a session. */
   readonly messageBytesMax: number;
+  readonly messagePartsMax: number;
   /** Runs of a part. */
   readonly partBytesMax: number;
 }
 
-export const MESSAGE_SIZES: MessageSizes = { messageBytesMax: 256 << 10, partBytesMax: 256 << 10 };
+/** A message is cut, sent and taken in one turn of the event loop on either side. */
+export const MESSAGE_SIZES: MessageSizes = {
+  messageBytesMax: 256 << 10,
+  messagePartsMax: 100,
+  partBytesMax: 256 << 10,
+};
 
-export interface NamedPart extends OfferedPart {
+export interface NamedPart extends OutgoingPart {
   readonly name: string;
 }
 
@@ -28,8 +35,8 @@ export const partsOf = (
   let runs: AppendRun[] = [];
   let bytes = 0;
   const end = (count: number): void => {
-    const part = encodeSegmentPart({ id: segment.id, epoch, open: segment.open, runs });
-    parts.push({ name, epoch, finalCount: count, part });
+    const pieces = encodeSegmentPart({ id: segment.id, epoch, open: segment.open, runs });
+    parts.push({ name, epoch, finalCount: count, pieces, size: sizeOf(pieces) });
     runs = [];
     bytes = 0;
   };

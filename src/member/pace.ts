@@ -1,24 +1,37 @@
 import type { Clock } from '../protocol/clock.ts';
 
-/** Rest after a piece of work, as a multiple of what it took. */
+/** Rest after a piece of work, as a multiple of what it took, where nothing else is to be done. */
 const REST_SHARE = 2;
 /** What took longer mostly waited, for syncs of two disks: a longer rest would help nobody. About twice the work of a message. */
 const REST_MAX_MS = 60;
+/** Both are so many times longer where the event loop was busy all through the last rests. */
+const BUSY_REST = 4;
+/** Of the last rest in what is thought of the event loop: a single one may have met a collection of garbage. */
+const NEWS_SHARE = 1 / 2;
 
 /**
- * Work in the background that leaves the machine to others: one piece after another, and after each a rest that grows with what it took. So pieces
- * of up to 30 ms take a third of the time at most; those that wait for longer, on a busy machine or for a slow other side, use little of it.
+ * Work in the background that leaves the machine to others: one piece after another, and after each a rest that grows with what it took, and with what others
+ * do meanwhile. So pieces of up to 30 ms take a third of the time at most, beside pushes a fifth or less; those that wait for longer, on a busy machine or for a slow
+ * other side, use little of it.
  */
 export class Pace {
   readonly #clock: Clock;
   readonly #isUrgent: () => boolean;
+  readonly #loopActiveMs: (() => number) | undefined;
   #rested: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
+  /** Share of the last rests for which the event loop had work to do. What began is cold, and so is who is sent to. */
+  #busy: number;
 
-  /** @param isUrgent asked after each piece: there is no time to rest */
-  constructor(clock: Clock, isUrgent: () => boolean) {
+  /**
+   * @param isUrgent asked after each piece: there is no time to rest
+   * @param loopActiveMs for how long the event loop has had work to do so far; nobody else has any unless it is given
+   */
+  constructor(clock: Clock, isUrgent: () => boolean, loopActiveMs?: () => number) {
     this.#clock = clock;
     this.#isUrgent = isUrgent;
+    this.#loopActiveMs = loopActiveMs;
+    this.#busy = loopActiveMs ? 1 : 0;
   }
 
   /** In order of the calls, unless it is urgent: then beside those before it. Settles as the work does, before the rest. */
@@ -46,7 +59,16 @@ export class Pace {
   }
 
   async #rest(tookMs: number): Promise<void> {
-    const forMs = this.#failure || this.#isUrgent() ? 0 : Math.min(REST_SHARE * tookMs, REST_MAX_MS);
-    if (forMs > 0) await new Promise<void>((resolve) => this.#clock.after(forMs, resolve));
+    if (this.#failure || this.#isUrgent()) return;
+    const forMs = (1 + (BUSY_REST - 1) * this.#busy) * Math.min(REST_SHARE * tookMs, REST_MAX_MS);
+    if (forMs <= 0) return;
+    const [fromMs, activeMs] = [this.#clock.monotonicMs(), this.#activeMs()];
+    await new Promise<void>((resolve) => this.#clock.after(forMs, resolve));
+    const busy = (this.#activeMs() - activeMs) / Math.max(1, this.#clock.monotonicMs() - fromMs);
+    this.#busy += NEWS_SHARE * (Math.min(1, busy) - this.#busy);
+  }
+
+  #activeMs(): number {
+    return this.#loopActiveMs?.() ?? 0;
   }
 }

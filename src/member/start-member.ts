@@ -30,6 +30,7 @@ export interface StartMemberDeps {
   /** In place of gRPC. */
   readonly startPeers?: StartPeers | undefined;
   readonly messageSizes?: MessageSizes | undefined;
+  readonly loopActiveMs?: (() => number) | undefined;
   readonly scanPool: ScanPool;
   readonly chunks: ChunkReader;
   readonly report: (problem: string, error: unknown, about?: object) => void;
@@ -54,10 +55,13 @@ export interface StartedMember {
 }
 
 const UID_FILE = 'cluster-uid';
-/** A session is read, sent and taken in one turn of the event loop on either side: 100 segments of 2 KB take 15 to 20 ms of CPU in each. */
-const SESSION_BYTES = 256 << 10;
-const SESSION_SEGMENTS_MAX = 100;
-const TARGET_BYTES_MAX = 2 << 20;
+/**
+ * A session is read at once, and sent in messages: the segments of a node have their records all over its log, so that few of them at a time are a read for each record, or
+ * the whole log for some.
+ */
+const SESSION_BYTES = 4 << 20;
+const SESSION_SEGMENTS_MAX = 2_000;
+const TARGET_BYTES_MAX = 4 << 20;
 const TARGETS_MAX = 2;
 const RETRY_MS = 500;
 const CLOSE_MS = 2_000;
@@ -68,7 +72,7 @@ export const startMember = async (
   deps: StartMemberDeps,
 ): Promise<StartedMember> => {
   const { cluster } = config;
-  const { clock, chance, identity, report, info, onLost, scanPool, chunks, messageSizes } = deps;
+  const { clock, chance, identity, report, onLost } = deps;
   const listen = parseListenAddress(cluster.listen);
   if (!listen) throw new Error('cluster.listen: a member needs an address for the other nodes');
   // A store that is given has no cluster that outlives it.
@@ -106,7 +110,7 @@ export const startMember = async (
     retryMs: RETRY_MS,
   };
   const { node_id: nodeId } = cluster;
-  member = new ClusterMember({ clock, membership, peers, nodeId, scanPool, chunks, giver, messageSizes, report, info });
+  member = new ClusterMember({ ...deps, membership, peers, nodeId, giver });
   const started = member;
   const register = async (httpAddress: string): Promise<void> => {
     const { incarnation, clusterUid } = await membership.register({

@@ -71,7 +71,9 @@ class Pair {
     for (const { log: segment, finalCount } of offered) {
       const { id, epoch, open } = segment;
       for await (const run of this.side(from).log.records(segment)) {
-        await log.adopt(decodeSegmentPart(encodeSegmentPart({ id, epoch, open, runs: [run] })));
+        await log.adopt(
+          decodeSegmentPart(new Uint8Array(Buffer.concat([...encodeSegmentPart({ id, epoch, open, runs: [run] })]))),
+        );
       }
       await log.takeCustody(log.find(id)!, epoch + 1, finalCount);
       logged.add(log.find(id)!);

@@ -25,7 +25,7 @@ const WORKERS = inlineWorkers();
 const START_AGAIN_MS = 1_000;
 const STOP_MS = 5_000;
 /** A segment of some entries moves in several parts and messages. */
-const MESSAGE_SIZES = { messageBytesMax: 400, partBytesMax: 100 };
+const MESSAGE_SIZES = { messageBytesMax: 400, messagePartsMax: 5, partBytesMax: 100 };
 
 export interface SimProcess {
   readonly clock: ProcessClock;

@@ -3,7 +3,7 @@ import type { Ring } from '../../../src/cluster/ring.ts';
 import type { Member, View } from '../../../src/cluster/view.ts';
 import type { Log } from '../../../src/log/log.ts';
 import { encodeSegmentPart } from '../../../src/log/segment-part.ts';
-import { decodeAdoptReply, encodeAdoptRequest, type OfferedPart } from '../../../src/member/adopt-message.ts';
+import { decodeAdoptReply, encodeAdoptRequest, type OutgoingPart } from '../../../src/member/adopt-message.ts';
 import { Adoptions } from '../../../src/member/adoptions.ts';
 import type { Holdings } from '../../../src/member/holdings.ts';
 import { releaseMemory } from '../../../src/protocol/release-memory.ts';
@@ -14,12 +14,19 @@ import { HEADER, openTestLog, segmentId } from '../../support/log/test-log.ts';
 
 const GIVER = { nodeId: 'giver', incarnation: 1 };
 
+const outgoing = (pieces: readonly Uint8Array[], finalCount: number): OutgoingPart => ({
+  epoch: 0,
+  finalCount,
+  pieces,
+  size: pieces.reduce((sum, { length }) => sum + length, 0),
+});
+
 describe('the taking side of a hand-over', () => {
   let clock: ManualClock;
   let log: Log;
   let members: Member[];
   let adoptions: Adoptions;
-  let part: Uint8Array;
+  let part: readonly Uint8Array[];
 
   beforeEach(async () => {
     clock = new ManualClock();
@@ -46,28 +53,27 @@ describe('the taking side of a hand-over', () => {
     });
   });
 
-  const offer = async (...parts: readonly (readonly [Uint8Array, number])[]) => {
-    const offered = parts.map(([bytes, finalCount]) => ({ epoch: 0, finalCount, part: bytes }));
+  const offer = async (...parts: readonly (readonly [readonly Uint8Array[], number])[]) => {
+    const offered = parts.map(([pieces, finalCount]) => outgoing(pieces, finalCount));
     const [reply] = await adoptions.adopt(Buffer.concat(encodeAdoptRequest({ changedAt: 1, parts: offered })), GIVER);
     return decodeAdoptReply(reply!).answers.map(({ type }) => type);
   };
 
   it('refuses a part that does not decode, and takes the others', async () => {
-    expect(await offer([new Uint8Array([1, 2, 3]), 1], [part, 1])).to.deep.equal(['refused', 'adopted']);
+    expect(await offer([[new Uint8Array([1, 2, 3])], 1], [part, 1])).to.deep.equal(['refused', 'adopted']);
     expect(adoptions.taken).to.equal(1);
   });
 
   it('has read the message by the time it says so, segments that are new here too', async () => {
     const giver = await openTestLog(new PowerLossFiles().process());
     const names = [2, 3, 4].map(segmentId);
-    const parts: OfferedPart[] = [];
+    const parts: OutgoingPart[] = [];
     for (const id of names) {
       const segment = giver.open(id, HEADER);
       await giver.append(segment, rangeOf([entryAt(0, 'line of 40 KB '.padEnd(40_000, '.'))]));
       const runs = [];
       for await (const run of giver.records(segment)) runs.push(run);
-      const bytes = encodeSegmentPart({ id, epoch: 0, open: segment.open, runs });
-      parts.push({ epoch: 0, finalCount: 1, part: bytes });
+      parts.push(outgoing(encodeSegmentPart({ id, epoch: 0, open: segment.open, runs }), 1));
     }
     // As it comes from a link: a Buffer, whose `slice` does not copy.
     const body = Buffer.concat(encodeAdoptRequest({ changedAt: 1, parts }));

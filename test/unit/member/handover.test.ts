@@ -9,6 +9,7 @@ import type { LogSegment } from '../../../src/log/segment-table.ts';
 import { decodeAdoptRequest, encodeAdoptReply } from '../../../src/member/adopt-message.ts';
 import { Handover } from '../../../src/member/handover.ts';
 import type { Holding, Holdings } from '../../../src/member/holdings.ts';
+import { MESSAGE_SIZES } from '../../../src/member/offered-parts.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { segmentId } from '../../support/log/test-log.ts';
 
@@ -33,8 +34,12 @@ describe('the giving side on its node', () => {
   let members: readonly Member[];
   let isAnswered: boolean;
   let handover: Handover;
+  let peersSent: (parts: number) => void;
+  let answerMs: number;
 
   beforeEach(() => {
+    peersSent = () => undefined;
+    answerMs = 0;
     clock = new ManualClock();
     walks = 0;
     released = [];
@@ -61,6 +66,8 @@ describe('the giving side on its node', () => {
       request: async (_to: unknown, _kind: unknown, body: readonly Uint8Array[]) => {
         if (!isAnswered) await new Promise(() => undefined);
         const { parts } = decodeAdoptRequest(Buffer.concat(body));
+        peersSent(parts.length);
+        if (answerMs > 0) await new Promise<void>((resolve) => clock.after(answerMs, resolve));
         return encodeAdoptReply({
           changedAt: 1,
           answers: parts.map(() => ({ type: 'adopted' as const, epoch: 1 })),
@@ -113,6 +120,49 @@ describe('the giving side on its node', () => {
     expect(count()).to.equal(end);
     return most;
   };
+
+  it('lets a node that has come do its first pushes before anything moves', async () => {
+    const view = (): View => ({ changedAt: 1, members }) as unknown as View;
+    handover.changed(view());
+    await turns();
+    expect(walks, 'nobody is new in the first view').to.equal(1);
+    members = [TAKER, OTHER];
+    handover.changed(view());
+    for (let ms = 0; ms < 2_900; ms += 100) {
+      clock.advance(100);
+      await turns();
+    }
+    expect(walks).to.equal(1);
+    for (let ms = 0; ms < 700; ms += 100) {
+      clock.advance(100);
+      await turns();
+    }
+    expect(walks).to.be.at.least(2);
+    members = [TAKER];
+    handover.changed(view());
+    members = [TAKER, OTHER];
+    handover.changed(view());
+    const before = walks;
+    handover.leaveWithin(10_000);
+    await handover.walk();
+    expect(walks, 'a node that leaves has no time').to.equal(before + 1);
+  });
+
+  it('sends nothing more of a session once it gives up', async () => {
+    const sent: number[] = [];
+    peersSent = (count) => sent.push(count);
+    answerMs = 10;
+    await handover.walk();
+    await turns();
+    expect(sent).to.deep.equal([MESSAGE_SIZES.messagePartsMax]);
+    await handover.giveUp();
+    for (let ms = 0; ms < 5_000; ms += 50) {
+      clock.advance(50);
+      await turns();
+    }
+    expect(sent).to.deep.equal([MESSAGE_SIZES.messagePartsMax]);
+    expect(handover.figures.waiting + handover.figures.sending).to.equal(0);
+  });
 
   it('gives up in slices, and sends nothing more meanwhile', async () => {
     isAnswered = false;

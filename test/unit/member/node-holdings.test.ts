@@ -9,7 +9,7 @@ import { Pace } from '../../../src/member/pace.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { ManualClock } from '../../support/clock.ts';
 
-const STREAMS = 300;
+const STREAMS = 75;
 const SEAL_MS = 10;
 
 describe('NodeHoldings', () => {
@@ -20,7 +20,7 @@ describe('NodeHoldings', () => {
     const holdings = new NodeHoldings(
       nodeWith(STREAMS),
       movesThat(() => {
-        if (sealed % 128 === 0) clock.advance(SEAL_MS);
+        if (sealed % 32 === 0) clock.advance(SEAL_MS);
         sealed += 1;
         return sealed;
       }),
@@ -32,13 +32,13 @@ describe('NodeHoldings', () => {
     const walk = holdings.walk(() => false, new Pace(clock, () => false), told);
 
     await settled();
-    expect({ groups, sealed }).to.deep.equal({ groups: [128], sealed: 128 });
+    expect({ groups, sealed }).to.deep.equal({ groups: [32], sealed: 32 });
     clock.advance(2 * SEAL_MS);
     await settled();
-    expect({ groups, sealed }).to.deep.equal({ groups: [128, 128], sealed: 256 });
+    expect({ groups, sealed }).to.deep.equal({ groups: [32, 32], sealed: 64 });
     clock.advance(2 * SEAL_MS);
     const { moves } = await walk;
-    expect(groups).to.deep.equal([128, 128, 44]);
+    expect(groups).to.deep.equal([32, 32, 11]);
     expect(moves).to.have.lengthOf(STREAMS);
   });
 });
