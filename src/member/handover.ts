@@ -52,8 +52,8 @@ export interface HandoverFigures extends GiverFigures {
 
 /** Lingering, retries and streams that were missed are looked at so often. */
 const TICK_MS = 500;
-/** Between releases of which there are more than one tick has: for pushes to come between. */
-const NEXT_RELEASES_MS = 5;
+/** Between releases of which there are more than one tick has, some milliseconds of work: for pushes to come between. */
+const NEXT_RELEASES_MS = 15;
 /** Orders between two turns of the event loop: some milliseconds. */
 const SLICE = 250;
 const ADOPT_MS = 20_000;
@@ -120,12 +120,13 @@ export class Handover {
 
   /** A new view: places may have changed. */
   changed(view: View): void {
-    this.#isWalkDue = true;
-    this.#step({ type: 'members', members: view.members });
     const alive = new Set(view.members.map(processOf));
     const isAnyNew = this.#alive && [...alive].some((process) => !this.#alive?.has(process));
-    if (isAnyNew && !this.#leaving) this.#walkMs = this.#deps.clock.monotonicMs() + NEW_NODE_MS;
     this.#alive = alive;
+    // Not what is due already: nodes that come and go all the time would put it off for ever.
+    if (isAnyNew && !this.#leaving && !this.#isWalkDue) this.#walkMs = this.#deps.clock.monotonicMs() + NEW_NODE_MS;
+    this.#isWalkDue = true;
+    this.#step({ type: 'members', members: view.members });
     this.#paces.keepOnly(alive);
     this.#adoptions.giveUpLost();
     void this.walk();

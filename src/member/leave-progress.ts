@@ -21,9 +21,12 @@ const GIVING_SHARE = 3 / 4;
 const latestMs = ({ deadlineMs, lingerMs }: Pick<LeaveProgress, 'deadlineMs' | 'lingerMs'>): number =>
   deadlineMs * (1 - SPARE_SHARE) - lingerMs;
 
+/** Of the deadline: where no time to linger is left anyway. */
+const GIVING_SHARE_MIN = 1 / 4;
+
 /** By when a node that leaves should have given everything away. */
 export const givenWithinMs = (times: Pick<LeaveProgress, 'deadlineMs' | 'lingerMs'>): number =>
-  GIVING_SHARE * latestMs(times);
+  Math.max(GIVING_SHARE * latestMs(times), GIVING_SHARE_MIN * times.deadlineMs);
 
 export interface GivingProgress {
   readonly elapsedMs: number;

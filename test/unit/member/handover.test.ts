@@ -138,6 +138,15 @@ describe('the giving side on its node', () => {
       await turns();
     }
     expect(walks).to.be.at.least(2);
+    const soFar = walks;
+    for (let incarnation = 2; incarnation < 12; incarnation += 1) {
+      members = [TAKER, { nodeId: 'other', incarnation } as Member];
+      handover.changed(view());
+      await turns();
+      clock.advance(1_000);
+      await turns();
+    }
+    expect(walks - soFar, 'a node that starts again and again puts nothing off for ever').to.be.at.least(2);
     members = [TAKER];
     handover.changed(view());
     members = [TAKER, OTHER];

@@ -27,6 +27,7 @@ describe('a node that leaves', () => {
   it('rests while it is ahead of an even pace that ends well before what is left would be stored', () => {
     const withinMs = givenWithinMs({ deadlineMs: 30_000, lingerMs: 5_000 });
     expect(withinMs).to.be.within(15_000, 21_250);
+    expect(givenWithinMs({ deadlineMs: 10_000, lingerMs: 15_000 }), 'a drain in a hurry').to.equal(2_500);
     const giving = { elapsedMs: withinMs / 2, withinMs, given: 500, left: 500, isSealing: false };
     expect(isBehind(giving)).to.equal(false);
     expect(isBehind({ ...giving, given: 499, left: 501 })).to.equal(true);
