@@ -74,6 +74,7 @@ describe('the giving side on its node', () => {
         });
       },
     };
+    const ring = { owner: () => members[0] } as unknown as Ring;
     handover = new Handover({
       clock,
       peers: peers as unknown as Peers,
@@ -89,7 +90,7 @@ describe('the giving side on its node', () => {
         retryMs: 100,
       },
       view: () => ({ changedAt: 1, members }) as unknown as View,
-      ring: () => ({ owner: () => members[0] }) as unknown as Ring,
+      ring: () => ring,
       refusal: () => undefined,
       report: (problem, error) => expect.fail(`${problem}: ${error}`),
     });
