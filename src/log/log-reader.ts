@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type AppendRun, readAppend, recordedRun } from './append-record.ts';
 import { fileNameOf } from './file-header.ts';
 import { type IndexedRecord, sizeInFile } from './file-index.ts';
@@ -17,6 +18,9 @@ export interface Gap {
 const GAP_BYTES_MAX = 128 << 10;
 /** Of one read. */
 const PIECE_BYTES_MAX = 1 << 20;
+
+/** Some milliseconds. */
+const RUNS_A_TURN = 2000;
 
 interface Found {
   readonly file: IndexedFile;
@@ -66,7 +70,9 @@ export class LogReader {
     try {
       const found = segments.map(appendsOf);
       const bytes = await this.#recordsOf(found.flat());
-      return segments.map((segment, index) => {
+      const all: AppendRun[][] = [];
+      let looked = 0;
+      for (const [index, segment] of segments.entries()) {
         const runs = new RunsInOrder(segment, recordedRun, (gap) => onGap(segment, gap));
         const taken: AppendRun[] = [];
         for (const one of found[index] ?? []) {
@@ -74,8 +80,12 @@ export class LogReader {
           if (run) taken.push(run);
         }
         runs.end();
-        return taken;
-      });
+        all.push(taken);
+        const before = looked;
+        looked += taken.length;
+        if (Math.floor(looked / RUNS_A_TURN) > Math.floor(before / RUNS_A_TURN)) await nextTurn();
+      }
+      return all;
     } finally {
       unpin();
     }

@@ -21,7 +21,7 @@ export interface Holdings {
   /**
    * Looks at every stream, in slices of the event loop; `isHere` may change its mind meanwhile. What is not `isHere` is sealed and not flushed from now on, unless it is on its way to the
    * store already: that ends by itself. The looking is not paced, the sealing is.
-   * @param sealed told of each group as it is sealed: the first is with its owner while the last still takes pushes
+   * @param sealed told of some hundreds as they are sealed: the first are with their owners while the last still take pushes
    */
   walk(isHere: (key: number) => boolean, pace: Pace, sealed: (moves: readonly Holding[]) => void): Promise<Walk>;
   /** The copy here, as long as there is one: adopted or own. */

@@ -25,7 +25,9 @@ interface Place {
 /** A slice of work on the event loop. */
 const SLICE_MS = 4;
 /** Streams whose segments are sealed at a time: their seals share syncs of the log. */
-const MOVES_AT_A_TIME = 32;
+const MOVES_AT_A_TIME = 64;
+/** Segments told of at a time: those of a few streams would each be read from all over the log. */
+const TOLD_AT_A_TIME = 512;
 /** When there is no time to rest: fewer syncs. */
 const URGENT_MOVES_AT_A_TIME = 512;
 
@@ -67,14 +69,19 @@ export class NodeHoldings implements Holdings {
       flushing += own;
       if (isMovable) elsewhere.push({ tenant, labels, key });
     });
+    let ready: Holding[] = [];
     let count = 0;
     for (let at = 0; at < elsewhere.length; at += count) {
       count = pace.isUrgent ? URGENT_MOVES_AT_A_TIME : MOVES_AT_A_TIME;
       const places = elsewhere.slice(at, at + count).filter(({ key }) => !isHere(key));
       const outs = await pace.run(() => Promise.all(places.map((place) => this.#moveOut(place))));
       flushing += outs.filter((out) => out === undefined).length;
-      sealed(outs.flatMap((out) => out ?? []));
+      ready.push(...outs.flatMap((out) => out ?? []));
+      if (ready.length < TOLD_AT_A_TIME) continue;
+      sealed(ready);
+      ready = [];
     }
+    if (ready.length > 0) sealed(ready);
     // As it is now: what was on its way when the walk began may have come back or been let go meanwhile.
     const moves: Holding[] = [];
     const stays: Holding[] = [];

@@ -24,7 +24,7 @@ export interface NamedPart extends OutgoingPart {
   readonly name: string;
 }
 
-/** A session is about as large as a message, or is one large segment. */
+/** Most segments are one part. */
 export const partsOf = (
   { name, segment, finalCount }: Holding,
   epoch: number,

@@ -5,13 +5,13 @@ const REST_SHARE = 2;
 /** What took longer mostly waited, for syncs of two disks: a longer rest would help nobody. About twice the work of a message. */
 const REST_MAX_MS = 60;
 /** Both are so many times longer where the event loop was busy all through the last rests. */
-const BUSY_REST = 4;
+const BUSY_REST = 3;
 /** Of the last rest in what is thought of the event loop: a single one may have met a collection of garbage. */
 const NEWS_SHARE = 1 / 2;
 
 /**
  * Work in the background that leaves the machine to others: one piece after another, and after each a rest that grows with what it took, and with what others
- * do meanwhile. So pieces of up to 30 ms take a third of the time at most, beside pushes a fifth or less; those that wait for longer, on a busy machine or for a slow
+ * do meanwhile. So pieces of up to 30 ms take a third of the time at most, beside pushes down to an eighth; those that wait for longer, on a busy machine or for a slow
  * other side, use little of it.
  */
 export class Pace {
@@ -25,7 +25,7 @@ export class Pace {
 
   /**
    * @param isUrgent asked after each piece: there is no time to rest
-   * @param loopActiveMs for how long the event loop has had work to do so far; nobody else has any unless it is given
+   * @param loopActiveMs for how long the event loop has had work to do so far, that of other paces with it; nobody else has any unless it is given
    */
   constructor(clock: Clock, isUrgent: () => boolean, loopActiveMs?: () => number) {
     this.#clock = clock;

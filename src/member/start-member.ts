@@ -57,11 +57,12 @@ export interface StartedMember {
 const UID_FILE = 'cluster-uid';
 /**
  * A session is read at once, and sent in messages: the segments of a node have their records all over its log, so that few of them at a time are a read for each record, or
- * the whole log for some.
+ * the whole log for some. More would be turns of the event loop of over 10 ms.
  */
-const SESSION_BYTES = 4 << 20;
-const SESSION_SEGMENTS_MAX = 2_000;
-const TARGET_BYTES_MAX = 4 << 20;
+const SESSION_BYTES = 2 << 20;
+const SESSION_SEGMENTS_MAX = 500;
+/** Sessions beside each other: only so does a node in a hurry have several messages on their way. */
+const TARGET_BYTES_MAX = 8 << 20;
 const TARGETS_MAX = 2;
 const RETRY_MS = 500;
 const CLOSE_MS = 2_000;

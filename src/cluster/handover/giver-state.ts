@@ -27,6 +27,14 @@ export interface OfferAnswer {
   readonly epoch: number | undefined;
 }
 
+interface Answered {
+  readonly type: 'answered';
+  readonly session: number;
+  readonly answers: readonly OfferAnswer[];
+  /** Others of the session are still to be answered. Once it ends those that were not are refused. */
+  readonly goesOn?: boolean;
+}
+
 export type GiverEvent =
   /** The ring says that they should be elsewhere. Of those known already only the target is news. */
   | { readonly type: 'move'; readonly orders: readonly MoveOrder[] }
@@ -38,7 +46,7 @@ export type GiverEvent =
   | { readonly type: 'send-no-more' }
   /** Another node gave it back: this one is custodian at a new epoch. */
   | { readonly type: 'returned'; readonly name: string; readonly epoch: number }
-  | { readonly type: 'answered'; readonly session: number; readonly answers: readonly OfferAnswer[] }
+  | Answered
   /** Nobody knows what arrived: it is offered again. */
   | { readonly type: 'failed'; readonly session: number }
   /** Processes in the view. What one that is gone was given counts again as soon as it is said where it should be: all at once it would take long. */
@@ -165,7 +173,7 @@ export class GiverState {
         if (this.#segments.has(event.name)) this.#keep(event.name, effects);
         return;
       case 'answered':
-        this.#answered(event.session, event.answers, nowMs, effects);
+        this.#answered(event, nowMs, effects);
         return;
       case 'failed':
         this.#failed(event.session, nowMs, effects);
@@ -224,24 +232,24 @@ export class GiverState {
     else segment.isStaying = true;
   }
 
-  #answered(number: number, answers: readonly OfferAnswer[], nowMs: number, effects: GiverEffect[]): void {
+  #answered({ session: number, answers, goesOn }: Answered, nowMs: number, effects: GiverEffect[]): void {
     const session = this.#sessions.get(number);
     if (!session) return;
-    this.#sessions.delete(number);
-    this.#failures.delete(processOf(session.target));
-    const epochs = new Map(answers.map(({ name, epoch }) => [name, epoch]));
-    for (const name of session.names) {
+    for (const { name, epoch } of answers) {
+      if (epoch === undefined || epoch <= this.epochOf(name)) continue;
       const segment = this.#sent(name, session);
       if (!segment) continue;
-      const epoch = epochs.get(name);
-      if (epoch === undefined || epoch <= segment.epoch)
-        this.#again(segment, nowMs + this.#options.retryMs, nowMs, effects);
-      else {
-        segment.epoch = epoch;
-        segment.dueMs = nowMs + this.#options.lingerMs;
-        this.#enter(segment, 'given');
-        effects.push({ type: 'given', name });
-      }
+      segment.epoch = epoch;
+      segment.dueMs = nowMs + this.#options.lingerMs;
+      this.#enter(segment, 'given');
+      effects.push({ type: 'given', name });
+    }
+    if (goesOn) return;
+    this.#sessions.delete(number);
+    this.#failures.delete(processOf(session.target));
+    for (const name of session.names) {
+      const segment = this.#sent(name, session);
+      if (segment) this.#again(segment, nowMs + this.#options.retryMs, nowMs, effects);
     }
   }
 

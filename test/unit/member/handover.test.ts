@@ -1,12 +1,20 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect } from 'chai';
+import { type SegmentId, segmentName } from '../../../src/chunk/memory-format.ts';
 import { RELEASES_A_TICK } from '../../../src/cluster/handover/giver-state.ts';
 import type { Ring } from '../../../src/cluster/ring.ts';
-import type { Peers } from '../../../src/cluster/transport/peers.ts';
+import { sizeOf } from '../../../src/cluster/transport/frame.ts';
+import { PeerError, type Peers } from '../../../src/cluster/transport/peers.ts';
 import type { Member, View } from '../../../src/cluster/view.ts';
 import type { Log } from '../../../src/log/log.ts';
+import { encodeSegmentPart } from '../../../src/log/segment-part.ts';
 import type { LogSegment } from '../../../src/log/segment-table.ts';
-import { decodeAdoptRequest, encodeAdoptReply } from '../../../src/member/adopt-message.ts';
+import {
+  decodeAdoptRequest,
+  encodeAdoptReply,
+  encodeAdoptRequest,
+  type OutgoingPart,
+} from '../../../src/member/adopt-message.ts';
 import { Handover } from '../../../src/member/handover.ts';
 import type { Holding, Holdings } from '../../../src/member/holdings.ts';
 import { MESSAGE_SIZES } from '../../../src/member/offered-parts.ts';
@@ -19,11 +27,16 @@ const LINGER_MS = 1000;
 const SEGMENTS = 10 * RELEASES_A_TICK;
 
 const segmentOf = (counter: number): LogSegment =>
-  ({ id: segmentId(counter), open: new Uint8Array(8) }) as unknown as LogSegment;
+  ({ id: segmentId(counter), open: new Uint8Array(8), highestEpoch: 0 }) as unknown as LogSegment;
 
 const holdingOf = (counter: number): Holding => {
-  const name = `s${counter}`;
+  const name = segmentName(segmentId(counter));
   return { name, segment: segmentOf(counter), key: counter, finalCount: 0, bytes: 10, epoch: 0 };
+};
+
+const offerOf = ({ segment: { id } }: Holding): Pick<OutgoingPart, 'pieces' | 'size'> => {
+  const pieces = encodeSegmentPart({ id, epoch: 1, open: undefined, runs: [] });
+  return { pieces, size: sizeOf(pieces) };
 };
 
 describe('the giving side on its node', () => {
@@ -36,6 +49,7 @@ describe('the giving side on its node', () => {
   let handover: Handover;
   let peersSent: (parts: number) => void;
   let answerMs: number;
+  let held: Holding[];
 
   beforeEach(() => {
     peersSent = () => undefined;
@@ -47,6 +61,7 @@ describe('the giving side on its node', () => {
     members = [TAKER];
     isAnswered = true;
     const all = Array.from({ length: SEGMENTS }, (_, index) => holdingOf(index + 1));
+    held = all;
     const holdings = {
       // Something is on its way to the store all the time: the next walk is due at the next tick.
       walk: async (_isHere: unknown, _pace: unknown, sealed: (moves: readonly Holding[]) => void) => {
@@ -78,7 +93,11 @@ describe('the giving side on its node', () => {
     handover = new Handover({
       clock,
       peers: peers as unknown as Peers,
-      log: { recordsOf: async (some: readonly LogSegment[]) => some.map(() => []) } as unknown as Log,
+      log: {
+        recordsOf: async (some: readonly LogSegment[]) => some.map(() => []),
+        find: (id: SegmentId) => held.find(({ segment }) => segmentName(segment.id) === segmentName(id))?.segment,
+        takeCustody: async () => undefined,
+      } as unknown as Log,
       holdings: holdings as unknown as Holdings,
       nodeId: 'giver',
       giver: {
@@ -172,6 +191,43 @@ describe('the giving side on its node', () => {
     }
     expect(sent).to.deep.equal([MESSAGE_SIZES.messagePartsMax]);
     expect(handover.figures.waiting + handover.figures.sending).to.equal(0);
+  });
+
+  it('sends again only what was not answered when a message of a session fails', async () => {
+    const sent: number[] = [];
+    peersSent = (count) => {
+      sent.push(count);
+      if (sent.length === 3) throw new PeerError('UNREACHABLE', 'lost');
+    };
+    await handover.walk();
+    await turns();
+    const { messagePartsMax } = MESSAGE_SIZES;
+    expect(handover.figures.given).to.equal(2 * messagePartsMax);
+    await giveAll();
+    expect(sent.reduce((sum, count) => sum + count, 0)).to.equal(SEGMENTS + messagePartsMax);
+  });
+
+  it('does not send what has come back since its session began', async () => {
+    answerMs = 10;
+    let parts = 0;
+    peersSent = (count) => {
+      parts += count;
+    };
+    await handover.walk();
+    await turns();
+    expect(parts).to.equal(MESSAGE_SIZES.messagePartsMax);
+    const [last] = held.slice(-1);
+    // Offered by the one who has it now: a copy that comes back is taken at a higher epoch.
+    const part = { epoch: 1, finalCount: 1, ...offerOf(last!) };
+    await handover.adopt(Buffer.concat(encodeAdoptRequest({ changedAt: 1, parts: [part] })), TAKER);
+    expect(kept).to.deep.equal([last!.name]);
+    // The next walk would find it again.
+    for (let ms = 0; ms < 450; ms += 10) {
+      clock.advance(10);
+      await turns();
+    }
+    expect(parts).to.equal(SEGMENTS - 1);
+    expect(handover.figures).to.deep.include({ given: SEGMENTS - 1, sending: 0, waiting: 0 });
   });
 
   it('gives up in slices, and sends nothing more meanwhile', async () => {

@@ -9,18 +9,18 @@ import { Pace } from '../../../src/member/pace.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { ManualClock } from '../../support/clock.ts';
 
-const STREAMS = 75;
+const STREAMS = 700;
 const SEAL_MS = 10;
 
 describe('NodeHoldings', () => {
-  it('tells of a group of streams as it is sealed, while those behind it are not', async () => {
+  it('seals some streams at a time, and tells of hundreds while those behind them are not sealed', async () => {
     const clock = new ManualClock();
     let sealed = 0;
     const groups: number[] = [];
     const holdings = new NodeHoldings(
       nodeWith(STREAMS),
       movesThat(() => {
-        if (sealed % 32 === 0) clock.advance(SEAL_MS);
+        if (sealed % 64 === 0) clock.advance(SEAL_MS);
         sealed += 1;
         return sealed;
       }),
@@ -31,14 +31,19 @@ describe('NodeHoldings', () => {
     const told = (moves: readonly Holding[]): void => void groups.push(moves.length);
     const walk = holdings.walk(() => false, new Pace(clock, () => false), told);
 
+    for (let group = 1; group < 8; group += 1) {
+      await settled();
+      expect({ groups, sealed }).to.deep.equal({ groups: [], sealed: 64 * group });
+      clock.advance(2 * SEAL_MS);
+    }
     await settled();
-    expect({ groups, sealed }).to.deep.equal({ groups: [32], sealed: 32 });
-    clock.advance(2 * SEAL_MS);
-    await settled();
-    expect({ groups, sealed }).to.deep.equal({ groups: [32, 32], sealed: 64 });
-    clock.advance(2 * SEAL_MS);
+    expect({ groups, sealed }).to.deep.equal({ groups: [512], sealed: 512 });
+    for (let group = 0; group < 3; group += 1) {
+      clock.advance(2 * SEAL_MS);
+      await settled();
+    }
     const { moves } = await walk;
-    expect(groups).to.deep.equal([32, 32, 11]);
+    expect(groups).to.deep.equal([512, 188]);
     expect(moves).to.have.lengthOf(STREAMS);
   });
 });

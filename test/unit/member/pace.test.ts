@@ -49,10 +49,10 @@ describe('a pace', () => {
       return began.slice(1).map((ms, index) => ms - (began[index] ?? 0) - 10);
     };
     const [idle, half, busy] = [await restsAt(0), await restsAt(0.5), await restsAt(1)];
-    expect([idle, half, busy].map(([first]) => first)).to.deep.equal([80, 80, 80]);
+    expect([idle, half, busy].map(([first]) => first)).to.deep.equal([60, 60, 60]);
     expect(idle.at(-1)).to.be.within(20, 21);
-    expect(half.at(-1)).to.be.within(50, 51);
-    expect(busy.at(-1)).to.equal(80);
+    expect(half.at(-1)).to.be.within(40, 41);
+    expect(busy.at(-1)).to.equal(60);
   });
 
   it('goes on after a failure, which only its caller hears of, and rests no longer than is of use', async () => {

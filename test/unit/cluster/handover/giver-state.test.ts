@@ -44,6 +44,21 @@ describe('the giving side of a hand-over', () => {
     expect(giver.has('s1')).to.equal(false);
   });
 
+  it('has given what was answered when the rest of its session fails, and offers only the rest again', () => {
+    const giver = new GiverState(OPTIONS);
+    giver.step({ type: 'move', orders: ['s1', 's2', 's3'].map((name) => order(name)) }, 0);
+    const first = { type: 'answered', session: 1, answers: [{ name: 's1', epoch: 1 }], goesOn: true } as const;
+    expect(giver.step(first, 10)).to.deep.equal([{ type: 'given', name: 's1' }]);
+    expect(giver.figures).to.deep.include({ given: 1, sending: 2, bytesInFlight: 30 });
+    giver.step({ type: 'failed', session: 1 }, 20);
+    expect(giver.figures).to.deep.include({ given: 1, waiting: 2, bytesInFlight: 0 });
+    expect(sent(giver.step({ type: 'tick' }, 5_000)).map(({ names }) => names)).to.deep.equal([['s2', 's3']]);
+    expect(
+      giver.step({ ...first, answers: [{ name: 's2', epoch: 1 }] }, 5_001),
+      'of a session that failed',
+    ).to.deep.equal([]);
+  });
+
   it('lets go of a bounded number at a time, the oldest first', () => {
     const count = 3 * RELEASES_A_TICK + 1;
     const giver = new GiverState({ ...OPTIONS, sessionBytes: 1e9, sessionSegmentsMax: 1e9 });
