@@ -99,8 +99,7 @@ export class Handover {
     });
     const newPace = (): Pace => new Pace(deps.clock, this.#isUrgent, deps.loopActiveMs);
     this.#paces = new Paces(newPace);
-    // Sealing is a small part of the work, and what all the rest waits for: it does not rest the longer.
-    this.#walkPace = new Pace(deps.clock, this.#isUrgent);
+    this.#walkPace = newPace();
     this.#cancelTick = this.#tickLater();
   }
 
@@ -151,6 +150,8 @@ export class Handover {
       })
       .finally(() => {
         this.#walking = undefined;
+        // Evenly from now on: while streams were sealed little was given.
+        if (this.#leaving) this.leaveWithin(this.#leaving.endMs - this.#deps.clock.monotonicMs());
       });
     await this.#walking;
   }
@@ -158,16 +159,17 @@ export class Handover {
   /** This node leaves: by then everything should be with others. It rests only while it is ahead of that. */
   leaveWithin(withinMs: number): void {
     this.#walkMs = 0;
-    this.#leaving = { startMs: this.#deps.clock.monotonicMs(), withinMs, givenSegments: this.#totals.givenSegments };
+    const startMs = this.#deps.clock.monotonicMs();
+    this.#leaving = { startMs, endMs: startMs + withinMs, givenSegments: this.#totals.givenSegments };
   }
 
   readonly #isUrgent = (): boolean => {
     if (!this.#leaving) return false;
-    const { startMs, withinMs, givenSegments } = this.#leaving;
+    const { startMs, endMs, givenSegments } = this.#leaving;
     const { waiting, sending } = this.#giver.figures;
     return isBehind({
       elapsedMs: this.#deps.clock.monotonicMs() - startMs,
-      withinMs,
+      withinMs: Math.max(1, endMs - startMs),
       given: this.#totals.givenSegments - givenSegments,
       left: waiting + sending,
       isSealing: this.#walking !== undefined || this.#isWalkDue,
@@ -392,8 +394,8 @@ export class Handover {
 interface Leaving {
   /** Monotonic. */
   readonly startMs: number;
-  readonly withinMs: number;
-  /** By then. */
+  readonly endMs: number;
+  /** At the start. */
   readonly givenSegments: number;
 }
 
