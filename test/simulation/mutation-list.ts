@@ -29,7 +29,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'custody without epochs',
     edits: [
-      { file: GIVER, from: 'if (epoch === undefined || epoch <= segment.epoch)', to: 'if (epoch === undefined)' },
+      { file: GIVER, from: 'if (epoch === undefined || epoch <= this.epochOf(name))', to: 'if (epoch === undefined)' },
       {
         file: ADOPTIONS,
         from: 'const epoch = Math.max(theirs, segment.highestEpoch) + 1;',
