@@ -71,7 +71,7 @@ export class LogReader {
       const found = segments.map(appendsOf);
       const bytes = await this.#recordsOf(found.flat());
       const all: AppendRun[][] = [];
-      let looked = 0;
+      let inTurn = 0;
       for (const [index, segment] of segments.entries()) {
         const runs = new RunsInOrder(segment, recordedRun, (gap) => onGap(segment, gap));
         const taken: AppendRun[] = [];
@@ -81,9 +81,10 @@ export class LogReader {
         }
         runs.end();
         all.push(taken);
-        const before = looked;
-        looked += taken.length;
-        if (Math.floor(looked / RUNS_A_TURN) > Math.floor(before / RUNS_A_TURN)) await nextTurn();
+        inTurn += taken.length;
+        if (inTurn < RUNS_A_TURN) continue;
+        await nextTurn();
+        inTurn = 0;
       }
       return all;
     } finally {

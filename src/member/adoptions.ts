@@ -11,6 +11,7 @@ import type { Clock } from '../protocol/clock.ts';
 import { labelSetOf } from '../protocol/label-text.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { decodeAdoptRequest, encodeAdoptReply, type OfferedPart, type PartAnswer } from './adopt-message.ts';
+import { ownCopy } from './append-message.ts';
 import type { Holding, Holdings } from './holdings.ts';
 
 export interface AdoptionsDeps {
@@ -61,7 +62,7 @@ export class Adoptions {
   async adopt(body: Uint8Array, from: Target, bodyRead?: () => void): Promise<readonly Uint8Array[]> {
     const { view, refusal } = this.#deps;
     // At once, for all parts: each keeps views of its own.
-    const { parts } = decodeAdoptRequest(copyOf(body));
+    const { parts } = decodeAdoptRequest(ownCopy(body));
     bodyRead?.();
     const text = refusal();
     if (text !== undefined) throw new RefusedError({ code: 'STORAGE_UNAVAILABLE', text });
@@ -160,13 +161,6 @@ export class Adoptions {
     }
   }
 }
-
-/** Begins at a multiple of 8. */
-const copyOf = (bytes: Uint8Array): Uint8Array => {
-  const copy = Buffer.allocUnsafeSlow(bytes.length);
-  copy.set(bytes);
-  return copy;
-};
 
 interface Coming {
   readonly id: SegmentId;

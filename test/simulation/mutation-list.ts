@@ -29,7 +29,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'custody without epochs',
     edits: [
-      { file: GIVER, from: 'if (epoch === undefined || epoch <= this.epochOf(name))', to: 'if (epoch === undefined)' },
+      { file: GIVER, from: 'if (epoch <= this.epochOf(name)) continue;', to: '' },
       {
         file: ADOPTIONS,
         from: 'const epoch = Math.max(theirs, segment.highestEpoch) + 1;',

@@ -23,8 +23,8 @@ export interface MoveOrder {
 
 export interface OfferAnswer {
   readonly name: string;
-  /** Of the adopted copy; undefined if it was refused. */
-  readonly epoch: number | undefined;
+  /** Of the adopted copy. */
+  readonly epoch: number;
 }
 
 interface Answered {
@@ -236,7 +236,7 @@ export class GiverState {
     const session = this.#sessions.get(number);
     if (!session) return;
     for (const { name, epoch } of answers) {
-      if (epoch === undefined || epoch <= this.epochOf(name)) continue;
+      if (epoch <= this.epochOf(name)) continue;
       const segment = this.#sent(name, session);
       if (!segment) continue;
       segment.epoch = epoch;

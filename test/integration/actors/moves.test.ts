@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { OfferedSegment } from '../../../src/actors/stream-moves.ts';
 import { decodeChunk } from '../../../src/chunk/chunk-object.ts';
 import { segmentName } from '../../../src/chunk/memory-format.ts';
-import { decodeSegmentPart, encodeSegmentPart } from '../../../src/log/segment-part.ts';
+import { decodeSegmentPart } from '../../../src/log/segment-part.ts';
 import type { HandOver } from '../../../src/node.ts';
 import { defaultSchemaConfig } from '../../../src/storage/schema-config.ts';
 import { SchemaIndexReader } from '../../../src/storage/schema-index-reader.ts';
@@ -11,6 +11,7 @@ import { SkippingClock } from '../../support/crash/skipping-clock.ts';
 import { entryAt, labelsOf, pushOf } from '../../support/entries.ts';
 import { eventually } from '../../support/eventually.ts';
 import { PowerLossFiles } from '../../support/log/power-loss-files.ts';
+import { bytesOfPart } from '../../support/log/test-log.ts';
 import { MemoryChunkStore } from '../../support/stores/memory-chunk-store.ts';
 import { MemoryIndexStore } from '../../support/stores/memory-index-store.ts';
 
@@ -71,9 +72,7 @@ class Pair {
     for (const { log: segment, finalCount } of offered) {
       const { id, epoch, open } = segment;
       for await (const run of this.side(from).log.records(segment)) {
-        await log.adopt(
-          decodeSegmentPart(new Uint8Array(Buffer.concat([...encodeSegmentPart({ id, epoch, open, runs: [run] })]))),
-        );
+        await log.adopt(decodeSegmentPart(bytesOfPart({ id, epoch, open, runs: [run] })));
       }
       await log.takeCustody(log.find(id)!, epoch + 1, finalCount);
       logged.add(log.find(id)!);

@@ -1,9 +1,11 @@
 import { lineLengthAt, lineStartAt } from '../../../src/chunk/line-bounds.ts';
+import type { SegmentPart } from '../../../src/log/adoption.ts';
 import type { AppendRun } from '../../../src/log/append-record.ts';
 import { type Log, openLog } from '../../../src/log/log.ts';
 import type { LogFiles } from '../../../src/log/log-files.ts';
 import { DEFAULT_LOG_OPTIONS, type LogOptions } from '../../../src/log/log-options.ts';
 import type { Gap } from '../../../src/log/log-reader.ts';
+import { encodeSegmentPart } from '../../../src/log/segment-part.ts';
 import type { LogSegment } from '../../../src/log/segment-table.ts';
 import { textOfBytes } from '../../../src/protocol/byte-text.ts';
 import type { Clock } from '../../../src/protocol/clock.ts';
@@ -89,3 +91,7 @@ export const seededChance = (seed: number): (() => number) => {
 
 /** The event loop has a turn. */
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A part as it comes from the wire, in memory of its own. */
+export const bytesOfPart = (part: SegmentPart): Uint8Array =>
+  new Uint8Array(Buffer.concat([...encodeSegmentPart(part)]));

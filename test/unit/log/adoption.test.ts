@@ -4,12 +4,13 @@ import { crc32c } from '../../../src/chunk/checksum.ts';
 import type { SegmentPart } from '../../../src/log/adoption.ts';
 import type { AppendRun } from '../../../src/log/append-record.ts';
 import type { Log } from '../../../src/log/log.ts';
-import { decodeSegmentPart, encodeSegmentPart } from '../../../src/log/segment-part.ts';
+import { decodeSegmentPart } from '../../../src/log/segment-part.ts';
 import type { LogSegment } from '../../../src/log/segment-table.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { entryAt, rangeOf, type TestEntry } from '../../support/entries.ts';
 import { PowerLossFiles } from '../../support/log/power-loss-files.ts';
 import {
+  bytesOfPart,
   entriesOf,
   HEADER,
   openTestLog,
@@ -29,10 +30,8 @@ const runsOf = async (log: Log, segment: LogSegment, from = 0): Promise<AppendRu
   return runs;
 };
 
-const bytesOf = (part: SegmentPart): Uint8Array => new Uint8Array(Buffer.concat([...encodeSegmentPart(part)]));
-
 /** As it comes from the wire. */
-const sent = (part: SegmentPart): SegmentPart => decodeSegmentPart(bytesOf(part));
+const sent = (part: SegmentPart): SegmentPart => decodeSegmentPart(bytesOfPart(part));
 
 const partOf = async (log: Log, segment: LogSegment, from = 0): Promise<SegmentPart> =>
   sent({ id: segment.id, epoch: segment.epoch, open: segment.open, runs: await runsOf(log, segment, from) });
@@ -66,9 +65,9 @@ describe('records of several segments', () => {
     const as = (runs: readonly AppendRun[]): SegmentPart => ({ id: segmentId(0), epoch: 1, open: undefined, runs });
     const decoded = alone.map((runs) => runs.map(({ payload: _, ...run }) => run));
     expect(
-      together.map((runs) => bytesOf(as(runs))),
+      together.map((runs) => bytesOfPart(as(runs))),
       'sent as the records are',
-    ).to.deep.equal(decoded.map((runs) => bytesOf(as(runs))));
+    ).to.deep.equal(decoded.map((runs) => bytesOfPart(as(runs))));
     await log.close();
   });
 
@@ -132,7 +131,7 @@ describe('a part of a segment', () => {
 
   it('is refused where its sections do not begin behind its header, at a multiple of 8', () => {
     const withStart = (start: number): Uint8Array => {
-      const bytes = bytesOf(part);
+      const bytes = bytesOfPart(part);
       const view = new DataView(bytes.buffer);
       view.setUint16(6, start, true);
       view.setUint32(8, crc32c(bytes.subarray(12), crc32c(bytes.subarray(0, 8))) >>> 0, true);
@@ -148,7 +147,7 @@ describe('a part of a segment', () => {
   });
 
   it('is found damaged wherever a byte is flipped', () => {
-    const bytes = bytesOf(part);
+    const bytes = bytesOfPart(part);
     for (let at = 0; at < bytes.length; at += 1) {
       const flipped = bytes.slice();
       flipped[at]! ^= 0x40;

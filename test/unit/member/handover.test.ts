@@ -177,6 +177,22 @@ describe('the giving side on its node', () => {
     expect(walks, 'a node that leaves has no time').to.equal(before + 1);
   });
 
+  it('gives evenly from when all is sealed, however long that took', async () => {
+    let sent = 0;
+    peersSent = () => {
+      sent += 1;
+    };
+    answerMs = 10;
+    handover.leaveWithin(10_000);
+    clock.advance(5_000);
+    await handover.walk();
+    for (let ms = 0; ms < 100; ms += 10) {
+      await turns();
+      clock.advance(10);
+    }
+    expect(sent, 'messages in 100 ms').to.be.within(2, 4);
+  });
+
   it('sends nothing more of a session once it gives up', async () => {
     const sent: number[] = [];
     peersSent = (count) => sent.push(count);

@@ -91,9 +91,7 @@ describe('the giving side of a hand-over', () => {
   it('offers again what was refused or lost, not at once', () => {
     const giver = new GiverState(OPTIONS);
     giver.step({ type: 'move', orders: [order('s')] }, 0);
-    expect(giver.step({ type: 'answered', session: 1, answers: [{ name: 's', epoch: undefined }] }, 5)).to.deep.equal(
-      [],
-    );
+    expect(giver.step({ type: 'answered', session: 1, answers: [] }, 5)).to.deep.equal([]);
     expect(giver.step({ type: 'tick' }, 54)).to.deep.equal([]);
     expect(sent(giver.step({ type: 'tick' }, 55))).to.have.lengthOf(1);
     expect(giver.step({ type: 'failed', session: 2 }, 60)).to.deep.equal([]);
@@ -291,8 +289,7 @@ class Model {
     }
     const node = this.#nodes[answer.to]!;
     // The shell's part: an answer below what the log has of this copy is none.
-    const epoch = answer.epoch > (node.epoch ?? 0) ? answer.epoch : undefined;
-    const answers = [{ name: 's', epoch }];
+    const answers = answer.epoch > (node.epoch ?? 0) ? [{ name: 's', epoch: answer.epoch }] : [];
     this.#perform(node, node.giver.step({ type: 'answered', session: answer.session, answers }, this.#nowMs));
   }
 
