@@ -26,8 +26,8 @@ interface Watch {
   nextRevision: number;
 }
 
-/** A lease's timer that is later than this: the process stood still, and could not hear who kept it alive. */
-const STOOD_STILL_MS = 1_000;
+/** With leases the store looks at the time at least so often; a look that is later by as much: the process stood still, and could not hear who kept its lease alive. */
+const LOOK_MS = 1_000;
 
 /** Between tries to write the file when nobody asks for anything. */
 const SAVE_AGAIN_MS = 1_000;
@@ -42,13 +42,16 @@ export class EmbeddedStore implements MembershipStore {
   readonly #saved: Shared<void> | undefined;
   readonly #watches = new Set<Watch>();
   #durable: Pick<StoreSnapshot, 'revision' | 'leaseCount'>;
+  /** Monotonic, of the last look at the time. */
+  #lookedMs: number;
   #cancelTimer: (() => void) | undefined;
   #cancelRetry: (() => void) | undefined;
   #isClosed = false;
 
   private constructor(clock: Clock, file: string | undefined, snapshot: StoreSnapshot | undefined) {
     this.#clock = clock;
-    this.#state = new StoreState(snapshot, clock.monotonicMs());
+    this.#lookedMs = clock.monotonicMs();
+    this.#state = new StoreState(snapshot, this.#lookedMs);
     this.#durable = this.#state.snapshot();
     this.#saved = file === undefined ? undefined : new Shared(() => this.#save(file));
     this.#armTimer();
@@ -166,7 +169,8 @@ export class EmbeddedStore implements MembershipStore {
     this.#cancelTimer = undefined;
     const dueMs = this.#state.nextEndMs();
     if (dueMs === Number.POSITIVE_INFINITY || this.#isClosed) return;
-    this.#cancelTimer = this.#clock.after(Math.max(0, dueMs - this.#clock.monotonicMs()), () => {
+    const waitMs = Math.min(LOOK_MS, dueMs - this.#clock.monotonicMs());
+    this.#cancelTimer = this.#clock.after(Math.max(0, waitMs), () => {
       this.#expire();
       this.#armTimer();
       this.#publishLater();
@@ -175,7 +179,8 @@ export class EmbeddedStore implements MembershipStore {
 
   #expire(): void {
     const nowMs = this.#clock.monotonicMs();
-    if (nowMs - this.#state.nextEndMs() > STOOD_STILL_MS) this.#state.renewAll(nowMs);
+    if (nowMs - this.#lookedMs > 2 * LOOK_MS) this.#state.renewAll(nowMs);
+    this.#lookedMs = nowMs;
     this.#state.expire(nowMs);
   }
 

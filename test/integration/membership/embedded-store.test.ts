@@ -6,6 +6,7 @@ import { EmbeddedStore } from '../../../src/cluster/membership/embedded-store.ts
 import { StoreClient } from '../../../src/cluster/membership/store-client.ts';
 import { serveStore } from '../../../src/cluster/membership/store-server.ts';
 import { systemClock } from '../../../src/system-clock.ts';
+import { ManualClock } from '../../support/clock.ts';
 import { refusalOf, Told } from './store-contract.ts';
 
 const clock = systemClock;
@@ -71,6 +72,31 @@ describe('the embedded membership store', () => {
     expect(await refusalOf(client.range('', 200))).to.equal('UNAVAILABLE');
     await client.close();
     expect(await refusalOf(client.range('', 200))).to.equal('UNAVAILABLE');
+  });
+
+  it('ends no lease because its own process stood still, however long: it could not hear who kept it alive', async () => {
+    const manual = new ManualClock();
+    let stoodMs = 0;
+    const still = {
+      nowMs: () => manual.nowMs() + stoodMs,
+      monotonicMs: () => manual.monotonicMs() + stoodMs,
+      after: (delayMs: number, callback: () => void) => manual.after(delayMs, callback),
+    };
+    const store = await EmbeddedStore.open({ clock: still });
+    for (const pauseMs of [9_001, 9_500, 10_500, 60_000]) {
+      const lease = await store.grant(10_000, 5_000);
+      await store.transaction([], [put('a', 'A', lease)], 5_000);
+      stoodMs += pauseMs;
+      // Timers run before what came over the sockets meanwhile is read.
+      manual.advance(1_000);
+      expect((await store.range('a', 5_000)).entries.length, `${pauseMs} ms`).to.equal(1);
+      await store.keepAlive(lease, 5_000);
+      manual.advance(9_999);
+      expect((await store.range('a', 5_000)).entries.length, 'its whole time').to.equal(1);
+      manual.advance(1);
+      expect((await store.range('a', 5_000)).entries.length, 'and no more').to.equal(0);
+    }
+    await store.close();
   });
 
   it('resets a watch whose store was emptied: it cannot know what it missed', async () => {
