@@ -63,7 +63,7 @@ async function* entriesIn(
   const heap = await openCursors(context, reads, sources, turns);
   const answer = new LogAnswer();
   const selection = new Selection(context, pipeline.changesLine);
-  const reading = new ReadAhead(context.request, heap, reads[0]!);
+  const reading = new ReadAhead(context, heap, reads[0]!);
   for (let looked = 0; heap.top && !selection.isFull; looked += 1) {
     const { top } = heap;
     if (!top.isReady) {

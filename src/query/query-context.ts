@@ -37,6 +37,9 @@ export interface QueryDeps {
   readonly results?: ResultsCache | undefined;
 }
 
+/** Of what a query may read. Chosen: what is read in vain is at most about as much again as was read, and some tasks. */
+const IN_VAIN_SHARE = 1 / 4;
+
 /** What the parts of one running query share: where to read, when to stop, what was read so far. */
 export class QueryContext {
   readonly request: QueryRequest;
@@ -186,9 +189,19 @@ export class QueryContext {
     for (const stop of this.#waiting) stop();
   }
 
+  /** Where nobody counts the bytes, or few are read as yet: what is read in vain is not what will be too much. */
+  get mayReadInVain(): boolean {
+    const { bytesReadMax, querierBytesReadMax = 0 } = this.request.limits;
+    return [bytesReadMax, querierBytesReadMax].every((most) => most === 0 || this.#bytesRead <= most * IN_VAIN_SHARE);
+  }
+
+  get #bytesRead(): number {
+    return this.counts.decompressedBytes + this.counts.headBytes;
+  }
+
   #checkBytes(): void {
     const { bytesReadMax, querierBytesReadMax = 0 } = this.request.limits;
-    const bytes = this.counts.decompressedBytes + this.counts.headBytes;
+    const bytes = this.#bytesRead;
     if (bytesReadMax > 0 && bytes > bytesReadMax) {
       this.#refuse(
         `the query would read too many bytes ${sizesText(bytes, bytesReadMax)}; ` +

@@ -2,6 +2,7 @@ import type { CursorHeap } from './cursor-heap.ts';
 import type { LinesAtHand } from './lines-at-hand.ts';
 import type { LogReads } from './log-reads.ts';
 import { TaskSize } from './pack-tasks.ts';
+import type { QueryContext } from './query-context.ts';
 import type { QueryRequest } from './query-messages.ts';
 import { type NextRead, type ReadQuota, StreamCursor } from './stream-cursor.ts';
 
@@ -32,6 +33,7 @@ const WAITING_COUNTED_MAX = 256;
  * 100,000 streams of a line each took 60 s one by one.
  */
 export class ReadAhead {
+  readonly #context: QueryContext;
   readonly #heap: CursorHeap;
   readonly #quota: Omit<ReadQuota, 'bytesMax'>;
   readonly #atHand: LinesAtHand;
@@ -43,28 +45,25 @@ export class ReadAhead {
   /** Reads, one after the other, that found nothing. */
   #barren = 0;
   #isOver = false;
-  /** Nobody counts the bytes that are read: else what is read in vain could be what is too much. */
-  readonly #isFree: boolean;
-  /** Tasks that may still be begun before the first in line has moved on. */
-  #refillsLeft = 0;
+  /** Since the first in line last moved on. */
+  #refills = 0;
 
   constructor(
-    request: QueryRequest,
+    context: QueryContext,
     heap: CursorHeap,
     { atHand, tasksMax, workers }: Pick<LogReads, 'atHand' | 'tasksMax' | 'workers'>,
   ) {
+    this.#context = context;
     this.#heap = heap;
-    this.#quota = quotaOf(request, heap.size);
+    this.#quota = quotaOf(context.request, heap.size);
     this.#atHand = atHand;
     this.#tasksMax = tasksMax;
     this.#workers = workers;
-    const { bytesReadMax, querierBytesReadMax = 0 } = request.limits;
-    this.#isFree = bytesReadMax === 0 && querierBytesReadMax === 0;
   }
 
   /** Waits until the first in line is read on. @throws RefusedError */
   async readOn(top: StreamCursor): Promise<void> {
-    this.#refillsLeft = this.#tasksMax;
+    this.#refills = 0;
     // Where streams were read together most lie ready: no look around for each.
     if (!top.hasArrived || !this.#isTogether) this.#fill(top);
     await top.load(this.#quotaNow());
@@ -101,7 +100,7 @@ export class ReadAhead {
   /** Slices in a task, of a chunk each but where they overlap: more as long as nothing is found. */
   #chunksTogether(): number {
     const most = 2 ** Math.floor(this.#barren / BARREN_READS);
-    if (most === 1 || !this.#isFree) return 1;
+    if (most === 1 || !this.#context.mayReadInVain) return 1;
     const waiting = [...this.#heap.waiting(WAITING_COUNTED_MAX)].length;
     return Math.min(most, new TaskSize(waiting, this.#workers, false).chunksMax);
   }
@@ -119,11 +118,12 @@ export class ReadAhead {
       .catch(() => undefined);
   }
 
-  /** While the first in line is slow. Where anything is found it may be all that is still needed. */
+  /** While the first in line is slow, at most about as much again as was read in vain. Where anything was found it may be all that is still needed. */
   #refill(): void {
     const { top } = this.#heap;
-    if (!top || this.#isOver || !this.#isFree || this.#barren < BARREN_READS || this.#refillsLeft <= 0) return;
-    this.#refillsLeft -= 1;
+    if (!top || this.#isOver || !this.#context.mayReadInVain || this.#barren === 0) return;
+    if (this.#refills >= this.#tasksMax + this.#barren / 2) return;
+    this.#refills += 1;
     this.#fill(top);
   }
 

@@ -16,9 +16,12 @@ import { UNLIMITED } from './limits.ts';
 import { cpuSeconds } from './process-meter.ts';
 
 const SPAN_MS = 50 * 60_000;
-const RUNS = 7;
-/** Of each query at each node: V8 compiles. */
-const WARM_UPS = 3;
+/** Rounds of each query, at least: then as many as make this time. Short ones vary more. */
+const ROUNDS_MIN = 7;
+const MEASURE_MS = 20_000;
+/** As above, before any counts: V8 compiles what a node does once a message only after hundreds of messages. */
+const WARM_UPS_MIN = 3;
+const WARM_UP_MS = 10_000;
 const FACTOR_MIN = 1.7;
 
 const QUERIES = [
@@ -103,7 +106,10 @@ const inTurn = async (
   const runs: { readonly pinned: Timed; readonly one: Timed; readonly two: Timed; readonly bound: number }[] = [];
   runOn(other, ['1']);
   runOn(beside, ['0', '1']);
-  for (let run = -WARM_UPS; run < RUNS; run += 1) {
+  const begin = performance.now();
+  let warmUps = 0;
+  let measuringSince = Number.POSITIVE_INFINITY;
+  while (runs.length < ROUNDS_MIN || performance.now() - measuringSince < MEASURE_MS) {
     runOn(alone, ['0']);
     const pinned = await timed(alone, query, range);
     const both = await Promise.all([alone, other].map((each) => timed(each, query, range)));
@@ -113,7 +119,12 @@ const inTurn = async (
     for (const { answer } of [one, two, ...both]) {
       if (answer !== pinned.answer) throw new Error(`${query}: nodes gave different answers`);
     }
-    if (run >= 0) runs.push({ pinned, one, two, bound: (2 * pinned.ms) / Math.max(...both.map(({ ms }) => ms)) });
+    if (measuringSince < Number.POSITIVE_INFINITY) {
+      runs.push({ pinned, one, two, bound: (2 * pinned.ms) / Math.max(...both.map(({ ms }) => ms)) });
+      continue;
+    }
+    warmUps += 1;
+    if (warmUps >= WARM_UPS_MIN && performance.now() - begin >= WARM_UP_MS) measuringSince = performance.now();
   }
   return {
     pinned: median(runs.map(({ pinned }) => pinned.ms)),

@@ -231,7 +231,7 @@ describe('chunk files', () => {
     it('go into few tasks where filters are looked at first', async () => {
       const request = requestOf('{app=~".+"} |= "no such needle"');
       expect((await answered(request, true)).tasks).to.equal(STREAMS / 8);
-      expect((await answered(request, false)).tasks).to.equal(STREAMS);
+      expect((await answered(request, false)).tasks, 'objects are read whole').to.be.above(STREAMS / 2);
     });
 
     it('name the one that cannot be read', async () => {

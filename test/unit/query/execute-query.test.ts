@@ -181,6 +181,7 @@ describe('a query over memory and store', () => {
     });
     const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
     const bounded = { timeoutMs: 10_000, bytesReadMax: 500, seriesMax: 0 };
+    const byDefault = { timeoutMs: 10_000, bytesReadMax: 0, querierBytesReadMax: 150 * 2 ** 30, seriesMax: 0 };
 
     it('some in one task while nothing is found, at the end one at a time, and each once', async () => {
       const pool = inThreadPool();
@@ -236,21 +237,28 @@ describe('a query over memory and store', () => {
       expect(many.asked.length).to.equal(asked);
     });
 
-    it('on while the first in line is slow, where nothing was found so far', async () => {
-      const pool = inThreadPool();
-      let release = (): void => undefined;
-      const held = new Promise<void>((resolve) => {
-        release = resolve;
-      });
-      let asked = 0;
-      const slow = waiting(pool, async () => {
-        asked += 1;
-        if (asked === 40) await held;
-      });
-      const answer = ask(NOTHING, slow);
-      await eventually('the others were read', () => pool.tasks.length > 40 + 2 * pool.size);
-      release();
-      expect(lines(await answer)).to.deep.equal([]);
+    it('on while the first in line is slow, about as much again as was read in vain', async () => {
+      for (const [before, least, most] of [
+        [40, 8, 120],
+        [3, 4, 40],
+      ] as const) {
+        const pool = inThreadPool();
+        let release = (): void => undefined;
+        const held = new Promise<void>((resolve) => {
+          release = resolve;
+        });
+        let asked = 0;
+        const slow = waiting(pool, async () => {
+          asked += 1;
+          if (asked === before) await held;
+        });
+        const answer = ask(NOTHING, slow, { limits: byDefault });
+        await eventually('the others were read', () => pool.tasks.length > before + least);
+        await pause(20);
+        expect(pool.tasks.length).to.be.below(before + most);
+        release();
+        expect(lines(await answer)).to.deep.equal([]);
+      }
     });
   });
 
