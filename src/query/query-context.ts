@@ -37,8 +37,10 @@ export interface QueryDeps {
   readonly results?: ResultsCache | undefined;
 }
 
-/** Of what a query may read. Chosen: what is read in vain is at most about as much again as was read, and some tasks. */
+/** Of what a query may read, the part until which it may read what may turn out to be in vain (chosen). */
 const IN_VAIN_SHARE = 1 / 4;
+/** Lines of a chunk, inflated: those of the default size have 4 to 12 MB. */
+const CHUNK_LINE_BYTES = 16 << 20;
 
 /** What the parts of one running query share: where to read, when to stop, what was read so far. */
 export class QueryContext {
@@ -189,10 +191,11 @@ export class QueryContext {
     for (const stop of this.#waiting) stop();
   }
 
-  /** Where nobody counts the bytes, or few are read as yet: what is read in vain is not what will be too much. */
-  get mayReadInVain(): boolean {
+  /** Whether so many chunks, with those being read, may be in vain: nobody counts the bytes, or they are few of those that may be read. */
+  mayReadInVain(chunks: number): boolean {
     const { bytesReadMax, querierBytesReadMax = 0 } = this.request.limits;
-    return [bytesReadMax, querierBytesReadMax].every((most) => most === 0 || this.#bytesRead <= most * IN_VAIN_SHARE);
+    const bytes = this.#bytesRead + chunks * CHUNK_LINE_BYTES;
+    return [bytesReadMax, querierBytesReadMax].every((most) => most === 0 || bytes <= most * IN_VAIN_SHARE);
   }
 
   get #bytesRead(): number {

@@ -45,8 +45,10 @@ export class ReadAhead {
   /** Reads, one after the other, that found nothing. */
   #barren = 0;
   #isOver = false;
-  /** Since the first in line last moved on. */
-  #refills = 0;
+  /** Chunks that tasks read now. */
+  #chunksRunning = 0;
+  /** Chunks that may still be begun before the first in line has moved on, beside those that were begun with it. */
+  #aheadLeft = 0;
 
   constructor(
     context: QueryContext,
@@ -63,7 +65,7 @@ export class ReadAhead {
 
   /** Waits until the first in line is read on. @throws RefusedError */
   async readOn(top: StreamCursor): Promise<void> {
-    this.#refills = 0;
+    this.#aheadLeft = this.#tasksMax + this.#barren;
     // Where streams were read together most lie ready: no look around for each.
     if (!top.hasArrived || !this.#isTogether) this.#fill(top);
     await top.load(this.#quotaNow());
@@ -100,15 +102,18 @@ export class ReadAhead {
   /** Slices in a task, of a chunk each but where they overlap: more as long as nothing is found. */
   #chunksTogether(): number {
     const most = 2 ** Math.floor(this.#barren / BARREN_READS);
-    if (most === 1 || !this.#context.mayReadInVain) return 1;
+    if (most === 1 || !this.#context.mayReadInVain(this.#chunksRunning + most * this.#tasksMax)) return 1;
     const waiting = [...this.#heap.waiting(WAITING_COUNTED_MAX)].length;
     return Math.min(most, new TaskSize(waiting, this.#workers, false).chunksMax);
   }
 
   #start(cursors: readonly StreamCursor[]): void {
+    const chunks = cursors.filter(({ nextRead }) => nextRead !== 'lines').length;
     this.#running += 1;
+    this.#chunksRunning += chunks;
     const end = (): void => {
       this.#running -= 1;
+      this.#chunksRunning -= chunks;
       this.#barren = cursors.every(({ foundNothing }) => foundNothing) ? this.#barren + cursors.length : 0;
       this.#refill();
     };
@@ -118,13 +123,26 @@ export class ReadAhead {
       .catch(() => undefined);
   }
 
-  /** While the first in line is slow, at most about as much again as was read in vain. Where anything was found it may be all that is still needed. */
+  /**
+   * While the first in line is slow: chunks behind it, at most as many as were found in vain before, and one for each task that may run. Not with entries at hand: they may be all that
+   * is still needed.
+   */
   #refill(): void {
-    const { top } = this.#heap;
-    if (!top || this.#isOver || !this.#context.mayReadInVain || this.#barren === 0) return;
-    if (this.#refills >= this.#tasksMax + this.#barren / 2) return;
-    this.#refills += 1;
-    this.#fill(top);
+    if (this.#isOver || this.#barren === 0 || this.#atHand.bytes > 0) return;
+    const together = this.#chunksTogether();
+    const most = Math.min(this.#aheadLeft, together * (this.#tasksMax - this.#running));
+    if (most <= 0 || !this.#context.mayReadInVain(this.#chunksRunning + most)) return;
+    const open = new OpenTasks();
+    let taken = 0;
+    for (const cursor of this.#heap.waiting(LOOKED_AT_MAX)) {
+      if (cursor.nextRead !== 'chunks') continue;
+      taken += 1;
+      const task = open.add(cursor, together);
+      if (task) this.#start(task);
+      if (taken === most) break;
+    }
+    for (const task of open.rest()) this.#start(task);
+    this.#aheadLeft -= taken;
   }
 
   #quotaNow(): ReadQuota {

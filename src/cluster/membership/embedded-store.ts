@@ -26,8 +26,9 @@ interface Watch {
   nextRevision: number;
 }
 
-/** With leases the store looks at the time at least so often; a look that is later by as much: the process stood still, and could not hear who kept its lease alive. */
-const LOOK_MS = 1_000;
+/** With leases the store looks at the time at least so often, and this part of the shortest. */
+const LOOK_MS_MAX = 1_000;
+const LOOK_SHARE = 1 / 8;
 
 /** Between tries to write the file when nobody asks for anything. */
 const SAVE_AGAIN_MS = 1_000;
@@ -42,8 +43,13 @@ export class EmbeddedStore implements MembershipStore {
   readonly #saved: Shared<void> | undefined;
   readonly #watches = new Set<Watch>();
   #durable: Pick<StoreSnapshot, 'revision' | 'leaseCount'>;
-  /** Monotonic, of the last look at the time. */
+  /**
+   * What leases go by: the clock's time without what is longer than a look. While the process stood still it could not hear who kept its lease alive; who did not, has that much longer.
+   */
+  #storeMs = 0;
+  /** The clock's, of the last look. */
   #lookedMs: number;
+  #lookMs = LOOK_MS_MAX;
   #cancelTimer: (() => void) | undefined;
   #cancelRetry: (() => void) | undefined;
   #isClosed = false;
@@ -51,7 +57,8 @@ export class EmbeddedStore implements MembershipStore {
   private constructor(clock: Clock, file: string | undefined, snapshot: StoreSnapshot | undefined) {
     this.#clock = clock;
     this.#lookedMs = clock.monotonicMs();
-    this.#state = new StoreState(snapshot, this.#lookedMs);
+    this.#state = new StoreState(snapshot, this.#storeMs);
+    for (const { ttlMs } of snapshot?.leases ?? []) this.#lookFor(ttlMs);
     this.#durable = this.#state.snapshot();
     this.#saved = file === undefined ? undefined : new Shared(() => this.#save(file));
     this.#armTimer();
@@ -75,12 +82,15 @@ export class EmbeddedStore implements MembershipStore {
   }
 
   grant(ttlMs: number, deadlineMs: number): Promise<LeaseId> {
-    return this.#answer('grant', deadlineMs, () => this.#state.grant(ttlMs, this.#clock.monotonicMs()));
+    return this.#answer('grant', deadlineMs, () => {
+      this.#lookFor(ttlMs);
+      return this.#state.grant(ttlMs, this.#storeMs);
+    });
   }
 
   keepAlive(lease: LeaseId, deadlineMs: number): Promise<{ readonly revision: number }> {
     return this.#answer('keep-alive', deadlineMs, () => {
-      this.#state.keepAlive(lease, this.#clock.monotonicMs());
+      this.#state.keepAlive(lease, this.#storeMs);
       return { revision: this.#state.revision };
     });
   }
@@ -169,7 +179,7 @@ export class EmbeddedStore implements MembershipStore {
     this.#cancelTimer = undefined;
     const dueMs = this.#state.nextEndMs();
     if (dueMs === Number.POSITIVE_INFINITY || this.#isClosed) return;
-    const waitMs = Math.min(LOOK_MS, dueMs - this.#clock.monotonicMs());
+    const waitMs = Math.min(this.#lookMs, dueMs - this.#storeMs);
     this.#cancelTimer = this.#clock.after(Math.max(0, waitMs), () => {
       this.#expire();
       this.#armTimer();
@@ -177,11 +187,15 @@ export class EmbeddedStore implements MembershipStore {
     });
   }
 
+  #lookFor(ttlMs: number): void {
+    this.#lookMs = Math.min(this.#lookMs, ttlMs * LOOK_SHARE);
+  }
+
   #expire(): void {
     const nowMs = this.#clock.monotonicMs();
-    if (nowMs - this.#lookedMs > 2 * LOOK_MS) this.#state.renewAll(nowMs);
+    this.#storeMs += Math.min(nowMs - this.#lookedMs, this.#lookMs);
     this.#lookedMs = nowMs;
-    this.#state.expire(nowMs);
+    this.#state.expire(this.#storeMs);
   }
 
   /** What leases took with them, which nobody waits for. */

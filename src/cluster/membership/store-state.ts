@@ -107,11 +107,6 @@ export class StoreState {
     for (const [id] of due) this.revoke(id);
   }
 
-  /** All leases get their whole time again. */
-  renewAll(nowMs: number): void {
-    for (const lease of this.#leases.values()) lease.endsMs = nowMs + lease.ttlMs;
-  }
-
   /** When the next lease ends; Infinity without leases. */
   nextEndMs(): number {
     return Math.min(Number.POSITIVE_INFINITY, ...Array.from(this.#leases.values(), ({ endsMs }) => endsMs));

@@ -74,29 +74,60 @@ describe('the embedded membership store', () => {
     expect(await refusalOf(client.range('', 200))).to.equal('UNAVAILABLE');
   });
 
-  it('ends no lease because its own process stood still, however long: it could not hear who kept it alive', async () => {
-    const manual = new ManualClock();
-    let stoodMs = 0;
-    const still = {
-      nowMs: () => manual.nowMs() + stoodMs,
-      monotonicMs: () => manual.monotonicMs() + stoodMs,
-      after: (delayMs: number, callback: () => void) => manual.after(delayMs, callback),
-    };
-    const store = await EmbeddedStore.open({ clock: still });
-    for (const pauseMs of [9_001, 9_500, 10_500, 60_000]) {
-      const lease = await store.grant(10_000, 5_000);
+  describe('whose own process stands still', () => {
+    const TTL_MS = 10_000;
+    const hasA = async (store: EmbeddedStore): Promise<boolean> => (await store.range('a', 5_000)).entries.length === 1;
+    const storeWith = async (ttlMs: number) => {
+      const manual = new ManualClock();
+      let stoodMs = 0;
+      const still = {
+        nowMs: () => manual.nowMs() + stoodMs,
+        monotonicMs: () => manual.monotonicMs() + stoodMs,
+        after: (delayMs: number, callback: () => void) => manual.after(delayMs, callback),
+      };
+      const store = await EmbeddedStore.open({ clock: still });
+      const lease = await store.grant(ttlMs, 5_000);
       await store.transaction([], [put('a', 'A', lease)], 5_000);
-      stoodMs += pauseMs;
-      // Timers run before what came over the sockets meanwhile is read.
-      manual.advance(1_000);
-      expect((await store.range('a', 5_000)).entries.length, `${pauseMs} ms`).to.equal(1);
-      await store.keepAlive(lease, 5_000);
-      manual.advance(9_999);
-      expect((await store.range('a', 5_000)).entries.length, 'its whole time').to.equal(1);
-      manual.advance(1);
-      expect((await store.range('a', 5_000)).entries.length, 'and no more').to.equal(0);
+      /** Timers run before what came over the sockets meanwhile is read. */
+      const standStill = (ms: number): void => {
+        stoodMs += ms;
+        manual.advance(1);
+      };
+      return { store, lease, advance: (ms: number) => manual.advance(ms), standStill };
+    };
+
+    for (const [ttlMs, keptMs, pauseMs] of [
+      [TTL_MS, 0, 9_001],
+      [TTL_MS, 0, 10_500],
+      [TTL_MS, 5_000, 60_000],
+      [TTL_MS, 8_000, 1_999],
+      [2_000, 1_000, 1_100],
+      [2_000, 1_500, 1_990],
+    ] as const) {
+      it(`ends no lease for that: one of ${ttlMs} ms, ${keptMs} ms after it was kept alive, for ${pauseMs} ms`, async () => {
+        const { store, lease, advance, standStill } = await storeWith(ttlMs);
+        advance(keptMs);
+        standStill(pauseMs);
+        expect(await hasA(store)).to.equal(true);
+        await store.keepAlive(lease, 5_000);
+        advance(ttlMs - 1);
+        expect(await hasA(store), 'its whole time').to.equal(true);
+        advance(1);
+        expect(await hasA(store), 'and no more').to.equal(false);
+        await store.close();
+      });
     }
-    await store.close();
+
+    it('ends those of the dead all the same, however often that is', async () => {
+      const { store, advance, standStill } = await storeWith(TTL_MS);
+      let rounds = 0;
+      for (; rounds < 100 && (await hasA(store)); rounds += 1) {
+        standStill(3_000);
+        advance(1_000);
+      }
+      expect(rounds).to.be.within(5, 11);
+      await store.close();
+    });
   });
 
   it('resets a watch whose store was emptied: it cannot know what it missed', async () => {

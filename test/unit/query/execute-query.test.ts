@@ -179,6 +179,8 @@ describe('a query over memory and store', () => {
         return await pool.run(task, transfer);
       },
     });
+    const isOf = (task: ScanTask, stream: number): boolean =>
+      task.kind === 'log' && task.reads.some(({ slice }) => slice.startNs === BASE_NS + BigInt(2e6 * stream));
     const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
     const bounded = { timeoutMs: 10_000, bytesReadMax: 500, seriesMax: 0 };
     const byDefault = { timeoutMs: 10_000, bytesReadMax: 0, querierBytesReadMax: 150 * 2 ** 30, seriesMax: 0 };
@@ -200,9 +202,7 @@ describe('a query over memory and store', () => {
     });
 
     it('no further than it may where bytes are counted', async () => {
-      const isHit = (task: ScanTask): boolean =>
-        task.kind === 'log' && task.reads.some(({ slice }) => slice.startNs === BASE_NS + BigInt(2e6 * HIT));
-      const slow = waiting(inThreadPool(), (task) => pause(isHit(task) ? 100 : 0));
+      const slow = waiting(inThreadPool(), (task) => pause(isOf(task, HIT) ? 100 : 0));
       const answer = await ask('{app="a"} |~ "[0-9]y"', slow, { limit: 1, limits: bounded });
       expect(lines(answer)).to.deep.equal(['hit 1y']);
     });
@@ -237,28 +237,40 @@ describe('a query over memory and store', () => {
       expect(many.asked.length).to.equal(asked);
     });
 
-    it('on while the first in line is slow, about as much again as was read in vain', async () => {
-      for (const [before, least, most] of [
-        [40, 8, 120],
-        [3, 4, 40],
-      ] as const) {
-        const pool = inThreadPool();
-        let release = (): void => undefined;
-        const held = new Promise<void>((resolve) => {
-          release = resolve;
-        });
-        let asked = 0;
-        const slow = waiting(pool, async () => {
-          asked += 1;
-          if (asked === before) await held;
-        });
-        const answer = ask(NOTHING, slow, { limits: byDefault });
-        await eventually('the others were read', () => pool.tasks.length > before + least);
-        await pause(20);
-        expect(pool.tasks.length).to.be.below(before + most);
-        release();
-        expect(lines(await answer)).to.deep.equal([]);
+    /** Chunks that are read in all while that of one stream waits. */
+    const readWhileHeld = async (stream: number, query: string, more: Partial<QueryRequest> = {}): Promise<number> => {
+      const pool = inThreadPool();
+      const abort = new AbortController();
+      const slow = waiting(pool, async (task) => {
+        if (!isOf(task, stream)) return;
+        await new Promise((resolve) => abort.signal.addEventListener('abort', resolve));
+      });
+      const request = requestOf(query, { endNs: BASE_NS + 10n * SECOND, limits: byDefault, ...more });
+      const deps = { scanPool: slow, clock: systemClock };
+      const ended = executeQuery(request, sources, deps, abort.signal, () => Promise.resolve()).catch(() => undefined);
+      let seen = -1;
+      while (seen < pool.tasks.length) {
+        seen = pool.tasks.length;
+        await pause(30);
       }
+      const count = chunksIn(pool).reduce((sum, chunks) => sum + chunks, 0);
+      abort.abort();
+      await ended;
+      return count;
+    };
+
+    it('on while the first in line is slow, as much again as was read in vain and no more', async () => {
+      const tasksMax = 4;
+      expect(await readWhileHeld(0, NOTHING)).to.be.within(tasksMax, 2 * tasksMax);
+      const later = 10;
+      expect(await readWhileHeld(later, NOTHING)).to.be.within(later + 2 * tasksMax, 2 * later + 5 * tasksMax);
+    });
+
+    it('no further while the first in line is slow where something was found, or little may be read', async () => {
+      const tasksMax = 4;
+      expect(await readWhileHeld(0, '{app="a"} |~ "line [0-9]*[13579]$"')).to.be.below(tasksMax);
+      const few = { limits: { ...byDefault, bytesReadMax: 100 << 20 } };
+      expect(await readWhileHeld(10, NOTHING, few)).to.be.at.most(10 + tasksMax);
     });
   });
 
