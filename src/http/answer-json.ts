@@ -175,9 +175,12 @@ function* answerParts(result: QueryResult, encodingFlags: readonly string[]): Ge
 }
 
 /** The whole answer in pieces of about 64 K characters. `encodingFlags` are those the client sent. */
-export function* answerPieces(result: QueryResult, encodingFlags: readonly string[]): Generator<string> {
+export const answerPieces = (result: QueryResult, encodingFlags: readonly string[]): Generator<string> =>
+  inPieces(answerParts(result, encodingFlags));
+
+export function* inPieces(parts: Iterable<string>): Generator<string> {
   let piece = '';
-  for (const part of answerParts(result, encodingFlags)) {
+  for (const part of parts) {
     piece += part;
     if (piece.length < PIECE_CHARS) continue;
     yield piece;

@@ -5,6 +5,7 @@ import { labelsJson } from './answer-json.ts';
 import { nowNsOf, tenantHeader } from './edge-options.ts';
 import { type EdgeState, readForm } from './form.ts';
 import { jsonString } from './json-text.ts';
+import { legacyListJson } from './legacy-json.ts';
 import { badRequest, EVERY_STREAM, parseBounds, type TimeBounds } from './parameters.ts';
 import { readableRange } from './query-checks.ts';
 import type { Exchange, Handler } from './routes.ts';
@@ -43,7 +44,7 @@ export const groupsOf = (texts: readonly string[]): readonly (readonly LabelMatc
 export const matchersOf = (query: string): readonly LabelMatcher[] =>
   query === '' || EVERY_STREAM.test(query) ? [] : parseMatchers(query, { mayBeUnselective: true });
 
-/** `/loki/api/v1/labels`, `/label/{name}/values`, `/series`. */
+/** `/loki/api/v1/labels`, `/label/{name}/values`, `/series`, and those of `/api/prom`. */
 export class MetadataHandlers {
   readonly #services: NodeServices;
   readonly #state: EdgeState;
@@ -54,17 +55,19 @@ export class MetadataHandlers {
   }
 
   readonly labelNames: Handler = async (exchange) => {
-    const { tenant, form, range } = await this.#read(exchange);
-    const matchers = matchersOf(form.get('query') ?? '');
-    const names = range ? await this.#services.labelNames(tenant, matchers, range) : [];
-    await exchange.reply.json(200, listJson(names));
+    await exchange.reply.json(200, listJson(await this.#names(exchange)));
+  };
+
+  readonly legacyLabelNames: Handler = async (exchange) => {
+    await exchange.reply.json(200, legacyListJson(await this.#names(exchange)));
   };
 
   readonly labelValues: Handler = async (exchange) => {
-    const { tenant, form, range } = await this.#read(exchange);
-    const matchers = matchersOf(form.get('query') ?? '');
-    const values = range ? await this.#services.labelValues(tenant, exchange.labelName, matchers, range) : [];
-    await exchange.reply.json(200, listJson(values));
+    await exchange.reply.json(200, listJson(await this.#values(exchange)));
+  };
+
+  readonly legacyLabelValues: Handler = async (exchange) => {
+    await exchange.reply.json(200, legacyListJson(await this.#values(exchange)));
   };
 
   readonly series: Handler = async (exchange) => {
@@ -73,6 +76,18 @@ export class MetadataHandlers {
     const labelSets = range ? await this.#services.series(tenant, groups, range) : [];
     await exchange.reply.jsonPieces(seriesPieces(labelSets.map(({ pairs }) => pairs)));
   };
+
+  async #names(exchange: Exchange): Promise<readonly string[]> {
+    const { tenant, form, range } = await this.#read(exchange);
+    const matchers = matchersOf(form.get('query') ?? '');
+    return range ? await this.#services.labelNames(tenant, matchers, range) : [];
+  }
+
+  async #values(exchange: Exchange): Promise<readonly string[]> {
+    const { tenant, form, range } = await this.#read(exchange);
+    const matchers = matchersOf(form.get('query') ?? '');
+    return range ? await this.#services.labelValues(tenant, exchange.labelName, matchers, range) : [];
+  }
 
   async #read(exchange: Exchange): Promise<MetadataRequest> {
     const { options, bodies } = this.#state;

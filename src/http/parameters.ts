@@ -1,6 +1,7 @@
 /** Request parameters in Loki's grammar, with Loki's error texts (the API's section 3.1). Everything here throws RefusedError BAD_REQUEST. */
 import { parsePrometheusDuration } from '../logql/durations.ts';
 import { quoteGo as quoted } from '../protocol/go-quote.ts';
+import { parseSize } from '../protocol/limit-values.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { parseRfc3339 } from '../protocol/time-text.ts';
 
@@ -105,6 +106,18 @@ export const parseLimit = (form: URLSearchParams, absent = 100, name = 'limit'):
 /** The `limit` of volumes: 0 is 100 there. */
 export const parseVolumeLimit = (form: URLSearchParams): number =>
   Number(form.get('limit') || 1) === 0 ? VOLUME_LIMIT : parseLimit(form, VOLUME_LIMIT);
+
+/** Loki's `tsdb_max_bytes_per_shard`. */
+const SHARD_BYTES = 600 << 20;
+
+/** `targetBytesPerShard` of `index/shards`: bytes, with a unit or without. */
+export const parseShardBytes = (form: URLSearchParams): number => {
+  const text = form.get('targetBytesPerShard') ?? '';
+  if (text === '') return SHARD_BYTES;
+  const bytes = parseSize(text);
+  if (bytes === undefined || bytes <= 0) throw badRequest('targetBytesPerShard must be a positive value');
+  return bytes;
+};
 
 /** Volumes that are shown where nothing is asked for. */
 export const VOLUME_LIMIT = 100;

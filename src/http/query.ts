@@ -1,19 +1,29 @@
 import type { NodeServices } from '../actors/node-services.ts';
 import type { Expr } from '../logql/ast.ts';
 import { parseExpr } from '../logql/parser.ts';
+import { printExpr } from '../logql/print.ts';
+import { quoteGo } from '../protocol/go-quote.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { queryLimitsOf } from '../query/query-limits.ts';
 import { NO_STATISTICS, type QueryRequest, type QueryResult } from '../query/query-messages.ts';
 import { answerPieces } from './answer-json.ts';
 import { type EdgeLimits, nowNsOf, tenantHeader } from './edge-options.ts';
 import { type EdgeState, encodingFlagsOf, readForm } from './form.ts';
-import { parseDirection, parseInstantTime, parseLimit, parseRangeParameters } from './parameters.ts';
+import { legacyAnswerPieces } from './legacy-json.ts';
+import { badRequest, parseDirection, parseInstantTime, parseLimit, parseRangeParameters } from './parameters.ts';
 import { readableQuery } from './query-checks.ts';
 import type { Exchange, Handler } from './routes.ts';
 
 const emptyResult = (expr: Expr, isInstant: boolean): QueryResult => {
   if (expr.kind === 'log') return { type: 'streams', streams: [], statistics: NO_STATISTICS };
   return { type: isInstant ? 'vector' : 'matrix', series: [], statistics: NO_STATISTICS };
+};
+
+/** A query of the first API, with its filter of its own. @throws RefusedError */
+const withRegexp = (query: string, regexp: string): string => {
+  const expr = parseExpr(query);
+  if (expr.kind !== 'log') throw badRequest('legacy endpoints only support streams result type');
+  return regexp === '' ? query : `${printExpr(expr)} |~ ${quoteGo(regexp)}`;
 };
 
 type QueryText = Omit<QueryRequest, 'tenant' | 'limits' | 'caching' | 'categorizeLabels'>;
@@ -49,6 +59,16 @@ export class QueryHandlers {
     await this.#answer(exchange, tenant, { ...parameters, isInstant: false });
   };
 
+  /** `/api/prom/query`: lines of a range, for clients of Loki's first API. */
+  readonly legacy: Handler = async (exchange) => {
+    const { options } = this.#state;
+    const tenant = options.queriedTenantOf(tenantHeader(exchange.request.headers));
+    const form = await readForm(exchange, this.#state.bodies);
+    const parameters = parseRangeParameters(form, nowNsOf(options));
+    const query = withRegexp(parameters.query, form.get('regexp') ?? '');
+    await this.#answer(exchange, tenant, { ...parameters, query, isInstant: false }, legacyAnswerPieces);
+  };
+
   readonly instant: Handler = async (exchange) => {
     const { options } = this.#state;
     const tenant = options.queriedTenantOf(tenantHeader(exchange.request.headers));
@@ -66,7 +86,12 @@ export class QueryHandlers {
     });
   };
 
-  async #answer(exchange: Exchange, tenant: string, text: QueryText): Promise<void> {
+  async #answer(
+    exchange: Exchange,
+    tenant: string,
+    text: QueryText,
+    piecesOf: typeof answerPieces = answerPieces,
+  ): Promise<void> {
     const { options } = this.#state;
     const limits = options.limitsOf(tenant);
     const expr = parseExpr(text.query);
@@ -89,6 +114,6 @@ export class QueryHandlers {
         )
       : emptyResult(expr, text.isInstant);
     options.metrics.countQuery(expr.kind, text.isInstant, result.statistics);
-    await exchange.reply.jsonPieces(answerPieces(result, flags));
+    await exchange.reply.jsonPieces(piecesOf(result, flags));
   }
 }

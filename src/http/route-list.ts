@@ -17,7 +17,9 @@ const POST = ['POST'];
 const GET_POST = ['GET', 'POST'];
 const DELETES = ['GET', 'POST', 'PUT', 'DELETE'];
 
-export const TAIL_PATHS: ReadonlySet<string> = new Set(['/loki/api/v1/tail']);
+/** Its frames have the shape of Loki's first API. */
+export const LEGACY_TAIL_PATH = '/api/prom/tail';
+export const TAIL_PATHS: ReadonlySet<string> = new Set(['/loki/api/v1/tail', LEGACY_TAIL_PATH]);
 
 /** Answered while the node starts, too. */
 const ALWAYS_OPEN: ReadonlySet<string> = new Set(['/ready', '/metrics', '/config', '/services', '/log_level']);
@@ -45,7 +47,11 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   add('/loki/api/v1/labels', GET_POST, metadata.labelNames);
   add('/loki/api/v1/label', GET_POST, metadata.labelNames);
   add('/loki/api/v1/series', GET_POST, metadata.series);
+  add('/api/prom/query', GET_POST, query.legacy);
+  add('/api/prom/label', GET_POST, metadata.legacyLabelNames);
+  add('/api/prom/series', GET_POST, metadata.series);
   add('/loki/api/v1/index/stats', GET_POST, volume.stats);
+  add('/loki/api/v1/index/shards', GET_POST, volume.shards);
   add('/loki/api/v1/index/volume', GET_POST, volume.volume);
   add('/loki/api/v1/index/volume_range', GET_POST, volume.volumeRange);
   add('/loki/api/v1/detected_labels', GET_POST, discovery.labels);
@@ -79,8 +85,9 @@ export const buildRoutes = (services: NodeServices, state: EdgeState): RouteTabl
   add('/services', GET, admin.services);
   add('/log_level', GET_POST, admin.logLevel);
   const named = [
-    valuesRoute('label', 'loki_api_v1_label_name_values', metadata.labelValues),
-    valuesRoute('detected_field', 'loki_api_v1_detected_field_name_values', discovery.fieldValues),
+    valuesRoute('/loki/api/v1/label', metadata.labelValues),
+    valuesRoute('/api/prom/label', metadata.legacyLabelValues),
+    valuesRoute('/loki/api/v1/detected_field', discovery.fieldValues),
   ];
   return new RouteTable(routes, named, rules ? RULES_PATHS.map((path) => rulesRoute(path, rules)) : []);
 };
@@ -108,8 +115,8 @@ const rulesRoute = (path: string, rules: RulesHandlers): NamesRoute => {
   };
 };
 
-const valuesRoute = (of: string, name: string, handler: Handler): NamedRoute => ({
-  prefix: `/loki/api/v1/${of}/`,
+const valuesRoute = (path: string, handler: Handler): NamedRoute => ({
+  prefix: `${path}/`,
   suffix: '/values',
-  route: { name, methods: GET_POST, handler },
+  route: { name: `${routeName(path)}_name_values`, methods: GET_POST, handler },
 });

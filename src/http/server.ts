@@ -7,7 +7,7 @@ import { type EdgeOptions, startingError } from './edge-options.ts';
 import { pushStatusOf, statusOf } from './refusal-status.ts';
 import { Reply } from './reply.ts';
 import { ByteBudget } from './request-body.ts';
-import { buildRoutes, TAIL_PATHS } from './route-list.ts';
+import { buildRoutes, LEGACY_TAIL_PATH, TAIL_PATHS } from './route-list.ts';
 import { cleanedPath, type Route, type RouteTable, routeName } from './routes.ts';
 import { refuseUpgrade, TailHandlers } from './tail.ts';
 
@@ -160,7 +160,7 @@ class HttpEdge {
         responseBytes: 0,
       }),
     );
-    this.#tails.upgrade(request, socket, head, new URLSearchParams(query));
+    this.#tails.upgrade(request, socket, head, new URLSearchParams(query), path === LEGACY_TAIL_PATH);
   }
 
   async #fail(error: unknown, route: Route, reply: Reply, response: ServerResponse): Promise<void> {

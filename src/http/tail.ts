@@ -7,6 +7,7 @@ import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import { entryJson, labelsJson } from './answer-json.ts';
 import { type EdgeOptions, nowNsOf, tenantHeader } from './edge-options.ts';
 import { encodingFlagsOf, requireSingleTenant } from './form.ts';
+import { legacyFrameJson } from './legacy-json.ts';
 import { parseBounds, parseDelaySeconds, parseLimit } from './parameters.ts';
 import { readableTail } from './query-checks.ts';
 import { statusOf } from './refusal-status.ts';
@@ -18,13 +19,11 @@ const FRAME_ENTRIES_MAX = 100;
 const ABNORMAL = 1011;
 const GOING_AWAY = 1001;
 
-type Streams = TailFrame['streams'];
-
 const droppedJson = (dropped: TailFrame['dropped']): string =>
   dropped.map(({ timeNs, labels }) => `{"timestamp":"${timeNs}","labels":${labelsJson(labels)}}`).join(',');
 
 /** One text frame: an element per entry, `dropped_entries` only when there are some, flags only when asked for. */
-const frameJson = (streams: Streams, dropped: TailFrame['dropped'], flags: readonly string[]): string => {
+const frameJson = ({ streams, dropped }: TailFrame, flags: readonly string[]): string => {
   const isCategorized = flags.includes('categorize-labels');
   const elements: string[] = [];
   for (const { labels, entries } of streams) {
@@ -37,13 +36,13 @@ const frameJson = (streams: Streams, dropped: TailFrame['dropped'], flags: reado
 };
 
 /** A frame holds at most 100 entries; the first of several names the dropped ones. */
-export function* frameTexts(frame: TailFrame, flags: readonly string[]): Generator<string> {
+export function* frameTexts(frame: TailFrame, textOf: (frame: TailFrame) => string): Generator<string> {
   const singles = frame.streams.flatMap(({ labels, entries }) =>
     entries.map((entry) => ({ labels, entries: [entry] })),
   );
   let dropped = frame.dropped;
   for (let first = 0; first < singles.length || dropped.length > 0; first += FRAME_ENTRIES_MAX) {
-    yield frameJson(singles.slice(first, first + FRAME_ENTRIES_MAX), dropped, flags);
+    yield textOf({ streams: singles.slice(first, first + FRAME_ENTRIES_MAX), dropped });
     dropped = [];
   }
 }
@@ -74,10 +73,10 @@ interface TailParameters {
   readonly delayMs: number;
   readonly isLog: boolean;
   readonly categorizeLabels: boolean;
-  readonly flags: readonly string[];
+  readonly frameText: (frame: TailFrame) => string;
 }
 
-/** `/loki/api/v1/tail`: one query actor per websocket, frames as fast as the client takes them. */
+/** `/loki/api/v1/tail` and `/api/prom/tail`: one query actor per websocket, frames as fast as the client takes them. */
 export class TailHandlers {
   readonly #services: NodeServices;
   readonly #options: EdgeOptions;
@@ -91,10 +90,10 @@ export class TailHandlers {
   }
 
   /** Takes the socket: errors found before the upgrade are plain HTTP, later ones close frames. */
-  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, search: URLSearchParams): void {
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, search: URLSearchParams, isLegacy = false): void {
     let parameters: TailParameters;
     try {
-      parameters = this.#parse(request, search);
+      parameters = this.#parse(request, search, isLegacy);
     } catch (error) {
       const refusal: Refusal =
         error instanceof RefusedError ? error.refusal : { code: 'INTERNAL', text: (error as Error).message };
@@ -116,7 +115,7 @@ export class TailHandlers {
     for (const webSocket of this.#open) webSocket.terminate();
   }
 
-  #parse(request: IncomingMessage, search: URLSearchParams): TailParameters {
+  #parse(request: IncomingMessage, search: URLSearchParams, isLegacy: boolean): TailParameters {
     const tenant = requireSingleTenant(this.#options.tenantOf(tenantHeader(request.headers)));
     const query = search.get('query') ?? '';
     const { startNs } = parseBounds(search, nowNsOf(this.#options));
@@ -130,8 +129,8 @@ export class TailHandlers {
       limit,
       delayMs,
       isLog: parseExpr(query).kind === 'log',
-      categorizeLabels: flags.includes('categorize-labels'),
-      flags,
+      categorizeLabels: !isLegacy && flags.includes('categorize-labels'),
+      frameText: isLegacy ? legacyFrameJson : (frame) => frameJson(frame, flags),
     };
   }
 
@@ -175,16 +174,16 @@ export class TailHandlers {
       webSocket.close(ABNORMAL, closeReason((error as Error).message));
       return;
     }
-    this.#pump(webSocket, tail, parameters.flags).catch((error: Error) => {
+    this.#pump(webSocket, tail, parameters.frameText).catch((error: Error) => {
       if (!(error instanceof RefusedError)) this.#options.log.error({ err: error }, 'tail failed');
       webSocket.close(ABNORMAL, closeReason(error.message));
     });
   }
 
   /** The next frame is taken only once the last one left this process: a slow client makes the tail drop, not the node grow. */
-  async #pump(webSocket: WebSocket, tail: RunningTail, flags: readonly string[]): Promise<void> {
+  async #pump(webSocket: WebSocket, tail: RunningTail, frameText: TailParameters['frameText']): Promise<void> {
     for await (const frame of tail.frames) {
-      for (const text of frameTexts(frame, flags)) {
+      for (const text of frameTexts(frame, frameText)) {
         if (webSocket.readyState !== webSocket.OPEN) return;
         await new Promise<void>((resolve) => webSocket.send(text, () => resolve()));
         this.#options.metrics.tailBytes.inc(text.length);

@@ -3,15 +3,17 @@ import { parseMatchers } from '../logql/parser.ts';
 import type { LabelMatcher } from '../protocol/matcher.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { type MetricSeries, NO_STATISTICS } from '../query/query-messages.ts';
+import { type StreamShard, shardsOf } from '../query/stream-shards.ts';
 import { statsOf } from '../query/stream-volume.ts';
 import { type VolumeGroup, VolumeGroups } from '../query/volume-groups.ts';
-import { answerPieces } from './answer-json.ts';
+import { answerPieces, statisticsJson } from './answer-json.ts';
 import { type AskedRange, rangeOf, readAskedRange } from './asked-range.ts';
 import type { EdgeState } from './form.ts';
 import {
   badRequest,
   checkResolution,
   EVERY_STREAM,
+  parseShardBytes,
   parseStep,
   parseVolumeLimit,
   type TimeBounds,
@@ -20,7 +22,7 @@ import type { Exchange, Handler } from './routes.ts';
 
 const NS_PER_MS = 1_000_000n;
 
-/** `/loki/api/v1/index/stats`, `index/volume`, `index/volume_range`. */
+/** `/loki/api/v1/index/stats`, `index/shards`, `index/volume`, `index/volume_range`. */
 export class VolumeHandlers {
   readonly #services: Pick<NodeServices, 'volumes'>;
   readonly #state: EdgeState;
@@ -36,6 +38,16 @@ export class VolumeHandlers {
     const matchers = parseMatchers(asked.form.get('query') ?? '');
     const body = statsOf(await this.#volumes(exchange, asked, range, matchers), range ?? asked.bounds);
     await exchange.reply.json(200, JSON.stringify(body));
+  };
+
+  /** Where a query may be cut by fingerprints, so that each part reads about so many bytes. */
+  readonly shards: Handler = async (exchange) => {
+    const asked = await readAskedRange(exchange, this.#state);
+    const range = rangeOf(asked);
+    const matchers = parseMatchers(asked.form.get('query') ?? '');
+    const bytesMax = parseShardBytes(asked.form);
+    const volumes = await this.#volumes(exchange, asked, range, matchers);
+    await exchange.reply.json(200, shardsJson(shardsOf(volumes, range ?? asked.bounds, bytesMax)));
   };
 
   readonly volume: Handler = async (exchange) => {
@@ -121,4 +133,11 @@ const seriesOf = ({ labels, bytes }: VolumeGroup, ranges: readonly TimeRangeNs[]
     values.push(value);
   }
   return { labels, timesMs, values };
+};
+
+const shardsJson = (shards: readonly StreamShard[]): string => {
+  const texts = shards.map(
+    ({ min, max, stats }) => `{"bounds":{"min":${min},"max":${max}},"stats":${JSON.stringify(stats)}}`,
+  );
+  return `{"shards":[${texts.join(',')}],"statistics":${statisticsJson(NO_STATISTICS)},"chunkGroups":[]}`;
 };

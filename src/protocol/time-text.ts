@@ -18,13 +18,22 @@ export const rfc3339Text = (seconds: number): string => {
   return `${date}T${time}Z`;
 };
 
+/** `2024-03-10T00:59:59.376171784Z`: RFC 3339, as Go's RFC3339Nano. */
+export const rfc3339NanoText = (timeNs: bigint): string => {
+  const { date, time } = partsOf(secondsOf(timeNs));
+  return `${date}T${time}${fractionText(timeNs)}Z`;
+};
+
 /** `2024-03-10 00:59:59.376171784 +0000 UTC`: Go's time.Time in a message. */
 export const goTimeText = (timeNs: bigint): string => {
-  const seconds = secondsOf(timeNs);
-  const nanos = Number(timeNs - BigInt(seconds) * NS_PER_SECOND);
-  const fraction = nanos === 0 ? '' : `.${String(nanos).padStart(9, '0').replace(/0+$/, '')}`;
-  const { date, time } = partsOf(seconds);
-  return `${date} ${time}${fraction} +0000 UTC`;
+  const { date, time } = partsOf(secondsOf(timeNs));
+  return `${date} ${time}${fractionText(timeNs)} +0000 UTC`;
+};
+
+/** Of the second: no more digits than it has. */
+const fractionText = (timeNs: bigint): string => {
+  const nanos = Number(timeNs - BigInt(secondsOf(timeNs)) * NS_PER_SECOND);
+  return nanos === 0 ? '' : `.${String(nanos).padStart(9, '0').replace(/0+$/, '')}`;
 };
 
 export interface SecondsAndNanos {

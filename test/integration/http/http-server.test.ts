@@ -37,7 +37,7 @@ describe('the HTTP server', () => {
         '/loki/api/v1/labels/',
         '/',
         '/loki/api/v1/label/a%2Fb/values',
-        '/api/prom/label',
+        '/api/prom/labels',
       ]) {
         const { status, text, headers } = await ask(path);
         expect([path, status, text]).to.deep.equal([path, 404, '404 page not found\n']);

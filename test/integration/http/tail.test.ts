@@ -33,8 +33,13 @@ describe('tail', () => {
     services.frames = framesOf();
     server = await startHttpServer(services, stubOptions(overrides));
   };
-  const connect = (query: string, headers: Record<string, string> = {}, options: ClientOptions = {}): WebSocket => {
-    const socket = new WebSocket(`ws://${server.address}/loki/api/v1/tail?${query}`, {
+  const connect = (
+    query: string,
+    headers: Record<string, string> = {},
+    options: ClientOptions = {},
+    path = '/loki/api/v1/tail',
+  ): WebSocket => {
+    const socket = new WebSocket(`ws://${server.address}${path}?${query}`, {
       ...options,
       headers: { 'x-scope-orgid': 'a', ...headers },
     });
@@ -58,6 +63,25 @@ describe('tail', () => {
   afterEach(async () => {
     for (const socket of open.splice(0)) socket.terminate();
     await server.close();
+  });
+
+  it('gives clients of the first API its frames, whatever else they ask for', async () => {
+    services.frames = framesOf(frame(2, [{ timeNs: 7n, labels: ['app', 'y'] }]), frame(1));
+    const headers = { 'x-loki-response-encoding-flags': 'categorize-labels' };
+    const socket = connect(log, headers, {}, '/api/prom/tail');
+    const frames: unknown[] = [];
+    await new Promise<void>((resolve) =>
+      socket.on('message', (data) => {
+        if (frames.push(JSON.parse(String(data))) === 2) resolve();
+      }),
+    );
+    const streamOf = (ts: string, line: string) => ({ labels: '{app="x"}', entries: [{ ts, line }] });
+    expect(frames[0]).to.deep.equal({
+      streams: [streamOf('1970-01-01T00:00:00Z', 'line 0'), streamOf('1970-01-01T00:00:00.000000001Z', 'line 1')],
+      dropped_entries: [{ timestamp: '1970-01-01T00:00:00.000000007Z', labels: '{app="y"}' }],
+    });
+    expect(frames[1]).to.deep.equal({ streams: [streamOf('1970-01-01T00:00:00Z', 'line 0')], dropped_entries: null });
+    expect(services.tails[0]).to.include({ categorizeLabels: false });
   });
 
   it('sends an element per entry, at most 100 a frame, and names what was dropped first', async () => {
