@@ -115,7 +115,8 @@ export const parseShardBytes = (form: URLSearchParams): number => {
   const text = form.get('targetBytesPerShard') ?? '';
   if (text === '') return SHARD_BYTES;
   const bytes = parseSize(text);
-  if (bytes === undefined || bytes <= 0) throw badRequest('targetBytesPerShard must be a positive value');
+  if (bytes === undefined) throw badRequest(`cannot parse ${quoted(text)} to a valid size`);
+  if (bytes <= 0) throw badRequest('targetBytesPerShard must be a positive value');
   return bytes;
 };
 

@@ -1,8 +1,6 @@
 import type { NodeServices } from '../actors/node-services.ts';
 import type { Expr } from '../logql/ast.ts';
 import { parseExpr } from '../logql/parser.ts';
-import { printExpr } from '../logql/print.ts';
-import { quoteGo } from '../protocol/go-quote.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { queryLimitsOf } from '../query/query-limits.ts';
 import { NO_STATISTICS, type QueryRequest, type QueryResult } from '../query/query-messages.ts';
@@ -10,6 +8,7 @@ import { answerPieces } from './answer-json.ts';
 import { type EdgeLimits, nowNsOf, tenantHeader } from './edge-options.ts';
 import { type EdgeState, encodingFlagsOf, readForm } from './form.ts';
 import { legacyAnswerPieces } from './legacy-json.ts';
+import { withRegexp } from './legacy-query.ts';
 import { badRequest, parseDirection, parseInstantTime, parseLimit, parseRangeParameters } from './parameters.ts';
 import { readableQuery } from './query-checks.ts';
 import type { Exchange, Handler } from './routes.ts';
@@ -17,13 +16,6 @@ import type { Exchange, Handler } from './routes.ts';
 const emptyResult = (expr: Expr, isInstant: boolean): QueryResult => {
   if (expr.kind === 'log') return { type: 'streams', streams: [], statistics: NO_STATISTICS };
   return { type: isInstant ? 'vector' : 'matrix', series: [], statistics: NO_STATISTICS };
-};
-
-/** A query of the first API, with its filter of its own. @throws RefusedError */
-const withRegexp = (query: string, regexp: string): string => {
-  const expr = parseExpr(query);
-  if (expr.kind !== 'log') throw badRequest('legacy endpoints only support streams result type');
-  return regexp === '' ? query : `${printExpr(expr)} |~ ${quoteGo(regexp)}`;
 };
 
 type QueryText = Omit<QueryRequest, 'tenant' | 'limits' | 'caching' | 'categorizeLabels'>;
@@ -66,7 +58,8 @@ export class QueryHandlers {
     const form = await readForm(exchange, this.#state.bodies);
     const parameters = parseRangeParameters(form, nowNsOf(options));
     const query = withRegexp(parameters.query, form.get('regexp') ?? '');
-    await this.#answer(exchange, tenant, { ...parameters, query, isInstant: false }, legacyAnswerPieces);
+    if (parseExpr(query).kind !== 'log') throw badRequest('legacy endpoints only support streams result type');
+    await this.#answer(exchange, tenant, { ...parameters, query, isInstant: false }, true);
   };
 
   readonly instant: Handler = async (exchange) => {
@@ -86,12 +79,7 @@ export class QueryHandlers {
     });
   };
 
-  async #answer(
-    exchange: Exchange,
-    tenant: string,
-    text: QueryText,
-    piecesOf: typeof answerPieces = answerPieces,
-  ): Promise<void> {
+  async #answer(exchange: Exchange, tenant: string, text: QueryText, isLegacy = false): Promise<void> {
     const { options } = this.#state;
     const limits = options.limitsOf(tenant);
     const expr = parseExpr(text.query);
@@ -102,8 +90,10 @@ export class QueryHandlers {
       });
     }
     const within = readableQuery(text.query, expr, text, limits, nowNsOf(options));
-    const flags = encodingFlagsOf(exchange.request.headers['x-loki-response-encoding-flags']);
-    const allowsPartial = exchange.request.headers['x-ringlog-partial'] === 'allow';
+    // The shape of the first API has no place for kinds of labels, nor to say that something is missing.
+    const headers = isLegacy ? {} : exchange.request.headers;
+    const flags = encodingFlagsOf(headers['x-loki-response-encoding-flags']);
+    const allowsPartial = headers['x-ringlog-partial'] === 'allow';
     const categorizeLabels = flags.includes('categorize-labels');
     const caching = cachingFor(limits, exchange.request.headers['cache-control']);
     const request = { ...(within ?? text), tenant, categorizeLabels, allowsPartial, ...(caching && { caching }) };
@@ -114,6 +104,6 @@ export class QueryHandlers {
         )
       : emptyResult(expr, text.isInstant);
     options.metrics.countQuery(expr.kind, text.isInstant, result.statistics);
-    await exchange.reply.jsonPieces(piecesOf(result, flags));
+    await exchange.reply.jsonPieces(isLegacy ? legacyAnswerPieces(result) : answerPieces(result, flags));
   }
 }

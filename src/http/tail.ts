@@ -8,6 +8,7 @@ import { entryJson, labelsJson } from './answer-json.ts';
 import { type EdgeOptions, nowNsOf, tenantHeader } from './edge-options.ts';
 import { encodingFlagsOf, requireSingleTenant } from './form.ts';
 import { legacyFrameJson } from './legacy-json.ts';
+import { withRegexp } from './legacy-query.ts';
 import { parseBounds, parseDelaySeconds, parseLimit } from './parameters.ts';
 import { readableTail } from './query-checks.ts';
 import { statusOf } from './refusal-status.ts';
@@ -117,7 +118,8 @@ export class TailHandlers {
 
   #parse(request: IncomingMessage, search: URLSearchParams, isLegacy: boolean): TailParameters {
     const tenant = requireSingleTenant(this.#options.tenantOf(tenantHeader(request.headers)));
-    const query = search.get('query') ?? '';
+    const asked = search.get('query') ?? '';
+    const query = isLegacy ? withRegexp(asked, search.get('regexp') ?? '') : asked;
     const { startNs } = parseBounds(search, nowNsOf(this.#options));
     const delayMs = parseDelaySeconds(search) * 1000;
     const limit = parseLimit(search);

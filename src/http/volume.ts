@@ -5,7 +5,9 @@ import type { TimeRangeNs } from '../protocol/time-range.ts';
 import { type MetricSeries, NO_STATISTICS } from '../query/query-messages.ts';
 import { type StreamShard, shardsOf } from '../query/stream-shards.ts';
 import { statsOf } from '../query/stream-volume.ts';
+import { Turns } from '../query/turns.ts';
 import { type VolumeGroup, VolumeGroups } from '../query/volume-groups.ts';
+import { systemClock } from '../system-clock.ts';
 import { answerPieces, statisticsJson } from './answer-json.ts';
 import { type AskedRange, rangeOf, readAskedRange } from './asked-range.ts';
 import type { EdgeState } from './form.ts';
@@ -47,7 +49,8 @@ export class VolumeHandlers {
     const matchers = parseMatchers(asked.form.get('query') ?? '');
     const bytesMax = parseShardBytes(asked.form);
     const volumes = await this.#volumes(exchange, asked, range, matchers);
-    await exchange.reply.json(200, shardsJson(shardsOf(volumes, range ?? asked.bounds, bytesMax)));
+    const shards = await shardsOf(volumes, range ?? asked.bounds, bytesMax, new Turns(systemClock));
+    await exchange.reply.json(200, shardsJson(shards));
   };
 
   readonly volume: Handler = async (exchange) => {

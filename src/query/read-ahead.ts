@@ -23,7 +23,7 @@ const TOGETHER_FIRST = 32;
 const TOGETHER_MAX = 512;
 /** Chosen: if the filters rule out nothing, a block of each is inflated, a millisecond each. If all, sending a task costs as much as reading them. */
 const ENDS_TOGETHER = 8;
-/** Reads in a row that found nothing until twice as many chunks go together: to send a task to another node takes a tenth of what a chunk takes. */
+/** Chunks in a row that have nothing until twice as many go together: to send a task to another node takes a tenth of what a chunk takes. */
 const BARREN_READS = 8;
 /** What comes to more makes tasks of the largest size anyway, for a few workers. */
 const WAITING_COUNTED_MAX = 256;
@@ -42,7 +42,7 @@ export class ReadAhead {
   #running = 0;
   #together = TOGETHER_FIRST;
   #isTogether = false;
-  /** Reads, one after the other, that found nothing. */
+  /** Chunks, one after the other, in which nothing was found. */
   #barren = 0;
   #isOver = false;
   /** Chunks that tasks read now. */
@@ -101,20 +101,21 @@ export class ReadAhead {
 
   /** Slices in a task, of a chunk each but where they overlap: more as long as nothing is found. */
   #chunksTogether(): number {
-    const most = 2 ** Math.floor(this.#barren / BARREN_READS);
-    if (most === 1 || !this.#context.mayReadInVain(this.#chunksRunning + most * this.#tasksMax)) return 1;
+    if (this.#barren < BARREN_READS) return 1;
     const waiting = [...this.#heap.waiting(WAITING_COUNTED_MAX)].length;
-    return Math.min(most, new TaskSize(waiting, this.#workers, false).chunksMax);
+    const { chunksMax } = new TaskSize(waiting, this.#workers, false);
+    const most = Math.min(2 ** Math.floor(this.#barren / BARREN_READS), chunksMax);
+    return this.#context.mayReadInVain(this.#chunksRunning + most * this.#tasksMax) ? most : 1;
   }
 
   #start(cursors: readonly StreamCursor[]): void {
-    const chunks = cursors.filter(({ nextRead }) => nextRead !== 'lines').length;
+    const chunks = cursors.reduce((sum, { chunksNext }) => sum + chunksNext, 0);
     this.#running += 1;
     this.#chunksRunning += chunks;
     const end = (): void => {
       this.#running -= 1;
       this.#chunksRunning -= chunks;
-      this.#barren = cursors.every(({ foundNothing }) => foundNothing) ? this.#barren + cursors.length : 0;
+      this.#barren = cursors.every(({ foundNothing }) => foundNothing) ? this.#barren + chunks : 0;
       this.#refill();
     };
     // A failure shows when the cursor's turn comes, or never if it does not; one of planning shows again when the first in line is read on.
@@ -124,22 +125,23 @@ export class ReadAhead {
   }
 
   /**
-   * While the first in line is slow: chunks behind it, at most as many as were found in vain before, and one for each task that may run. Not with entries at hand: they may be all that
+   * While the first in line is slow: chunks behind it, at most as many as were read in vain before, and one for each task that may run. Not with entries at hand: they may be all that
    * is still needed.
    */
   #refill(): void {
     if (this.#isOver || this.#barren === 0 || this.#atHand.bytes > 0) return;
+    if (this.#aheadLeft <= 0 || this.#running >= this.#tasksMax) return;
     const together = this.#chunksTogether();
     const most = Math.min(this.#aheadLeft, together * (this.#tasksMax - this.#running));
-    if (most <= 0 || !this.#context.mayReadInVain(this.#chunksRunning + most)) return;
+    if (!this.#context.mayReadInVain(this.#chunksRunning + most)) return;
     const open = new OpenTasks();
     let taken = 0;
     for (const cursor of this.#heap.waiting(LOOKED_AT_MAX)) {
       if (cursor.nextRead !== 'chunks') continue;
-      taken += 1;
+      taken += cursor.chunksNext;
       const task = open.add(cursor, together);
       if (task) this.#start(task);
-      if (taken === most) break;
+      if (taken >= most) break;
     }
     for (const task of open.rest()) this.#start(task);
     this.#aheadLeft -= taken;

@@ -108,6 +108,11 @@ export class StreamCursor {
     return this.reads.readsEnds ? 'ends' : 'chunks';
   }
 
+  /** Stored chunks of what it reads next. */
+  get chunksNext(): number {
+    return this.#nextStep()?.slice.refs.length ?? 0;
+  }
+
   /** Reads on; `adopt` then takes what came. One read at a time. */
   load(quota: ReadQuota): Promise<void> {
     if (this.#failure) return Promise.reject(this.#failure.error);

@@ -1,6 +1,8 @@
 import type { IndexStats } from '../protocol/index-messages.ts';
 import type { TimeRangeNs } from '../protocol/time-range.ts';
+import { sortInTurns } from './sort-in-turns.ts';
 import { type StreamVolume, statsOf } from './stream-volume.ts';
+import { SERIES_PER_LOOK, type Turns } from './turns.ts';
 
 /** Fingerprints from `min` to `max`, both included, and what a range has of their streams. */
 export interface StreamShard {
@@ -9,33 +11,54 @@ export interface StreamShard {
   readonly stats: IndexStats;
 }
 
-const FINGERPRINT_MAX = 2n ** 64n - 1n;
+interface OpenShard {
+  readonly min: bigint;
+  readonly stats: { -readonly [Name in keyof IndexStats]: IndexStats[Name] };
+}
 
-/** Shards that cover all fingerprints, each of at most `bytesMax` bytes but where a single stream has more; those without a stream are part of others. */
-export const shardsOf = (
+const FINGERPRINT_MAX = 2n ** 64n - 1n;
+/** However few bytes each is to have (chosen): an answer of 100 KB. Streams larger than that share make more of it, at most as many again. */
+const SHARDS_MAX = 1024;
+
+/** Shards that cover all fingerprints, each of at most `bytesMax` bytes but where a single stream has more, or they would be too many. */
+export const shardsOf = async (
   volumes: readonly StreamVolume[],
   range: TimeRangeNs,
   bytesMax: number,
-): readonly StreamShard[] => {
-  const inOrder = volumes
-    .map((volume) => ({ volume, fingerprint: volume.labels.fingerprint, ...statsOf([volume], range) }))
-    .sort((a, b) => (a.fingerprint < b.fingerprint ? -1 : 1));
-  const shards: { min: bigint; volumes: StreamVolume[] }[] = [{ min: 0n, volumes: [] }];
-  let bytes = 0;
+  turns: Turns,
+): Promise<readonly StreamShard[]> => {
+  const streams: { readonly fingerprint: bigint; readonly stats: IndexStats }[] = [];
+  let total = 0;
+  for (const volume of volumes) {
+    const stats = statsOf([volume], range);
+    total += stats.bytes;
+    streams.push({ fingerprint: volume.labels.fingerprint, stats });
+    if (streams.length % SERIES_PER_LOOK === 0) await turns.breathe();
+  }
+  const most = Math.max(bytesMax, total / SHARDS_MAX);
+  let open: OpenShard = openShard(0n);
+  const shards = [open];
   let last: bigint | undefined;
-  for (const { volume, fingerprint, bytes: own } of inOrder) {
+  for (const { fingerprint, stats } of await sortInTurns(streams, byFingerprint, turns)) {
     // Streams of one fingerprint cannot be told apart by it.
-    if (bytes > 0 && bytes + own > bytesMax && fingerprint !== last) {
-      shards.push({ min: fingerprint, volumes: [] });
-      bytes = 0;
+    if (open.stats.bytes > 0 && open.stats.bytes + stats.bytes > most && fingerprint !== last) {
+      open = openShard(fingerprint);
+      shards.push(open);
     }
-    shards.at(-1)?.volumes.push(volume);
-    bytes += own;
+    open.stats.streams += stats.streams;
+    open.stats.chunks += stats.chunks;
+    open.stats.bytes += stats.bytes;
+    open.stats.entries += stats.entries;
     last = fingerprint;
   }
-  return shards.map((shard, index) => ({
-    min: shard.min,
+  return shards.map(({ min, stats }, index) => ({
+    min,
     max: (shards[index + 1]?.min ?? FINGERPRINT_MAX + 1n) - 1n,
-    stats: statsOf(shard.volumes, range),
+    stats,
   }));
 };
+
+const openShard = (min: bigint): OpenShard => ({ min, stats: { streams: 0, chunks: 0, bytes: 0, entries: 0 } });
+
+const byFingerprint = (a: { readonly fingerprint: bigint }, b: { readonly fingerprint: bigint }): number =>
+  a.fingerprint < b.fingerprint ? -1 : Number(a.fingerprint > b.fingerprint);

@@ -26,9 +26,11 @@ interface Watch {
   nextRevision: number;
 }
 
-/** With leases the store looks at the time at least so often, and this part of the shortest. */
+/** What a look at the time counts at most: an eighth of the shortest lease, and so much. */
 const LOOK_MS_MAX = 1_000;
 const LOOK_SHARE = 1 / 8;
+/** Leases shorter than eight of these may end early by it. */
+const LOOK_MS_MIN = 20;
 
 /** Between tries to write the file when nobody asks for anything. */
 const SAVE_AGAIN_MS = 1_000;
@@ -49,7 +51,6 @@ export class EmbeddedStore implements MembershipStore {
   #storeMs = 0;
   /** The clock's, of the last look. */
   #lookedMs: number;
-  #lookMs = LOOK_MS_MAX;
   #cancelTimer: (() => void) | undefined;
   #cancelRetry: (() => void) | undefined;
   #isClosed = false;
@@ -58,7 +59,6 @@ export class EmbeddedStore implements MembershipStore {
     this.#clock = clock;
     this.#lookedMs = clock.monotonicMs();
     this.#state = new StoreState(snapshot, this.#storeMs);
-    for (const { ttlMs } of snapshot?.leases ?? []) this.#lookFor(ttlMs);
     this.#durable = this.#state.snapshot();
     this.#saved = file === undefined ? undefined : new Shared(() => this.#save(file));
     this.#armTimer();
@@ -82,10 +82,7 @@ export class EmbeddedStore implements MembershipStore {
   }
 
   grant(ttlMs: number, deadlineMs: number): Promise<LeaseId> {
-    return this.#answer('grant', deadlineMs, () => {
-      this.#lookFor(ttlMs);
-      return this.#state.grant(ttlMs, this.#storeMs);
-    });
+    return this.#answer('grant', deadlineMs, () => this.#state.grant(ttlMs, this.#storeMs));
   }
 
   keepAlive(lease: LeaseId, deadlineMs: number): Promise<{ readonly revision: number }> {
@@ -179,7 +176,8 @@ export class EmbeddedStore implements MembershipStore {
     this.#cancelTimer = undefined;
     const dueMs = this.#state.nextEndMs();
     if (dueMs === Number.POSITIVE_INFINITY || this.#isClosed) return;
-    const waitMs = Math.min(this.#lookMs, dueMs - this.#storeMs);
+    // Half: a timer that is a little late has counted all the time there was.
+    const waitMs = Math.min(this.#lookMs / 2, dueMs - this.#storeMs);
     this.#cancelTimer = this.#clock.after(Math.max(0, waitMs), () => {
       this.#expire();
       this.#armTimer();
@@ -187,8 +185,8 @@ export class EmbeddedStore implements MembershipStore {
     });
   }
 
-  #lookFor(ttlMs: number): void {
-    this.#lookMs = Math.min(this.#lookMs, ttlMs * LOOK_SHARE);
+  get #lookMs(): number {
+    return Math.max(LOOK_MS_MIN, Math.min(LOOK_MS_MAX, this.#state.shortestTtlMs() * LOOK_SHARE));
   }
 
   #expire(): void {

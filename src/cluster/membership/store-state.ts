@@ -112,6 +112,11 @@ export class StoreState {
     return Math.min(Number.POSITIVE_INFINITY, ...Array.from(this.#leases.values(), ({ endsMs }) => endsMs));
   }
 
+  /** Of all leases; Infinity without any. */
+  shortestTtlMs(): number {
+    return Math.min(Number.POSITIVE_INFINITY, ...Array.from(this.#leases.values(), ({ ttlMs }) => ttlMs));
+  }
+
   /** The changes from this revision on; undefined if some are no longer known, or the revision lies in the future of this store. */
   changesFrom(revision: number): readonly Change[] | undefined {
     const firstKnown = this.#changes[0]?.revision ?? this.#revision + 1;

@@ -51,6 +51,15 @@ describe('a node that is asked as Loki 1 was', function () {
     expect((await ask('/api/prom/query', { query: '{app=~".+"}', regexp: '(' })).status).to.equal(400);
   });
 
+  it('keeps parsed labels among the others, though a client asks for kinds of labels or parts of an answer', async () => {
+    const headers = { 'x-loki-response-encoding-flags': 'categorize-labels', 'x-ringlog-partial': 'allow' };
+    const parameters = { ...range, query: '{app="shop"} | regexp "^(?P<word>tw.)"' };
+    const { status, text } = await server.ask(`/api/prom/query?${new URLSearchParams(parameters)}`, { headers });
+    expect(status, text).to.equal(200);
+    const { streams } = JSON.parse(text) as { streams: { labels: string }[] };
+    expect(streams.map(({ labels }) => labels)).to.include('{app="shop", say="\\"hi\\"", word="two"}');
+  });
+
   it('refuses metric queries, and what does not parse', async () => {
     const { status, text } = await ask('/api/prom/query', { query: 'rate({app="shop"}[1m])' });
     expect(`${status} ${text}`).to.equal('400 legacy endpoints only support streams result type');
@@ -89,7 +98,11 @@ describe('a node that is asked as Loki 1 was', function () {
     expect(cut.reduce((sum, { stats }) => sum + stats.bytes, 0)).to.equal(whole?.stats.bytes);
     expect([cut[0]?.bounds.min, cut[1]?.bounds.max]).to.deep.equal(['0', String(2n ** 64n - 1n)]);
     expect(BigInt(cut[1]?.bounds.min ?? 0)).to.equal(BigInt(cut[0]?.bounds.max ?? 0) + 1n);
-    const { status, text } = await ask('/loki/api/v1/index/shards', { query: '{app="a"}', targetBytesPerShard: '0' });
-    expect(`${status} ${text}`).to.equal('400 targetBytesPerShard must be a positive value');
+    const refusalOf = async (targetBytesPerShard: string): Promise<string> => {
+      const { status, text } = await ask('/loki/api/v1/index/shards', { query: '{app="a"}', targetBytesPerShard });
+      return `${status} ${text}`;
+    };
+    expect(await refusalOf('0')).to.equal('400 targetBytesPerShard must be a positive value');
+    expect(await refusalOf('abc')).to.equal('400 cannot parse "abc" to a valid size');
   });
 });

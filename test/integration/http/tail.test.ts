@@ -68,7 +68,7 @@ describe('tail', () => {
   it('gives clients of the first API its frames, whatever else they ask for', async () => {
     services.frames = framesOf(frame(2, [{ timeNs: 7n, labels: ['app', 'y'] }]), frame(1));
     const headers = { 'x-loki-response-encoding-flags': 'categorize-labels' };
-    const socket = connect(log, headers, {}, '/api/prom/tail');
+    const socket = connect(`${log}&regexp=a%22b`, headers, {}, '/api/prom/tail');
     const frames: unknown[] = [];
     await new Promise<void>((resolve) =>
       socket.on('message', (data) => {
@@ -81,7 +81,7 @@ describe('tail', () => {
       dropped_entries: [{ timestamp: '1970-01-01T00:00:00.000000007Z', labels: '{app="y"}' }],
     });
     expect(frames[1]).to.deep.equal({ streams: [streamOf('1970-01-01T00:00:00Z', 'line 0')], dropped_entries: null });
-    expect(services.tails[0]).to.include({ categorizeLabels: false });
+    expect(services.tails[0]).to.include({ categorizeLabels: false, query: '{app="x"} |~ "a\\"b"' });
   });
 
   it('sends an element per entry, at most 100 a frame, and names what was dropped first', async () => {

@@ -91,7 +91,7 @@ describe('the embedded membership store', () => {
       /** Timers run before what came over the sockets meanwhile is read. */
       const standStill = (ms: number): void => {
         stoodMs += ms;
-        manual.advance(1);
+        manual.advance(Math.min(500, ttlMs / 16));
       };
       return { store, lease, advance: (ms: number) => manual.advance(ms), standStill };
     };

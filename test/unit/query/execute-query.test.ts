@@ -187,7 +187,7 @@ describe('a query over memory and store', () => {
 
     it('some in one task while nothing is found, at the end one at a time, and each once', async () => {
       const pool = inThreadPool();
-      expect(lines(await ask(NOTHING, pool))).to.deep.equal([]);
+      expect(lines(await ask(NOTHING, pool, { limits: byDefault }))).to.deep.equal([]);
       const chunks = chunksIn(pool);
       expect(chunks.reduce((sum, count) => sum + count, 0)).to.equal(COUNT);
       expect(chunks.length).to.be.below(COUNT / 2);
