@@ -3,24 +3,16 @@
  * neither structured metadata nor parsed labels apart gets them among the labels.
  */
 import type { TailFrame } from '../actors/node-services.ts';
-import { quoteGo } from '../protocol/go-quote.ts';
+import { canonicalText } from '../protocol/label-text.ts';
 import { rfc3339NanoText } from '../protocol/time-text.ts';
 import type { LogStream, QueryResult } from '../query/query-messages.ts';
 import { inPieces, statisticsJson } from './answer-json.ts';
 import { jsonString } from './json-text.ts';
 
-const labelsText = (pairs: readonly string[]): string => {
-  const members: string[] = [];
-  for (let index = 0; index + 1 < pairs.length; index += 2) {
-    members.push(`${pairs[index]}=${quoteGo(pairs[index + 1] ?? '')}`);
-  }
-  return `{${members.join(', ')}}`;
-};
-
 function* streamParts(streams: readonly LogStream[]): Generator<string> {
   let streamSeparator = '';
   for (const { labels, entries } of streams) {
-    yield `${streamSeparator}{"labels":${jsonString(labelsText(labels))},"entries":[`;
+    yield `${streamSeparator}{"labels":${jsonString(canonicalText(labels))},"entries":[`;
     let separator = '';
     for (const { timeNs, line } of entries) {
       yield `${separator}{"ts":"${rfc3339NanoText(timeNs)}","line":${jsonString(line)}}`;
@@ -47,7 +39,7 @@ export const legacyListJson = (texts: readonly string[]): string =>
 /** One text frame of a tail. */
 export const legacyFrameJson = ({ streams, dropped }: TailFrame): string => {
   const droppedTexts = dropped.map(
-    ({ timeNs, labels }) => `{"timestamp":"${rfc3339NanoText(timeNs)}","labels":${jsonString(labelsText(labels))}}`,
+    ({ timeNs, labels }) => `{"timestamp":"${rfc3339NanoText(timeNs)}","labels":${jsonString(canonicalText(labels))}}`,
   );
   const droppedPart = droppedTexts.length > 0 ? `[${droppedTexts.join(',')}]` : 'null';
   return `{"streams":[${[...streamParts(streams)].join('')}],"dropped_entries":${droppedPart}}`;

@@ -58,7 +58,6 @@ export class QueryHandlers {
     const form = await readForm(exchange, this.#state.bodies);
     const parameters = parseRangeParameters(form, nowNsOf(options));
     const query = withRegexp(parameters.query, form.get('regexp') ?? '');
-    if (parseExpr(query).kind !== 'log') throw badRequest('legacy endpoints only support streams result type');
     await this.#answer(exchange, tenant, { ...parameters, query, isInstant: false }, true);
   };
 
@@ -83,6 +82,7 @@ export class QueryHandlers {
     const { options } = this.#state;
     const limits = options.limitsOf(tenant);
     const expr = parseExpr(text.query);
+    if (isLegacy && expr.kind !== 'log') throw badRequest('legacy endpoints only support streams result type');
     if (text.isInstant && expr.kind === 'log') {
       throw new RefusedError({
         code: 'INVALID_QUERY',

@@ -137,7 +137,8 @@ export class TailHandlers {
   }
 
   #serve(webSocket: WebSocket, parameters: TailParameters): void {
-    const { tenant } = parameters;
+    const { frameText, ...asked } = parameters;
+    const { tenant } = asked;
     const limits = this.#options.limitsOf(tenant);
     const tailsMax = limits.maxConcurrentTailRequests;
     const count = (this.#tailsOf.get(tenant) ?? 0) + 1;
@@ -161,7 +162,7 @@ export class TailHandlers {
       if (left > 0) this.#tailsOf.set(tenant, left);
       else this.#tailsOf.delete(tenant);
     });
-    if (!parameters.isLog) {
+    if (!asked.isLog) {
       webSocket.close(ABNORMAL, 'only log selector is supported');
       return;
     }
@@ -170,13 +171,13 @@ export class TailHandlers {
       return;
     }
     try {
-      const startNs = readableTail(parameters, limits, nowNsOf(this.#options));
-      tail = this.#services.tail({ ...parameters, startNs });
+      const startNs = readableTail(asked, limits, nowNsOf(this.#options));
+      tail = this.#services.tail({ ...asked, startNs });
     } catch (error) {
       webSocket.close(ABNORMAL, closeReason((error as Error).message));
       return;
     }
-    this.#pump(webSocket, tail, parameters.frameText).catch((error: Error) => {
+    this.#pump(webSocket, tail, frameText).catch((error: Error) => {
       if (!(error instanceof RefusedError)) this.#options.log.error({ err: error }, 'tail failed');
       webSocket.close(ABNORMAL, closeReason(error.message));
     });

@@ -17,7 +17,7 @@ interface OpenShard {
 }
 
 const FINGERPRINT_MAX = 2n ** 64n - 1n;
-/** However few bytes each is to have (chosen): an answer of 100 KB. Streams larger than that share make more of it, at most as many again. */
+/** However few bytes each is to have (chosen): with the shares that large streams leave open at most twice as many, and 250 KB of an answer. */
 const SHARDS_MAX = 1024;
 
 /** Shards that cover all fingerprints, each of at most `bytesMax` bytes but where a single stream has more, or they would be too many. */
