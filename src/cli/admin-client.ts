@@ -1,4 +1,3 @@
-import { request } from 'undici';
 import { CommandError } from './cli-error.ts';
 import { baseUrl, type ServerOptions } from './loki-client.ts';
 
@@ -14,6 +13,7 @@ export const askAdmin = async (
   let status: number;
   let text: string;
   try {
+    const { request } = await import('undici');
     const response = await request(`${base}/ringlog/v1${path}`, {
       method,
       headers: tenant === undefined ? {} : { 'x-scope-orgid': tenant },

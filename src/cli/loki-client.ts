@@ -1,4 +1,3 @@
-import { request } from 'undici';
 import { CommandError } from './cli-error.ts';
 
 export interface ServerOptions {
@@ -67,6 +66,7 @@ export class LokiClient {
     let status: number;
     let text: string;
     try {
+      const { request } = await import('undici');
       const response = await request(url, {
         headers: this.#headers,
         headersTimeout: ANSWER_TIMEOUT_MS,

@@ -2,6 +2,7 @@ import { createServer, IncomingMessage, type Server, type ServerResponse } from 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { NodeServices } from '../actors/node-services.ts';
+import { LazyAbort } from '../protocol/lazy-abort.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import { type EdgeOptions, startingError } from './edge-options.ts';
 import { pushStatusOf, statusOf } from './refusal-status.ts';
@@ -97,14 +98,24 @@ class HttpEdge {
       await reply.empty(405);
       return;
     }
-    const cancelled = new AbortController();
+    const cancelled = new LazyAbort();
     response.on('close', () => {
       if (!response.writableFinished) cancelled.abort();
     });
     const search = new URLSearchParams(query);
     try {
       if (this.#options.isStarting() && route.isAlwaysOpen !== true) throw startingError();
-      await route.handler({ request, reply, path, search, signal: cancelled.signal, labelName, names });
+      await route.handler({
+        request,
+        reply,
+        path,
+        search,
+        labelName,
+        names,
+        get signal() {
+          return cancelled.signal;
+        },
+      });
     } catch (error) {
       await this.#fail(error, route, reply, response);
     }

@@ -1,7 +1,6 @@
 /** Makes a node a member of a cluster: opens the membership store, listens for the other nodes; registers when the node can answer. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { EtcdStore } from '../cluster/membership/etcd-store.ts';
 import { Membership } from '../cluster/membership/membership.ts';
 import type { MembershipStore } from '../cluster/membership/membership-store.ts';
 import { StoreClient } from '../cluster/membership/store-client.ts';
@@ -78,7 +77,7 @@ export const startMember = async (
   if (!listen) throw new Error('cluster.listen: a member needs an address for the other nodes');
   // A store that is given has no cluster that outlives it.
   const uidFile = deps.store ? undefined : path.join(config.data_dir, UID_FILE);
-  const store = deps.store ?? openStore(config, deps);
+  const store = deps.store ?? (await openStore(config, deps));
   const membership = new Membership({
     store,
     clock,
@@ -170,9 +169,16 @@ const startPeersOf = async (
 const FENCE_MARGIN_MS = 5_000;
 const FENCE_MARGIN_SHARE = 4;
 
-const openStore = ({ cluster }: Pick<Config, 'cluster'>, { clock, chance }: StartMemberDeps): MembershipStore => {
+const openStore = async (
+  { cluster }: Pick<Config, 'cluster'>,
+  { clock, chance }: StartMemberDeps,
+): Promise<MembershipStore> => {
   const { store, socket, etcd_endpoints } = cluster.membership;
-  if (store === 'etcd') return new EtcdStore({ clock, hosts: etcd_endpoints, random: chance });
+  if (store === 'etcd') {
+    // A hundred modules, with which only those that have an etcd should start.
+    const { EtcdStore } = await import('../cluster/membership/etcd-store.ts');
+    return new EtcdStore({ clock, hosts: etcd_endpoints, random: chance });
+  }
   return new StoreClient({ clock, address: { path: socket }, random: chance });
 };
 

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { Agent, request } from 'undici';
+import type { Agent } from 'undici';
 import type { Clock } from '../protocol/clock.ts';
 import type { Delivery } from './delivery-queue.ts';
 
@@ -30,7 +30,7 @@ const CONNECTIONS_MAX = 8;
 export class HttpSender {
   readonly report: HttpSenderDeps['report'];
   readonly #clock: Clock;
-  readonly #agent = new Agent({ connections: CONNECTIONS_MAX });
+  #agent: Agent | undefined;
 
   constructor({ clock, report }: HttpSenderDeps) {
     this.report = report;
@@ -57,6 +57,9 @@ export class HttpSender {
     const giveUp = (): void => call.abort(signal.reason);
     signal.addEventListener('abort', giveUp, { once: true });
     try {
+      // Most nodes have no rules, and start without it.
+      const { Agent, request } = await import('undici');
+      this.#agent ??= new Agent({ connections: CONNECTIONS_MAX });
       const answer = await request(withoutUser(url), {
         method: 'POST',
         headers: { ...receiver.headers, ...(await authorizationOf(receiver)), ...headers },
@@ -84,7 +87,7 @@ export class HttpSender {
   }
 
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await this.#agent?.destroy();
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ClientDuplexStream, ServerDuplexStream } from '@grpc/grpc-js';
+import { releaseMemory } from '../../protocol/release-memory.ts';
 import type { Pipe } from './pipe.ts';
 
 export type ClientStream = ClientDuplexStream<Buffer, Buffer>;
@@ -37,9 +38,12 @@ export class GrpcPipe implements Pipe {
 
   write(packet: Buffer): void {
     if (this.#isClosed) return;
-    this.#bufferedBytes += packet.length;
+    const bytes = packet.length;
+    this.#bufferedBytes += bytes;
     this.#stream.write(packet, () => {
-      this.#bufferedBytes -= packet.length;
+      this.#bufferedBytes -= bytes;
+      // grpc-js has sent a copy of its own.
+      releaseMemory(packet);
       this.onDrain();
     });
   }

@@ -1,3 +1,4 @@
+import { LazyAbort } from '../../protocol/lazy-abort.ts';
 import { RefusedError } from '../../protocol/refusal.ts';
 import { badRequest } from '../../protocol/wire.ts';
 import { FRAME, FRAME_COST, sizeOf } from './frame.ts';
@@ -9,7 +10,7 @@ import { failureFrame } from './refusal-frame.ts';
 interface Call {
   readonly seq: number;
   readonly class: number;
-  readonly controller: AbortController;
+  readonly abort: LazyAbort;
   heldBytes: number;
   /** Bytes of answers that the reader's window still takes. */
   allowance: number;
@@ -53,7 +54,7 @@ export class IncomingCalls {
     const call: Call = {
       seq,
       class: message.frame.class,
-      controller: new AbortController(),
+      abort: new LazyAbort(),
       heldBytes: message.heldBytes,
       allowance: window,
       answer: undefined,
@@ -87,7 +88,7 @@ export class IncomingCalls {
   #abort(call: Call, reason: string): void {
     this.#finish(call);
     if (call.answer) this.#outbox.drop(call.answer);
-    call.controller.abort(new Error(reason));
+    call.abort.abort(new Error(reason));
     call.wake();
   }
 
@@ -97,7 +98,7 @@ export class IncomingCalls {
   }
 
   #fail(call: Call, error: unknown): void {
-    if (call.controller.signal.aborted) return;
+    if (call.abort.isAborted) return;
     if (!(error instanceof RefusedError)) this.#report('a handler for peers failed', error);
     this.#outbox.sendUrgent(failureFrame(call.seq, error));
     this.#finish(call);
@@ -106,33 +107,41 @@ export class IncomingCalls {
   async #run(call: Call, { frame, body }: IncomingMessage, bodyRead: () => void): Promise<void> {
     const handler = this.#handlers.get(frame.kind);
     if (!handler) throw badRequest(`this node does not answer requests of kind ${frame.kind}`);
-    const { signal } = call.controller;
+    const { abort } = call;
     const callClass = CALL_CLASSES[frame.class] ?? 'control';
     const { deadlineMs } = frame;
-    const result = handler(body, { from: this.#from, class: callClass, deadlineMs, signal, bodyRead });
+    const result = handler(body, {
+      from: this.#from,
+      class: callClass,
+      deadlineMs,
+      bodyRead,
+      get signal() {
+        return abort.signal;
+      },
+    });
     if (Symbol.asyncIterator in result) {
       if (frame.window === 0) throw badRequest(`requests of kind ${frame.kind} have many answers`);
       this.#releaseRequest(call);
       await this.#answerMany(call, result);
     } else {
       const answer = await result;
-      if (!signal.aborted) await this.#send(call, answer);
+      if (!abort.isAborted) await this.#send(call, answer);
     }
-    if (frame.window > 0 && !signal.aborted) this.#outbox.sendUrgent({ type: FRAME.end, seq: call.seq });
+    if (frame.window > 0 && !abort.isAborted) this.#outbox.sendUrgent({ type: FRAME.end, seq: call.seq });
   }
 
   /** Pulls one answer at a time, and only when the one before has left and the reader's window has room. */
   async #answerMany(call: Call, answers: AsyncIterable<readonly Uint8Array[]>): Promise<void> {
-    const { signal } = call.controller;
+    const { abort } = call;
     const iterator = answers[Symbol.asyncIterator]();
     let isDone = false;
     try {
       for (;;) {
-        while (call.allowance <= 0 && !signal.aborted) await this.#wait(call);
-        if (signal.aborted) return;
+        while (call.allowance <= 0 && !abort.isAborted) await this.#wait(call);
+        if (abort.isAborted) return;
         const next = await iterator.next();
         isDone = next.done === true;
-        if (isDone || signal.aborted) return;
+        if (isDone || abort.isAborted) return;
         call.allowance -= sizeOf(next.value) + FRAME_COST;
         await this.#send(call, next.value);
       }
@@ -157,7 +166,7 @@ export class IncomingCalls {
     call.answer = answer;
     this.#outbox.send(answer);
     this.#releaseRequest(call);
-    while (call.answer === answer && !call.controller.signal.aborted) await this.#wait(call);
+    while (call.answer === answer && !call.abort.isAborted) await this.#wait(call);
   }
 
   #wait(call: Call): Promise<void> {
