@@ -14,6 +14,8 @@ export interface UnflushedStream {
   readonly flushing: number;
   /** Segments that were claimed for another node: some of them may have been given up already, and the actor has not heard of it yet. */
   readonly moving: number;
+  /** Number of its oldest segment: as those follow each other, their first records do in the log. */
+  readonly oldestSegment: number;
 }
 
 /** Work in one go on the event loop: chosen, little, for a node that leaves looks again and again. */
@@ -36,14 +38,18 @@ export const forEachUnflushed = async (
       segments.some(
         ({ segment, isFlushing, isMoving, log }) => !isFlushing && !isMoving && !segment.isEmpty && !log?.isUnreadable,
       ) || hasMovable(cell.logged);
-    if (isMovable || flushing + moving > 0) visit({ tenant: tenant.name, labels, isMovable, flushing, moving });
+    if (!isMovable && flushing + moving === 0) return;
+    const oldestSegment = (segments[0] ?? cell.logged?.parts[0])?.segment.id.counter ?? 0;
+    visit({ tenant: tenant.name, labels, isMovable, flushing, moving, oldestSegment });
   });
   await forEachInSlices(clock, SLICE_MS, logged?.all() ?? [], (stream) => {
     const { tenant, labels } = stream;
     if (directory.find(tenant, labels)) return;
     const [flushing, moving] = [partsIn(stream, 'flushing'), partsIn(stream, 'moving')];
     const isMovable = hasMovable(stream);
-    if (isMovable || flushing + moving > 0) visit({ tenant, labels, isMovable, flushing, moving });
+    if (!isMovable && flushing + moving === 0) return;
+    const oldestSegment = stream.parts[0]?.segment.id.counter ?? 0;
+    visit({ tenant, labels, isMovable, flushing, moving, oldestSegment });
   });
 };
 

@@ -6,6 +6,7 @@ import type { LogSegment } from '../../../src/log/segment-table.ts';
 import type { Holding } from '../../../src/member/holdings.ts';
 import { NodeHoldings } from '../../../src/member/node-holdings.ts';
 import { Pace } from '../../../src/member/pace.ts';
+import type { LabelSet } from '../../../src/protocol/label-set.ts';
 import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { ManualClock } from '../../support/clock.ts';
 
@@ -46,13 +47,38 @@ describe('NodeHoldings', () => {
     expect(groups).to.deep.equal([512, 188]);
     expect(moves).to.have.lengthOf(STREAMS);
   });
+
+  it('seals them in the order of their oldest segments, as they lie in the log', async () => {
+    const streams = 40_000;
+    // Coprime: each number once, far from its neighbours.
+    const numberOf = (index: number): number => (index * 17_011) % streams;
+    const asked: number[] = [];
+    const holdings = new NodeHoldings(
+      nodeWith(streams, numberOf),
+      movesThat(
+        () => asked.length,
+        (labels) => void asked.push(numberOf(Number(labels.pairs[1]?.slice('app-'.length)))),
+      ),
+      () => undefined,
+      new ManualClock(),
+      fail,
+    );
+    await holdings.walk(
+      () => false,
+      new Pace(new ManualClock(), () => true),
+      () => undefined,
+    );
+    expect([...asked].sort((left, right) => left - right)).to.deep.equal(Array.from({ length: streams }, (_, i) => i));
+    const isInOrder = asked.map((number, index) => index % (1 << 14) === 0 || number > (asked[index - 1] as number));
+    expect(isInOrder.every(Boolean)).to.equal(true);
+  });
 });
 
-const nodeWith = (streams: number): LocalNode => {
+const nodeWith = (streams: number, numberOf = (index: number): number => index): LocalNode => {
   const forEachUnflushed = (visit: (stream: UnflushedStream) => void): Promise<void> => {
     for (let index = 0; index < streams; index += 1) {
       const labels = labelSetOf(['app', `app-${index}`]);
-      visit({ tenant: 'tenant', labels, isMovable: true, flushing: 0, moving: 0 });
+      visit({ tenant: 'tenant', labels, isMovable: true, flushing: 0, moving: 0, oldestSegment: numberOf(index) });
     }
     return Promise.resolve();
   };
@@ -60,8 +86,9 @@ const nodeWith = (streams: number): LocalNode => {
 };
 
 /** One segment a stream. */
-const movesThat = (next: () => number): StreamMoves => {
-  const moveOut = (): Promise<readonly OfferedSegment[]> => {
+const movesThat = (next: () => number, asked: (labels: LabelSet) => void = () => undefined): StreamMoves => {
+  const moveOut = (_tenant: string, labels: LabelSet): Promise<readonly OfferedSegment[]> => {
+    asked(labels);
     const id = { nodeId: '00', incarnation: 1, counter: next() };
     const log = { id, bytes: 100, highestEpoch: 0 } as LogSegment;
     return Promise.resolve([{ log, finalCount: 1 } as OfferedSegment]);
