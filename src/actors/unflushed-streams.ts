@@ -14,7 +14,7 @@ export interface UnflushedStream {
   readonly flushing: number;
   /** Segments that were claimed for another node: some of them may have been given up already, and the actor has not heard of it yet. */
   readonly moving: number;
-  /** Number of its oldest segment: as those follow each other, their first records do in the log. */
+  /** `LogSegment.ordinal` of its oldest one. */
   readonly oldestSegment: number;
 }
 
@@ -39,7 +39,8 @@ export const forEachUnflushed = async (
         ({ segment, isFlushing, isMoving, log }) => !isFlushing && !isMoving && !segment.isEmpty && !log?.isUnreadable,
       ) || hasMovable(cell.logged);
     if (!isMovable && flushing + moving === 0) return;
-    const oldestSegment = (segments[0] ?? cell.logged?.parts[0])?.segment.id.counter ?? 0;
+    // What the log has beside the actor's memory came first, and is most of it.
+    const oldestSegment = (cell.logged?.parts[0]?.segment ?? segments[0]?.log)?.ordinal ?? 0;
     visit({ tenant: tenant.name, labels, isMovable, flushing, moving, oldestSegment });
   });
   await forEachInSlices(clock, SLICE_MS, logged?.all() ?? [], (stream) => {
@@ -48,7 +49,7 @@ export const forEachUnflushed = async (
     const [flushing, moving] = [partsIn(stream, 'flushing'), partsIn(stream, 'moving')];
     const isMovable = hasMovable(stream);
     if (!isMovable && flushing + moving === 0) return;
-    const oldestSegment = stream.parts[0]?.segment.id.counter ?? 0;
+    const oldestSegment = stream.parts[0]?.segment.ordinal ?? 0;
     visit({ tenant, labels, isMovable, flushing, moving, oldestSegment });
   });
 };

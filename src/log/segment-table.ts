@@ -40,6 +40,8 @@ export class LogSegment {
   readonly writer: Writer;
   /** It was first logged on another disk: it is this one's only with CUSTODY. */
   readonly isForeign: boolean;
+  /** As these follow each other, the first records of segments do in the log. */
+  readonly ordinal: number;
   readonly places: Place[] = [];
   /** Entries that are durable, or lost to damage: one more than the highest index. */
   count = 0;
@@ -72,9 +74,10 @@ export class LogSegment {
   #open: Uint8Array | undefined = undefined;
   #header: SegmentHeader | undefined = undefined;
 
-  constructor(id: SegmentId, writer: Writer, isForeign = false) {
+  constructor(id: SegmentId, writer: Writer, ordinal: number, isForeign: boolean) {
     this.id = id;
     this.writer = writer;
+    this.ordinal = ordinal;
     this.isForeign = isForeign;
   }
 
@@ -224,6 +227,7 @@ export class SegmentTable {
   readonly #writers: Writer[] = [];
   readonly #segments: Map<number, LogSegment>[] = [];
   #unflushedCount = 0;
+  #nextOrdinal = 0;
 
   constructor(uid?: string) {
     this.uid = uid;
@@ -251,7 +255,8 @@ export class SegmentTable {
     if (known) return known;
     const { nodeId, incarnation } = writer;
     const isForeign = this.uid !== undefined && nodeId !== this.uid && nodeId !== OLD_NODE_ID;
-    const segment = new LogSegment({ nodeId, incarnation, counter }, writer, isForeign);
+    const segment = new LogSegment({ nodeId, incarnation, counter }, writer, this.#nextOrdinal, isForeign);
+    this.#nextOrdinal += 1;
     ofWriter.set(counter, segment);
     return segment;
   }
