@@ -242,15 +242,18 @@ const endSoon = (log: Logger, exitCode: number, afterMs: number): void => {
 };
 
 /**
- * A node's heap is collected again when it has doubled. V8 decides by how busy it finds the program, and has one that waits for its cores, or for
- * its turn to move streams, collect at a third more: marking 170 MB of streams once or twice in ten seconds took a quarter of the CPU of a hand-over.
+ * The heaps of a node's threads are collected again when they have doubled. V8 decides by how busy it finds the program, and has one that waits for its
+ * cores, or for its turn to move streams, collect at a third more: marking 170 MB of streams once or twice in ten seconds took a quarter of the CPU of a
+ * hand-over. Doubled heaps took no more memory there than before: what waits in buffers is more.
  */
 const HEAP_GROWTH_PERCENT = 100;
 
 /** Runs a node until it is told to stop, or until its standard input ends if it is to follow that. @returns the exit code */
 export const serve = async (config: Config, version: string, followsInput = false): Promise<number> => {
-  // Read at each collection: it may be set while the process runs.
-  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH_PERCENT}`);
+  // Read at each collection: it may be set while the process runs. Who started node with it knows better.
+  if (!process.execArgv.some((flag) => /^--heap.growing.percent/.test(flag))) {
+    setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH_PERCENT}`);
+  }
   const log = pino(
     // pino's own way adds the texts of the causes to ours, which have them already.
     { level: config.log_level, base: null, serializers: { err: stdSerializers.errWithCause } },

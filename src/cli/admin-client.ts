@@ -12,8 +12,8 @@ export const askAdmin = async (
   const base = baseUrl(addr);
   let status: number;
   let text: string;
+  const { request } = await import('undici');
   try {
-    const { request } = await import('undici');
     const response = await request(`${base}/ringlog/v1${path}`, {
       method,
       headers: tenant === undefined ? {} : { 'x-scope-orgid': tenant },

@@ -65,8 +65,8 @@ export class LokiClient {
     const url = `${this.#base}${API}${path}?${parameters}`;
     let status: number;
     let text: string;
+    const { request } = await import('undici');
     try {
-      const { request } = await import('undici');
       const response = await request(url, {
         headers: this.#headers,
         headersTimeout: ANSWER_TIMEOUT_MS,

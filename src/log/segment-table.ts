@@ -40,7 +40,7 @@ export class LogSegment {
   readonly writer: Writer;
   /** It was first logged on another disk: it is this one's only with CUSTODY. */
   readonly isForeign: boolean;
-  /** As these follow each other, the first records of segments do in the log. */
+  /** In the order in which this process first heard of them: as their first records lie in the log, after a restart file by file with the newest first. */
   readonly ordinal: number;
   readonly places: Place[] = [];
   /** Entries that are durable, or lost to damage: one more than the highest index. */

@@ -79,7 +79,7 @@ export class NodeHoldings implements Holdings {
         orderedTo = at + ORDERED_AT_A_TIME;
         putInOrder(elsewhere, at, orderedTo);
       }
-      count = pace.isUrgent ? URGENT_MOVES_AT_A_TIME : MOVES_AT_A_TIME;
+      count = Math.min(orderedTo - at, pace.isUrgent ? URGENT_MOVES_AT_A_TIME : MOVES_AT_A_TIME);
       const places = elsewhere.slice(at, at + count).filter(({ key }) => !isHere(key));
       const outs = await pace.run(() => Promise.all(places.map((place) => this.#moveOut(place))));
       flushing += outs.filter((out) => out === undefined).length;

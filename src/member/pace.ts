@@ -4,14 +4,20 @@ import type { Clock } from '../protocol/clock.ts';
 const REST_SHARE = 2;
 /** What took longer mostly waited, for syncs of two disks: a longer rest would help nobody. About twice the work of a message. */
 const REST_MAX_MS = 60;
-/** Both are so many times longer where the event loop was busy all through the last rests. */
-const BUSY_REST = 3;
-/** Of the last rest in what is thought of the event loop: a single one may have met a collection of garbage. */
-const NEWS_SHARE = 1 / 2;
+/** Both are up to so many times longer where the event loop has too much to do, and at first so many: what begins is cold, and so is who is sent to. */
+const STRETCH_MAX = 8;
+const STRETCH_FIRST = 3;
+/**
+ * A rest in which the event loop had work for a larger share has the next ones grow, another has them shrink. Where threads wait for cores pushes queue from here
+ * on, though the loop itself would have time (measured: 5 nodes on 2 cores, whose loops had work for half of the time beside pushes alone, for three quarters while they queued).
+ */
+const BUSY_SHARE = 0.6;
+/** Per rest: a single one may have met a collection of garbage. */
+const STRETCH_STEP = 1.25;
 
 /**
  * Work in the background that leaves the machine to others: one piece after another, and after each a rest that grows with what it took, and with what others
- * do meanwhile. So pieces of up to 30 ms take a third of the time at most, beside pushes down to an eighth; those that wait for longer, on a busy machine or for a slow
+ * do meanwhile. So pieces of up to 30 ms take a third of the time at most, and a seventeenth where others want all of it; those that wait for longer, on a busy machine or for a slow
  * other side, use little of it.
  */
 export class Pace {
@@ -20,8 +26,7 @@ export class Pace {
   readonly #loopActiveMs: (() => number) | undefined;
   #rested: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
-  /** Share of the last rests for which the event loop had work to do. What began is cold, and so is who is sent to. */
-  #busy: number;
+  #stretch: number;
 
   /**
    * @param isUrgent asked after each piece: there is no time to rest
@@ -31,7 +36,7 @@ export class Pace {
     this.#clock = clock;
     this.#isUrgent = isUrgent;
     this.#loopActiveMs = loopActiveMs;
-    this.#busy = loopActiveMs ? 1 : 0;
+    this.#stretch = loopActiveMs ? STRETCH_FIRST : 1;
   }
 
   /** In order of the calls, unless it is urgent: then beside those before it. Settles as the work does, before the rest. */
@@ -60,12 +65,13 @@ export class Pace {
 
   async #rest(tookMs: number): Promise<void> {
     if (this.#failure || this.#isUrgent()) return;
-    const forMs = (1 + (BUSY_REST - 1) * this.#busy) * Math.min(REST_SHARE * tookMs, REST_MAX_MS);
+    const forMs = this.#stretch * Math.min(REST_SHARE * tookMs, REST_MAX_MS);
     if (forMs <= 0) return;
     const [fromMs, activeMs] = [this.#clock.monotonicMs(), this.#activeMs()];
     await new Promise<void>((resolve) => this.#clock.after(forMs, resolve));
     const busy = (this.#activeMs() - activeMs) / Math.max(1, this.#clock.monotonicMs() - fromMs);
-    this.#busy += NEWS_SHARE * (Math.min(1, busy) - this.#busy);
+    const next = busy > BUSY_SHARE ? this.#stretch * STRETCH_STEP : this.#stretch / STRETCH_STEP;
+    this.#stretch = Math.min(STRETCH_MAX, Math.max(1, next));
   }
 
   #activeMs(): number {

@@ -7,8 +7,8 @@
 import { MessageChannel } from 'node:worker_threads';
 
 /**
- * What is as large as Node's pool may be that pool, in which other buffers lie. Not more: pushes of 10 KB that waited for the collector took two thirds
- * as much CPU again as a node's own work when they went on to another.
+ * What is as large as Node's pool may be that pool, in which other buffers lie. Anything larger is worth it: with 32 KB as the least a push of 12 KB that went on
+ * to another node took 1.0 ms of CPU instead of 0.86, and the nodes collected five times as often.
  */
 const POOL_BYTES = 8 << 10;
 
@@ -17,7 +17,10 @@ port2.close();
 
 /** Nobody may read `bytes`, or another view of their buffer, any more: they are empty from here on. For buffers that Node or V8 made. */
 export const releaseMemory = ({ buffer }: ArrayBufferView): void => {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength > Math.max(POOL_BYTES, Buffer.poolSize)) {
+  if (!(buffer instanceof ArrayBuffer) || buffer.byteLength <= Math.max(POOL_BYTES, Buffer.poolSize)) return;
+  try {
     nowhere.postMessage(null, [buffer]);
+  } catch {
+    // Memory of a native addon, which newer versions of Node do not move: the collector frees it.
   }
 };

@@ -152,7 +152,7 @@ export const sizeOf = (parts: readonly Uint8Array[]): number => {
   return size;
 };
 
-/** In the order of `NUMBERS`, each by its name: frames have many shapes, and looking a name up in one takes several times as long. */
+/** In the order of `NUMBERS`, each by its name: frames have many shapes, in which V8 finds a name that it does not know beforehand slowly. */
 const numbersOf = (frame: OutgoingFrame): readonly number[] => [
   frame.type,
   frame.seq ?? 0,

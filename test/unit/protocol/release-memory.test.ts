@@ -22,6 +22,16 @@ describe('released memory', () => {
     expect(process.memoryUsage().arrayBuffers - before).to.be.below(8 << 20);
   });
 
+  it('is all that is larger than the pool of Node, which is left alone', () => {
+    const sizes = [8 << 10, (8 << 10) + 1, 12 << 10];
+    const left = sizes.map((size) => {
+      const bytes = new Uint8Array(size);
+      releaseMemory(bytes);
+      return bytes.length;
+    });
+    expect(left).to.deep.equal([8 << 10, 0, 0]);
+  });
+
   it('is none of what is small or shared: other views may need it', () => {
     for (const bytes of [Buffer.allocUnsafe(100), Buffer.alloc(100), new Uint8Array(new SharedArrayBuffer(1 << 20))]) {
       const size = bytes.length;
