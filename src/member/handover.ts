@@ -97,7 +97,8 @@ export class Handover {
       returned: (name, epoch) => this.#step({ type: 'returned', name, epoch }),
       look: () => this.look(),
     });
-    const newPace = (): Pace => new Pace(deps.clock, this.#isUrgent, deps.loopActiveMs);
+    const newPace = (): Pace =>
+      new Pace(deps.clock, this.#isUrgent, deps.loopActiveMs, () => this.#leaving !== undefined);
     this.#paces = new Paces(newPace);
     this.#walkPace = newPace();
     this.#cancelTick = this.#tickLater();

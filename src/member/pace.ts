@@ -5,7 +5,7 @@ const REST_SHARE = 2;
 /** What took longer mostly waited, for syncs of two disks: a longer rest would help nobody. About twice the work of a message. */
 const REST_MAX_MS = 60;
 /** Both are up to so many times longer where the event loop has too much to do, and at first so many: what begins is cold, and so is who is sent to. */
-const STRETCH_MAX = 8;
+const STRETCH_MAX = 5;
 const STRETCH_FIRST = 3;
 /**
  * A rest in which the event loop had work for a larger share has the next ones grow, another has them shrink. Where threads wait for cores pushes queue from here
@@ -17,13 +17,14 @@ const STRETCH_STEP = 1.25;
 
 /**
  * Work in the background that leaves the machine to others: one piece after another, and after each a rest that grows with what it took, and with what others
- * do meanwhile. So pieces of up to 30 ms take a third of the time at most, and a seventeenth where others want all of it; those that wait for longer, on a busy machine or for a slow
+ * do meanwhile. So pieces of up to 30 ms take a third of the time at most, and an eleventh where others want all of it; those that wait for longer, on a busy machine or for a slow
  * other side, use little of it.
  */
 export class Pace {
   readonly #clock: Clock;
   readonly #isUrgent: () => boolean;
   readonly #loopActiveMs: (() => number) | undefined;
+  readonly #hasDeadline: () => boolean;
   #rested: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
   #stretch: number;
@@ -31,8 +32,10 @@ export class Pace {
   /**
    * @param isUrgent asked after each piece: there is no time to rest
    * @param loopActiveMs for how long the event loop has had work to do so far, that of other paces with it; nobody else has any unless it is given
+   * @param hasDeadline rests do not grow beyond the first: what is not done then is done all the harder later
    */
-  constructor(clock: Clock, isUrgent: () => boolean, loopActiveMs?: () => number) {
+  constructor(clock: Clock, isUrgent: () => boolean, loopActiveMs?: () => number, hasDeadline = (): boolean => false) {
+    this.#hasDeadline = hasDeadline;
     this.#clock = clock;
     this.#isUrgent = isUrgent;
     this.#loopActiveMs = loopActiveMs;
@@ -65,7 +68,8 @@ export class Pace {
 
   async #rest(tookMs: number): Promise<void> {
     if (this.#failure || this.#isUrgent()) return;
-    const forMs = this.#stretch * Math.min(REST_SHARE * tookMs, REST_MAX_MS);
+    const stretch = this.#hasDeadline() ? Math.min(STRETCH_FIRST, this.#stretch) : this.#stretch;
+    const forMs = stretch * Math.min(REST_SHARE * tookMs, REST_MAX_MS);
     if (forMs <= 0) return;
     const [fromMs, activeMs] = [this.#clock.monotonicMs(), this.#activeMs()];
     await new Promise<void>((resolve) => this.#clock.after(forMs, resolve));

@@ -32,12 +32,13 @@ describe('a pace', () => {
   });
 
   it('rests longer and longer while the event loop has too much to do, and shorter again while it has not', async () => {
-    const restsAt = async (share: number): Promise<readonly number[]> => {
+    const restsAt = async (share: number, hasDeadline = false): Promise<readonly number[]> => {
       const clock = new ManualClock();
       const pace = new Pace(
         clock,
         () => isUrgent,
         () => share * clock.monotonicMs(),
+        () => hasDeadline,
       );
       const began: number[] = [];
       const results = Array.from({ length: 9 }, () => pace.run(work(clock, began, 10)));
@@ -53,7 +54,8 @@ describe('a pace', () => {
     expect(idle.at(-1)).to.be.within(20, 21);
     expect(half.at(-1)).to.be.within(20, 21);
     expect(busy[1]).to.be.within(75, 76);
-    expect(busy.at(-1)).to.equal(160);
+    expect(busy.at(-1)).to.equal(100);
+    expect((await restsAt(0.7, true)).at(-1)).to.equal(60);
   });
 
   it('goes on after a failure, which only its caller hears of, and rests no longer than is of use', async () => {
