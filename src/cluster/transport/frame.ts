@@ -205,13 +205,15 @@ const writeFrame = (out: Buffer, offset: number, frame: OutgoingFrame, numbers: 
 
 /** Copies the bodies, once. */
 export const encodePacket = (frames: readonly OutgoingFrame[]): Buffer => {
-  const numbers = frames.map(numbersOf);
-  const sizes = frames.map((frame, index) => frameSize(frame, numbers[index] ?? []));
-  const out = Buffer.allocUnsafe(sizes.reduce((sum, size) => sum + 1 + varintSize(size) + size, 0));
-  let at = 0;
-  frames.forEach((frame, index) => {
-    at = writeFrame(out, writeBytesHead(out, at, 1, sizes[index] ?? 0), frame, numbers[index] ?? []);
+  const measured = frames.map((frame) => {
+    const numbers = numbersOf(frame);
+    return { frame, numbers, size: frameSize(frame, numbers) };
   });
+  const out = Buffer.allocUnsafe(measured.reduce((sum, { size }) => sum + 1 + varintSize(size) + size, 0));
+  let at = 0;
+  for (const { frame, numbers, size } of measured) {
+    at = writeFrame(out, writeBytesHead(out, at, 1, size), frame, numbers);
+  }
   return out;
 };
 

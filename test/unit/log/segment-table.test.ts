@@ -33,6 +33,19 @@ describe('the table of segments', () => {
     expect(files.map(({ liveBytes }) => liveBytes)).to.deep.equal([0, 0, 0]);
   });
 
+  it('numbers segments in the order in which it first hears of them, whoever wrote them', () => {
+    const table = new SegmentTable('own');
+    const heardOf: readonly (readonly [string, number])[] = [
+      ['own', 7],
+      ['other', 9],
+      ['own', 2],
+      ['other', 9],
+      ['own', 7],
+    ];
+    const ordinals = heardOf.map(([name, counter]) => table.segment(table.writer(name, 1), counter).ordinal);
+    expect(ordinals).to.deep.equal([0, 1, 2, 1, 0]);
+  });
+
   it('counts the segments that are this node’s to store, through adoption, custody and release', () => {
     const table = new SegmentTable('own');
     const file = new IndexedFile(1, 0, 0);
