@@ -3,30 +3,23 @@ import { LoggedSegments } from './actors/logged-segments.ts';
 import type { HeadMemorySource } from './chunk/head-memory.ts';
 import { segmentIdOf } from './chunk/memory-format.ts';
 import type { Config } from './config.ts';
-import { type Log, openLog } from './log/log.ts';
-import type { LogFiles } from './log/log-files.ts';
+import { holdProcess } from './hold-process.ts';
+import { type Log, type LogDeps, openLog } from './log/log.ts';
 import { DEFAULT_LOG_OPTIONS } from './log/log-options.ts';
 import type { LogRecovery } from './log/log-recovery.ts';
 import type { LogSegment } from './log/segment-table.ts';
 import type { NodeIdentity } from './node-identity.ts';
-import type { Clock } from './protocol/clock.ts';
 import { forEachConcurrent } from './protocol/for-each-concurrent.ts';
 import type { IndexStore, StreamSegment } from './storage/index-store.ts';
 import type { SchemaConfig } from './storage/schema-config.ts';
 
-export interface NodeLogDeps {
-  readonly files: LogFiles;
+export interface NodeLogDeps extends Omit<LogDeps, 'holdProcess'> {
   readonly identity: NodeIdentity;
   readonly index: IndexStore;
-  readonly clock: Clock;
-  readonly chance: () => number;
   readonly info: (fields: object, text: string) => void;
   readonly warn: (fields: object, text: string) => void;
-  readonly report: (problem: string, error: unknown) => void;
   readonly memory: HeadMemorySource;
   readonly schema: SchemaConfig;
-  /** See LogDeps. */
-  readonly committed?: ((ms: number) => void) | undefined;
 }
 
 export interface OpenNodeLog {
@@ -36,9 +29,9 @@ export interface OpenNodeLog {
 
 /** @throws RefusedError STORAGE_UNAVAILABLE if the log is another folder's or a newer version's; LogFileError if it cannot be read */
 export const openNodeLog = async ({ wal }: Config['ingester'], deps: NodeLogDeps): Promise<OpenNodeLog> => {
-  const { files, identity, clock, chance, report, memory, schema, committed } = deps;
+  const { identity, clock, report, memory, schema } = deps;
   const log = await openLog(
-    { files, clock, chance, report, committed },
+    { ...deps, holdProcess },
     {
       ...DEFAULT_LOG_OPTIONS,
       ...identity,

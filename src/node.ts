@@ -15,6 +15,7 @@ import { chunkStoreOf } from './chunk-store-of.ts';
 import type { MembershipStore } from './cluster/membership/membership-store.ts';
 import type { Config } from './config.ts';
 import { BYTES_PER_MB } from './config-storage.ts';
+import { systemCpuWait } from './cpu-wait.ts';
 import { type IndexStoreDeps, indexStoreOf, type OpenIndex } from './index-store-of.ts';
 import type { Log } from './log/log.ts';
 import type { LogFiles } from './log/log-files.ts';
@@ -41,7 +42,7 @@ import { FolderLock } from './storage/folder-lock.ts';
 import type { IndexStore } from './storage/index-store.ts';
 import { makeFolder } from './storage/make-folder.ts';
 import { SchemaIndexReader } from './storage/schema-index-reader.ts';
-import { loopActiveMs, systemClock } from './system-clock.ts';
+import { systemClock } from './system-clock.ts';
 import { SharedMemoryPressure } from './workers/shared-memory-pressure.ts';
 
 /** Where a node says what it does and what went wrong; pino's loggers fit. */
@@ -183,21 +184,21 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
     async () => pressure.close(),
   );
   const committed = (ms: number): void => deps.observer?.committed(ms);
-  const logDeps = { index, clock, chance, report, memory, committed, ...toldTo(log) };
+  // Where time is a test's, so is what takes time.
+  const cpuWaitShare = deps.clock ? undefined : systemCpuWait()?.share;
+  const told = toldTo(log);
+  const shared = { clock, chance, chunks, report, info: told.info };
+  const logDeps = { index, clock, chance, report, memory, committed, cpuWaitShare, ...told };
   const wal = logDisk && (await openLogOf(config, logDisk, logDeps));
   const { cut, scan } = deps.workers ?? startWorkers(config);
   if (!deps.workers) closers.push(() => Promise.all([cut.close(), scan.close()]));
   closers.push(async () => wal?.log.close());
-  const cluster = await memberOf(config, deps, wal && logDisk, { clock, chance, scanPool: scan, chunks, report });
+  const cluster = await memberOf(config, deps, wal && logDisk, { ...shared, scanPool: scan, cpuWaitShare });
   closers.push(async () => cluster?.close());
   const compaction = compactionOf(config, {
-    clock,
-    chance,
-    chunks,
+    ...shared,
     index,
     rewrite: (task) => cut.run(task, [task.bytes.buffer as ArrayBuffer]) as Promise<RewrittenChunk>,
-    report,
-    info: (fields, text) => log?.info(fields, text),
     router: cluster?.member.routing,
   });
   closers.push(async () => compaction?.compactor.stop());
@@ -207,13 +208,9 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
   const node = localNodeOf(config, parts, results);
   if (cluster && wal) cluster.member.attach(node, wal.log, wal.logged);
   const ruler = rulerOf(config, {
-    clock,
-    chance,
-    chunks,
+    ...shared,
     services: node.services,
     cluster: cluster?.member.rules,
-    report,
-    info: (fields, text) => log?.info(fields, text),
     evaluated: (ms, isFine) => deps.observer?.evaluated(ms, isFine),
   });
   const join = async (httpAddress: string): Promise<void> => {
@@ -250,9 +247,9 @@ const openParts = async (config: Config, deps: NodeDeps, closers: Closer[]): Pro
 
 const memberOf = async (
   config: Config,
-  { log, clock, members: store, startPeers, messageSizes, onLost }: NodeDeps,
+  { members: store, startPeers, messageSizes, onLost }: NodeDeps,
   logDisk: LogDisk | undefined,
-  parts: Pick<StartMemberDeps, 'clock' | 'chance' | 'scanPool' | 'chunks' | 'report'>,
+  parts: Pick<StartMemberDeps, 'clock' | 'chance' | 'scanPool' | 'chunks' | 'cpuWaitShare' | 'report' | 'info'>,
 ): Promise<StartedMember | undefined> => {
   if (!config.cluster.enabled) return undefined;
   if (!logDisk) throw needsLog();
@@ -262,9 +259,6 @@ const memberOf = async (
     store,
     startPeers,
     messageSizes,
-    // Where time is a test's, so is what takes time.
-    loopActiveMs: clock ? undefined : loopActiveMs,
-    info: (fields, text) => log?.info(fields, text),
     onLost: (reason) => onLost?.(reason),
   });
 };

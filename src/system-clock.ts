@@ -10,6 +10,3 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
-
-/** For how long this thread's event loop has had work to do since it began, in milliseconds. */
-export const loopActiveMs = (): number => performance.eventLoopUtilization().active;

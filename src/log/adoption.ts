@@ -16,8 +16,10 @@ export interface SegmentPart {
 
 /** What it writes; all resolve when it is durable. */
 export interface AdoptionWriter {
-  append(segment: LogSegment, run: AppendRun): Promise<void>;
+  append(segment: LogSegment, runs: readonly AppendRun[]): Promise<void>;
   adopt(segment: LogSegment, epoch: number): Promise<void>;
+  /** The last entries, and CUSTODY behind them. */
+  take(segment: LogSegment, runs: readonly AppendRun[], epoch: number, finalCount: number): Promise<void>;
 }
 
 /**
@@ -25,6 +27,7 @@ export interface AdoptionWriter {
  *
  *   part ──► begins at what is there? ──no──► says what is there
  *               └──yes──► without what is there already, appended ──► durable ──► says what is there now
+ *                                          └── the last one: CUSTODY in the same batch ──► durable ──► it is this node's
  *
  * A copy is nobody's before CUSTODY: who gave it has it still. One that comes back to its own disk is marked by ADOPT: nothing else would tell
  * a restart that it is not all there. Parts of a segment are taken one after the other.
@@ -42,16 +45,30 @@ export class Adoption {
 
   /** @returns how many of its first entries are durable here @throws RefusedError what appending refuses */
   async take(part: SegmentPart): Promise<number> {
-    const { id } = part;
-    const segment = this.#table.segment(this.#table.writer(id.nodeId, id.incarnation), id.counter);
-    const before = this.#busy.get(segment);
-    const taken = this.#takeAfter(before, segment, part);
-    this.#busy.set(segment, taken);
-    try {
-      return await taken;
-    } finally {
-      if (this.#busy.get(segment) === taken) this.#busy.delete(segment);
-    }
+    return await this.#inTurn(part, async (segment) => {
+      await this.#write.append(segment, await this.#missing(segment, part));
+      return countOf(segment);
+    });
+  }
+
+  /**
+   * The last part of one that has `finalCount` entries.
+   * @param above the epoch will be higher than this and than any that is known here
+   * @returns the epoch under which it is this node's; undefined if entries are missing
+   * @throws RefusedError what appending refuses
+   */
+  async takeLast(part: SegmentPart, finalCount: number, above: number): Promise<number | undefined> {
+    return await this.#inTurn(part, async (segment) => {
+      const runs = await this.#missing(segment, part);
+      const last = runs.at(-1);
+      if ((last ? last.first + last.count : countOf(segment)) < finalCount) {
+        await this.#write.append(segment, runs);
+        return undefined;
+      }
+      const epoch = Math.max(above, segment.highestEpoch) + 1;
+      await this.#write.take(segment, runs, epoch, finalCount);
+      return epoch;
+    });
   }
 
   /** What of it is there is freed, unless there is CUSTODY. */
@@ -60,24 +77,37 @@ export class Adoption {
     this.#table.forgetUnwritten(segment);
   }
 
-  async #takeAfter(before: Promise<unknown> | undefined, segment: LogSegment, part: SegmentPart): Promise<number> {
-    await before?.catch(() => undefined);
-    // Its entries are all here: offered again.
-    if (segment.isHeld && segment.places.length > 0) return segment.count;
+  async #inTurn<Result>({ id }: SegmentPart, take: (segment: LogSegment) => Promise<Result>): Promise<Result> {
+    const segment = this.#table.segment(this.#table.writer(id.nodeId, id.incarnation), id.counter);
+    const before = this.#busy.get(segment);
+    const taken = (before ?? Promise.resolve()).catch(() => undefined).then(() => take(segment));
+    this.#busy.set(segment, taken);
+    try {
+      return await taken;
+    } finally {
+      if (this.#busy.get(segment) === taken) this.#busy.delete(segment);
+    }
+  }
+
+  /** What is to be written of a part: none of it if something is missing in front of it, or if all is here. */
+  async #missing(segment: LogSegment, part: SegmentPart): Promise<readonly AppendRun[]> {
+    if (isOfferedAgain(segment)) return [];
     if (!segment.isAdopting) await this.#begin(segment, part.epoch);
     segment.isRefused = false;
     segment.accepted = prefixOf(segment);
     if (segment.accepted === 0) {
-      if (!part.open) return 0;
+      if (!part.open) return [];
       segment.open = part.open;
     }
+    const missing: AppendRun[] = [];
+    let has = segment.accepted;
     for (const run of part.runs) {
-      const has = segment.accepted;
-      if (run.first > has) return has;
+      if (run.first > has) break;
       if (run.first + run.count <= has) continue;
-      await this.#write.append(segment, run.first === has ? run : withoutFirst(run, has - run.first));
+      missing.push(run.first === has ? run : withoutFirst(run, has - run.first));
+      has = run.first + run.count;
     }
-    return prefixOf(segment);
+    return missing;
   }
 
   /** What is left of an earlier copy counts as far as it has no gap: it is the same list. */
@@ -92,3 +122,8 @@ export class Adoption {
     }
   }
 }
+
+/** Its entries are all here. */
+const isOfferedAgain = (segment: LogSegment): boolean => segment.isHeld && segment.places.length > 0;
+
+const countOf = (segment: LogSegment): number => (isOfferedAgain(segment) ? segment.count : prefixOf(segment));

@@ -1,7 +1,7 @@
 /**
  * Group commit: records are copied into one half of a double buffer while the other is on its way to the disk.
  *
- *   add ──► open half ──(nothing in flight)──► closed ──► write + sync ──► its promise settles, its records enter the table
+ *   add ──► open half ──(nothing in flight, no rest)──► closed ──► write + sync ──► its promise settles, its records enter the table
  *            └ full: wait in line, with a deadline
  */
 import type { Clock } from '../protocol/clock.ts';
@@ -32,7 +32,18 @@ export interface GroupCommitDeps {
   readonly disk: DiskWatch;
   /** A batch is durable, so many ms after its write began. */
   readonly committed?: ((ms: number) => void) | undefined;
+  /** See CpuWait.share. Without it batches are never kept waiting. */
+  readonly cpuWaitShare?: (() => number) | undefined;
+  /** Until the answer is called; timers do not keep a process alive. */
+  readonly holdProcess?: (() => () => void) | undefined;
 }
+
+/**
+ * What a commit costs beside its bytes is two threads woken, most of a small push: where threads wait for cores, fewer and larger batches make all of them
+ * wait less. From the first share of waiting on a batch begins some time after the one before, up to GAP_MS_MAX at the second.
+ */
+const [GAP_FROM_SHARE, GAP_TO_SHARE] = [0.3, 0.7];
+const GAP_MS_MAX = 10;
 
 export interface CommitFigures {
   readonly commits: number;
@@ -60,7 +71,7 @@ interface Settlement {
 
 interface Waiting {
   readonly segment: LogSegment;
-  readonly record: LogRecord;
+  readonly records: readonly LogRecord[];
   readonly resolve: (committed: Promise<void>) => void;
   readonly reject: (error: Error) => void;
   readonly cancelDeadline: () => void;
@@ -73,11 +84,16 @@ export class GroupCommit {
   readonly #table: SegmentTable;
   readonly #options: GroupCommitOptions;
   readonly #committed: GroupCommitDeps['committed'];
+  readonly #cpuWaitShare: () => number;
+  readonly #holdProcess: GroupCommitDeps['holdProcess'];
   readonly #waiting = new Set<Waiting>();
   #open: Half;
   /** The half that is not open; undefined while it is being written. */
   #spare: Half | undefined;
   #running: Promise<void> | undefined;
+  /** When the last batch began. Monotonic. */
+  #beganMs = Number.NEGATIVE_INFINITY;
+  #endRest: (() => void) | undefined;
   #sequence = 0;
   #commits = 0;
   #committedBytes = 0;
@@ -91,6 +107,8 @@ export class GroupCommit {
     this.#table = deps.table;
     this.#options = options;
     this.#committed = deps.committed;
+    this.#cpuWaitShare = deps.cpuWaitShare ?? noWait;
+    this.#holdProcess = deps.holdProcess;
     this.#open = { buffer: new BatchBuffer(options.batchSizeMax, options.salt), settlement: newSettlement() };
     this.#spare = { buffer: new BatchBuffer(options.batchSizeMax, options.salt), settlement: newSettlement() };
   }
@@ -106,13 +124,13 @@ export class GroupCommit {
   }
 
   /**
-   * Resolves once the record is durable; all records of a batch get the same promise. What the record borrows is copied before this returns if
-   * there is room, else before it settles.
+   * Resolves once the records are durable; they get into one batch, and all records of a batch get the same promise. What they borrow is copied before
+   * this returns if there is room, else before it settles.
    * @throws RefusedError OVERLOADED if there is no room in time; STORAGE_UNAVAILABLE if it could not be written; DEADLINE_EXCEEDED if nobody knows
    */
-  add(segment: LogSegment, record: LogRecord): Promise<void> {
-    if (this.#waiting.size === 0 && this.#hasRoom(segment, record)) return this.#put(segment, record);
-    return this.#wait(segment, record);
+  add(segment: LogSegment, ...records: readonly LogRecord[]): Promise<void> {
+    if (this.#waiting.size === 0 && this.#hasRoom(segment, records)) return this.#put(segment, records);
+    return this.#wait(segment, records);
   }
 
   /** Resolves when everything added so far has settled. */
@@ -120,15 +138,18 @@ export class GroupCommit {
     while (this.#running !== undefined) await this.#running;
   }
 
-  #hasRoom(segment: LogSegment, record: LogRecord): boolean {
-    return this.#open.buffer.hasRoom(sizeOf(segment, record), segment.writer);
+  #hasRoom(segment: LogSegment, records: readonly LogRecord[]): boolean {
+    return this.#open.buffer.hasRoom(sizeOf(segment, records), segment.writer);
   }
 
-  #put(segment: LogSegment, record: LogRecord): Promise<void> {
+  #put(segment: LogSegment, records: readonly LogRecord[]): Promise<void> {
     const { buffer, settlement } = this.#open;
     const isFirst = buffer.isEmpty;
-    if (!isEntries(record)) buffer.add(segment, record);
-    else {
+    for (const record of records) {
+      if (!isEntries(record)) {
+        buffer.add(segment, record);
+        continue;
+      }
       if (needsOpen(segment)) buffer.add(segment, openRecord(segment));
       if ('plan' in record) buffer.append(segment, segment.accepted, record.plan);
       else buffer.add(segment, record.entries);
@@ -149,8 +170,9 @@ export class GroupCommit {
     promise.then(cancel, cancel);
   }
 
-  #wait(segment: LogSegment, record: LogRecord): Promise<void> {
+  #wait(segment: LogSegment, records: readonly LogRecord[]): Promise<void> {
     const { roomWaitMsMax, waitingMax } = this.#options;
+    this.#endRest?.();
     if (this.#waiting.size >= waitingMax) return Promise.reject(new RefusedError(noRoom('too much waits for the log')));
     const committed = new Promise<void>((resolve, reject) => {
       const expire = (): void => {
@@ -158,7 +180,7 @@ export class GroupCommit {
         reject(new RefusedError(noRoom('the disk of the log is too slow')));
       };
       const cancelDeadline = this.#clock.after(roomWaitMsMax, expire);
-      const waiting: Waiting = { segment, record, resolve, reject, cancelDeadline };
+      const waiting: Waiting = { segment, records, resolve, reject, cancelDeadline };
       this.#waiting.add(waiting);
     });
     segment.waiting += 1;
@@ -171,10 +193,27 @@ export class GroupCommit {
 
   async #run(): Promise<void> {
     while (!this.#open.buffer.isEmpty) {
+      await this.#rest();
       await this.#commit();
       await this.#head.closeFull();
     }
     this.#running = undefined;
+  }
+
+  /** Until the next batch may begin, or somebody has no room in it. */
+  async #rest(): Promise<void> {
+    const forMs = this.#beganMs + gapMsAt(this.#cpuWaitShare()) - this.#clock.monotonicMs();
+    if (forMs < GAP_MS_MIN || this.#waiting.size > 0) return;
+    const letGo = this.#holdProcess?.();
+    await new Promise<void>((resolve) => {
+      const cancel = this.#clock.after(forMs, resolve);
+      this.#endRest = () => {
+        cancel();
+        resolve();
+      };
+    });
+    this.#endRest = undefined;
+    letGo?.();
   }
 
   async #commit(): Promise<void> {
@@ -184,6 +223,7 @@ export class GroupCommit {
     this.#open = this.#spare as Half;
     this.#spare = undefined;
     const startMs = this.#clock.monotonicMs();
+    this.#beganMs = startMs;
     try {
       const { file, offset } = await this.#head.write(bytes);
       for (const record of half.buffer.records) {
@@ -222,20 +262,28 @@ export class GroupCommit {
 
   #letIn(): void {
     for (const waiting of this.#waiting) {
-      const { segment, record } = waiting;
-      if (!this.#hasRoom(segment, record)) return;
+      const { segment, records } = waiting;
+      if (!this.#hasRoom(segment, records)) return;
       this.#waiting.delete(waiting);
       waiting.cancelDeadline();
-      if (isEntries(record) && segment.isRefused) waiting.reject(new RefusedError(segmentClosed()));
-      else waiting.resolve(this.#putAfterAll(segment, record));
+      if (records.some(isEntries) && segment.isRefused) waiting.reject(new RefusedError(segmentClosed()));
+      else waiting.resolve(this.#putAfterAll(segment, records));
     }
   }
 
   /** What cannot be copied any more fails its own, not the batches. */
-  async #putAfterAll(segment: LogSegment, record: LogRecord): Promise<void> {
-    await this.#put(segment, record);
+  async #putAfterAll(segment: LogSegment, records: readonly LogRecord[]): Promise<void> {
+    await this.#put(segment, records);
   }
 }
+
+/** What a timer of the machine cannot do. */
+const GAP_MS_MIN = 1;
+
+const gapMsAt = (share: number): number =>
+  GAP_MS_MAX * Math.min(1, Math.max(0, (share - GAP_FROM_SHARE) / (GAP_TO_SHARE - GAP_FROM_SHARE)));
+
+const noWait = (): number => 0;
 
 const isAppend = ({ type }: BatchRecord): boolean => type === RecordType.APPEND || type === RecordType.OPEN;
 
@@ -255,10 +303,15 @@ const openRecord = ({ open }: LogSegment): PlainRecord => ({
   count: 0,
 });
 
-const sizeOf = (segment: LogSegment, record: LogRecord): number => {
-  if (!isEntries(record)) return sizeInBatch(record.payload.length);
-  const open = needsOpen(segment) ? sizeInBatch(segment.open?.length ?? 0) : 0;
-  return open + ('plan' in record ? paddedSize(record.plan.length) : sizeInBatch(record.entries.payload.length));
+const sizeOf = (segment: LogSegment, records: readonly LogRecord[]): number => {
+  const open = needsOpen(segment) && records.some(isEntries) ? sizeInBatch(segment.open?.length ?? 0) : 0;
+  return records.reduce((size, record) => size + sizeOfRecord(record), open);
+};
+
+/** In a batch. */
+export const sizeOfRecord = (record: LogRecord): number => {
+  if ('plan' in record) return paddedSize(record.plan.length);
+  return sizeInBatch(('entries' in record ? record.entries : record).payload.length);
 };
 
 /** Whoever does not wait for an answer must not end the process by it. */

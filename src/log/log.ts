@@ -8,11 +8,11 @@ import type { EntryRange } from '../protocol/entry-columns.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import { Adoption, type SegmentPart } from './adoption.ts';
 import { type AppendRun, planAppend } from './append-record.ts';
-import { sizeInBatch } from './batch-buffer.ts';
+import type { PlainRecord } from './batch-buffer.ts';
 import { diskFull, segmentClosed } from './commit-state.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { numberOfFile, type PreviousFile } from './file-header.ts';
-import { type CommitFigures, GroupCommit } from './group-commit.ts';
+import { type CommitFigures, GroupCommit, type GroupCommitDeps, type LogRecord, sizeOfRecord } from './group-commit.ts';
 import { HeadFile } from './head-file.ts';
 import type { LogFiles } from './log-files.ts';
 import type { LogOptions } from './log-options.ts';
@@ -25,14 +25,12 @@ import { splitRange } from './split-range.ts';
 import { encodeOpen, isNodeIdShort, type SegmentHeader } from './state-records.ts';
 import { Tidier } from './tidier.ts';
 
-export interface LogDeps {
+export interface LogDeps extends Pick<GroupCommitDeps, 'committed' | 'cpuWaitShare' | 'holdProcess'> {
   readonly files: LogFiles;
   readonly clock: Clock;
   /** In [0, 1). */
   readonly chance: () => number;
   readonly report: (problem: string, error: unknown) => void;
-  /** See GroupCommitDeps. */
-  readonly committed?: ((ms: number) => void) | undefined;
 }
 
 export interface LogFigures extends CommitFigures {
@@ -65,7 +63,7 @@ interface LogParts extends LogDeps {
  */
 export const openLog = async (deps: LogDeps, options: LogOptions): Promise<Log> => {
   if (!isLittleEndian()) throw unusable('the log needs a little-endian machine');
-  const { files, clock, chance, report, committed } = deps;
+  const { files, clock, chance, report } = deps;
   const { uid, incarnation, fileSizeMax, sync } = options;
   const table = new SegmentTable(uid);
   const recovered = await recoverLog(files, table, uid);
@@ -78,7 +76,7 @@ export const openLog = async (deps: LogDeps, options: LogOptions): Promise<Log> 
     { uid, incarnation, salt, fileSizeMax, isSynced: sync === 'fsync', firstNumber, previous },
   );
   const disk = new DiskWatch(files, clock, options.diskUsedMax, options.spaceCheckMs);
-  const commit = new GroupCommit({ clock, head, table, disk, committed }, { ...options, salt });
+  const commit = new GroupCommit({ ...deps, head, table, disk }, { ...options, salt });
   const reader = new LogReader(files);
   const keepsEnds = recovered.some(({ state }) => state === 'unreadable');
   const tidier = new Tidier(
@@ -108,8 +106,9 @@ export class Log {
   constructor(parts: LogParts) {
     this.#parts = parts;
     this.#adoption = new Adoption(parts.table, {
-      append: (segment, run) => this.#appendRun(segment, run),
-      adopt: (segment, epoch) => this.#write(segment, RecordType.ADOPT, epoch, 0),
+      append: (segment, runs) => this.#appendRuns(segment, runs),
+      adopt: (segment, epoch) => this.#parts.commit.add(segment, pair(RecordType.ADOPT, epoch, 0)),
+      take: (segment, runs, epoch, finalCount) => this.takeCustody(segment, epoch, finalCount, runs),
     });
     this.#cancelTidy = this.#tidyLater();
   }
@@ -182,13 +181,13 @@ export class Log {
 
   /** It will have `finalCount` entries and no more. */
   seal(segment: LogSegment, finalCount: number): Promise<void> {
-    return this.#end(segment, RecordType.SEAL, finalCount, 0);
+    return this.#end(segment, pair(RecordType.SEAL, finalCount, 0));
   }
 
   /** The same, and from now on another disk may have it too: durable before anything of it is sent. */
   offer(segment: LogSegment, finalCount: number): Promise<void> {
     segment.isOffered = true;
-    return this.#end(segment, RecordType.SEAL, finalCount, OFFERED);
+    return this.#end(segment, pair(RecordType.SEAL, finalCount, OFFERED));
   }
 
   /**
@@ -221,7 +220,7 @@ export class Log {
 
   /**
    * Takes a part of another disk's segment. What is there already is passed over, what does not begin where that ends is not taken. Nobody's
-   * before `takeCustody`: it is in no answer, and gone after a restart.
+   * before custody is taken: it is in no answer, and gone after a restart.
    * @returns how many of its first entries are durable here
    * @throws RefusedError as `append`
    */
@@ -231,19 +230,40 @@ export class Log {
   }
 
   /**
-   * An adopted segment is this node's once it resolves, whatever happens then. `epoch`: higher than those of all nodes that had it before.
+   * The last part, and custody with it: see `takeCustody`. `above`: the highest epoch of all nodes that had it before.
+   * @returns the epoch under which it is this node's; undefined if it has no `finalCount` entries here yet
+   * @throws RefusedError as `append`
+   */
+  adoptLast(part: SegmentPart, finalCount: number, above: number): Promise<number | undefined> {
+    if (!isNodeIdShort(part.id.nodeId)) return Promise.reject(unusable('the node id is longer than 255 bytes'));
+    return this.#adoption.takeLast(part, finalCount, above);
+  }
+
+  /**
+   * An adopted segment is this node's once it resolves, whatever happens then. `epoch`: higher than those of all nodes that had it before. `runs`: its
+   * last entries, in the same batch if they are few.
    * @throws RefusedError INTERNAL if entries are missing; or what writing refuses
    */
-  async takeCustody(segment: LogSegment, epoch: number, finalCount: number): Promise<void> {
-    if (prefixOf(segment) < finalCount) throw damaged(`segment ${segmentName(segment.id)} is not complete here`);
+  async takeCustody(
+    segment: LogSegment,
+    epoch: number,
+    finalCount: number,
+    runs: readonly AppendRun[] = [],
+  ): Promise<void> {
+    const entries = this.#inOneBatch(runs);
+    if (!entries) await this.#appendRuns(segment, runs);
+    const last = entries && runs.at(-1);
+    if ((last ? last.first + last.count : prefixOf(segment)) < finalCount) {
+      throw damaged(`segment ${segmentName(segment.id)} is not complete here`);
+    }
+    const refusal = last && this.#appendRefusal(segment);
+    if (refusal) throw refusal;
     segment.pendingEpoch = Math.max(segment.pendingEpoch, epoch);
     const { table } = this.#parts;
     table.setTaking(segment, true);
     try {
-      await Promise.all([
-        this.#end(segment, RecordType.SEAL, finalCount, OFFERED),
-        this.#end(segment, RecordType.CUSTODY, epoch, finalCount),
-      ]);
+      const custody = [pair(RecordType.SEAL, finalCount, OFFERED), pair(RecordType.CUSTODY, epoch, finalCount)];
+      await (last ? this.#parts.commit.add(segment, ...entries, ...custody) : this.#end(segment, ...custody));
     } catch (error) {
       // Of what may become durable yet everything stays.
       if (!isUnknownOutcome(error)) table.setTaking(segment, false);
@@ -267,17 +287,17 @@ export class Log {
   /** Another node has it, with CUSTODY of this epoch: it is not this one's any more. */
   released(segment: LogSegment, epoch: number): Promise<void> {
     this.releasing(segment, epoch);
-    return this.#end(segment, RecordType.RELEASED, segment.count, epoch);
+    return this.#end(segment, pair(RecordType.RELEASED, segment.count, epoch));
   }
 
   /** Its first `count` entries are in a committed chunk; all there will ever be if `isComplete`. The space is freed in time. */
   flushed(segment: LogSegment, count: number, isComplete: boolean): Promise<void> {
-    return this.#end(segment, RecordType.FLUSHED, count, isComplete ? 1 : 0);
+    return this.#end(segment, pair(RecordType.FLUSHED, count, isComplete ? 1 : 0));
   }
 
   /** Nobody needs it any more, flushed or not. */
   drop(segment: LogSegment): Promise<void> {
-    return this.#end(segment, RecordType.DROP, 0, 0);
+    return this.#end(segment, pair(RecordType.DROP, 0, 0));
   }
 
   /** Its files stay, flushed or not, until the returned function is called. */
@@ -318,31 +338,33 @@ export class Log {
     return this.#parts.disk.isFull ? new RefusedError(diskFull()) : undefined;
   }
 
-  /** A run of another log. Its record is copied as it is, unless it is too long for one here. @throws as `append` */
-  #appendRun(segment: LogSegment, run: AppendRun): Promise<void> {
-    const { commit, options } = this.#parts;
-    const { payload, first, count } = run;
-    if (payload === undefined || sizeInBatch(payload.length) > options.batchSizeMax >> 2) {
-      return this.append(segment, { columns: run.columns, first: 0, end: count });
+  /** Runs of another log, which do not belong into a batch together if they are many or long. @throws as `append` */
+  async #appendRuns(segment: LogSegment, runs: readonly AppendRun[]): Promise<void> {
+    const entries = this.#inOneBatch(runs);
+    if (!entries) {
+      for (const { columns, count } of runs) await this.append(segment, { columns, first: 0, end: count });
+      return;
     }
     const refusal = this.#appendRefusal(segment);
-    if (refusal) return Promise.reject(refusal);
-    return commit.add(segment, { entries: { type: RecordType.APPEND, payload, first, count, bounds: run.bounds } });
+    if (refusal) throw refusal;
+    if (entries.length > 0) await this.#parts.commit.add(segment, ...entries);
   }
 
-  #end(segment: LogSegment, type: number, first: number, count: number): Promise<void> {
+  /** Records of other logs are copied as they are. undefined if they are too much for a batch. */
+  #inOneBatch(runs: readonly AppendRun[]): readonly LogRecord[] | undefined {
+    const records = runs.map(recordOf);
+    const size = records.reduce((sum, record) => sum + sizeOfRecord(record), 0);
+    return size <= this.#parts.options.batchSizeMax >> 2 ? records : undefined;
+  }
+
+  #end(segment: LogSegment, ...records: readonly PlainRecord[]): Promise<void> {
     if (this.#isClosed) return Promise.reject(unusable('the log is closed'));
     // Of what never got into the log there is nothing to say.
     if (segment.accepted === 0 && segment.waiting === 0) {
       this.#parts.table.forgetUnwritten(segment);
       return Promise.resolve();
     }
-    return this.#write(segment, type, first, count);
-  }
-
-  #write(segment: LogSegment, type: number, first: number, count: number): Promise<void> {
-    const payload = new Uint8Array(Uint32Array.of(first, count).buffer);
-    return this.#parts.commit.add(segment, { type, payload, first, count });
+    return this.#parts.commit.add(segment, ...records);
   }
 
   #tidyLater(): () => void {
@@ -367,6 +389,20 @@ const newestOf = ({ files }: SegmentTable, recovered: readonly RecoveredFile[]):
 const allSettled = async (parts: readonly Promise<void>[]): Promise<void> => {
   for (const outcome of await Promise.allSettled(parts)) if (outcome.status === 'rejected') throw outcome.reason;
 };
+
+/** The record of the other log if there is one. */
+const recordOf = ({ payload, columns, first, count, bounds }: AppendRun): LogRecord => {
+  if (payload) return { entries: { type: RecordType.APPEND, payload, first, count, bounds } };
+  return { plan: planAppend({ columns, first: 0, end: count }) };
+};
+
+/** A record of two numbers: see `readPair`. */
+const pair = (type: number, first: number, count: number): PlainRecord => ({
+  type,
+  payload: new Uint8Array(Uint32Array.of(first, count).buffer),
+  first,
+  count,
+});
 
 const isUnknownOutcome = (error: unknown): boolean =>
   error instanceof RefusedError && error.refusal.code === 'DEADLINE_EXCEEDED';

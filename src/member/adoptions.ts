@@ -111,12 +111,13 @@ export class Adoptions {
       // In a chunk already: nothing is left to take.
       if (known?.flushed?.isComplete) return { type: 'adopted', epoch: Math.max(theirs, known.highestEpoch) + 1 };
       this.#coming.set(name, { id: part.id, giver, sinceMs: this.#deps.clock.monotonicMs() });
-      const have = await log.adopt(part);
-      if (finalCount === 0) return { type: 'taken' };
+      if (finalCount === 0) {
+        await log.adopt(part);
+        return { type: 'taken' };
+      }
+      const epoch = await log.adoptLast(part, finalCount, theirs);
       const segment = log.find(part.id);
-      if (!segment || have < finalCount) return { type: 'refused' };
-      const epoch = Math.max(theirs, segment.highestEpoch) + 1;
-      await log.takeCustody(segment, epoch, finalCount);
+      if (epoch === undefined || !segment) return { type: 'refused' };
       holdings.adopted(segment);
       this.#coming.delete(name);
       this.#lookFor(segment);

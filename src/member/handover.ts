@@ -35,7 +35,7 @@ export interface HandoverDeps {
   /** Unless it is to be otherwise, MESSAGE_SIZES. */
   readonly messageSizes?: MessageSizes | undefined;
   /** See Pace. */
-  readonly loopActiveMs?: (() => number) | undefined;
+  readonly cpuWaitShare?: (() => number) | undefined;
   readonly view: () => View;
   readonly ring: () => Ring;
   /** Why nothing is taken from others now. */
@@ -98,7 +98,7 @@ export class Handover {
       look: () => this.look(),
     });
     const newPace = (): Pace =>
-      new Pace(deps.clock, this.#isUrgent, deps.loopActiveMs, () => this.#leaving !== undefined);
+      new Pace(deps.clock, this.#isUrgent, deps.cpuWaitShare, () => this.#leaving !== undefined);
     this.#paces = new Paces(newPace);
     this.#walkPace = newPace();
     this.#cancelTick = this.#tickLater();

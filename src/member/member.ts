@@ -49,7 +49,7 @@ export interface MemberDeps {
   readonly chunks: ChunkReader;
   readonly giver: GiverOptions;
   readonly messageSizes?: MessageSizes | undefined;
-  readonly loopActiveMs?: (() => number) | undefined;
+  readonly cpuWaitShare?: (() => number) | undefined;
   readonly report: (problem: string, error: unknown, about?: object) => void;
   readonly info: (fields: object, text: string) => void;
 }
@@ -156,7 +156,7 @@ export class ClusterMember {
   attach(node: LocalNode, log: Log, logged: LoggedSegments): void {
     const { moves } = node;
     if (!moves) throw new Error('a member needs a log');
-    const { scanPool, chunks, clock, peers, nodeId, giver, messageSizes, loopActiveMs, report } = this.#deps;
+    const { scanPool, chunks, clock, peers, nodeId, giver, messageSizes, cpuWaitShare, report } = this.#deps;
     this.#node = node;
     this.#log = log;
     this.#handover = new Handover({
@@ -167,7 +167,7 @@ export class ClusterMember {
       nodeId,
       giver,
       messageSizes,
-      loopActiveMs,
+      cpuWaitShare,
       view: () => this.view,
       ring: () => this.ring,
       refusal: () => (this.#self?.state === 'ACTIVE' ? this.#fence()?.text : 'this node is not an active member'),

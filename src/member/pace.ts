@@ -4,14 +4,11 @@ import type { Clock } from '../protocol/clock.ts';
 const REST_SHARE = 2;
 /** What took longer mostly waited, for syncs of two disks: a longer rest would help nobody. About twice the work of a message. */
 const REST_MAX_MS = 60;
-/** Both are up to so many times longer where the event loop has too much to do, and at first so many: what begins is cold, and so is who is sent to. */
+/** Both are up to so many times longer where threads wait for cores, and at first so many: what begins is cold, and so is who is sent to. */
 const STRETCH_MAX = 5;
 const STRETCH_FIRST = 3;
-/**
- * A rest in which the event loop had work for a larger share has the next ones grow, another has them shrink. Where threads wait for cores pushes queue from here
- * on, though the loop itself would have time (measured: 5 nodes on 2 cores, whose loops had work for half of the time beside pushes alone, for three quarters while they queued).
- */
-const BUSY_SHARE = 0.6;
+/** While the event loop waits for a core for a larger share of its time rests grow, else they shrink. See CpuWait.share. */
+const WAIT_SHARE = 0.55;
 /** Per rest: a single one may have met a collection of garbage. */
 const STRETCH_STEP = 1.25;
 
@@ -23,7 +20,7 @@ const STRETCH_STEP = 1.25;
 export class Pace {
   readonly #clock: Clock;
   readonly #isUrgent: () => boolean;
-  readonly #loopActiveMs: (() => number) | undefined;
+  readonly #cpuWaitShare: (() => number) | undefined;
   readonly #hasDeadline: () => boolean;
   #rested: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
@@ -31,15 +28,15 @@ export class Pace {
 
   /**
    * @param isUrgent asked after each piece: there is no time to rest
-   * @param loopActiveMs for how long the event loop has had work to do so far, that of other paces with it; nobody else has any unless it is given
+   * @param cpuWaitShare see CpuWait.share; rests do not grow unless it is given
    * @param hasDeadline rests do not grow beyond the first: what is not done then is done all the harder later
    */
-  constructor(clock: Clock, isUrgent: () => boolean, loopActiveMs?: () => number, hasDeadline = (): boolean => false) {
+  constructor(clock: Clock, isUrgent: () => boolean, cpuWaitShare?: () => number, hasDeadline = (): boolean => false) {
     this.#hasDeadline = hasDeadline;
     this.#clock = clock;
     this.#isUrgent = isUrgent;
-    this.#loopActiveMs = loopActiveMs;
-    this.#stretch = loopActiveMs ? STRETCH_FIRST : 1;
+    this.#cpuWaitShare = cpuWaitShare;
+    this.#stretch = cpuWaitShare ? STRETCH_FIRST : 1;
   }
 
   /** In order of the calls, unless it is urgent: then beside those before it. Settles as the work does, before the rest. */
@@ -71,14 +68,9 @@ export class Pace {
     const stretch = this.#hasDeadline() ? Math.min(STRETCH_FIRST, this.#stretch) : this.#stretch;
     const forMs = stretch * Math.min(REST_SHARE * tookMs, REST_MAX_MS);
     if (forMs <= 0) return;
-    const [fromMs, activeMs] = [this.#clock.monotonicMs(), this.#activeMs()];
     await new Promise<void>((resolve) => this.#clock.after(forMs, resolve));
-    const busy = (this.#activeMs() - activeMs) / Math.max(1, this.#clock.monotonicMs() - fromMs);
-    const next = busy > BUSY_SHARE ? this.#stretch * STRETCH_STEP : this.#stretch / STRETCH_STEP;
+    const next =
+      (this.#cpuWaitShare?.() ?? 0) > WAIT_SHARE ? this.#stretch * STRETCH_STEP : this.#stretch / STRETCH_STEP;
     this.#stretch = Math.min(STRETCH_MAX, Math.max(1, next));
-  }
-
-  #activeMs(): number {
-    return this.#loopActiveMs?.() ?? 0;
   }
 }

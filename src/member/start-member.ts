@@ -29,7 +29,7 @@ export interface StartMemberDeps {
   /** In place of gRPC. */
   readonly startPeers?: StartPeers | undefined;
   readonly messageSizes?: MessageSizes | undefined;
-  readonly loopActiveMs?: (() => number) | undefined;
+  readonly cpuWaitShare?: (() => number) | undefined;
   readonly scanPool: ScanPool;
   readonly chunks: ChunkReader;
   readonly report: (problem: string, error: unknown, about?: object) => void;

@@ -14,6 +14,7 @@ const once = (name: string, file: string, from: string, to: string): Mutation =>
 });
 
 const ADOPTIONS = 'src/member/adoptions.ts';
+const ADOPTION = 'src/log/adoption.ts';
 const GIVER = 'src/cluster/handover/giver-state.ts';
 const LOG = 'src/log/log.ts';
 
@@ -31,9 +32,9 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       { file: GIVER, from: 'if (epoch <= this.epochOf(name)) continue;', to: '' },
       {
-        file: ADOPTIONS,
-        from: 'const epoch = Math.max(theirs, segment.highestEpoch) + 1;',
-        to: 'const epoch = theirs;',
+        file: ADOPTION,
+        from: 'const epoch = Math.max(above, segment.highestEpoch) + 1;',
+        to: 'const epoch = above;',
       },
     ],
   },
@@ -44,19 +45,13 @@ export const MUTATIONS: readonly Mutation[] = [
     'const epoch = Math.max(own.epoch, theirs, own.segment.epoch);',
   ),
   once('what comes back is released all the same', ADOPTIONS, '    this.#deps.returned(name, epoch);\n', ''),
+  once('a part is taken whatever is missing in front of it', ADOPTION, '      if (run.first > has) break;\n', ''),
   once(
-    'a part is taken whatever is missing in front of it',
-    'src/log/adoption.ts',
-    '      if (run.first > has) return has;\n',
-    '',
+    'a seal says that all is there, not how much',
+    ADOPTIONS,
+    "if (epoch === undefined || !segment) return { type: 'refused' };",
+    "if (epoch === undefined || !segment) return { type: 'adopted', epoch: theirs + 1 };",
   ),
-  {
-    name: 'a seal says that all is there, not how much',
-    edits: [
-      { file: ADOPTIONS, from: 'if (!segment || have < finalCount)', to: 'if (!segment)' },
-      { file: LOG, from: 'if (prefixOf(segment) < finalCount) throw', to: 'if (prefixOf(segment) < 0) throw' },
-    ],
-  },
   once(
     'a segment whose name is known counts as taken',
     ADOPTIONS,
@@ -65,9 +60,9 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   once(
     'adopted before custody is durable',
-    ADOPTIONS,
-    '      await log.takeCustody(segment, epoch, finalCount);\n',
-    '      void log.takeCustody(segment, epoch, finalCount).catch(() => undefined);\n',
+    ADOPTION,
+    '      await this.#write.take(segment, runs, epoch, finalCount);\n',
+    '      void this.#write.take(segment, runs, epoch, finalCount).catch(() => undefined);\n',
   ),
   once('adopted, and the actors are not told', ADOPTIONS, '      holdings.adopted(segment);\n', ''),
   once(
@@ -80,8 +75,8 @@ export const MUTATIONS: readonly Mutation[] = [
   once(
     'released without a tombstone',
     LOG,
-    'return this.#end(segment, RecordType.RELEASED, segment.count, epoch);',
-    'return this.#end(segment, RecordType.DROP, 0, 0);',
+    'return this.#end(segment, pair(RecordType.RELEASED, segment.count, epoch));',
+    'return this.#end(segment, pair(RecordType.DROP, 0, 0));',
   ),
   {
     name: 'leaves with segments on its disk',

@@ -1,25 +1,22 @@
 import { lineLengthAt, lineStartAt } from '../../../src/chunk/line-bounds.ts';
 import type { SegmentPart } from '../../../src/log/adoption.ts';
 import type { AppendRun } from '../../../src/log/append-record.ts';
-import { type Log, openLog } from '../../../src/log/log.ts';
+import { type Log, type LogDeps, openLog } from '../../../src/log/log.ts';
 import type { LogFiles } from '../../../src/log/log-files.ts';
 import { DEFAULT_LOG_OPTIONS, type LogOptions } from '../../../src/log/log-options.ts';
 import type { Gap } from '../../../src/log/log-reader.ts';
 import { encodeSegmentPart } from '../../../src/log/segment-part.ts';
 import type { LogSegment } from '../../../src/log/segment-table.ts';
 import { textOfBytes } from '../../../src/protocol/byte-text.ts';
-import type { Clock } from '../../../src/protocol/clock.ts';
 import { ManualClock } from '../clock.ts';
 import { collectGarbage } from '../collect-garbage.ts';
 import type { TestEntry } from '../entries.ts';
 
 export const UID = '00112233445566778899aabbccddeeff';
 
-export interface TestLogOptions extends Partial<LogOptions> {
-  readonly clock?: Clock;
-  readonly report?: (problem: string, error: unknown) => void;
-  readonly committed?: (ms: number) => void;
-}
+export interface TestLogOptions
+  extends Partial<LogOptions>,
+    Partial<Pick<LogDeps, 'clock' | 'report' | 'committed' | 'cpuWaitShare' | 'holdProcess'>> {}
 
 /** Opened between two collections. */
 const LOGS_AT_A_TIME = 100;
@@ -36,6 +33,8 @@ export const openTestLog = async (files: LogFiles, options: TestLogOptions = {})
       chance: () => 0.3,
       report: options.report ?? (() => undefined),
       committed: options.committed,
+      cpuWaitShare: options.cpuWaitShare,
+      holdProcess: options.holdProcess,
     },
     {
       ...DEFAULT_LOG_OPTIONS,

@@ -284,6 +284,36 @@ describe('a segment of another disk', () => {
     expect([...log.segments()]).to.deep.equal([]);
   });
 
+  it('is taken with its last part, in one batch with it, and not before it is whole', async () => {
+    const whole = await partOf(giver, segment);
+    expect(await log.adoptLast({ ...whole, runs: whole.runs.slice(1) }, 12, 3), 'the beginning is missing').to.equal(
+      undefined,
+    );
+    expect(await log.adopt({ ...whole, runs: whole.runs.slice(0, 1) })).to.equal(4);
+    expect(await log.adoptLast({ ...whole, runs: whole.runs.slice(0, 2) }, 12, 3), 'the end is').to.equal(undefined);
+    expect([...log.segments()]).to.deep.equal([]);
+    const { commits } = log.figures;
+    expect(await log.adoptLast({ ...whole, runs: whole.runs.slice(1) }, 12, 3)).to.equal(4);
+    expect(log.figures.commits - commits).to.equal(1);
+    expect(await log.adoptLast(whole, 12, 3), 'offered again').to.equal(5);
+    await restart();
+    expect(log.find(segment.id)).to.include({ custodyEpoch: 5, finalCount: 12, isHeld: true });
+    expect((await readAll(log, log.find(segment.id)!)).entries).to.deep.equal(entries);
+  });
+
+  it('is not taken when its last part cannot be written, and is when it is sent again', async () => {
+    const whole = await partOf(giver, segment);
+    await log.adopt({ ...whole, runs: whole.runs.slice(0, 2) });
+    disk.inject({ step: 'write', code: 'ENOSPC', times: 1 });
+    const failed = await log.adoptLast(whole, 12, 0).catch((error: Error) => error.message);
+    expect(failed).to.match(/cannot be written/);
+    expect([...log.segments()]).to.deep.equal([]);
+    expect(log.find(segment.id)).to.include({ isTaking: false, isAdopting: true });
+    expect(await log.adoptLast(whole, 12, 0)).to.equal(2);
+    await restart();
+    expect((await readAll(log, log.find(segment.id)!)).entries).to.deep.equal(entries);
+  });
+
   it('goes with RELEASED, and comes back with CUSTODY of a later epoch', async () => {
     await giver.offer(segment, 12);
     expect(segment).to.include({ isOffered: true, wasShared: true });
@@ -429,9 +459,17 @@ class Moves {
     await from.offer(moving, finalCount);
     const { id, epoch: given, open } = moving;
     let have = 0;
+    let epoch: number | undefined;
+    const withLast = this.#chance() < 0.5;
     while (have < finalCount) {
-      const runs = (await runsOf(from, moving, have)).slice(0, 2);
+      const left = await runsOf(from, moving, have);
+      const runs = left.slice(0, 2);
       const part = sent({ id, epoch: given, open, runs });
+      if (withLast && runs.length === left.length) {
+        epoch = await target.adoptLast(part, finalCount, given);
+        if (epoch === undefined) throw new Error('entries are missing');
+        break;
+      }
       const before = have;
       have = await target.adopt(part);
       if (this.#chance() < 0.2) have = await target.adopt(part);
@@ -441,8 +479,10 @@ class Moves {
         return;
       }
     }
-    const epoch = given + 1;
-    await target.takeCustody(target.find(id)!, epoch, finalCount);
+    if (epoch === undefined) {
+      epoch = given + 1;
+      await target.takeCustody(target.find(id)!, epoch, finalCount);
+    }
     if (this.#chance() < 0.3) return;
     await from.released(moving, epoch);
     this.moved += 1;

@@ -67,6 +67,51 @@ describe('the group commit', () => {
     expect(told).to.deep.equal([7, 0]);
   });
 
+  it('waits between batches while threads wait for cores, the longer the more of their time', async () => {
+    let share = 0;
+    let holds = 0;
+    const holdProcess = (): (() => void) => {
+      holds += 1;
+      return () => {
+        holds -= 1;
+      };
+    };
+    await start({ cpuWaitShare: () => share, holdProcess });
+    /** From the start of a batch until one that comes right behind it. */
+    const waitsMs = async (): Promise<number> => {
+      clock.advance(1000);
+      await append(open(), 'first');
+      const fromMs = clock.monotonicMs();
+      const second = append(open(), 'second');
+      await turn();
+      expect(holds, 'no timer keeps the process alive').to.equal(share > 0.3 ? 1 : 0);
+      while (!(await isSettled(second))) clock.advance(0.5);
+      expect(holds).to.equal(0);
+      return clock.monotonicMs() - fromMs;
+    };
+    const waited: number[] = [];
+    for (share of [0, 0.3, 0.5, 0.7, 0.9]) waited.push(await waitsMs());
+    expect(waited.map(Math.round)).to.deep.equal([0, 0, 5, 10, 10]);
+    clock.advance(10);
+    const { commits } = log.figures;
+    await append(open(), 'who comes later than that waits for nothing');
+    expect(log.figures.commits - commits).to.equal(1);
+  });
+
+  it('does not rest while somebody waits for room', async () => {
+    await start({ cpuWaitShare: () => 1, batchSizeMax: 4096 });
+    await append(open(), 'first');
+    const fits = append(open(), 'x'.repeat(800));
+    await turn();
+    const behind = [1, 2, 3, 4, 5, 6].map(() => append(open(), 'x'.repeat(800)));
+    expect(log.figures.waiting, 'there is no room for all').to.be.greaterThan(0);
+    await fits;
+    expect(log.figures.waiting).to.equal(0);
+    await turn();
+    clock.advance(10);
+    await Promise.all(behind);
+  });
+
   it('acknowledges nothing before it is synced, and puts what comes meanwhile into the next batch', async () => {
     const segment = open();
     await append(segment, 'a');

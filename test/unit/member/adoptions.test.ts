@@ -64,6 +64,20 @@ describe('the taking side of a hand-over', () => {
     expect(adoptions.taken).to.equal(1);
   });
 
+  it('takes custody of what comes whole with one write, however many records it has', async () => {
+    const giver = await openTestLog(new PowerLossFiles().process());
+    const id = segmentId(7);
+    const segment = giver.open(id, HEADER);
+    for (let index = 0; index < 5; index += 1) await giver.append(segment, rangeOf([entryAt(index, `line ${index}`)]));
+    const runs = [];
+    for await (const run of giver.records(segment)) runs.push(run);
+    const whole = encodeSegmentPart({ id, epoch: 0, open: segment.open, runs });
+    const before = log.figures.commits;
+    expect(await offer([whole, 5], [part, 1])).to.deep.equal(['adopted', 'adopted']);
+    expect(log.figures.commits - before, 'one batch for all of the message').to.equal(1);
+    expect(log.find(id)).to.include({ count: 5, finalCount: 5, isHeld: true });
+  });
+
   it('has read the message by the time it says so, segments that are new here too', async () => {
     const giver = await openTestLog(new PowerLossFiles().process());
     const names = [2, 3, 4].map(segmentId);

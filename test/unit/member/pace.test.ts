@@ -31,13 +31,13 @@ describe('a pace', () => {
     expect(began.map((ms) => ms - first)).to.deep.equal([0, 30, 90]);
   });
 
-  it('rests longer and longer while the event loop has too much to do, and shorter again while it has not', async () => {
+  it('rests longer and longer while threads wait for cores, and shorter again while they do not', async () => {
     const restsAt = async (share: number, hasDeadline = false): Promise<readonly number[]> => {
       const clock = new ManualClock();
       const pace = new Pace(
         clock,
         () => isUrgent,
-        () => share * clock.monotonicMs(),
+        () => share,
         () => hasDeadline,
       );
       const began: number[] = [];
