@@ -71,8 +71,9 @@ export class Adoption {
     });
   }
 
-  /** What of it is there is freed, unless there is CUSTODY. */
+  /** What of it is there is freed, unless there is CUSTODY or may be: then the next offer takes it up, or the next start. */
   giveUp(segment: LogSegment): void {
+    if (segment.isTaking) return;
     this.#table.setAdopting(segment, false);
     this.#table.forgetUnwritten(segment);
   }

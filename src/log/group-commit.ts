@@ -43,7 +43,7 @@ export interface GroupCommitDeps {
  * wait less. From the first share of waiting on a batch begins some time after the one before, up to GAP_MS_MAX at the second.
  */
 const [GAP_FROM_SHARE, GAP_TO_SHARE] = [0.3, 0.7];
-const GAP_MS_MAX = 10;
+const GAP_MS_MAX = 25;
 
 export interface CommitFigures {
   readonly commits: number;
@@ -94,7 +94,12 @@ export class GroupCommit {
   /** When the last batch began. Monotonic. */
   #beganMs = Number.NEGATIVE_INFINITY;
   #endRest: (() => void) | undefined;
+  /** Batches that began. */
   #sequence = 0;
+  /** Batches that are written or refused. */
+  #ended = 0;
+  /** Of the next batch that ends, or that nothing more is on its way. */
+  #ending = newSettlement();
   #commits = 0;
   #committedBytes = 0;
   #commitMs = 0;
@@ -133,8 +138,14 @@ export class GroupCommit {
     return this.#wait(segment, records);
   }
 
-  /** Resolves when everything added so far has settled. */
+  /** Resolves when everything added so far is written or refused, but for what waits in line. */
   async drain(): Promise<void> {
+    const last = this.#sequence + (this.#open.buffer.isEmpty ? 0 : 1);
+    while (this.#ended < last && this.#running !== undefined) await this.#ending.promise;
+  }
+
+  /** Resolves when nothing is on its way any more. */
+  async idle(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
   }
 
@@ -145,21 +156,27 @@ export class GroupCommit {
   #put(segment: LogSegment, records: readonly LogRecord[]): Promise<void> {
     const { buffer, settlement } = this.#open;
     const isFirst = buffer.isEmpty;
-    for (const record of records) {
-      if (!isEntries(record)) {
-        buffer.add(segment, record);
-        continue;
-      }
-      if (needsOpen(segment)) buffer.add(segment, openRecord(segment));
-      if ('plan' in record) buffer.append(segment, segment.accepted, record.plan);
-      else buffer.add(segment, record.entries);
-      segment.accepted += countOf(record);
+    try {
+      for (const record of records) this.#copy(segment, record);
+    } finally {
+      // What cannot be copied begins no batch, but what was copied before it does.
+      if (isFirst && !buffer.isEmpty) this.#startDeadline(settlement);
+      // A turn later, so that all streams of a push get into one batch.
+      if (!buffer.isEmpty) this.#running ??= new Promise((resolve) => setImmediate(resolve)).then(() => this.#run());
     }
-    // Only now: of what cannot be copied nobody waits for a batch.
-    if (isFirst) this.#startDeadline(settlement);
-    // A turn later, so that all streams of a push get into one batch.
-    this.#running ??= new Promise((resolve) => setImmediate(resolve)).then(() => this.#run());
     return settlement.promise;
+  }
+
+  #copy(segment: LogSegment, record: LogRecord): void {
+    const { buffer } = this.#open;
+    if (!isEntries(record)) {
+      buffer.add(segment, record);
+      return;
+    }
+    if (needsOpen(segment)) buffer.add(segment, openRecord(segment));
+    if ('plan' in record) buffer.append(segment, segment.accepted, record.plan);
+    else buffer.add(segment, record.entries);
+    segment.accepted += countOf(record);
   }
 
   #startDeadline({ promise, reject }: Settlement): void {
@@ -198,6 +215,8 @@ export class GroupCommit {
       await this.#head.closeFull();
     }
     this.#running = undefined;
+    // What is refused with a batch begins none.
+    this.#tellEnd();
   }
 
   /** Until the next batch may begin, or somebody has no room in it. */
@@ -242,7 +261,14 @@ export class GroupCommit {
     this.#commitMs += this.#clock.monotonicMs() - startMs;
     renew(half);
     this.#spare = half;
+    this.#ended = this.#sequence;
+    this.#tellEnd();
     this.#letIn();
+  }
+
+  #tellEnd(): void {
+    this.#ending.resolve();
+    this.#ending = newSettlement();
   }
 
   /** Those that came meanwhile too: they may be about the same segments, and the disk is the same. */

@@ -195,10 +195,11 @@ export class Log {
    * @returns how many entries are durable
    */
   async settled(segment: LogSegment): Promise<number> {
-    while (segment.waiting > 0 || (segment.count < segment.accepted && !segment.isRefused)) {
+    const isPending = (): boolean => segment.waiting > 0 || (segment.count < segment.accepted && !segment.isRefused);
+    while (isPending()) {
       await this.#parts.commit.drain();
       // Those that wait in line get their turn, or their refusal.
-      await new Promise((resolve) => setImmediate(resolve));
+      if (isPending()) await new Promise((resolve) => setImmediate(resolve));
     }
     return segment.count;
   }
@@ -260,13 +261,14 @@ export class Log {
     if (refusal) throw refusal;
     segment.pendingEpoch = Math.max(segment.pendingEpoch, epoch);
     const { table } = this.#parts;
+    const wasTaking = segment.isTaking;
     table.setTaking(segment, true);
     try {
       const custody = [pair(RecordType.SEAL, finalCount, OFFERED), pair(RecordType.CUSTODY, epoch, finalCount)];
       await (last ? this.#parts.commit.add(segment, ...entries, ...custody) : this.#end(segment, ...custody));
     } catch (error) {
-      // Of what may become durable yet everything stays.
-      if (!isUnknownOutcome(error)) table.setTaking(segment, false);
+      // Of what may become durable yet everything stays, by an earlier attempt too.
+      if (!isUnknownOutcome(error)) table.setTaking(segment, wasTaking);
       throw error;
     }
     table.setTaking(segment, false);
@@ -326,7 +328,7 @@ export class Log {
     const { tidier, commit, head, reader, disk, files } = this.#parts;
     await tidier.settled();
     await disk.stop();
-    await commit.drain();
+    await commit.idle();
     await head.close();
     await reader.close();
     await files.close();
@@ -340,14 +342,17 @@ export class Log {
 
   /** Runs of another log, which do not belong into a batch together if they are many or long. @throws as `append` */
   async #appendRuns(segment: LogSegment, runs: readonly AppendRun[]): Promise<void> {
+    if (runs.length === 0) return;
     const entries = this.#inOneBatch(runs);
-    if (!entries) {
-      for (const { columns, count } of runs) await this.append(segment, { columns, first: 0, end: count });
-      return;
-    }
+    if (entries) await this.#appendRecords(segment, entries);
+    else if (runs.length > 1) for (const run of runs) await this.#appendRuns(segment, [run]);
+    else for (const { columns, count } of runs) await this.append(segment, { columns, first: 0, end: count });
+  }
+
+  async #appendRecords(segment: LogSegment, records: readonly LogRecord[]): Promise<void> {
     const refusal = this.#appendRefusal(segment);
     if (refusal) throw refusal;
-    if (entries.length > 0) await this.#parts.commit.add(segment, ...entries);
+    await this.#parts.commit.add(segment, ...records);
   }
 
   /** Records of other logs are copied as they are. undefined if they are too much for a batch. */
@@ -359,8 +364,8 @@ export class Log {
 
   #end(segment: LogSegment, ...records: readonly PlainRecord[]): Promise<void> {
     if (this.#isClosed) return Promise.reject(unusable('the log is closed'));
-    // Of what never got into the log there is nothing to say.
-    if (segment.accepted === 0 && segment.waiting === 0) {
+    // Of what never got into the log there is nothing to say. Something did where an attempt of which nobody waited for the end became durable after another had begun.
+    if (segment.accepted === 0 && segment.waiting === 0 && segment.places.length === 0) {
       this.#parts.table.forgetUnwritten(segment);
       return Promise.resolve();
     }
@@ -391,9 +396,11 @@ const allSettled = async (parts: readonly Promise<void>[]): Promise<void> => {
 };
 
 /** The record of the other log if there is one. */
-const recordOf = ({ payload, columns, first, count, bounds }: AppendRun): LogRecord => {
+const recordOf = (run: AppendRun): LogRecord => {
+  const { payload, first, count, bounds } = run;
   if (payload) return { entries: { type: RecordType.APPEND, payload, first, count, bounds } };
-  return { plan: planAppend({ columns, first: 0, end: count }) };
+  // Not before: reading them is what the record spares.
+  return { plan: planAppend({ columns: run.columns, first: 0, end: count }) };
 };
 
 /** A record of two numbers: see `readPair`. */

@@ -9,8 +9,9 @@ const STRETCH_MAX = 5;
 const STRETCH_FIRST = 3;
 /** While the event loop waits for a core for a larger share of its time rests grow, else they shrink. See CpuWait.share. */
 const WAIT_SHARE = 0.55;
-/** Per rest: a single one may have met a collection of garbage. */
+/** By so much, and no more often than it is looked at: a single look may have met a collection of garbage. */
 const STRETCH_STEP = 1.25;
+const STEP_MS_MIN = 100;
 
 /**
  * Work in the background that leaves the machine to others: one piece after another, and after each a rest that grows with what it took, and with what others
@@ -24,6 +25,7 @@ export class Pace {
   readonly #hasDeadline: () => boolean;
   #rested: Promise<void> = Promise.resolve();
   #failure: Error | undefined;
+  #steppedMs = Number.NEGATIVE_INFINITY;
   #stretch: number;
 
   /**
@@ -69,8 +71,15 @@ export class Pace {
     const forMs = stretch * Math.min(REST_SHARE * tookMs, REST_MAX_MS);
     if (forMs <= 0) return;
     await new Promise<void>((resolve) => this.#clock.after(forMs, resolve));
-    const next =
-      (this.#cpuWaitShare?.() ?? 0) > WAIT_SHARE ? this.#stretch * STRETCH_STEP : this.#stretch / STRETCH_STEP;
+    this.#step();
+  }
+
+  #step(): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#steppedMs < STEP_MS_MIN) return;
+    this.#steppedMs = nowMs;
+    const isCrowded = (this.#cpuWaitShare?.() ?? 0) > WAIT_SHARE;
+    const next = isCrowded ? this.#stretch * STRETCH_STEP : this.#stretch / STRETCH_STEP;
     this.#stretch = Math.min(STRETCH_MAX, Math.max(1, next));
   }
 }

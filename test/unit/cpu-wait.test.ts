@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { CpuWait, systemCpuWait } from '../../src/cpu-wait.ts';
 import { ManualClock } from '../support/clock.ts';
@@ -25,6 +26,14 @@ describe('the wait for a core', () => {
       process.stderr.write('SKIPPED: this system does not tell how long a thread waits for a core\n');
       this.skip();
     }
+    const clock = new ManualClock();
+    const [ran, waited] = readFileSync('/proc/thread-self/schedstat', 'utf8').split(' ').map(Number);
+    const cpuMs = process.cpuUsage().user / 1000 + process.cpuUsage().system / 1000;
+    expect((ran ?? 0) / 1e6, 'what this thread ran, in nanoseconds').to.be.within(1, cpuMs + 100);
+    const own = new CpuWait(clock, () => readFileSync('/proc/thread-self/schedstat', 'utf8'));
+    clock.advance(100);
+    expect(own.share()).to.be.within(0, 0.5);
+    expect(waited).to.be.at.least(0);
     expect(wait.share()).to.be.within(0, 1);
     expect(systemCpuWait(), 'one of a thread').to.equal(wait);
   });

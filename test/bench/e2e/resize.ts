@@ -34,7 +34,12 @@ interface Samples {
 
 const FIRST = ['node-1', 'node-2', 'node-3'];
 const ADDED = ['node-4', 'node-5'];
+/** Of what is pushed as fast as it is answered. */
 const CONNECTIONS = 8;
+/** An agent pushes so often, as promtail does by default: a late answer makes those behind it late only where it takes longer than this. */
+const AGENT_EVERY_MS = 1_000;
+/** Agents that wait for an answer have a connection each. */
+const SOCKETS_MAX = 1_024;
 const STREAMS_A_PUSH = 20;
 const LINES_A_STREAM = 5;
 const PROBES = 4;
@@ -78,7 +83,7 @@ class Resize {
   readonly #cluster: LocalCluster;
   readonly #folder: string;
   readonly #options: ResizeOptions;
-  readonly #agent = new Agent({ connections: 64 });
+  readonly #agent = new Agent({ connections: SOCKETS_MAX });
   readonly #pushes: PushSample[] = [];
   readonly #probes: PushSample[] = [];
   readonly #marks: { readonly atMs: number; readonly text: string }[] = [];
@@ -107,7 +112,7 @@ class Resize {
     const status = await this.#status();
     console.log(
       `\n### 3 → 5 → 3 nodes: ${streams} streams, ${megabytes} MB unflushed (loaded in ${(loadMs / 1000).toFixed(0)} s), ` +
-        `pushes of ${STREAMS_A_PUSH} streams at ${rate.toFixed(0)} a second` +
+        `pushes of ${STREAMS_A_PUSH} streams at ${rate.toFixed(0)} a second, from as many agents` +
         `${this.#options.rate ? '' : `, with which 3 nodes and what pushes use ${Math.round(LOAD_SHARE * 100)} % of the machine`} ` +
         `(at most ${peak.toFixed(0)} a second)\n`,
     );
@@ -236,13 +241,12 @@ class Resize {
     return (1000 * count) / forMs;
   }
 
-  /** @param rate pushes a second, over all connections */
+  /** @param rate pushes a second, by so many agents */
   async #pace(rate: number, into: PushSample[], isOver: () => boolean): Promise<void> {
-    const everyMs = (1000 * CONNECTIONS) / rate;
-    const lane = async (index: number): Promise<void> => {
-      await this.#every(everyMs, (index * everyMs) / CONNECTIONS, { into, isOver }, () => this.#nextBody());
+    const agent = async (index: number): Promise<void> => {
+      await this.#every(AGENT_EVERY_MS, (index * 1000) / rate, { into, isOver }, () => this.#nextBody());
     };
-    await Promise.all(Array.from({ length: CONNECTIONS }, (_, index) => lane(index)));
+    await Promise.all(Array.from({ length: Math.round((rate * AGENT_EVERY_MS) / 1000) }, (_, index) => agent(index)));
   }
 
   /** A line to each of a few streams again and again, from the beginning: they are part of what the peak does not have. */

@@ -6,6 +6,7 @@ import type { AppendRun } from '../../../src/log/append-record.ts';
 import type { Log } from '../../../src/log/log.ts';
 import { decodeSegmentPart } from '../../../src/log/segment-part.ts';
 import type { LogSegment } from '../../../src/log/segment-table.ts';
+import type { RefusedError } from '../../../src/protocol/refusal.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { entryAt, rangeOf, type TestEntry } from '../../support/entries.ts';
 import { PowerLossFiles } from '../../support/log/power-loss-files.ts';
@@ -17,6 +18,7 @@ import {
   readAll,
   seededChance,
   segmentId,
+  type TestLogOptions,
   turn,
   UID,
 } from '../../support/log/test-log.ts';
@@ -171,10 +173,11 @@ describe('a segment of another disk', () => {
   let disk: PowerLossFiles;
   let log: Log;
   const entries = Array.from({ length: 12 }, (_, index) => entryAt(index, `line ${index}`));
-  const open = (incarnation = 1) => openTestLog(disk.process(), { uid: OTHER, incarnation });
-  const restart = async (): Promise<void> => {
+  const open = (incarnation = 1, options: TestLogOptions = {}) =>
+    openTestLog(disk.process(), { uid: OTHER, incarnation, ...options });
+  const restart = async (options: TestLogOptions = {}): Promise<void> => {
     disk.kill();
-    log = await open(2);
+    log = await open(2, options);
   };
 
   beforeEach(async () => {
@@ -261,6 +264,60 @@ describe('a segment of another disk', () => {
     await custody;
     expect([...log.segments()]).to.deep.equal([copy]);
     expect((await readAll(log, copy)).entries).to.deep.equal(entries);
+  });
+
+  it('stays while its entries and CUSTODY are on their way together, though nobody waits for them any more', async () => {
+    const clock = new ManualClock();
+    await restart({ clock, commitWaitMsMax: 1_000, roomWaitMsMax: 1_000, batchSizeMax: 4_096 });
+    const whole = await partOf(giver, segment);
+    disk.holdSyncs();
+    const inTime = async (taken: Promise<unknown>): Promise<string> => {
+      const code = taken.then(
+        () => 'ok',
+        (error: unknown) => (error as RefusedError).refusal.code,
+      );
+      await turn();
+      clock.advance(1_001);
+      return await code;
+    };
+    expect(await inTime(log.adoptLast(whole, 12, 3))).to.equal('DEADLINE_EXCEEDED');
+    const copy = log.find(segment.id)!;
+    log.giveUpAdoption(copy);
+    // The next attempt finds no room, which says nothing about the first.
+    const fillers = Array.from({ length: 6 }, (_, index) => log.open(segmentId(70 + index), HEADER));
+    for (const filler of fillers)
+      void log.append(filler, rangeOf([entryAt(1, 'x'.repeat(700))])).catch(() => undefined);
+    expect(log.figures.waiting, 'the open half is full').to.be.greaterThan(0);
+    expect(await inTime(log.adoptLast(whole, 12, 3))).to.equal('OVERLOADED');
+    expect(copy).to.include({ isTaking: true, accepted: 0 });
+    log.giveUpAdoption(copy);
+    disk.releaseSyncs();
+    await log.settled(fillers[0]!);
+    expect(log.find(segment.id), 'the table knows what became durable').to.equal(copy);
+    expect(copy).to.include({ isHeld: true, custodyEpoch: 4, count: 12 });
+    expect(await log.adoptLast(whole, 12, 3), 'offered again').to.equal(6);
+    await log.flushed(copy, 12, true);
+    await restart();
+    expect(
+      [...log.segments()].filter(({ id }) => id.counter === segment.id.counter),
+      'FLUSHED was written',
+    ).to.deep.equal([]);
+  });
+
+  it('is taken as its records are: nothing of them is decoded', async () => {
+    const whole = await partOf(giver, segment);
+    const unread = whole.runs.map(({ payload, first, count, bounds }) => ({
+      payload,
+      first,
+      count,
+      bounds,
+      get columns(): never {
+        throw new Error('a record is decoded');
+      },
+    }));
+    expect(await log.adopt({ ...whole, runs: unread.slice(0, 1) })).to.equal(4);
+    expect(await log.adoptLast({ ...whole, runs: unread.slice(1) }, 12, 0)).to.equal(1);
+    expect((await readAll(log, log.find(segment.id)!)).entries).to.deep.equal(entries);
   });
 
   it('is held with CUSTODY, which needs all of it, over restarts and compactions', async () => {

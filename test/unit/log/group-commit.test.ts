@@ -91,11 +91,62 @@ describe('the group commit', () => {
     };
     const waited: number[] = [];
     for (share of [0, 0.3, 0.5, 0.7, 0.9]) waited.push(await waitsMs());
-    expect(waited.map(Math.round)).to.deep.equal([0, 0, 5, 10, 10]);
-    clock.advance(10);
+    expect(waited.map(Math.round)).to.deep.equal([0, 0, 13, 25, 25]);
+    clock.advance(25);
     const { commits } = log.figures;
     await append(open(), 'who comes later than that waits for nothing');
     expect(log.figures.commits - commits).to.equal(1);
+  });
+
+  it('does not begin to rest while somebody waits for room, either', async () => {
+    await start({ cpuWaitShare: () => 1, batchSizeMax: 4096 });
+    disk.holdSyncs();
+    const first = append(open(), 'first');
+    await turn();
+    const appends = Array.from({ length: 7 }, () => append(open(), 'x'.repeat(800)));
+    expect(log.figures.waiting, 'there is no room for all').to.be.greaterThan(0);
+    disk.releaseSyncs();
+    await first;
+    await appends[0];
+    expect(clock.monotonicMs(), 'no time went by').to.equal(new ManualClock().monotonicMs());
+    while (!(await isSettled(Promise.all(appends)))) clock.advance(1);
+  });
+
+  it('tells that a segment has settled as soon as it has, whatever comes meanwhile', async () => {
+    const segment = open();
+    const [one, other] = [open(), open()];
+    disk.holdSyncs();
+    const entries = append(segment, 'a');
+    await turn();
+    // While the one is written the other comes: the log never has nothing to do.
+    const appends = async (to: LogSegment): Promise<void> => {
+      for (let count = 0; count < 50; count += 1) await append(to, 'next');
+    };
+    const busy = [appends(one)];
+    const settled = log.settled(segment);
+    disk.releaseSyncs();
+    await entries;
+    busy.push(appends(other));
+    expect(await settled).to.equal(1);
+    expect(log.figures.commits, 'long before the log has nothing to do').to.be.at.most(5);
+    await Promise.all(busy);
+    expect(log.figures.commits).to.be.greaterThan(50);
+  });
+
+  it('tells that a segment has settled whose entries were refused along with the batch in front of them', async () => {
+    const segment = open();
+    disk.holdSyncs();
+    const first = append(open(), 'first');
+    await turn();
+    const refused = append(segment, 'a');
+    const settled = log.settled(segment);
+    disk.inject({ step: 'sync', code: 'EIO', times: 2 });
+    disk.releaseSyncs();
+    expect(await Promise.all([codeOf(first), codeOf(refused)])).to.deep.equal([
+      'STORAGE_UNAVAILABLE',
+      'STORAGE_UNAVAILABLE',
+    ]);
+    expect(await settled).to.equal(0);
   });
 
   it('does not rest while somebody waits for room', async () => {
@@ -108,7 +159,7 @@ describe('the group commit', () => {
     await fits;
     expect(log.figures.waiting).to.equal(0);
     await turn();
-    clock.advance(10);
+    clock.advance(25);
     await Promise.all(behind);
   });
 

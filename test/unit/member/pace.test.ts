@@ -41,8 +41,8 @@ describe('a pace', () => {
         () => hasDeadline,
       );
       const began: number[] = [];
-      const results = Array.from({ length: 9 }, () => pace.run(work(clock, began, 10)));
-      for (let ms = 0; ms < 2000; ms += 1) {
+      const results = Array.from({ length: 16 }, () => pace.run(work(clock, began, 10)));
+      for (let ms = 0; ms < 3000; ms += 1) {
         await settle();
         clock.advance(1);
       }
