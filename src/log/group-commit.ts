@@ -43,7 +43,7 @@ export interface GroupCommitDeps {
  * wait less. From the first share of waiting on a batch begins some time after the one before, up to GAP_MS_MAX at the second.
  */
 const [GAP_FROM_SHARE, GAP_TO_SHARE] = [0.3, 0.7];
-const GAP_MS_MAX = 25;
+const GAP_MS_MAX = 10;
 
 export interface CommitFigures {
   readonly commits: number;

@@ -91,8 +91,8 @@ describe('the group commit', () => {
     };
     const waited: number[] = [];
     for (share of [0, 0.3, 0.5, 0.7, 0.9]) waited.push(await waitsMs());
-    expect(waited.map(Math.round)).to.deep.equal([0, 0, 13, 25, 25]);
-    clock.advance(25);
+    expect(waited.map(Math.round)).to.deep.equal([0, 0, 5, 10, 10]);
+    clock.advance(10);
     const { commits } = log.figures;
     await append(open(), 'who comes later than that waits for nothing');
     expect(log.figures.commits - commits).to.equal(1);
@@ -159,7 +159,7 @@ describe('the group commit', () => {
     await fits;
     expect(log.figures.waiting).to.equal(0);
     await turn();
-    clock.advance(25);
+    clock.advance(10);
     await Promise.all(behind);
   });
 
