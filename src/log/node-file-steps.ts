@@ -22,6 +22,13 @@ export type FileRequest =
 /** A number is a file's handle. */
 export type FileResult = number | undefined;
 
+/**
+ * Descriptors by handle. A handle is given once: the number of a descriptor that is closed is that of whatever is opened next, by anybody in the process, and
+ * a late write would go there.
+ */
+const descriptors = new Map<number, number>();
+let lastHandle = 0;
+
 /** Tells which part of a request failed. */
 export class StepError extends Error {
   readonly step: FileStep;
@@ -40,18 +47,27 @@ export const performFileRequest = (folder: string, request: FileRequest): FileRe
     case 'open': {
       const { O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
       const flags = request.isNew ? O_WRONLY | O_CREAT | O_EXCL : O_WRONLY;
-      return step('open', () => fs.openSync(path.join(folder, request.name), flags));
+      return step('open', () => {
+        const descriptor = fs.openSync(path.join(folder, request.name), flags);
+        lastHandle += 1;
+        descriptors.set(lastHandle, descriptor);
+        return lastHandle;
+      });
     }
     case 'write':
-      step('write', () => writeAll(request.handle, request.offset, request.bytes));
-      if (request.isSynced) step('sync', () => fs.fdatasyncSync(request.handle));
+      step('write', () => writeAll(descriptorOf(request.handle), request.offset, request.bytes));
+      if (request.isSynced) step('sync', () => fs.fdatasyncSync(descriptorOf(request.handle)));
       return undefined;
     case 'datasync':
-      return step('sync', () => fs.fdatasyncSync(request.handle));
+      return step('sync', () => fs.fdatasyncSync(descriptorOf(request.handle)));
     case 'truncate':
-      return step('truncate', () => fs.ftruncateSync(request.handle, request.size));
+      return step('truncate', () => fs.ftruncateSync(descriptorOf(request.handle), request.size));
     case 'close':
-      return step('close', () => fs.closeSync(request.handle));
+      return step('close', () => {
+        const descriptor = descriptorOf(request.handle);
+        descriptors.delete(request.handle);
+        fs.closeSync(descriptor);
+      });
     case 'rename':
       return step('rename', () => fs.renameSync(path.join(folder, request.from), path.join(folder, request.to)));
     case 'unlink':
@@ -69,9 +85,15 @@ const step = (name: FileStep, work: () => unknown): FileResult => {
   }
 };
 
-const writeAll = (handle: number, offset: number, bytes: Uint8Array): void => {
+const descriptorOf = (handle: number): number => {
+  const descriptor = descriptors.get(handle);
+  if (descriptor === undefined) throw Object.assign(new Error('EBADF: the file is closed'), { code: 'EBADF' });
+  return descriptor;
+};
+
+const writeAll = (descriptor: number, offset: number, bytes: Uint8Array): void => {
   for (let written = 0; written < bytes.length; ) {
-    written += fs.writeSync(handle, bytes, written, bytes.length - written, offset + written);
+    written += fs.writeSync(descriptor, bytes, written, bytes.length - written, offset + written);
   }
 };
 

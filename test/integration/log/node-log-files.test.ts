@@ -62,13 +62,17 @@ describe('the files of a log on this machine', () => {
       await file.close();
     });
 
-    it('says why one failed, and takes the next', async () => {
+    it('says why one failed, leaves alone what has the number of its file now, and takes the next', async () => {
       const closed = await files.open('a.log', 'create');
       await closed.close();
+      const others = Array.from({ length: 16 }, (_, index) => openSync(path.join(folder, `other-${index}`), 'w+'));
       const error = await closed.write(0, shared('late'), true).then(
         () => undefined,
         (thrown: unknown) => thrown,
       );
+      const sizes = others.map((descriptor) => fstatSync(descriptor).size);
+      for (const descriptor of others) closeSync(descriptor);
+      expect(sizes.filter((size) => size > 0)).to.deep.equal([]);
       expect(error).to.be.instanceOf(LogFileError);
       expect(error).to.include({ step: 'write', code: 'EBADF' });
       const next = await files.open('b.log', 'create');
