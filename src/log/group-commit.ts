@@ -96,8 +96,6 @@ export class GroupCommit {
   #endRest: (() => void) | undefined;
   /** Batches that began. */
   #sequence = 0;
-  /** Batches that are written or refused. */
-  #ended = 0;
   /** Of the next batch that ends, or that nothing more is on its way. */
   #ending = newSettlement();
   #commits = 0;
@@ -141,7 +139,9 @@ export class GroupCommit {
   /** Resolves when everything added so far is written or refused, but for what waits in line. */
   async drain(): Promise<void> {
     const last = this.#sequence + (this.#open.buffer.isEmpty ? 0 : 1);
-    while (this.#ended < last && this.#running !== undefined) await this.#ending.promise;
+    // All that began have ended but the one that is being written.
+    const ended = (): number => this.#sequence - Number(this.#spare === undefined);
+    while (ended() < last && this.#running !== undefined) await this.#ending.promise;
   }
 
   /** Resolves when nothing is on its way any more. */
@@ -261,7 +261,6 @@ export class GroupCommit {
     this.#commitMs += this.#clock.monotonicMs() - startMs;
     renew(half);
     this.#spare = half;
-    this.#ended = this.#sequence;
     this.#tellEnd();
     this.#letIn();
   }

@@ -342,11 +342,12 @@ export class Log {
 
   /** Runs of another log, which do not belong into a batch together if they are many or long. @throws as `append` */
   async #appendRuns(segment: LogSegment, runs: readonly AppendRun[]): Promise<void> {
-    if (runs.length === 0) return;
+    const [first] = runs;
+    if (!first) return;
     const entries = this.#inOneBatch(runs);
     if (entries) await this.#appendRecords(segment, entries);
     else if (runs.length > 1) for (const run of runs) await this.#appendRuns(segment, [run]);
-    else for (const { columns, count } of runs) await this.append(segment, { columns, first: 0, end: count });
+    else await this.append(segment, { columns: first.columns, first: 0, end: first.count });
   }
 
   async #appendRecords(segment: LogSegment, records: readonly LogRecord[]): Promise<void> {

@@ -358,6 +358,22 @@ describe('a segment of another disk', () => {
     expect((await readAll(log, log.find(segment.id)!)).entries).to.deep.equal(entries);
   });
 
+  it('is taken with its last part when that is too much for a batch: entries first, as they are or anew', async () => {
+    const long = Array.from({ length: 12 }, (_, index) => entryAt(index, `${index} ${'x'.repeat(300)}`));
+    const large = giver.open(segmentId(2), HEADER);
+    for (let first = 0; first < 12; first += 4) await giver.append(large, rangeOf(long.slice(first, first + 4)));
+    // A run fits into a quarter of a batch, or does not.
+    for (const batchSizeMax of [8_192, 4_096]) {
+      disk = new PowerLossFiles();
+      log = await open(1, { batchSizeMax });
+      expect(await log.adoptLast(await partOf(giver, large), 12, 3)).to.equal(4);
+      expect(log.figures.commits).to.be.greaterThan(1);
+      await restart();
+      expect(log.find(large.id)).to.include({ custodyEpoch: 4, finalCount: 12, isHeld: true });
+      expect((await readAll(log, log.find(large.id)!)).entries).to.deep.equal(long);
+    }
+  });
+
   it('is not taken when its last part cannot be written, and is when it is sent again', async () => {
     const whole = await partOf(giver, segment);
     await log.adopt({ ...whole, runs: whole.runs.slice(0, 2) });

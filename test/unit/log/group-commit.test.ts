@@ -98,7 +98,7 @@ describe('the group commit', () => {
     expect(log.figures.commits - commits).to.equal(1);
   });
 
-  it('does not begin to rest while somebody waits for room, either', async () => {
+  it('begins no rest while somebody waits for room', async () => {
     await start({ cpuWaitShare: () => 1, batchSizeMax: 4096 });
     disk.holdSyncs();
     const first = append(open(), 'first');
@@ -149,7 +149,7 @@ describe('the group commit', () => {
     expect(await settled).to.equal(0);
   });
 
-  it('does not rest while somebody waits for room', async () => {
+  it('ends its rest when somebody has no room', async () => {
     await start({ cpuWaitShare: () => 1, batchSizeMax: 4096 });
     await append(open(), 'first');
     const fits = append(open(), 'x'.repeat(800));
