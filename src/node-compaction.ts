@@ -10,7 +10,7 @@ import { hiddenSource } from './compaction/hidden-source.ts';
 import type { TableCompactionDeps } from './compaction/table-compaction.ts';
 import type { Config } from './config.ts';
 import type { Clock } from './protocol/clock.ts';
-import { labelSetOf } from './protocol/label-text.ts';
+import { canonicalText } from './protocol/label-text.ts';
 import type { QueryDeps } from './query/query-context.ts';
 import { ChunkMarks } from './storage/chunk-marks.ts';
 import { SeriesLabels } from './storage/series-labels.ts';
@@ -65,7 +65,7 @@ export const compactionOf = (config: Config, deps: NodeCompactionDeps): NodeComp
       overlapMs: Math.min(OVERLAP_MS_MAX, settings.retention_delete_delay),
       restMs: REST_MS,
       isDryRun: settings.dry_run,
-      isHere: (name) => !router || router.isHere(router.keyOf('', labelSetOf(['compaction', name]))),
+      isHere: (name) => !router || router.isHere(router.keyOf('', canonicalText(['compaction', name]))),
     },
   );
   const passed: CompactorDeps['passed'] = ({ processed, ...figures }) => {

@@ -1,11 +1,11 @@
 import type { EntryRange } from '../protocol/entry-columns.ts';
-import type { LabelSet } from '../protocol/label-set.ts';
 import type { Refusal } from '../protocol/refusal.ts';
 import type { AppendOutcome } from './stream-state.ts';
 
 /** What a push has for one stream, checked. The ranges are borrowed until the outcome is there. */
 export interface StreamAppend {
-  readonly labels: LabelSet;
+  /** Of its labels. */
+  readonly canonical: string;
   /** Its place on the ring. */
   readonly key: number;
   readonly ranges: readonly EntryRange[];
@@ -21,7 +21,7 @@ export interface ForwardedStream {
 /** Where the entries of a node's pushes go in a cluster. A node alone has none: all are its own. */
 export interface AppendRouter {
   /** A stream's place on the ring; whoever keeps the labels keeps it beside them. */
-  keyOf(tenant: string, labels: LabelSet): number;
+  keyOf(tenant: string, canonical: string): number;
   /** This node should write the streams at the place. */
   isHere(key: number): boolean;
   /** Nodes that take entries now, at least 1: they share what a tenant may have in all. */

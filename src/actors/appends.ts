@@ -1,19 +1,7 @@
 /** What a push has for its streams, as the messages they get. */
 import type { EntryColumns, EntryRange } from '../protocol/entry-columns.ts';
-import type { LabelSet } from '../protocol/label-set.ts';
+import type { KnownStream } from './known-stream.ts';
 import { RefusedEntries } from './stream-admission.ts';
-import type { StreamCell } from './stream-cell.ts';
-
-/** Label text seen before. */
-export interface KnownStream {
-  readonly labels: LabelSet;
-  /** Where its `service_name` was looked for. */
-  readonly serviceLabels: readonly string[];
-  /** Its cell, until that closes. */
-  cell: StreamCell | undefined;
-  /** Its place on the ring, once somebody asked. */
-  key: number | undefined;
-}
 
 export interface StreamEntries {
   readonly known: KnownStream;
@@ -45,7 +33,7 @@ export const appendsOf = (streams: readonly StreamEntries[]): readonly Append[] 
   const lastOf = new Map<string, Append>();
   const appends: Append[] = [];
   for (const { known, range } of streams) {
-    const { canonical } = known.labels;
+    const { canonical } = known;
     const entries = range.end - range.first;
     const last = lastOf.get(canonical);
     if (last && last.entries + entries <= appendEntriesMax(range)) {

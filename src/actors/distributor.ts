@@ -1,7 +1,6 @@
 import type { Clock } from '../protocol/clock.ts';
 import { refusalOf } from '../protocol/discards.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
-import type { LabelSet } from '../protocol/label-set.ts';
 import type { Limits, TenantLimits } from '../protocol/limits.ts';
 import { lineBytesOf } from '../protocol/push-validation.ts';
 import type { IngestionRateLimiter } from '../protocol/rate-limiter.ts';
@@ -9,9 +8,10 @@ import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import { blockRefusalOf } from '../protocol/stream-refusal.ts';
 import type { AppendBudget } from './append-budget.ts';
 import type { AppendRouter, ForwardedStream, StreamAppend } from './append-router.ts';
-import { appendsOf, type KnownStream, type StreamEntries } from './appends.ts';
+import { appendsOf, type StreamEntries } from './appends.ts';
 import { gather, settled } from './ask.ts';
 import { Slices, TurnQuota } from './cooperative.ts';
+import { KnownStream } from './known-stream.ts';
 import { KnownStreams } from './known-streams.ts';
 import type { MemoryGuard } from './memory-guard.ts';
 import type { DecodedPush, PushOutcome } from './node-services.ts';
@@ -197,10 +197,7 @@ export class Distributor {
   async appendHere(tenant: string, appends: readonly StreamAppend[]): Promise<readonly AppendOutcome[]> {
     const refusal = this.#deps.logRefusal();
     if (refusal) throw new RefusedError(elsewhere(refusal.text));
-    const known = appends.map(({ labels, ranges }) => ({
-      known: { labels, serviceLabels: NO_LABELS, cell: undefined, key: undefined },
-      ranges,
-    }));
+    const known = appends.map(({ canonical, ranges }) => ({ known: new KnownStream(canonical, NO_LABELS), ranges }));
     return await this.#appendInOrder(tenant, known);
   }
 
@@ -212,11 +209,11 @@ export class Distributor {
     const answers = await this.#append(tenant, entries, this.#deps.limits.limitsFor(tenant));
     const byStream = new Map<string, AppendOutcome>();
     for (const { known, outcome } of answers) {
-      const { canonical } = known.labels;
+      const { canonical } = known;
       const before = byStream.get(canonical);
       byStream.set(canonical, before ? joinOutcomes(before, outcome) : outcome);
     }
-    return streams.map(({ known }) => byStream.get(known.labels.canonical) as AppendOutcome);
+    return streams.map(({ known }) => byStream.get(known.canonical) as AppendOutcome);
   }
 
   async #route(tenant: string, streams: readonly StreamEntries[], limits: Limits): Promise<readonly AppendOutcome[]> {
@@ -227,13 +224,11 @@ export class Distributor {
     const here: StreamEntries[] = [];
     const away: StreamEntries[] = [];
     for (const stream of streams) {
-      const { known } = stream;
-      known.key ??= router.keyOf(tenant, known.labels);
-      (isLogging && router.isHere(known.key) ? here : away).push(stream);
+      (isLogging && router.isHere(stream.known.keyOn(router, tenant)) ? here : away).push(stream);
     }
     const outcomes = await settled([
       this.#appendOwn(tenant, here, limits, router).finally(() => router.taken(places)),
-      away.length > 0 ? router.append(tenant, streamAppendsOf(away)) : Promise.resolve([]),
+      away.length > 0 ? this.#appendAway(tenant, away, router) : Promise.resolve([]),
     ]);
     const refusal = here.length > 0 ? router.refusal() : undefined;
     if (refusal) throw new RefusedError(refusal);
@@ -250,10 +245,27 @@ export class Distributor {
     const answers = await this.#append(tenant, streams, limits);
     const left = answers.filter(({ outcome }) => outcome.refusal?.code === 'NOT_LOGGED');
     if (left.length === 0) return outcomesOf(answers);
-    const names = new Set(left.map(({ known }) => known.labels.canonical));
-    const isLeft = ({ known }: { readonly known: KnownStream }): boolean => names.has(known.labels.canonical);
+    const names = new Set(left.map(({ known }) => known.canonical));
+    const isLeft = ({ known }: { readonly known: KnownStream }): boolean => names.has(known.canonical);
     const taken = answers.filter((answer) => !isLeft(answer));
-    return [...outcomesOf(taken), ...(await router.append(tenant, streamAppendsOf(streams.filter(isLeft))))];
+    return [...outcomesOf(taken), ...(await this.#appendAway(tenant, streams.filter(isLeft), router))];
+  }
+
+  /** To whoever takes them, each stream named once. */
+  #appendAway(
+    tenant: string,
+    streams: readonly StreamEntries[],
+    router: AppendRouter,
+  ): Promise<readonly AppendOutcome[]> {
+    const appends = new Map<string, StreamAppend & { readonly ranges: EntryRange[] }>();
+    for (const { known, range } of streams) {
+      const { canonical } = known;
+      const append = appends.get(canonical) ?? { canonical, key: known.keyOn(router, tenant), ranges: [] };
+      append.ranges.push(range);
+      appends.set(canonical, append);
+      known.goneAway();
+    }
+    return router.append(tenant, [...appends.values()]);
   }
 
   /** One message per stream, however many times the push names it; several only if it has very many entries. */
@@ -268,21 +280,20 @@ export class Distributor {
         const cell = this.#cellOf(tenant, known, limits);
         const reply = (outcome: AppendOutcome): void => answer({ known, outcome });
         if (cell) tell(cell, { type: 'append', ranges, limits: streamLimits, nowMs: clock.nowMs(), reply, part });
-        else reply(overStreamLimit(tenant, known.labels.canonical, ranges));
+        else reply(overStreamLimit(tenant, known.canonical, ranges));
       }
     });
   }
 
   /** undefined if the tenant may not have one more. */
   #cellOf(tenantName: string, known: KnownStream, limits: Limits): StreamCell | undefined {
-    if (known.cell && !known.cell.isClosed) return known.cell;
-    const { directory } = this.#deps;
-    const tenant = directory.tenant(tenantName);
-    known.cell = tenant.cells.get(known.labels.canonical) ?? this.#open(tenant, known.labels, limits);
+    if (known.cell) return known.cell;
+    const tenant = this.#deps.directory.tenant(tenantName);
+    known.cell = tenant.cells.get(known.canonical) ?? this.#open(tenant, known, limits);
     return known.cell;
   }
 
-  #open(tenant: TenantStreams, labels: LabelSet, limits: Limits): StreamCell | undefined {
+  #open(tenant: TenantStreams, { labels }: KnownStream, limits: Limits): StreamCell | undefined {
     const { maxGlobalStreamsPerUser, maxStreamsPerUser } = limits;
     // An equal part of what all nodes may have together: the ring deals streams about evenly.
     const part = Math.ceil(maxGlobalStreamsPerUser / (this.#deps.router?.memberCount ?? 1));
@@ -334,18 +345,6 @@ const joinOutcomes = (one: AppendOutcome, other: AppendOutcome): AppendOutcome =
   acceptedBytes: one.acceptedBytes + other.acceptedBytes,
   refusal: one.refusal ?? other.refusal,
 });
-
-/** Each stream once. All have their place on the ring. */
-const streamAppendsOf = (streams: readonly StreamEntries[]): readonly StreamAppend[] => {
-  const appends = new Map<string, StreamAppend & { readonly ranges: EntryRange[] }>();
-  for (const { known, range } of streams) {
-    const { labels, key = 0 } = known;
-    const append = appends.get(labels.canonical) ?? { labels, key, ranges: [] };
-    append.ranges.push(range);
-    appends.set(labels.canonical, append);
-  }
-  return [...appends.values()];
-};
 
 /** Another node may take it. */
 const elsewhere = (text: string): Refusal => ({ code: 'STORAGE_UNAVAILABLE', text });

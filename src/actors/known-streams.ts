@@ -1,8 +1,8 @@
 import type { PushedStream } from '../protocol/entry-columns.ts';
 import { parseLabelText } from '../protocol/label-text.ts';
 import { withServiceName } from '../protocol/service-name.ts';
-import type { KnownStream } from './appends.ts';
 import type { Slices } from './cooperative.ts';
+import { KnownStream } from './known-stream.ts';
 import { LabelCache } from './label-cache.ts';
 
 /** Label text as it is pushed → its stream, so that labels are read once. */
@@ -40,8 +40,10 @@ export class KnownStreams {
     // Limits that were read again have another list.
     if (known?.serviceLabels === serviceLabels) return known;
     const labels = withServiceName(parseLabelText(labelText), serviceLabels);
-    const fresh = { labels, serviceLabels, cell: undefined, key: undefined };
-    this.#cache.set(tenant, key, fresh);
+    const { canonical } = labels;
+    const fresh = new KnownStream(canonical, serviceLabels, labels);
+    // One string where it was pushed as it is stored.
+    this.#cache.set(tenant, key === canonical ? canonical : key, fresh);
     return fresh;
   }
 }

@@ -49,10 +49,10 @@ export class LoggedPart {
   failures = 0;
   #claimedFor: 'flushing' | 'moving' | undefined;
 
-  constructor(stream: LoggedStream, segment: LogSegment, schema: SchemaConfig, nowMs: number) {
+  constructor(stream: LoggedStream, segment: LogSegment, version: number, schema: SchemaConfig, nowMs: number) {
     this.stream = stream;
     this.segment = segment;
-    this.version = segment.header?.version === 3 ? 3 : 4;
+    this.version = version === 3 ? 3 : 4;
     this.minTime = segment.minTime ?? 0n;
     this.maxTime = segment.maxTime ?? 0n;
     this.period = periodAt(schema, Number(this.minTime / NS_PER_MS));
@@ -188,7 +188,7 @@ export class LoggedSegments {
       return undefined;
     }
     const stream = this.#stream(header.tenant, labelSetOf(header.labels));
-    const part = new LoggedPart(stream, segment, schema, clock.nowMs());
+    const part = new LoggedPart(stream, segment, header.version, schema, clock.nowMs());
     stream.parts.push(part);
     this.#size += 1;
     return part;

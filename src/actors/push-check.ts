@@ -1,11 +1,12 @@
 import type { Discard } from '../protocol/discards.ts';
 import type { PushedStream } from '../protocol/entry-columns.ts';
 import { EntryMetadata } from '../protocol/entry-metadata.ts';
-import { LevelDiscovery } from '../protocol/level-discovery.ts';
 import type { Limits } from '../protocol/limits.ts';
 import { StreamValidation, type ValidatedPart } from '../protocol/push-validation.ts';
-import { appendEntriesMax, type KnownStream, type StreamEntries } from './appends.ts';
+import { blockRefusal } from '../protocol/stream-refusal.ts';
+import { appendEntriesMax, type StreamEntries } from './appends.ts';
 import type { Slices } from './cooperative.ts';
+import type { KnownStream } from './known-stream.ts';
 
 /** A push as far as it may be stored. */
 export interface CheckedPush {
@@ -51,10 +52,11 @@ export const checkPush = async (
   return checked;
 };
 
-const validationOf = (stream: PushedStream, { labels }: KnownStream, rules: PushRules): StreamValidation => {
+const validationOf = (stream: PushedStream, known: KnownStream, rules: PushRules): StreamValidation => {
   const { tenant, limits, nowMs, withLevels } = rules;
-  const levels = withLevels ? new LevelDiscovery(labels.pairs, limits) : undefined;
-  return new StreamValidation(stream, labels, limits, nowMs, levels, tenant);
+  const refused = known.refusal(limits, tenant) ?? blockRefusal(limits, tenant, nowMs);
+  const levels = withLevels && !refused ? known.levels(limits) : undefined;
+  return new StreamValidation(stream, { canonical: known.canonical, refused, levels }, limits, nowMs);
 };
 
 /** Streams of one push share their columns. */

@@ -15,6 +15,9 @@ import type { TailSubscription, TenantStreams } from './tenant-streams.ts';
  */
 export type FlushReason = 'full' | 'idle' | 'old' | 'asked' | 'memory' | 'unlogged' | 'recovered' | 'moved';
 
+/** One array for all segments that have none. */
+export const NO_SHARERS: readonly LoggedPart[] = [];
+
 /** A segment and how far it is on its way to the store: open → sealed (heads are being cut) → flushing → stored and dropped; or to another node. */
 export interface HeldSegment {
   readonly segment: Segment;

@@ -1,6 +1,6 @@
 /** What a stream's actor does when the stream moves to another node. */
 import type { LogSegment } from '../log/segment-table.ts';
-import type { HeldSegment, MovingSegment, StreamCell } from './stream-cell.ts';
+import { type HeldSegment, type MovingSegment, NO_SHARERS, type StreamCell } from './stream-cell.ts';
 import { closeHeads, flushReady, remove } from './stream-sealing.ts';
 import type { StreamEffect, StreamMessage, StreamSurroundings } from './stream-state.ts';
 
@@ -17,7 +17,7 @@ export const moveOut = (
     if (!part.segment.isUnreadable && part.claim('moving')) segments.push({ log: part.segment, from: { part } });
   }
   for (const held of sealed) {
-    held.sharers = [];
+    held.sharers = NO_SHARERS;
     held.isMoving = true;
     if (held.log) segments.push({ log: held.log, from: { held } });
   }

@@ -24,7 +24,14 @@ import {
   refusedEntriesText,
   type StreamLimits,
 } from './stream-admission.ts';
-import type { FlushReason, HeldSegment, MovedSegment, MovingSegment, StreamCell } from './stream-cell.ts';
+import {
+  type FlushReason,
+  type HeldSegment,
+  type MovedSegment,
+  type MovingSegment,
+  NO_SHARERS,
+  type StreamCell,
+} from './stream-cell.ts';
 import { drop, moved, moveFailed, moveOut } from './stream-moving.ts';
 import { closeHeads, flushReady, onlyRepeatsStored, remove } from './stream-sealing.ts';
 
@@ -283,7 +290,7 @@ const openSegment = (
     isDropped: false,
     isSpilled: false,
     log: undefined,
-    sharers: [],
+    sharers: NO_SHARERS,
   };
   cell.segments.push(held);
   return held;

@@ -1,7 +1,22 @@
 import type { SymbolTable } from './symbol-table.ts';
 
-const shared = (length: number): Uint32Array<SharedArrayBuffer> =>
-  new Uint32Array(new SharedArrayBuffer(length * Uint32Array.BYTES_PER_ELEMENT));
+const ENTRIES_MIN = 16;
+/** A detected level is a name and a value. */
+const REFS_PER_ENTRY = 2;
+
+interface Columns {
+  readonly refs: Uint32Array<SharedArrayBuffer>;
+  readonly ends: Uint32Array<SharedArrayBuffer>;
+}
+
+/** Both in one buffer: there is one of these for each stream, and each buffer is objects for V8 to mark and memory for malloc to scatter. */
+const columnsOf = (entries: number, refs: number): Columns => {
+  const buffer = new SharedArrayBuffer((entries + refs) * Uint32Array.BYTES_PER_ELEMENT);
+  return {
+    refs: new Uint32Array(buffer, 0, refs),
+    ends: new Uint32Array(buffer, refs * Uint32Array.BYTES_PER_ELEMENT, entries),
+  };
+};
 
 /** Structured metadata of a head's entries as symbol numbers: refs [name, value, …] of all entries, and where each entry's end. */
 export class MetadataColumns {
@@ -10,8 +25,10 @@ export class MetadataColumns {
 
   /** For a head whose first `entryCount` entries have none. */
   constructor(entryCount: number) {
-    this.refs = shared(16);
-    this.ends = shared(Math.max(16, 2 * entryCount));
+    const entries = Math.max(ENTRIES_MIN, 2 * entryCount);
+    const { refs, ends } = columnsOf(entries, REFS_PER_ENTRY * ENTRIES_MIN);
+    this.refs = refs;
+    this.ends = ends;
   }
 
   get memoryBytes(): number {
@@ -22,13 +39,24 @@ export class MetadataColumns {
   append(index: number, pairs: readonly string[] | undefined, symbols: SymbolTable): void {
     let end = index === 0 ? 0 : this.ends[index - 1]!;
     const size = pairs?.length ?? 0;
-    if (end + size > this.refs.length) this.refs = grown(this.refs, end + size);
-    if (index >= this.ends.length) this.ends = grown(this.ends, index + 1);
+    if (end + size > this.refs.length || index >= this.ends.length) this.#grow(index + 1, end + size);
     for (let at = 0; at < size; at += 1) {
       this.refs[end] = symbols.numberOf(pairs![at]!);
       end += 1;
     }
     this.ends[index] = end;
+  }
+
+  /** A new buffer: readers of the old one keep what they have. What has room now has it for as many entries as the other. */
+  #grow(entries: number, refs: number): void {
+    const { refs: oldRefs, ends: oldEnds } = this;
+    const room = entries > oldEnds.length ? Math.max(entries, 2 * oldEnds.length) : oldEnds.length;
+    const refRoom = Math.max((refs > oldRefs.length ? 2 : 1) * oldRefs.length, Math.ceil((refs / entries) * room));
+    const grown = columnsOf(room, refRoom);
+    grown.refs.set(oldRefs);
+    grown.ends.set(oldEnds);
+    this.refs = grown.refs;
+    this.ends = grown.ends;
   }
 
   /** The pairs of entry `index`; undefined if it has none. */
@@ -50,10 +78,3 @@ export class MetadataColumns {
     return true;
   }
 }
-
-/** A new buffer: readers of the old one keep what they have. */
-const grown = (column: Uint32Array<SharedArrayBuffer>, needed: number): Uint32Array<SharedArrayBuffer> => {
-  const larger = shared(Math.max(needed, 2 * column.length));
-  larger.set(column);
-  return larger;
-};

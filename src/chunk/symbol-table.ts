@@ -1,9 +1,11 @@
 /** A string's header, a place in a Map and one in an array. */
 const SYMBOL_BYTES = 80;
+/** So many are looked through one by one: most segments have the names and values of levels alone, and a Map is 300 bytes and more of each stream. */
+const SCANNED_MAX = 8;
 
 /** Texts of structured metadata, numbered in order of first use: names and values of one segment in one table. */
 export class SymbolTable {
-  readonly #numbers = new Map<string, number>();
+  #numbers: Map<string, number> | undefined = undefined;
   readonly #texts: string[] = [];
   #textSize = 0;
 
@@ -24,16 +26,19 @@ export class SymbolTable {
 
   /** The number of `text`, given to it now if it has none. */
   numberOf(text: string): number {
-    const known = this.#numbers.get(text);
+    const known = this.find(text);
     if (known !== undefined) return known;
-    this.#numbers.set(text, this.#texts.length);
-    this.#texts.push(text);
+    const number = this.#texts.push(text) - 1;
     this.#textSize += text.length;
-    return this.#texts.length - 1;
+    if (this.#numbers) this.#numbers.set(text, number);
+    else if (number >= SCANNED_MAX) this.#numbers = new Map(this.#texts.map((one, index) => [one, index]));
+    return number;
   }
 
   /** The number of `text`, if it has one. */
   find(text: string): number | undefined {
-    return this.#numbers.get(text);
+    if (this.#numbers) return this.#numbers.get(text);
+    const number = this.#texts.indexOf(text);
+    return number < 0 ? undefined : number;
   }
 }

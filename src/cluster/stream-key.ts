@@ -1,5 +1,4 @@
 import xxhash from 'xxhash-wasm';
-import type { LabelSet } from '../protocol/label-set.ts';
 import type { Member } from './view.ts';
 
 // Loaded while the module is: hashing is synchronous for whoever imports this.
@@ -13,8 +12,7 @@ const seeds = new Map<string, number>();
  * stream gets when two collide depends on which came first, and that differs from node to node. About as dear as a fingerprint; a
  * function of a label set and its tenant, so whoever caches those can keep it beside them.
  */
-export const streamKey = (tenant: string, labels: Pick<LabelSet, 'canonical'>): number =>
-  h32(labels.canonical, seedOf(tenant));
+export const streamKey = (tenant: string, canonical: string): number => h32(canonical, seedOf(tenant));
 
 /** 32 bits that are equal for equal rings, and as a rule different for different ones. */
 export const ringDigest = (members: readonly Pick<Member, 'nodeId' | 'weight'>[]): number =>

@@ -1,7 +1,7 @@
 import { paddedSize } from './record-format.ts';
 
-/** No record before this one. */
-export const NO_RECORD = 0xffffffff;
+/** No record before this one. No file has so many, and a larger number would be an object in each place of a segment. */
+export const NO_RECORD = 0x7fffffff;
 
 /** A record as the index knows it. */
 export interface IndexedRecord {

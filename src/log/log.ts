@@ -155,7 +155,7 @@ export class Log {
   open(id: SegmentId, header: SegmentHeader): LogSegment {
     if (!isNodeIdShort(id.nodeId)) throw unusable(`the node id ${id.nodeId} is longer than 255 bytes`);
     const { table } = this.#parts;
-    const segment = table.segment(table.writer(id.nodeId, id.incarnation), id.counter);
+    const segment = table.segment(table.writer(id.nodeId, id.incarnation), id.counter, id);
     segment.open = encodeOpen(header);
     return segment;
   }

@@ -9,6 +9,7 @@ import type { SegmentId } from '../chunk/memory-format.ts';
 import { int64 } from '../chunk/varint.ts';
 import { runSizeOf, type TimeBounds, widenBy } from './append-record.ts';
 import { type Damage, FileIndex, type IndexedRecord, NO_RECORD, sizeInFile } from './file-index.ts';
+import { packed } from './packed-bytes.ts';
 import { isEndType, RecordType } from './record-format.ts';
 import { decodeOpen, type SegmentHeader, type Writer } from './state-records.ts';
 
@@ -72,7 +73,6 @@ export class LogSegment {
   /** It could not be read when it was to go to another node: it stays, and is stored as far as it can be read. */
   isUnreadable = false;
   #open: Uint8Array | undefined = undefined;
-  #header: SegmentHeader | undefined = undefined;
 
   constructor(id: SegmentId, writer: Writer, ordinal: number, isForeign: boolean) {
     this.id = id;
@@ -81,10 +81,9 @@ export class LogSegment {
     this.isForeign = isForeign;
   }
 
-  /** Tenant, labels and so on; undefined if its OPEN record is lost. */
+  /** Tenant, labels and so on, read anew each time; undefined if its OPEN record is lost. */
   get header(): SegmentHeader | undefined {
-    if (this.#open) this.#header ??= decodeOpen(this.#open);
-    return this.#header;
+    return this.#open && decodeOpen(this.#open);
   }
 
   /** Payload of its OPEN record. */
@@ -93,7 +92,7 @@ export class LogSegment {
   }
 
   set open(payload: Uint8Array | undefined) {
-    this.#open = payload;
+    this.#open = payload && packed(payload);
   }
 
   /** Another disk has or had it too: its commit is remembered for longer than this log needs it. */
@@ -248,14 +247,14 @@ export class SegmentTable {
     return writer;
   }
 
-  /** The segment, new if it is not known. */
-  segment(writer: Writer, counter: number): LogSegment {
+  /** The segment, new if it is not known. @param id with this counter, if there is one: it is kept */
+  segment(writer: Writer, counter: number, id?: SegmentId): LogSegment {
     const ofWriter = this.#segments[writer.number] as Map<number, LogSegment>;
     const known = ofWriter.get(counter);
     if (known) return known;
     const { nodeId, incarnation } = writer;
     const isForeign = this.uid !== undefined && nodeId !== this.uid && nodeId !== OLD_NODE_ID;
-    const segment = new LogSegment({ nodeId, incarnation, counter }, writer, this.#nextOrdinal, isForeign);
+    const segment = new LogSegment(id ?? { nodeId, incarnation, counter }, writer, this.#nextOrdinal, isForeign);
     this.#nextOrdinal += 1;
     ofWriter.set(counter, segment);
     return segment;

@@ -8,7 +8,7 @@ import type { Log } from '../log/log.ts';
 import { decodeSegmentPart } from '../log/segment-part.ts';
 import type { LogSegment } from '../log/segment-table.ts';
 import type { Clock } from '../protocol/clock.ts';
-import { labelSetOf } from '../protocol/label-text.ts';
+import { canonicalText } from '../protocol/label-text.ts';
 import { RefusedError } from '../protocol/refusal.ts';
 import { decodeAdoptRequest, encodeAdoptReply, type OfferedPart, type PartAnswer } from './adopt-message.ts';
 import { ownCopy } from './append-message.ts';
@@ -144,7 +144,7 @@ export class Adoptions {
   /** An offer may have been long on its way: what was taken can belong to somebody else by now. */
   #lookFor({ header }: LogSegment): void {
     if (header === undefined) return;
-    const owner = this.#deps.ring().owner(streamKey(header.tenant, labelSetOf(header.labels)));
+    const owner = this.#deps.ring().owner(streamKey(header.tenant, canonicalText(header.labels)));
     if (owner?.nodeId !== this.#deps.nodeId) this.#deps.look();
   }
 

@@ -11,7 +11,6 @@ import { type AppendPlan, readAppend, writeAppend } from '../log/append-record.t
 import { paddedSize } from '../log/record-format.ts';
 import { bytesOfText, textOfBytes } from '../protocol/byte-text.ts';
 import type { EntryRange } from '../protocol/entry-columns.ts';
-import type { LabelSet } from '../protocol/label-set.ts';
 import { WireWriter } from '../protocol/logproto.ts';
 import { present, protoFields } from '../protocol/proto-fields.ts';
 import { badRequest } from '../protocol/wire.ts';
@@ -36,7 +35,7 @@ export interface AppendReply {
 
 /** A stream's entries, and how they will lie in the message: as they do in a record of the log. */
 export interface PlannedAppend {
-  readonly labels: LabelSet;
+  readonly canonical: string;
   readonly plans: readonly AppendPlan[];
 }
 
@@ -50,9 +49,9 @@ export const encodeAppendRequest = (
   const header = new WireWriter();
   header.integer(1, BigInt(changedAt));
   header.bytes(2, tenant);
-  for (const { labels, plans } of streams) {
+  for (const { canonical, plans } of streams) {
     header.message(3, () => {
-      header.bytes(1, bytesOfText(labels.canonical));
+      header.bytes(1, bytesOfText(canonical));
       for (const { length } of plans) header.integer(2, BigInt(length));
     });
   }

@@ -11,7 +11,6 @@ import { PeerError, type Peers } from '../cluster/transport/peers.ts';
 import type { Member } from '../cluster/view.ts';
 import { type AppendPlan, planAppend } from '../log/append-record.ts';
 import type { Clock } from '../protocol/clock.ts';
-import type { LabelSet } from '../protocol/label-set.ts';
 import { lineBytesOf } from '../protocol/push-validation.ts';
 import { type Refusal, RefusedError } from '../protocol/refusal.ts';
 import { releaseMemory } from '../protocol/release-memory.ts';
@@ -68,8 +67,8 @@ export class AppendRouting implements AppendRouter {
     return { ...this.#figures };
   }
 
-  keyOf(tenant: string, labels: LabelSet): number {
-    return streamKey(tenant, labels);
+  keyOf(tenant: string, canonical: string): number {
+    return streamKey(tenant, canonical);
   }
 
   isHere(key: number): boolean {
@@ -184,7 +183,7 @@ export class AppendRouting implements AppendRouter {
   ): Promise<readonly AppendOutcome[]> {
     const { peers, changedAt, ringDigest, sawView } = this.#deps;
     const header = { changedAt: changedAt(), tenant, isFallback, ringDigest: ringDigest() };
-    const streams = trails.map(({ append: { labels }, plans }) => ({ labels, plans }));
+    const streams = trails.map(({ append: { canonical }, plans }) => ({ canonical, plans }));
     const body = encodeAppendRequest(header, streams);
     const reply = decodeAppendReply(
       await peers.request(member, CallKind.APPEND, [body], { deadlineMs, class: 'append' }),

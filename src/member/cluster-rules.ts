@@ -34,7 +34,7 @@ export class ClusterRules {
 
   /** Of the members that evaluate rules the first one on the ring: those of earlier versions are passed over. */
   ownerOf(group: GroupId): Member | undefined {
-    const key = streamKey(group.tenant, { canonical: `rules ${groupKey(group)}` });
+    const key = streamKey(group.tenant, `rules ${groupKey(group)}`);
     return this.#deps.ring().firstOf(key, ({ evaluatesRules }) => evaluatesRules === true);
   }
 

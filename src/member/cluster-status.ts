@@ -60,7 +60,7 @@ export class ClusterStatus implements ClusterServices {
     const streams = new Map<string, { key: number; segments: Map<string, string[]> }>();
     for (const { nodeId, held } of await memory.holders(tenant, matchers)) {
       for (const { labels, segments } of held) {
-        const key = streamKey(tenant, labels);
+        const key = streamKey(tenant, labels.canonical);
         const known = streams.get(labels.canonical) ?? { key, segments: new Map<string, string[]>() };
         streams.set(labels.canonical, known);
         for (const { id } of segments) {

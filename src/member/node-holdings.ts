@@ -67,7 +67,7 @@ export class NodeHoldings implements Holdings {
       // What was given up is movable, though the stream's actor may only hear of it before `move-out`.
       const isMovable = stream.isMovable || hasLost;
       if (!isMovable && own === 0) return;
-      const key = streamKey(tenant, labels);
+      const key = streamKey(tenant, labels.canonical);
       if (isHere(key)) return;
       flushing += own;
       if (isMovable) elsewhere.push({ tenant, labels, key, oldestSegment: stream.oldestSegment });

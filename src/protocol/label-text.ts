@@ -12,6 +12,11 @@ const LABEL_TEXT_BYTES_MAX = 1024 * 1024;
 /** Names come again in every stream; one copy of each is kept. */
 const NAMES_MAX = 4096;
 const names = new Map<string, string>();
+/** So do most values: what runs, where. Forgotten all at once when there are too many: those of pods come and go. */
+const VALUES_MAX = 4096;
+const values = new Map<string, string>();
+/** Longer texts are not kept. */
+const INTERNED_LENGTH_MAX = 64;
 
 /**
  * Reads label-set text as it was pushed. A name twice is not refused here: validation does, with its own text.
@@ -24,6 +29,9 @@ export const parseLabelText = (bytes: Uint8Array): LabelSet => {
   }
   return labelSetOf(new LabelParser(bytes).parse());
 };
+
+/** The label set whose canonical text it is. */
+export const labelsOfCanonical = (text: string): LabelSet => labelSetOf(new LabelParser(bytesOfText(text)).parse());
 
 /** @param pairs name1, value1, … in any order; those with an empty value are dropped */
 export const labelSetOf = (pairs: readonly string[]): LabelSet => {
@@ -45,7 +53,13 @@ const sortedPairs = (pairs: readonly string[]): readonly string[] => {
   const order: number[] = [];
   for (let index = 0; index < pairs.length; index += 2) if (pairs[index + 1] !== '') order.push(index);
   order.sort((left, right) => compareBytes(pairs[left]!, pairs[right]!));
-  return order.flatMap((index) => [interned(pairs[index]!), pairs[index + 1]!]);
+  // Of just this size: there may be a million, and what is pushed to or flattened has room to grow.
+  const sorted = new Array<string>(2 * order.length);
+  for (const [at, index] of order.entries()) {
+    sorted[2 * at] = internedName(pairs[index]!);
+    sorted[2 * at + 1] = internedValue(pairs[index + 1]!);
+  }
+  return sorted;
 };
 
 /** Order of the UTF-8 bytes. */
@@ -62,11 +76,19 @@ export const compareBytes = (left: string, right: string): number => {
   return Buffer.compare(bytesOfText(left), bytesOfText(right));
 };
 
-const interned = (name: string): string => {
+const internedName = (name: string): string => {
   const known = names.get(name);
   if (known !== undefined) return known;
-  if (names.size < NAMES_MAX && name.length <= 64) names.set(name, name);
+  if (names.size < NAMES_MAX && name.length <= INTERNED_LENGTH_MAX) names.set(name, name);
   return name;
+};
+
+const internedValue = (value: string): string => {
+  const known = values.get(value);
+  if (known !== undefined) return known;
+  if (values.size >= VALUES_MAX) values.clear();
+  if (value.length <= INTERNED_LENGTH_MAX) values.set(value, value);
+  return value;
 };
 
 const IN_LABEL_SET = ' in label set';

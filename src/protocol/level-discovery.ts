@@ -17,7 +17,13 @@ const fieldsOf = (names: readonly string[]): LevelFields => {
   return fields;
 };
 
-/** For the entries of one stream. */
+/** Levels that labels name, for each of which there is one LevelDiscovery. They are not checked, so there may be any number. */
+const SHARED_MAX = 64;
+const NO_TEXT = '';
+
+const sharedOf = new WeakMap<Limits, Map<string, LevelDiscovery>>();
+
+/** For the entries of one stream, or of all whose labels name the same level. */
 export class LevelDiscovery {
   readonly #fields: LevelFields;
   readonly #depthMax: number;
@@ -32,6 +38,18 @@ export class LevelDiscovery {
     const text = this.#fields.valueIn(labels);
     this.#streamPair = text === undefined ? undefined : [DETECTED_LEVEL, storedLevel(text)];
     this.#streamLevel = text === undefined ? NO_LEVEL : levelNamed(text);
+  }
+
+  /** For a stream of these labels: that of another one whose labels name the same level, or none. */
+  static of(labels: readonly string[], limits: Limits): LevelDiscovery {
+    const shared = sharedOf.get(limits) ?? new Map<string, LevelDiscovery>();
+    sharedOf.set(limits, shared);
+    const text = fieldsOf(limits.logLevelFields).valueIn(labels) ?? NO_TEXT;
+    const known = shared.get(text);
+    if (known) return known;
+    const levels = new LevelDiscovery(labels, limits);
+    if (shared.size < SHARED_MAX) shared.set(text, levels);
+    return levels;
   }
 
   /** Of every entry without metadata, if it is none of the known levels. */

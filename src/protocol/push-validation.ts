@@ -8,7 +8,7 @@ import type { LabelSet } from './label-set.ts';
 import type { LevelDiscovery } from './level-discovery.ts';
 import type { Limits } from './limits.ts';
 import { lineSizeAt, lineStartAt } from './line-sizes.ts';
-import { streamRefusal } from './stream-refusal.ts';
+import { type StreamRefusal, streamRefusal } from './stream-refusal.ts';
 import { metadataBytes, storedMetadata } from './structured-metadata.ts';
 import { rfc3339Text, secondsOf } from './time-text.ts';
 
@@ -31,11 +31,21 @@ export interface ValidatedPart extends EntryRange {
   readonly metadataBytes: number;
 }
 
+/** What is known of the stream before its entries are looked at. */
+export interface CheckedStream {
+  /** Of its labels as they will be stored, for the texts. */
+  readonly canonical: string;
+  /** Why nothing of it is taken. */
+  readonly refused: StreamRefusal | undefined;
+  /** What finds the levels of its entries; their columns must have a place for them. */
+  readonly levels: LevelDiscovery | undefined;
+}
+
 /** Bytes that levels are looked for in without a look at the clock: 1 to 3 ms (measured). */
 const STEP_BYTES_MAX = 1 << 20;
 
 /**
- * Checks labels and entries in steps, so that a stream of any length holds nobody up. The columns of the range are changed in place:
+ * Checks entries in steps, so that a stream of any length holds nobody up. The columns of the range are changed in place:
  * refused entries are closed up (their bytes stay between the lines, as the columns allow), long lines cut, metadata brought into the form
  * it is stored in. Once for a range.
  */
@@ -52,28 +62,16 @@ export class StreamValidation {
   cutLines = 0;
   cutBytes = 0;
 
-  /**
-   * @param labels of the stream, as it will be stored
-   * @param levels what finds the levels of its entries; its columns must have a place for them
-   * @param tenant whose stream it is, for the texts
-   */
-  constructor(
-    stream: PushedStream,
-    labels: LabelSet,
-    limits: Limits,
-    nowMs: number,
-    levels: LevelDiscovery | undefined = undefined,
-    tenant = '',
-  ) {
+  constructor(stream: PushedStream, checked: CheckedStream, limits: Limits, nowMs: number) {
     const { columns, first, end } = stream;
+    const { refused, levels } = checked;
     this.#stream = stream;
     this.#limits = limits;
     this.#levels = levels;
     this.#next = first;
     this.#partFirst = first;
-    this.#entries = new EntryValidation(columns, labels, limits, nowMs, first, levels);
-    const refused = first === end ? undefined : streamRefusal(labels, limits, tenant, nowMs);
-    if (!refused) return;
+    this.#entries = new EntryValidation(columns, checked, limits, nowMs, first);
+    if (!refused || first === end) return;
     this.#next = end;
     this.#cutLines(first, end);
     this.#discards = [{ ...refused, lines: end - first, bytes: lineBytesOf(stream) }];
@@ -141,7 +139,9 @@ export const validateStream = (
   limits: Limits,
   nowMs: number,
 ): ValidatedStream => {
-  const validation = new StreamValidation(stream, labels, limits, nowMs);
+  const { canonical } = labels;
+  const refused = streamRefusal(labels, limits, '', nowMs);
+  const validation = new StreamValidation(stream, { canonical, refused, levels: undefined }, limits, nowMs);
   validation.step(Number.POSITIVE_INFINITY);
   const { discards, cutLines, cutBytes } = validation;
   return { ...validation.takePart(), labels, discards, cutLines, cutBytes };
@@ -193,7 +193,7 @@ const clamped = (ns: bigint): bigint => (ns < INT64_MIN ? INT64_MIN : ns > INT64
 /** The pass over the entries of one stream. */
 class EntryValidation {
   readonly #columns: EntryColumns;
-  readonly #labels: LabelSet;
+  readonly #canonical: string;
   readonly #limits: Limits;
   readonly #bounds: TimeBounds;
   readonly #words: Int32Array;
@@ -207,15 +207,14 @@ class EntryValidation {
 
   constructor(
     columns: EntryColumns,
-    labels: LabelSet,
+    { canonical, levels }: CheckedStream,
     limits: Limits,
     nowMs: number,
     first: number,
-    levels: LevelDiscovery | undefined,
   ) {
     this.kept = first;
     this.#columns = columns;
-    this.#labels = labels;
+    this.#canonical = canonical;
     this.#limits = limits;
     this.#bounds = timeBounds(limits, nowMs);
     this.#words = wordsOf(columns);
@@ -288,7 +287,7 @@ class EntryValidation {
     const seconds = secondsOf(timeNs);
     // The earliest time stands for a missing timestamp, which is the year 1 in Loki.
     const shown = () => (timeNs === INT64_MIN ? '0001-01-01T00:00:00Z' : rfc3339Text(seconds));
-    const stream = this.#labels.canonical;
+    const stream = this.#canonical;
     this.#refuse(reason, seconds, lineSize, () => `entry for stream '${stream}' ${text(shown())}`);
     this.#metadata?.delete(index);
   }
@@ -300,7 +299,7 @@ class EntryValidation {
 
   #tooLongText(lineSize: number): string {
     const max = this.#limits.maxLineBytes;
-    const stream = this.#labels.canonical;
+    const stream = this.#canonical;
     return `max entry size '${max}' bytes exceeded for stream '${stream}' while adding an entry with length '${lineSize}' bytes`;
   }
 
@@ -349,7 +348,7 @@ class EntryValidation {
 
   #refuseMetadata(count: number, size: number, lineSize: number, isTooLarge: boolean): void {
     const { allowStructuredMetadata, maxStructuredMetadataBytes, maxStructuredMetadataEntriesCount } = this.#limits;
-    const stream = `stream '${this.#labels.canonical}'`;
+    const stream = `stream '${this.#canonical}'`;
     const help = (limit: string, verb: string) =>
       `Please see \`limits_config.${limit}\` or contact your Loki administrator to ${verb} it`;
     if (!allowStructuredMetadata) {

@@ -21,9 +21,16 @@ export const streamRefusal = (
   limits: Limits,
   tenant: string,
   nowMs: number,
-): StreamRefusal | undefined => {
+): StreamRefusal | undefined => labelsRefusal(labels, limits, tenant) ?? blockRefusal(limits, tenant, nowMs);
+
+/** … for its labels: the same as long as the limits are. */
+export const labelsRefusal = (labels: LabelSet, limits: Limits, tenant: string): StreamRefusal | undefined => {
   const refused = labelRefusal(labels, limits) ?? missingLabels(labels, limits, tenant);
-  if (refused) return { ...refused, errors: 1 };
+  return refused && { ...refused, errors: 1 };
+};
+
+/** … for now, whatever its labels are. */
+export const blockRefusal = (limits: Limits, tenant: string, nowMs: number): StreamRefusal | undefined => {
   if (nowMs >= limits.blockIngestionUntilMs) return undefined;
   return { reason: 'blocked_ingestion', text: blockedText(limits, tenant), errors: 0 };
 };

@@ -310,7 +310,7 @@ export class SimCluster {
         if (other !== undefined) return `${name} is at ${other} and at ${nodeId}`;
         holders.set(name, nodeId);
         if (!header) return `${name} has no header`;
-        const owner = ring.owner(streamKey(header.tenant, labelSetOf(header.labels)))?.nodeId;
+        const owner = ring.owner(streamKey(header.tenant, labelSetOf(header.labels).canonical))?.nodeId;
         if (owner !== nodeId) return `${name} is at ${nodeId} and belongs to ${owner}`;
       }
     }

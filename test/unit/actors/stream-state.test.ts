@@ -97,8 +97,8 @@ const long = (ms: number): TestEntry => entry(ms, `${ms} `.padEnd(400, 'x'));
 /** A segment of the stream in the log, its one entry at T0. */
 const loggedPart = (cell: StreamCell, runBytes: number, version = 4): LoggedPart => {
   cell.logged ??= new LoggedStream('tenant', cell.labels);
-  const segment = { minTime: T0_NS, maxTime: T0_NS, runBytes, header: { version } } as LogSegment;
-  const part = new LoggedPart(cell.logged, segment, SCHEMA, T0_MS);
+  const segment = { minTime: T0_NS, maxTime: T0_NS, runBytes } as LogSegment;
+  const part = new LoggedPart(cell.logged, segment, version, SCHEMA, T0_MS);
   cell.logged.parts.push(part);
   return part;
 };

@@ -51,10 +51,12 @@ describe('a push on its way to another node', () => {
       fc.property(fc.array(stream, { maxLength: 5 }), fc.nat(9), fc.nat(2 ** 40), (streams, offset, changedAt) => {
         const appends = streams.map(({ labels, ranges }) => ({
           labels: labelSetOf(labels.flatMap((name) => [name, `value of ${name}`])),
-          key: 0,
           ranges: ranges.map(rangeOf),
         }));
-        const planned = appends.map(({ labels, ranges }) => ({ labels, plans: ranges.map(planAppend) }));
+        const planned = appends.map(({ labels, ranges }) => ({
+          canonical: labels.canonical,
+          plans: ranges.map(planAppend),
+        }));
         const message = encodeAppendRequest(
           { changedAt, tenant: 'tenant', isFallback: true, ringDigest: 4_000_000_000 },
           planned,
@@ -80,7 +82,7 @@ describe('a push on its way to another node', () => {
   it('is refused when it is cut off or garbage, and never crashes', function () {
     this.timeout(PROPERTY_TIMEOUT_MS);
     const whole = encodeAppendRequest({ changedAt: 7, tenant: 'tenant', isFallback: false, ringDigest: 0 }, [
-      { labels: labelSetOf(['app', 'web']), plans: [planAppend(rangeOf([{ timeNs: 1n, line: 'hello' }]))] },
+      { canonical: '{app="web"}', plans: [planAppend(rangeOf([{ timeNs: 1n, line: 'hello' }]))] },
     ]);
     for (let size = 0; size < whole.length - 7; size += 1) {
       expect(() => decodeAppendRequest(whole.slice(0, size)), `${size} bytes`).to.throw();

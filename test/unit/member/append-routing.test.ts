@@ -6,7 +6,6 @@ import { PeerError, type Peers } from '../../../src/cluster/transport/peers.ts';
 import type { Member } from '../../../src/cluster/view.ts';
 import { decodeAppendRequest, encodeAppendReply } from '../../../src/member/append-message.ts';
 import { AppendRouting } from '../../../src/member/append-routing.ts';
-import { labelSetOf } from '../../../src/protocol/label-text.ts';
 import { type Refusal, RefusedError } from '../../../src/protocol/refusal.ts';
 import { systemClock } from '../../../src/system-clock.ts';
 import { entryAt, rangeOf } from '../../support/entries.ts';
@@ -36,7 +35,7 @@ const OVERLOADED: Refusal = { code: 'OVERLOADED', text: 'too much to do', retryA
 const APPENDS: readonly StreamAppend[] = RING.members.map(({ nodeId }, index) => {
   let key = 0;
   while (RING.owner(key)?.nodeId !== nodeId) key += 1_000_003;
-  return { labels: labelSetOf(['app', nodeId]), key, ranges: [rangeOf([entryAt(index, 'x')])] };
+  return { canonical: `{app="${nodeId}"}`, key, ranges: [rangeOf([entryAt(index, 'x')])] };
 });
 
 type Answer = AppendOutcome | Refusal | Promise<AppendOutcome>;

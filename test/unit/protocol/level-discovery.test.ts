@@ -79,7 +79,8 @@ describe('the search for levels in a push', () => {
     const stream = { columns, first: 0, end: lines.length, labelText: Buffer.from('{app="web"}') };
     const labels = labelsOf('{app="web"}');
     const levels = new LevelDiscovery(labels.pairs, DEFAULT_LIMITS);
-    const validation = new StreamValidation(stream, labels, DEFAULT_LIMITS, T0_MS, levels);
+    const checked = { canonical: labels.canonical, refused: undefined, levels };
+    const validation = new StreamValidation(stream, checked, DEFAULT_LIMITS, T0_MS);
     expect(validation.step(512)).to.equal(false);
     expect(validation.partCount).to.be.within(1, 6);
     while (!validation.step(512));
