@@ -1,5 +1,5 @@
 import type { PushedStream } from '../protocol/entry-columns.ts';
-import { parseLabelText } from '../protocol/label-text.ts';
+import { labelSetOf, parseLabelPairs } from '../protocol/label-text.ts';
 import { withServiceName } from '../protocol/service-name.ts';
 import type { Slices } from './cooperative.ts';
 import { KnownStream } from './known-stream.ts';
@@ -39,7 +39,7 @@ export class KnownStreams {
     const known = this.#cache.get(tenant, key);
     // Limits that were read again have another list.
     if (known?.serviceLabels === serviceLabels) return known;
-    const labels = withServiceName(parseLabelText(labelText), serviceLabels);
+    const labels = labelSetOf(withServiceName(parseLabelPairs(labelText), serviceLabels));
     const { canonical } = labels;
     const fresh = new KnownStream(canonical, serviceLabels, labels);
     // One string where it was pushed as it is stored.

@@ -22,11 +22,10 @@ export const splitByWindow = (range: EntryRange, newest: bigint | undefined, win
   const start = newest ?? int64(words[2 * first]!, words[2 * first + 1]!);
   let newestLow = lowWord(start);
   let newestHigh = highWord(start);
-  let cutoff = cutoffOf(start, windowNs);
-  let cutoffLow = lowWord(cutoff);
-  let cutoffHigh = highWord(cutoff);
-  // The cutoff moves only when it is needed: in-order entries never look at it.
-  let isCutoffCurrent = true;
+  // The cutoff is found only when it is needed: in-order entries never look at it.
+  let cutoffLow = 0;
+  let cutoffHigh = 0;
+  let isCutoffCurrent = false;
   const tooFarBehind: number[] = [];
   for (let index = first; index < end; index += 1) {
     const low = words[2 * index]!;
@@ -38,7 +37,7 @@ export const splitByWindow = (range: EntryRange, newest: bigint | undefined, win
       isCutoffCurrent = false;
     } else if (order < 0) {
       if (!isCutoffCurrent) {
-        cutoff = cutoffOf(int64(newestLow, newestHigh), windowNs);
+        const cutoff = cutoffOf(int64(newestLow, newestHigh), windowNs);
         cutoffLow = lowWord(cutoff);
         cutoffHigh = highWord(cutoff);
         isCutoffCurrent = true;

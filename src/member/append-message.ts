@@ -166,14 +166,17 @@ export const decodeAppendReply = (bytes: Uint8Array): AppendReply => {
 };
 
 const decodeOutcome = (bytes: Uint8Array): AppendOutcome => {
-  const numbers = new Map<number, number>();
+  let [acceptedLines, acceptedBytes, code, lines, refusedBytes] = [0, 0, 0, 0, 0];
   let text = '';
   for (const { number, value, bytes: field } of protoFields(bytes, 'AppendOutcome')) {
-    if (number === 4) text = textOfBytes(field);
-    else numbers.set(number, value);
+    if (number === 1) acceptedLines = value;
+    else if (number === 2) acceptedBytes = value;
+    else if (number === 3) code = value;
+    else if (number === 4) text = textOfBytes(field);
+    else if (number === 5) lines = value;
+    else if (number === 6) refusedBytes = value;
   }
-  const of = (number: number): number => numbers.get(number) ?? 0;
   const refusal: AppendRefusal | undefined =
-    of(3) === 0 ? undefined : { code: REFUSAL_CODES[of(3) - 1] ?? 'INTERNAL', text, lines: of(5), bytes: of(6) };
-  return { acceptedLines: of(1), acceptedBytes: of(2), refusal };
+    code === 0 ? undefined : { code: REFUSAL_CODES[code - 1] ?? 'INTERNAL', text, lines, bytes: refusedBytes };
+  return { acceptedLines, acceptedBytes, refusal };
 };

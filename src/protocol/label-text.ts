@@ -22,12 +22,15 @@ const INTERNED_LENGTH_MAX = 64;
  * Reads label-set text as it was pushed. A name twice is not refused here: validation does, with its own text.
  * @throws RefusedError BAD_REQUEST with Loki's text, TOO_LARGE
  */
-export const parseLabelText = (bytes: Uint8Array): LabelSet => {
+export const parseLabelText = (bytes: Uint8Array): LabelSet => labelSetOf(parseLabelPairs(bytes));
+
+/** … as name1, value1, … in the order of the text. @throws RefusedError as parseLabelText */
+export const parseLabelPairs = (bytes: Uint8Array): readonly string[] => {
   if (bytes.length > LABEL_TEXT_BYTES_MAX) {
     const text = `stream labels size ${bytes.length} exceeds limit of ${LABEL_TEXT_BYTES_MAX}`;
     throw new RefusedError({ code: 'TOO_LARGE', text });
   }
-  return labelSetOf(new LabelParser(bytes).parse());
+  return new LabelParser(bytes).parse();
 };
 
 /** The label set whose canonical text it is. */
@@ -50,16 +53,30 @@ export const canonicalText = (pairs: readonly string[]): string => {
 };
 
 const sortedPairs = (pairs: readonly string[]): readonly string[] => {
-  const order: number[] = [];
-  for (let index = 0; index < pairs.length; index += 2) if (pairs[index + 1] !== '') order.push(index);
-  order.sort((left, right) => compareBytes(pairs[left]!, pairs[right]!));
-  // Of just this size: there may be a million, and what is pushed to or flattened has room to grow.
-  const sorted = new Array<string>(2 * order.length);
-  for (const [at, index] of order.entries()) {
-    sorted[2 * at] = internedName(pairs[index]!);
-    sorted[2 * at + 1] = internedValue(pairs[index + 1]!);
+  // Of just the size: there may be a million, and what is pushed to has room to grow.
+  const order = isSorted(pairs) ? undefined : sortedOrder(pairs);
+  const sorted = new Array<string>(order ? 2 * order.length : pairs.length);
+  for (let at = 0; at < sorted.length; at += 2) {
+    const from = order ? order[at / 2]! : at;
+    sorted[at] = internedName(pairs[from]!);
+    sorted[at + 1] = internedValue(pairs[from + 1]!);
   }
   return sorted;
+};
+
+/** … and without empty values: the usual case, since label sets are written in this order. */
+const isSorted = (pairs: readonly string[]): boolean => {
+  for (let index = 0; index < pairs.length; index += 2) {
+    if (pairs[index + 1] === '' || (index > 0 && compareBytes(pairs[index - 2]!, pairs[index]!) > 0)) return false;
+  }
+  return true;
+};
+
+/** Where the pairs begin that have a value. */
+const sortedOrder = (pairs: readonly string[]): readonly number[] => {
+  const order: number[] = [];
+  for (let index = 0; index < pairs.length; index += 2) if (pairs[index + 1] !== '') order.push(index);
+  return order.sort((left, right) => compareBytes(pairs[left]!, pairs[right]!));
 };
 
 /** Order of the UTF-8 bytes. */

@@ -1,14 +1,20 @@
 import { expect } from 'chai';
+import { bytesOfText } from '../../../src/protocol/byte-text.ts';
+import { labelSetOf, parseLabelPairs } from '../../../src/protocol/label-text.ts';
 import { DEFAULT_LIMITS } from '../../../src/protocol/limits.ts';
 import { withServiceName } from '../../../src/protocol/service-name.ts';
-import { labelsOf } from '../../support/entries.ts';
 
 const named = (text: string, names = DEFAULT_LIMITS.discoverServiceName): string =>
-  withServiceName(labelsOf(text), names).canonical;
+  labelSetOf(withServiceName(parseLabelPairs(bytesOfText(text)), names)).canonical;
 
 describe('the service name of a stream', () => {
   it('is the value of the first label of the list that it has', () => {
     expect(named('{job="j", app="shop"}')).to.equal('{app="shop", job="j", service_name="shop"}');
+  });
+
+  it('is not that of a label without a value, and an empty one of its own is as none', () => {
+    expect(named('{app="", job="j"}')).to.equal('{job="j", service_name="j"}');
+    expect(named('{app="x", service_name=""}')).to.equal('{app="x", service_name="x"}');
   });
 
   it('says that it is not known where it has none of them', () => {
