@@ -2,6 +2,7 @@ import type { BlockEncoding } from '../chunk/block-encoding.ts';
 import type { BlockData } from '../chunk/memory-format.ts';
 import type { HeadCut } from '../chunk/segment.ts';
 import type { Clock } from '../protocol/clock.ts';
+import { Line } from '../protocol/line.ts';
 import type { CutTask } from '../workers/cut-worker.ts';
 import type { AppendBudget } from './append-budget.ts';
 import type { HeldSegment, StreamCell } from './stream-cell.ts';
@@ -36,8 +37,7 @@ const RETRY_MS = 1000;
  */
 export class Cutter {
   readonly #deps: CutterDeps;
-  /** A Set keeps the order and gives up its first in constant time. */
-  readonly #waiting: Set<Waiting> = new Set();
+  readonly #waiting = new Line<Waiting>();
   #running = 0;
   #isStopped = false;
 
@@ -66,14 +66,14 @@ export class Cutter {
 
   #enqueue(waiting: Waiting): void {
     if (this.#isStopped) return;
-    this.#waiting.add(waiting);
+    this.#waiting.push(waiting);
     this.#startMore();
   }
 
   #startMore(): void {
-    for (const next of this.#waiting) {
-      if (this.#running >= this.#deps.concurrencyMax) return;
-      this.#waiting.delete(next);
+    while (this.#running < this.#deps.concurrencyMax) {
+      const next = this.#waiting.shift();
+      if (!next) return;
       this.#running += 1;
       void this.#run(next);
     }

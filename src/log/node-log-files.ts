@@ -2,6 +2,7 @@
 import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { InFlight } from '../protocol/in-flight.ts';
 import { type DiskSpace, type FileStep, type LogFile, LogFileError, type LogFiles } from './log-files.ts';
 import type { SharedMemory, ThreadAnswer, ThreadData, ThreadQuestion } from './log-thread.ts';
 import type { FileRequest, FileResult } from './node-file-steps.ts';
@@ -29,7 +30,7 @@ const MEMORIES_MAX = 8;
  */
 export class NodeLogFiles implements LogFiles {
   readonly #folder: string;
-  readonly #asked = new Map<number, Asked>();
+  readonly #asked = new InFlight<Asked>();
   #thread: Thread | undefined;
   #nextId = 1;
 

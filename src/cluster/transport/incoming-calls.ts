@@ -1,9 +1,10 @@
+import { InFlight } from '../../protocol/in-flight.ts';
 import { LazyAbort } from '../../protocol/lazy-abort.ts';
 import { RefusedError } from '../../protocol/refusal.ts';
 import { badRequest } from '../../protocol/wire.ts';
 import { FRAME, FRAME_COST, sizeOf } from './frame.ts';
 import type { Inbox, IncomingMessage } from './inbox.ts';
-import type { Outbox, OutgoingMessage } from './outbox.ts';
+import type { Outbox, Sending } from './outbox.ts';
 import { CALL_CLASSES, type PeerAddress, type PeerHandlers } from './peers.ts';
 import { failureFrame } from './refusal-frame.ts';
 
@@ -14,7 +15,7 @@ interface Call {
   heldBytes: number;
   /** Bytes of answers that the reader's window still takes. */
   allowance: number;
-  answer: OutgoingMessage | undefined;
+  answer: Sending | undefined;
   /** Ends the wait for the reader or for an answer to leave. */
   wake: () => void;
 }
@@ -23,7 +24,7 @@ const nothing = (): void => undefined;
 
 /** Runs the handlers for what the other side of a link asks. */
 export class IncomingCalls {
-  readonly #calls = new Map<number, Call>();
+  readonly #calls = new InFlight<Call>();
   readonly #outbox: Outbox;
   readonly #inbox: Inbox;
   readonly #handlers: PeerHandlers;
@@ -155,16 +156,15 @@ export class IncomingCalls {
 
   /** Resolves when the answer has left, or nobody wants it. */
   async #send(call: Call, body: readonly Uint8Array[]): Promise<void> {
-    const answer: OutgoingMessage = {
+    const answer = this.#outbox.send({
       frame: { type: FRAME.answer, seq: call.seq, class: call.class },
       body,
       onSent: () => {
         call.answer = undefined;
         call.wake();
       },
-    };
+    });
     call.answer = answer;
-    this.#outbox.send(answer);
     this.#releaseRequest(call);
     while (call.answer === answer && !call.abort.isAborted) await this.#wait(call);
   }

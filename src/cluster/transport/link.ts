@@ -1,11 +1,12 @@
 import type { Clock } from '../../protocol/clock.ts';
+import { InFlight } from '../../protocol/in-flight.ts';
 import { releaseMemory } from '../../protocol/release-memory.ts';
 import { decodePacket, FRAME, FRAME_COST, type Frame, type Hello } from './frame.ts';
 import { Inbox, type IncomingMessage } from './inbox.ts';
 import { IncomingCalls } from './incoming-calls.ts';
 import type { LinkFigures } from './link-figures.ts';
 import { DEADLINE_MS_MAX, type LinkOptions } from './link-options.ts';
-import { Outbox, type OutgoingMessage } from './outbox.ts';
+import { Outbox, type Sending } from './outbox.ts';
 import { PacketMemory } from './packet-memory.ts';
 import { CALL_CLASSES, type CallOptions, type PeerAddress, PeerError, type PeerHandlers } from './peers.ts';
 import type { Pipe } from './pipe.ts';
@@ -40,7 +41,7 @@ interface Asker {
 
 interface OutgoingCall {
   readonly seq: number;
-  readonly message: OutgoingMessage;
+  readonly request: Sending;
   readonly asker: Asker;
   stopTimer: () => void;
   forgetSignal: () => void;
@@ -66,7 +67,7 @@ export class Link {
   readonly #outbox: Outbox;
   readonly #inbox: Inbox;
   readonly #incoming: IncomingCalls;
-  readonly #calls = new Map<number, OutgoingCall>();
+  readonly #calls = new InFlight<OutgoingCall>();
   #seq = 0;
   #isRetired = false;
   #isClosed = false;
@@ -195,7 +196,8 @@ export class Link {
       deadlineMs: Math.max(0, Math.min(DEADLINE_MS_MAX, Math.ceil(options.deadlineMs))),
       window,
     };
-    const call: OutgoingCall = { seq, message: { frame, body }, asker, stopTimer: nothing, forgetSignal: nothing };
+    const request = this.#outbox.send({ frame, body });
+    const call: OutgoingCall = { seq, request, asker, stopTimer: nothing, forgetSignal: nothing };
     const { signal } = options;
     if (signal) {
       const giveUp = (): void => this.#giveUp(call, 'the caller gave up', signal.reason);
@@ -203,7 +205,6 @@ export class Link {
       call.forgetSignal = () => signal.removeEventListener('abort', giveUp);
     }
     this.#calls.set(seq, call);
-    this.#outbox.send(call.message);
     return call;
   }
 
@@ -216,8 +217,8 @@ export class Link {
 
   #giveUp(call: OutgoingCall, why: string, cause?: unknown): void {
     if (!this.#calls.has(call.seq)) return;
-    const hasLeft = !this.#outbox.isUnsent(call.message);
-    const lacksCredit = this.#outbox.lacksCredit(call.message.frame.class);
+    const hasLeft = !call.request.isWaiting;
+    const lacksCredit = this.#outbox.lacksCredit(call.request.frame.class);
     this.#abandon(call);
     const text = `${this.peer.nodeId}: ${why}`;
     if (hasLeft) call.asker.failed(new PeerError('UNKNOWN', text, { cause }));
@@ -227,7 +228,7 @@ export class Link {
 
   /** Tells the other side that nobody waits any more. */
   #abandon(call: OutgoingCall): void {
-    this.#outbox.drop(call.message);
+    this.#outbox.drop(call.request);
     this.#outbox.sendUrgent({ type: FRAME.cancel, seq: call.seq });
     this.#inbox.drop(FRAME.answer, call.seq);
     this.#settle(call);
@@ -270,7 +271,7 @@ export class Link {
       this.#settle(call);
       call.asker.ended();
     } else if (frame.type === FRAME.failure && call) {
-      this.#outbox.drop(call.message);
+      this.#outbox.drop(call.request);
       this.#settle(call);
       const refusal = refusalOf(frame);
       call.asker.failed(new PeerError('REFUSED', refusal.text, { refusal }));
@@ -318,7 +319,7 @@ export class Link {
     this.#isClosed = true;
     this.#stopTicking();
     if (error) this.#deps.figures.linksBroken += 1;
-    const calls = [...this.#calls.values()].map((call) => ({ call, isUnsent: this.#outbox.isUnsent(call.message) }));
+    const calls = this.#calls.values().map((call) => ({ call, isUnsent: call.request.isWaiting }));
     this.#outbox.close();
     this.#incoming.abortAll('the link broke');
     const text = `${this.peer.nodeId}: the link broke: ${error?.message ?? 'closed'}`;

@@ -1,3 +1,4 @@
+import { Line } from '../../protocol/line.ts';
 import { encodePacket, FRAME_COST, type OutgoingFrame, sizeOf } from './frame.ts';
 import type { LinkFigures } from './link-figures.ts';
 import { CALL_CLASSES } from './peers.ts';
@@ -8,19 +9,24 @@ export interface OutgoingMessage {
   readonly frame: OutgoingFrame & { readonly class: number };
   readonly body: readonly Uint8Array[];
   /** Called when the last part is handed to the pipe. */
-  readonly onSent?: () => void;
+  readonly onSent?: (() => void) | undefined;
 }
 
-interface Entry extends OutgoingMessage {
+/** A message on its way, for who sent it: opaque. */
+export interface Sending extends OutgoingMessage {
+  body: readonly Uint8Array[];
   readonly size: number;
   offset: number;
   /** Where the next part begins in `body`. */
   index: number;
   indexOffset: number;
+  /** Parts of it have yet to be sent. */
+  isWaiting: boolean;
 }
 
 interface Lane {
-  readonly queue: Map<OutgoingMessage, Entry>;
+  /** Those that were dropped are among them until it would be their turn. */
+  readonly queue: Line<Sending>;
   readonly window: number;
   readonly weight: number;
   readonly partBytesMax: number;
@@ -38,7 +44,7 @@ const PACKET_BYTES = 64 * 1024;
 /** What may wait inside the pipe: everything there is ahead of the next urgent frame. */
 const BUFFERED_BYTES_MAX = 256 * 1024;
 
-const takePart = (entry: Entry, bytes: number): Uint8Array[] => {
+const takePart = (entry: Sending, bytes: number): Uint8Array[] => {
   const part: Uint8Array[] = [];
   let left = bytes;
   while (left > 0) {
@@ -54,6 +60,15 @@ const takePart = (entry: Entry, bytes: number): Uint8Array[] => {
     }
   }
   return part;
+};
+
+/** Whose parts go next; those that were dropped are let go of. */
+const next = ({ queue }: Lane): Sending | undefined => {
+  for (let first = queue.peek(); first; first = queue.peek()) {
+    if (first.isWaiting) return first;
+    queue.shift();
+  }
+  return undefined;
 };
 
 /** Sends a link's frames: urgent ones at once, messages by class in fair turns, each class within the credit the other side gave. */
@@ -74,7 +89,7 @@ export class Outbox {
     this.#lanes = CALL_CLASSES.map((_, index) => {
       const window = windows[index] ?? 0;
       return {
-        queue: new Map(),
+        queue: new Line(),
         window,
         weight: WEIGHTS[index] ?? 1,
         // A quarter: the receiver keeps at most half a window for one request and owes at most an eighth.
@@ -92,28 +107,28 @@ export class Outbox {
     this.#schedule();
   }
 
-  send(message: OutgoingMessage): void {
-    const lane = this.#lane(message.frame.class);
-    if (!lane) return;
-    if (lane.queue.size === 0) lane.turn = Math.max(lane.turn, this.#turn);
-    lane.queue.set(message, { ...message, size: sizeOf(message.body), offset: 0, index: 0, indexOffset: 0 });
+  send({ frame, body, onSent }: OutgoingMessage): Sending {
+    const lane = this.#lane(frame.class);
+    const size = sizeOf(body);
+    const sending = { frame, body, onSent, size, offset: 0, index: 0, indexOffset: 0, isWaiting: lane !== undefined };
+    if (!lane) return sending;
+    if (!next(lane)) lane.turn = Math.max(lane.turn, this.#turn);
+    lane.queue.push(sending);
     this.#schedule();
+    return sending;
   }
 
-  /** Does not send what is left of a message. False: it was sent whole, or is not known. */
-  drop(message: OutgoingMessage): boolean {
-    return this.#lane(message.frame.class)?.queue.delete(message) ?? false;
-  }
-
-  isUnsent(message: OutgoingMessage): boolean {
-    return this.#lane(message.frame.class)?.queue.has(message) ?? false;
+  /** Does not send what is left of a message. */
+  drop(sending: Sending): void {
+    sending.isWaiting = false;
+    sending.body = [];
   }
 
   /** Whether credit is what the messages of a class wait for. */
   lacksCredit(callClass: number): boolean {
     const lane = this.#lane(callClass);
-    const next = lane?.queue.values().next().value;
-    return lane !== undefined && next !== undefined && !this.#maySend(lane, next);
+    const first = lane && next(lane);
+    return lane !== undefined && first !== undefined && !this.#maySend(lane, first);
   }
 
   acknowledged(callClass: number, bytes: number): void {
@@ -132,7 +147,9 @@ export class Outbox {
   close(): void {
     this.#isClosed = true;
     this.#urgent = [];
-    for (const { queue } of this.#lanes) queue.clear();
+    for (const { queue } of this.#lanes) {
+      for (let one = queue.shift(); one; one = queue.shift()) this.drop(one);
+    }
   }
 
   #lane(callClass: number): Lane | undefined {
@@ -161,7 +178,7 @@ export class Outbox {
   }
 
   #endPipe(): void {
-    if (this.#lanes.some(({ queue }) => queue.size > 0)) return;
+    if (this.#lanes.some(next)) return;
     this.#isClosed = true;
     this.#pipe.end();
   }
@@ -171,7 +188,7 @@ export class Outbox {
     this.#urgent = [];
     for (let bytes = 0; bytes < PACKET_BYTES; ) {
       const lane = this.#nextLane();
-      const entry = lane?.queue.values().next().value;
+      const entry = lane && next(lane);
       if (!lane || !entry) break;
       bytes += this.#sendPart(lane, entry, frames);
     }
@@ -181,21 +198,21 @@ export class Outbox {
   #nextLane(): Lane | undefined {
     let first: Lane | undefined;
     for (const lane of this.#lanes) {
-      const entry = lane.queue.values().next().value;
+      const entry = next(lane);
       if (entry && this.#maySend(lane, entry) && (!first || lane.turn < first.turn)) first = lane;
     }
     return first;
   }
 
-  #maySend(lane: Lane, entry: Entry): boolean {
+  #maySend(lane: Lane, entry: Sending): boolean {
     return lane.unackedBytes + this.#partSize(lane, entry) + FRAME_COST <= lane.window;
   }
 
-  #partSize(lane: Lane, entry: Entry): number {
+  #partSize(lane: Lane, entry: Sending): number {
     return Math.min(lane.partBytesMax, entry.size - entry.offset);
   }
 
-  #sendPart(lane: Lane, entry: Entry, frames: OutgoingFrame[]): number {
+  #sendPart(lane: Lane, entry: Sending, frames: OutgoingFrame[]): number {
     const { frame, offset, size } = entry;
     const partSize = this.#partSize(lane, entry);
     const isLast = offset + partSize === size;
@@ -211,11 +228,8 @@ export class Outbox {
     traffic.framesOut += 1;
     traffic.bytesOut += partSize;
     if (isLast) {
-      // The key is the message that was given.
-      for (const [message] of lane.queue) {
-        lane.queue.delete(message);
-        break;
-      }
+      lane.queue.shift();
+      entry.isWaiting = false;
       entry.onSent?.();
     }
     return cost;
