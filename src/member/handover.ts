@@ -15,14 +15,13 @@ import type { Member, View } from '../cluster/view.ts';
 import type { AppendRun } from '../log/append-record.ts';
 import type { Log } from '../log/log.ts';
 import type { Clock } from '../protocol/clock.ts';
-import { releaseMemory } from '../protocol/release-memory.ts';
 import { decodeAdoptReply, encodeAdoptRequest, type PartAnswer } from './adopt-message.ts';
 import { Adoptions } from './adoptions.ts';
 import { CallKind } from './call-kinds.ts';
 import type { Holding, Holdings } from './holdings.ts';
 import { inSlices } from './in-slices.ts';
 import { isBehind } from './leave-progress.ts';
-import { MESSAGE_SIZES, type MessageSizes, type NamedPart, partsOf } from './offered-parts.ts';
+import { MESSAGE_SIZES, type MessageSizes, type NamedPart, partsOf, releaseRuns } from './offered-parts.ts';
 import { Pace } from './pace.ts';
 import { Paces } from './paces.ts';
 
@@ -341,8 +340,8 @@ export class Handover {
       }
     }
     if (message.length > 0) yield message;
-    // All was answered: nobody reads them again. A session lasts for seconds, in which V8 takes its records for old, and 60 MB of them had it collect the whole heap.
-    for (const runs of records) for (const { payload } of runs ?? []) if (payload) releaseMemory(payload);
+    // All was answered.
+    releaseRuns(records);
   }
 
   /** Of this node's copy, as far as it has been offered. */

@@ -1,6 +1,7 @@
 import { sizeOf } from '../cluster/transport/frame.ts';
 import type { AppendRun } from '../log/append-record.ts';
 import { encodeSegmentPart } from '../log/segment-part.ts';
+import { releaseMemory } from '../protocol/release-memory.ts';
 import type { OutgoingPart } from './adopt-message.ts';
 import type { Holding } from './holdings.ts';
 
@@ -48,4 +49,15 @@ export const partsOf = (
   }
   end(finalCount);
   return parts;
+};
+
+/**
+ * Nobody reads them again: their memory is given back. A session lasts for seconds, after which V8 takes its records for old: 60 MB of them had it collect the
+ * whole heap.
+ */
+export const releaseRuns = (records: readonly (readonly AppendRun[] | undefined)[]): void => {
+  const memories = new Map<ArrayBufferLike, Uint8Array>();
+  // All of them first: of memory that is given back nothing can be asked.
+  for (const { payload } of records.flatMap((runs) => runs ?? [])) if (payload) memories.set(payload.buffer, payload);
+  for (const memory of memories.values()) releaseMemory(memory);
 };

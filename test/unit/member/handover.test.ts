@@ -6,6 +6,7 @@ import type { Ring } from '../../../src/cluster/ring.ts';
 import { sizeOf } from '../../../src/cluster/transport/frame.ts';
 import { PeerError, type Peers } from '../../../src/cluster/transport/peers.ts';
 import type { Member, View } from '../../../src/cluster/view.ts';
+import type { AppendRun } from '../../../src/log/append-record.ts';
 import type { Log } from '../../../src/log/log.ts';
 import { encodeSegmentPart } from '../../../src/log/segment-part.ts';
 import type { LogSegment } from '../../../src/log/segment-table.ts';
@@ -39,6 +40,19 @@ const offerOf = ({ segment: { id } }: Holding): Pick<OutgoingPart, 'pieces' | 's
   return { pieces, size: sizeOf(pieces) };
 };
 
+/** A run of each segment, all in one piece of memory, as the log's reader has them. */
+const recordsIn = (memories: Uint8Array[], count: number): readonly (readonly AppendRun[])[] => {
+  const memory = new Uint8Array(16 * count);
+  memories.push(memory);
+  return Array.from({ length: count }, (_, index) => [
+    {
+      get payload(): Uint8Array {
+        return memory.subarray(16 * index, 16 * (index + 1));
+      },
+    } as unknown as AppendRun,
+  ]);
+};
+
 describe('the giving side on its node', () => {
   let clock: ManualClock;
   let walks: number;
@@ -50,6 +64,8 @@ describe('the giving side on its node', () => {
   let peersSent: (parts: number) => void;
   let answerMs: number;
   let held: Holding[];
+  /** Of each session: its records. */
+  let memories: Uint8Array[];
 
   beforeEach(() => {
     peersSent = () => undefined;
@@ -58,6 +74,7 @@ describe('the giving side on its node', () => {
     walks = 0;
     released = [];
     kept = [];
+    memories = [];
     members = [TAKER];
     isAnswered = true;
     const all = Array.from({ length: SEGMENTS }, (_, index) => holdingOf(index + 1));
@@ -94,7 +111,7 @@ describe('the giving side on its node', () => {
       clock,
       peers: peers as unknown as Peers,
       log: {
-        recordsOf: async (some: readonly LogSegment[]) => some.map(() => []),
+        recordsOf: async (some: readonly LogSegment[]) => recordsIn(memories, some.length),
         find: (id: SegmentId) => held.find(({ segment }) => segmentName(segment.id) === segmentName(id))?.segment,
         takeCustody: async () => undefined,
       } as unknown as Log,
@@ -207,6 +224,25 @@ describe('the giving side on its node', () => {
     }
     expect(sent).to.deep.equal([MESSAGE_SIZES.messagePartsMax]);
     expect(handover.figures.waiting + handover.figures.sending).to.equal(0);
+  });
+
+  it('gives the memory of a session back once all of it was answered, and no sooner', async () => {
+    answerMs = 10;
+    const sizes = (): readonly number[] => memories.map(({ length }) => length);
+    await handover.walk();
+    await turns();
+    expect(sizes()).to.deep.equal([16 * SEGMENTS]);
+    while (handover.figures.given < SEGMENTS) {
+      expect(sizes(), `${handover.figures.given} given`).to.deep.equal([16 * SEGMENTS]);
+      clock.advance(10);
+      await turns();
+    }
+    // A rest follows the last message, too.
+    for (let ms = 0; ms < 1_000; ms += 10) {
+      clock.advance(10);
+      await turns();
+    }
+    expect(sizes()).to.deep.equal([0]);
   });
 
   it('sends again only what was not answered when a message of a session fails', async () => {
