@@ -30,6 +30,8 @@ export interface PushSample {
 interface Samples {
   readonly into: PushSample[];
   readonly isOver: () => boolean;
+  /** One that had to wait for the one before it is late from when it was due; else it counts from when that was answered, as what a stream's writes pause. */
+  readonly countsLateness: boolean;
 }
 
 const FIRST = ['node-1', 'node-2', 'node-3'];
@@ -53,7 +55,8 @@ const TRIED_MS = 5_000;
 const FIRST_SHARE = 0.3;
 /** What was pushed as fast as it went is cut and put away. */
 const SETTLE_MS = 5_000;
-const STEADY_MS = 12_000;
+/** As long as a move may take: a shorter look may miss the collections of whole heaps, which are the slowest moments of any. */
+const STEADY_MS = 30_000;
 const POLL_MS = 250;
 const CONVERGE_MS = 180_000;
 const LINGER = '5s';
@@ -244,7 +247,9 @@ class Resize {
   /** @param rate pushes a second, by so many agents */
   async #pace(rate: number, into: PushSample[], isOver: () => boolean): Promise<void> {
     const agent = async (index: number): Promise<void> => {
-      await this.#every(AGENT_EVERY_MS, (index * 1000) / rate, { into, isOver }, () => this.#nextBody());
+      await this.#every(AGENT_EVERY_MS, (index * 1000) / rate, { into, isOver, countsLateness: true }, () =>
+        this.#nextBody(),
+      );
     };
     await Promise.all(Array.from({ length: Math.round((rate * AGENT_EVERY_MS) / 1000) }, (_, index) => agent(index)));
   }
@@ -253,20 +258,21 @@ class Resize {
   async #probe(): Promise<void> {
     const probe = async (index: number): Promise<void> => {
       const stream = this.#options.streams + index;
-      const to = { into: this.#probes, isOver: () => this.#isOver };
+      const to = { into: this.#probes, isOver: () => this.#isOver, countsLateness: false };
       await this.#every(PROBE_EVERY_MS, (index * PROBE_EVERY_MS) / PROBES, to, () => bodyOf([stream], 1));
     };
     await Promise.all(Array.from({ length: PROBES }, (_, index) => probe(index)));
   }
 
   /** One after another, by the clock: a late one makes those behind it late, and they say so. */
-  async #every(everyMs: number, firstMs: number, { into, isOver }: Samples, body: () => Buffer): Promise<void> {
+  async #every(everyMs: number, firstMs: number, samples: Samples, body: () => Buffer): Promise<void> {
+    const { into, isOver, countsLateness } = samples;
     let dueMs = this.#nowMs() + firstMs;
     while (!isOver()) {
       const waitMs = dueMs - this.#nowMs();
       if (waitMs > 0) await pause(waitMs);
       // setTimeout is late by up to a millisecond, and by what this process does itself: that is nobody's latency.
-      const sentMs = waitMs > 0 ? this.#nowMs() : dueMs;
+      const sentMs = waitMs > 0 || !countsLateness ? this.#nowMs() : dueMs;
       await this.#push(body());
       into.push({ atMs: sentMs, ms: this.#nowMs() - sentMs });
       dueMs += everyMs;
