@@ -33,12 +33,13 @@ export class KnownStream {
   }
 
   get labels(): LabelSet {
-    return this.#cell?.labels ?? this.#labels ?? labelsOfCanonical(this.canonical);
+    return this.cell?.labels ?? this.#labels ?? labelsOfCanonical(this.canonical);
   }
 
-  /** undefined once it has closed. */
+  /** Forgotten once it has closed. */
   get cell(): StreamCell | undefined {
-    return this.#cell?.isClosed ? undefined : this.#cell;
+    if (this.#cell?.isClosed) this.#cell = undefined;
+    return this.#cell;
   }
 
   set cell(cell: StreamCell | undefined) {
@@ -54,8 +55,7 @@ export class KnownStream {
 
   /** Its entries go to another node: little of it is kept. */
   goneAway(): void {
-    this.#labels = undefined;
-    this.#cell = this.cell;
+    if (!this.cell) this.#labels = undefined;
   }
 
   /** Why its tenant may not have such labels. */

@@ -102,7 +102,7 @@ export class LoggedFlusher {
     // Nobody else will have it.
     if (parts.some(({ segment }) => segment.isUnreadable)) return this.#groups(parts);
     const lastMs = parts.reduce((last, { sinceMs }) => Math.max(last, sinceMs), cell?.lastAppendMs ?? 0);
-    const openedMs = parts.reduce((first, { segment }) => Math.min(first, segment.header?.openedMs ?? 0), nowMs);
+    const openedMs = parts.reduce((first, part) => Math.min(first, part.openedMs), nowMs);
     const isDue = nowMs - lastMs > rules.idleMs || nowMs - openedMs > Number(rules.ageNs / NS_PER_MS);
     return isDue ? this.#groups(parts) : [];
   }

@@ -5,6 +5,7 @@ import type { Log } from '../log/log.ts';
 import { LogFileError } from '../log/log-files.ts';
 import type { Gap } from '../log/log-reader.ts';
 import type { LogSegment } from '../log/segment-table.ts';
+import type { SegmentHeader } from '../log/state-records.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { COLLECTED } from '../protocol/collected.ts';
 import type { LabelSet } from '../protocol/label-set.ts';
@@ -43,16 +44,25 @@ export class LoggedPart {
   readonly maxTime: bigint;
   /** Estimate of what a head would count of it. */
   readonly plainBytes: number;
+  /** Wall clock, ms. */
+  readonly openedMs: number;
   /** Wall clock, ms: since when nobody has appended to it, for all this process knows. */
   readonly sinceMs: number;
   /** How often it could not be read: it is flushed alone then, to hold up nobody. */
   failures = 0;
   #claimedFor: 'flushing' | 'moving' | undefined;
 
-  constructor(stream: LoggedStream, segment: LogSegment, version: number, schema: SchemaConfig, nowMs: number) {
+  constructor(
+    stream: LoggedStream,
+    segment: LogSegment,
+    { version, openedMs }: Pick<SegmentHeader, 'version' | 'openedMs'>,
+    schema: SchemaConfig,
+    nowMs: number,
+  ) {
     this.stream = stream;
     this.segment = segment;
     this.version = version === 3 ? 3 : 4;
+    this.openedMs = openedMs;
     this.minTime = segment.minTime ?? 0n;
     this.maxTime = segment.maxTime ?? 0n;
     this.period = periodAt(schema, Number(this.minTime / NS_PER_MS));
@@ -188,7 +198,7 @@ export class LoggedSegments {
       return undefined;
     }
     const stream = this.#stream(header.tenant, labelSetOf(header.labels));
-    const part = new LoggedPart(stream, segment, header.version, schema, clock.nowMs());
+    const part = new LoggedPart(stream, segment, header, schema, clock.nowMs());
     stream.parts.push(part);
     this.#size += 1;
     return part;

@@ -60,8 +60,9 @@ export class SegmentLog {
     const end = async (): Promise<void> => {
       await log.flushed(segment, Math.max(segment.accepted, segment.count), true);
       // Without a header nobody knows the stream: CommitTidier forgets it.
-      if (segment.wasShared || !segment.header) return;
-      const { tenant, labels } = segment.header;
+      const { header } = segment;
+      if (segment.wasShared || !header) return;
+      const { tenant, labels } = header;
       await index.forget([{ stream: streamName(tenant, fingerprintOf(labels)), segment: segmentName(id) }]);
     };
     end().catch((error: unknown) => {

@@ -47,12 +47,13 @@ export class MetadataColumns {
     this.ends[index] = end;
   }
 
-  /** A new buffer: readers of the old one keep what they have. What has room now has it for as many entries as the other. */
+  /** A new buffer: readers of the old one keep what they have. More entries have room for as many pairs each as those before them. */
   #grow(entries: number, refs: number): void {
     const { refs: oldRefs, ends: oldEnds } = this;
-    const room = entries > oldEnds.length ? Math.max(entries, 2 * oldEnds.length) : oldEnds.length;
-    const refRoom = Math.max((refs > oldRefs.length ? 2 : 1) * oldRefs.length, Math.ceil((refs / entries) * room));
-    const grown = columnsOf(room, refRoom);
+    const isLonger = entries > oldEnds.length;
+    const room = isLonger ? Math.max(entries, 2 * oldEnds.length) : oldEnds.length;
+    const refRoom = refs > oldRefs.length ? Math.max(refs, 2 * oldRefs.length) : oldRefs.length;
+    const grown = columnsOf(room, isLonger ? Math.max(refRoom, Math.ceil((refs / entries) * room)) : refRoom);
     grown.refs.set(oldRefs);
     grown.ends.set(oldEnds);
     this.refs = grown.refs;

@@ -79,7 +79,7 @@ export class Adoption {
   }
 
   async #inTurn<Result>({ id }: SegmentPart, take: (segment: LogSegment) => Promise<Result>): Promise<Result> {
-    const segment = this.#table.segment(this.#table.writer(id.nodeId, id.incarnation), id.counter, id);
+    const segment = this.#table.segment(this.#table.writer(id.nodeId, id.incarnation), id.counter);
     const before = this.#busy.get(segment);
     const taken = (before ?? Promise.resolve()).catch(() => undefined).then(() => take(segment));
     this.#busy.set(segment, taken);

@@ -102,7 +102,7 @@ export class NodeHoldings implements Holdings {
   find(segment: LogSegment): Holding | undefined {
     const moving = this.#moving.get(segmentName(segment.id));
     if (moving) return moving.holding;
-    if (!segment.isHeld || !segment.isLive || segment.isAdopting || segment.isReleasing || !segment.header) {
+    if (!segment.isHeld || !segment.isLive || segment.isAdopting || segment.isReleasing || !segment.open) {
       return undefined;
     }
     const { id, count, bytes, highestEpoch } = segment;

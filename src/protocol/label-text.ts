@@ -59,7 +59,7 @@ const sortedPairs = (pairs: readonly string[]): readonly string[] => {
   for (let at = 0; at < sorted.length; at += 2) {
     const from = order ? order[at / 2]! : at;
     sorted[at] = internedName(pairs[from]!);
-    sorted[at + 1] = internedValue(pairs[from + 1]!);
+    sorted[at + 1] = pairs[from + 1]!;
   }
   return sorted;
 };
@@ -150,7 +150,7 @@ class LabelParser {
     if (!this.#is('=')) this.#refuse(`${IN_LABEL_SET}, expected "="`);
     this.#advance();
     if (!this.#isType('string')) this.#refuse(`${IN_LABEL_SET}, expected string`);
-    this.#pairs.push(unquoted(this.#bytes, this.#token.start, this.#token.end));
+    this.#pairs.push(internedValue(unquoted(this.#bytes, this.#token.start, this.#token.end)));
     this.#advance();
   }
 

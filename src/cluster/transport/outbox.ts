@@ -13,8 +13,10 @@ export interface OutgoingMessage {
 }
 
 /** A message on its way, for who sent it: opaque. */
-export interface Sending extends OutgoingMessage {
+export interface Sending {
+  readonly frame: OutgoingMessage['frame'];
   body: readonly Uint8Array[];
+  onSent: OutgoingMessage['onSent'];
   readonly size: number;
   offset: number;
   /** Where the next part begins in `body`. */
@@ -25,8 +27,9 @@ export interface Sending extends OutgoingMessage {
 }
 
 interface Lane {
-  /** Those that were dropped are among them until it would be their turn. */
+  /** Those that were dropped are among them until it would be their turn, or they are more than the others. */
   readonly queue: Line<Sending>;
+  dropped: number;
   readonly window: number;
   readonly weight: number;
   readonly partBytesMax: number;
@@ -43,6 +46,9 @@ const PACKET_BYTES = 64 * 1024;
 
 /** What may wait inside the pipe: everything there is ahead of the next urgent frame. */
 const BUFFERED_BYTES_MAX = 256 * 1024;
+
+/** So many are left in their line at least. */
+const DROPPED_MAX = 32;
 
 const takePart = (entry: Sending, bytes: number): Uint8Array[] => {
   const part: Uint8Array[] = [];
@@ -63,12 +69,29 @@ const takePart = (entry: Sending, bytes: number): Uint8Array[] => {
 };
 
 /** Whose parts go next; those that were dropped are let go of. */
-const next = ({ queue }: Lane): Sending | undefined => {
-  for (let first = queue.peek(); first; first = queue.peek()) {
+const next = (lane: Lane): Sending | undefined => {
+  for (let first = lane.queue.peek(); first; first = lane.queue.peek()) {
     if (first.isWaiting) return first;
-    queue.shift();
+    lane.queue.shift();
+    lane.dropped -= 1;
   }
   return undefined;
+};
+
+/** Behind one that waits for credit any number may be given up. */
+const withoutDropped = (lane: Lane): void => {
+  for (let left = lane.queue.size; left > 0; left -= 1) {
+    const one = lane.queue.shift();
+    if (one?.isWaiting) lane.queue.push(one);
+  }
+  lane.dropped = 0;
+};
+
+/** Whoever waits for an answer to it keeps the object. */
+const letGo = (sending: Sending): void => {
+  sending.isWaiting = false;
+  sending.body = [];
+  sending.onSent = undefined;
 };
 
 /** Sends a link's frames: urgent ones at once, messages by class in fair turns, each class within the credit the other side gave. */
@@ -90,6 +113,7 @@ export class Outbox {
       const window = windows[index] ?? 0;
       return {
         queue: new Line(),
+        dropped: 0,
         window,
         weight: WEIGHTS[index] ?? 1,
         // A quarter: the receiver keeps at most half a window for one request and owes at most an eighth.
@@ -120,8 +144,11 @@ export class Outbox {
 
   /** Does not send what is left of a message. */
   drop(sending: Sending): void {
-    sending.isWaiting = false;
-    sending.body = [];
+    const lane = this.#lane(sending.frame.class);
+    if (!lane || !sending.isWaiting) return;
+    letGo(sending);
+    lane.dropped += 1;
+    if (lane.dropped > DROPPED_MAX && 2 * lane.dropped > lane.queue.size) withoutDropped(lane);
   }
 
   /** Whether credit is what the messages of a class wait for. */
@@ -148,7 +175,7 @@ export class Outbox {
     this.#isClosed = true;
     this.#urgent = [];
     for (const { queue } of this.#lanes) {
-      for (let one = queue.shift(); one; one = queue.shift()) this.drop(one);
+      for (let one = queue.shift(); one; one = queue.shift()) letGo(one);
     }
   }
 
@@ -229,8 +256,9 @@ export class Outbox {
     traffic.bytesOut += partSize;
     if (isLast) {
       lane.queue.shift();
-      entry.isWaiting = false;
-      entry.onSent?.();
+      const { onSent } = entry;
+      letGo(entry);
+      onSent?.();
     }
     return cost;
   }

@@ -30,7 +30,7 @@ export interface PushSample {
 interface Samples {
   readonly into: PushSample[];
   readonly isOver: () => boolean;
-  /** One that had to wait for the one before it is late from when it was due; else it counts from when that was answered, as what a stream's writes pause. */
+  /** One that had to wait for the one before it is late from when it was due; else each counts from when it was sent: the longest is the longest that a write of a stream waits. */
   readonly countsLateness: boolean;
 }
 
@@ -363,8 +363,9 @@ export const bodyOf = (streams: readonly number[], lines: number): Buffer => {
   ) as Buffer;
 };
 
+/** Of what was answered since: a push belongs to the phase that ended its wait, wherever that began. */
 const timesSince = (samples: readonly PushSample[], fromMs: number): readonly number[] =>
-  samples.flatMap(({ atMs, ms }) => (atMs >= fromMs ? [ms] : [])).sort((left, right) => left - right);
+  samples.flatMap(({ atMs, ms }) => (atMs + ms >= fromMs ? [ms] : [])).sort((left, right) => left - right);
 
 const at = (sorted: readonly number[], share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;

@@ -98,7 +98,7 @@ const long = (ms: number): TestEntry => entry(ms, `${ms} `.padEnd(400, 'x'));
 const loggedPart = (cell: StreamCell, runBytes: number, version = 4): LoggedPart => {
   cell.logged ??= new LoggedStream('tenant', cell.labels);
   const segment = { minTime: T0_NS, maxTime: T0_NS, runBytes } as LogSegment;
-  const part = new LoggedPart(cell.logged, segment, version, SCHEMA, T0_MS);
+  const part = new LoggedPart(cell.logged, segment, { version, openedMs: T0_MS }, SCHEMA, T0_MS);
   cell.logged.parts.push(part);
   return part;
 };

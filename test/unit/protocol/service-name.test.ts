@@ -17,6 +17,10 @@ describe('the service name of a stream', () => {
     expect(named('{app="x", service_name=""}')).to.equal('{app="x", service_name="x"}');
   });
 
+  it('is that of the first of two labels with one name', () => {
+    expect(named('{app="b", job="j", app="a"}')).to.equal('{app="b", app="a", job="j", service_name="b"}');
+  });
+
   it('says that it is not known where it has none of them', () => {
     expect(named('{host="h"}')).to.equal('{host="h", service_name="unknown_service"}');
   });
