@@ -69,8 +69,8 @@ export class KnownStream {
     return undefined;
   }
 
-  /** What finds the levels of its entries. Once its labels were found to be allowed by these limits. */
-  levels(limits: Limits): LevelDiscovery {
-    return this.#limits === limits && this.#levels ? this.#levels : LevelDiscovery.of(this.labels.pairs, limits);
+  /** What finds the levels of its entries, by the limits that its labels were found to be allowed by last. */
+  get levels(): LevelDiscovery | undefined {
+    return this.#levels;
   }
 }

@@ -55,7 +55,7 @@ export const checkPush = async (
 const validationOf = (stream: PushedStream, known: KnownStream, rules: PushRules): StreamValidation => {
   const { tenant, limits, nowMs, withLevels } = rules;
   const refused = known.refusal(limits, tenant) ?? blockRefusal(limits, tenant, nowMs);
-  const levels = withLevels && !refused ? known.levels(limits) : undefined;
+  const levels = withLevels && !refused ? known.levels : undefined;
   return new StreamValidation(stream, { canonical: known.canonical, refused, levels }, limits, nowMs);
 };
 

@@ -68,7 +68,7 @@ const writeSectionHeader = (bytes: Buffer, at: number, type: number, size: numbe
   bytes.writeUInt32LE(size, bytes.writeUInt32LE(type, at));
 
 /**
- * @param bytes belong to the part from now on: its runs are views of them
+ * @param bytes belong to the part from now on: its OPEN and its runs are views of them
  * @throws CorruptChunkError if the bytes are not whole, or of another major version
  */
 export const decodeSegmentPart = (bytes: Uint8Array): SegmentPart => {
@@ -95,8 +95,7 @@ export const decodeSegmentPart = (bytes: Uint8Array): SegmentPart => {
     if (start + size > bytes.length) throw new CorruptChunkError('a section of a part is longer than the part');
     const payload = bytes.subarray(start, start + size);
     if (type === Section.ID) segment = decodeId(payload);
-    // It is kept for as long as the segment is. Not `slice`: of a Buffer that is a view.
-    else if (type === Section.OPEN) open = new Uint8Array(payload);
+    else if (type === Section.OPEN) open = payload;
     // What stands where a record has its header is nobody's business: there are as many bytes in front of each payload.
     else if (type === Section.RUN) runs.push(recordedRun(bytes.subarray(start - RECORD_HEADER_SIZE, start + size)));
     at = start + paddedSize(size);

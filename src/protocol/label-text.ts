@@ -9,12 +9,10 @@ import { RefusedError } from './refusal.ts';
 /** Longer text is refused before it is looked at: the label limits allow a small part of this (chosen; Loki stops at 16 MiB). */
 const LABEL_TEXT_BYTES_MAX = 1024 * 1024;
 
-/** Names come again in every stream; one copy of each is kept. */
-const NAMES_MAX = 4096;
+/** Names come again in every stream, and so do most values of those that are pushed: what runs, where. One copy of each is kept. */
 const names = new Map<string, string>();
-/** So do most values: what runs, where. Forgotten all at once when there are too many: those of pods come and go. */
-const VALUES_MAX = 4096;
 const values = new Map<string, string>();
+const INTERNED_MAX = 4096;
 /** Longer texts are not kept. */
 const INTERNED_LENGTH_MAX = 64;
 
@@ -58,7 +56,7 @@ const sortedPairs = (pairs: readonly string[]): readonly string[] => {
   const sorted = new Array<string>(order ? 2 * order.length : pairs.length);
   for (let at = 0; at < sorted.length; at += 2) {
     const from = order ? order[at / 2]! : at;
-    sorted[at] = internedName(pairs[from]!);
+    sorted[at] = interned(names, pairs[from]!);
     sorted[at + 1] = pairs[from + 1]!;
   }
   return sorted;
@@ -93,19 +91,13 @@ export const compareBytes = (left: string, right: string): number => {
   return Buffer.compare(bytesOfText(left), bytesOfText(right));
 };
 
-const internedName = (name: string): string => {
-  const known = names.get(name);
-  if (known !== undefined) return known;
-  if (names.size < NAMES_MAX && name.length <= INTERNED_LENGTH_MAX) names.set(name, name);
-  return name;
-};
-
-const internedValue = (value: string): string => {
-  const known = values.get(value);
-  if (known !== undefined) return known;
-  if (values.size >= VALUES_MAX) values.clear();
-  if (value.length <= INTERNED_LENGTH_MAX) values.set(value, value);
-  return value;
+/** Forgotten all at once when there are too many: those of pods come and go. */
+const interned = (known: Map<string, string>, text: string): string => {
+  const same = known.get(text);
+  if (same !== undefined || text.length > INTERNED_LENGTH_MAX) return same ?? text;
+  if (known.size >= INTERNED_MAX) known.clear();
+  known.set(text, text);
+  return text;
 };
 
 const IN_LABEL_SET = ' in label set';
@@ -150,7 +142,7 @@ class LabelParser {
     if (!this.#is('=')) this.#refuse(`${IN_LABEL_SET}, expected "="`);
     this.#advance();
     if (!this.#isType('string')) this.#refuse(`${IN_LABEL_SET}, expected string`);
-    this.#pairs.push(internedValue(unquoted(this.#bytes, this.#token.start, this.#token.end)));
+    this.#pairs.push(interned(values, unquoted(this.#bytes, this.#token.start, this.#token.end)));
     this.#advance();
   }
 

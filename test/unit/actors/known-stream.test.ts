@@ -3,6 +3,7 @@ import { KnownStream } from '../../../src/actors/known-stream.ts';
 import { KnownStreams } from '../../../src/actors/known-streams.ts';
 import { StreamCell } from '../../../src/actors/stream-cell.ts';
 import { TenantStreams } from '../../../src/actors/tenant-streams.ts';
+import type { LevelDiscovery } from '../../../src/protocol/level-discovery.ts';
 import { DEFAULT_LIMITS } from '../../../src/protocol/limits.ts';
 import { labelsOf } from '../../support/entries.ts';
 
@@ -60,7 +61,7 @@ describe('a stream whose labels are known', () => {
     const levelsOf = (text: string, limits = DEFAULT_LIMITS) => {
       const stream = new KnownStream(text, NO_NAMES);
       expect(stream.refusal(limits, 't')).to.equal(undefined);
-      return stream.levels(limits);
+      return stream.levels as LevelDiscovery;
     };
     const warn = levelsOf(TEXT);
     expect(levelsOf('{app="db", level="warn"}')).to.equal(warn);
